@@ -1,0 +1,99 @@
+/**
+ * Time. The only file of the project that reads a clock or sets a timer, and it may import nothing but Node's own.
+ */
+import { uptime } from 'node:os'
+
+/** A timer that has been set and not yet fired. */
+export interface Timer {
+  /** Takes the timer back; does nothing once it has fired. */
+  cancel(): void
+}
+
+/** What a `LeaseManager` needs of time. Pass your own in tests; `ManualClock` of `leasewheel/memory` is one. */
+export interface Clock {
+  /** Milliseconds since some fixed moment. Never goes back, and counts the time in which the machine was suspended. */
+  now(): number
+  /** Calls `callback` once, no earlier than `delay` ms from now. */
+  setTimer(callback: () => void, delay: number): Timer
+  /** Calls `callback` once the current turn of the event loop has done its work. */
+  soon(callback: () => void): void
+}
+
+/** The three clocks of a machine, in ms, each from a start of its own. */
+export interface TimeSources {
+  /** Even, never set, but stands still while the machine sleeps. */
+  readonly monotonic: () => number
+  /** Goes on while the machine sleeps, but is set by people and daemons. */
+  readonly wall: () => number
+  /** Time since boot with sleep included; dear to ask, and coarse (10 ms on Linux, up to a second elsewhere). */
+  readonly boot: () => number
+}
+
+const SYSTEM_SOURCES: TimeSources = {
+  monotonic: () => performance.now(),
+  wall: () => Date.now(),
+  boot: () => uptime() * 1_000,
+}
+
+/** How far the monotonic and the wall clock may part before the boot-time clock is asked which of them is right, in ms. */
+const TOLERANCE = 250
+/** Node's timers stand still with the monotonic clock: no sleep is longer than this (ms), so that the end of a suspend is noticed. */
+const LONGEST_SLEEP = 1_000
+
+/**
+ * The clock of the machine, suspend-aware: `now()` is the monotonic clock plus all the time the machine was found to have
+ * slept. Whenever the wall clock and the monotonic clock part by more than a quarter second, the boot-time clock decides:
+ * what it has gained on the monotonic clock was a suspend and counts as elapsed, the rest was a step of the wall clock
+ * and does not.
+ */
+export class SystemClock implements Clock {
+  readonly #sources: TimeSources
+  /** Wall minus monotonic, and boot minus monotonic, when they were last compared. */
+  #wallOffset: number
+  #bootOffset: number
+  #slept = 0
+
+  constructor(sources: TimeSources = SYSTEM_SOURCES) {
+    this.#sources = sources
+    const monotonic = sources.monotonic()
+    this.#wallOffset = sources.wall() - monotonic
+    this.#bootOffset = sources.boot() - monotonic
+  }
+
+  now(): number {
+    const monotonic = this.#sources.monotonic()
+    const wallOffset = this.#sources.wall() - monotonic
+    if (Math.abs(wallOffset - this.#wallOffset) > TOLERANCE) this.#compare(monotonic, wallOffset)
+    return monotonic + this.#slept
+  }
+
+  setTimer(callback: () => void, delay: number): Timer {
+    const due = this.now() + delay
+    let handle: NodeJS.Timeout
+    const wait = (): void => {
+      handle = setTimeout(
+        () => {
+          if (this.now() < due) wait()
+          else callback()
+        },
+        Math.min(Math.max(Math.ceil(due - this.now()), 0), LONGEST_SLEEP),
+      )
+    }
+    wait()
+    return { cancel: () => clearTimeout(handle) }
+  }
+
+  soon(callback: () => void): void {
+    setImmediate(callback)
+  }
+
+  #compare(monotonic: number, wallOffset: number): void {
+    const bootOffset = this.#sources.boot() - monotonic
+    const slept = bootOffset - this.#bootOffset
+    if (slept > TOLERANCE) {
+      this.#slept += slept
+      this.#bootOffset = bootOffset
+    }
+    this.#wallOffset = wallOffset
+  }
+}

@@ -1,0 +1,54 @@
+/**
+ * The arithmetic of a lease: when it ends, when it is renewed, how a failed renewal is repeated. Pure; all times and
+ * durations are ms; `random` is a number in [0, 1). May import nothing.
+ */
+
+/** The part of a ttl after which a renewal is due. */
+const RENEWAL_FRACTION = 1 / 3
+/** Covers what a driving clock's rate cannot explain: rounding on either side. */
+const FIXED_MARGIN = 2
+
+/** What is taken off a ttl so that the holder's idea of the end comes before the server's, whose clock may run faster. */
+export function marginOf(ttl: number, driftFactor: number): number {
+  return ttl * driftFactor + FIXED_MARGIN
+}
+
+/** Until when a lease holds whose key was given `ttl` by a request sent at `sentAt`. */
+export function deadlineOf(sentAt: number, ttl: number, driftFactor: number): number {
+  return sentAt + ttl - marginOf(ttl, driftFactor)
+}
+
+/** When a lease confirmed by a request sent at `sentAt` is renewed. */
+export function renewalDue(sentAt: number, ttl: number): number {
+  return sentAt + ttl * RENEWAL_FRACTION
+}
+
+/**
+ * When a new lease is renewed for the first time: anywhere between now and a third of its ttl, so that leases acquired
+ * in one burst are spread evenly over the whole period from their first renewal on.
+ */
+export function firstRenewalDue(sentAt: number, ttl: number, random: number): number {
+  return sentAt + ttl * RENEWAL_FRACTION * (1 - random)
+}
+
+/**
+ * How long to wait before a failed renewal is sent again: exponential backoff with equal jitter, from a sixtieth of the
+ * ttl up to a tenth, but never more than a quarter of the time that is left, so that an outage which ends shortly before
+ * the deadline still finds an attempt after its end.
+ *
+ * At most some 25 attempts fit between a third of the ttl and the deadline, whatever the ttl: the floor of a hundredth
+ * of the ttl (at least 5 ms) bounds them.
+ *
+ * @param failures how many renewals in a row have failed, 1 or more
+ * @param remaining what is left until the deadline
+ */
+export function renewalRetryDelay(ttl: number, failures: number, remaining: number, random: number): number {
+  const backoff = Math.min((ttl / 60) * 2 ** Math.min(failures - 1, 16), ttl / 10)
+  const jittered = backoff * (0.5 + random / 2)
+  return Math.max(Math.min(jittered, remaining / 4), ttl / 100, 5)
+}
+
+/** How long one question to the backend may stay unanswered when the caller does not say: a sixth of the ttl, 50 ms to 2 s. */
+export function defaultTimeout(ttl: number): number {
+  return Math.min(Math.max(Math.round(ttl / 6), 50), 2_000)
+}

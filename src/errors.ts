@@ -1,0 +1,83 @@
+/**
+ * Every error this library makes, each with a stable `code`. May import only types.
+ */
+import type { LossReason } from './core/lease-state.ts'
+
+export type LeaseErrorCode = 'ERR_NOT_ACQUIRED' | 'ERR_NOT_HELD' | 'ERR_LEASE_LOST' | 'ERR_UNAVAILABLE' | 'ERR_CLOSED'
+
+/** The base of all errors of this library: `code` says which, `cause` says what it came from. */
+export abstract class LeaseError extends Error {
+  abstract readonly code: LeaseErrorCode
+  /** The key of the lock it is about; none where it is about no lock in particular. */
+  readonly key: string | undefined
+
+  constructor(message: string, key?: string, options?: ErrorOptions) {
+    super(message, options)
+    this.name = new.target.name
+    this.key = key
+  }
+}
+
+/** Somebody else holds the lock, and the time or the attempts that the caller granted are used up. */
+export class LockNotAcquiredError extends LeaseError {
+  readonly code = 'ERR_NOT_ACQUIRED'
+  /** How often the backend was asked. 0 when other callers of this process were ahead all the time. */
+  readonly attempts: number
+  /** How long the caller waited, in ms. */
+  readonly waited: number
+  /** What was left of the holder's ttl at the last refusal, in ms; Infinity for a lock without one, undefined when nobody was asked. */
+  readonly remaining: number | undefined
+
+  constructor(key: string, details: { attempts: number; waited: number; remaining: number | undefined }) {
+    const { attempts, waited, remaining } = details
+    const holder = remaining === undefined ? '' : `; its holder's ttl has ${Math.ceil(remaining)} ms left`
+    super(
+      `Lock \`${key}\` is held by another: not acquired after ${attempts} ${attempts === 1 ? 'attempt' : 'attempts'} in ${Math.round(waited)} ms${holder}`,
+      key,
+    )
+    this.attempts = attempts
+    this.waited = waited
+    this.remaining = remaining
+  }
+}
+
+/** The lease was asked to do something that only a held lease can do. */
+export class LockNotHeldError extends LeaseError {
+  readonly code = 'ERR_NOT_HELD'
+
+  constructor(key: string, state: string, options?: ErrorOptions) {
+    super(`Lock \`${key}\` is not held by this lease any more (it is ${state})`, key, options)
+  }
+}
+
+const LOSSES: Record<LossReason, string> = {
+  expired: 'no renewal was confirmed before its deadline',
+  taken: 'another token is on the key',
+  missing: 'the key is gone',
+  maxHold: 'it reached the limit its owner set with `maxHold`',
+}
+
+/** The lease ended against its holder's will; the reason of an aborted `lease.signal`. */
+export class LeaseLostError extends LeaseError {
+  readonly code = 'ERR_LEASE_LOST'
+  readonly reason: LossReason
+
+  constructor(key: string, reason: LossReason, options?: ErrorOptions) {
+    super(`Lease of \`${key}\` was lost: ${LOSSES[reason]}`, key, options)
+    this.reason = reason
+  }
+}
+
+/** The backend could not be asked, or did not answer: whether the lock is free or held is unknown. */
+export class UnavailableError extends LeaseError {
+  readonly code = 'ERR_UNAVAILABLE'
+}
+
+/** The manager has been closed. */
+export class ManagerClosedError extends LeaseError {
+  readonly code = 'ERR_CLOSED'
+
+  constructor(key?: string) {
+    super('This LeaseManager is closed', key)
+  }
+}

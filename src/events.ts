@@ -1,0 +1,136 @@
+/**
+ * The events of a manager, and an emitter on which no listener can harm another. May import eventemitter3 and types.
+ */
+import { EventEmitter } from 'eventemitter3'
+import type { LossReason } from './core/lease-state.ts'
+import type { LeaseLostError } from './errors.ts'
+import type { Lease } from './lease.ts'
+
+/** A lease was acquired and is held. Comes before the call that asked for it resolves. */
+export interface AcquiredEvent {
+  readonly lease: Lease
+}
+
+/** A renewal was confirmed; the deadline counts from when that renewal was sent. */
+export interface RenewedEvent {
+  readonly lease: Lease
+}
+
+/** A renewal failed or was not answered in time. The lease is still held, for `remaining` ms unless one is confirmed before. */
+export interface JeopardyEvent {
+  readonly lease: Lease
+  readonly error: Error
+  /** ms until the deadline. */
+  readonly remaining: number
+}
+
+/** A lease in jeopardy was confirmed again. */
+export interface SafeEvent {
+  readonly lease: Lease
+}
+
+/** The lease ended against its holder's will: stop the work. */
+export interface LostEvent {
+  readonly lease: Lease
+  readonly reason: LossReason
+  /** What `lease.signal` was aborted with; its `cause` is the last failure of a renewal, if there was one. */
+  readonly error: LeaseLostError
+}
+
+/** The lease was given back. */
+export interface ReleasedEvent {
+  readonly lease: Lease
+  /** Whether the backend said so. If not, the key is deleted in the background as soon as that is possible, and expires on its own if not. */
+  readonly confirmed: boolean
+}
+
+/**
+ * In the life of one lease: `acquired (renewed | jeopardy safe)* jeopardy? (released | lost)`; exactly one of the last
+ * two, and nothing after it.
+ */
+export interface LeaseEvents {
+  acquired: [event: AcquiredEvent]
+  renewed: [event: RenewedEvent]
+  jeopardy: [event: JeopardyEvent]
+  safe: [event: SafeEvent]
+  lost: [event: LostEvent]
+  released: [event: ReleasedEvent]
+  /** A fault that belongs to no caller: a listener that threw, a connection that broke. */
+  error: [error: Error]
+}
+
+type EventName = keyof LeaseEvents
+type Listener<E extends EventName> = EventEmitter.EventListener<LeaseEvents, E>
+type AnyListener = (...values: never[]) => unknown
+
+/**
+ * An emitter whose listeners are guarded one by one: what one throws (or rejects with) is emitted as `error`, and the
+ * others still run. With nobody listening to `error`, or when an `error` listener itself fails, it becomes a process
+ * warning, so that it is never silent and never fatal.
+ */
+export class GuardedEmitter extends EventEmitter<LeaseEvents> {
+  /** From a listener to its guard and back, so that `off` and `listeners` speak of what the caller passed. */
+  readonly #guards = new WeakMap<AnyListener, AnyListener>()
+  readonly #listeners = new WeakMap<AnyListener, AnyListener>()
+
+  override on<E extends EventName>(event: E, listener: Listener<E>, context?: unknown): this {
+    return super.on(event, this.#guard(listener), context)
+  }
+
+  override addListener<E extends EventName>(event: E, listener: Listener<E>, context?: unknown): this {
+    return this.on(event, listener, context)
+  }
+
+  override once<E extends EventName>(event: E, listener: Listener<E>, context?: unknown): this {
+    return super.once(event, this.#guard(listener), context)
+  }
+
+  override off<E extends EventName>(event: E, listener?: Listener<E>, context?: unknown, once?: boolean): this {
+    // A function that was never registered has no guard and matches nothing; `undefined` would remove every listener.
+    const guard = listener && ((this.#guards.get(listener) ?? listener) as Listener<E>)
+    return super.off(event, guard, context, once)
+  }
+
+  override removeListener<E extends EventName>(
+    event: E,
+    listener?: Listener<E>,
+    context?: unknown,
+    once?: boolean,
+  ): this {
+    return this.off(event, listener, context, once)
+  }
+
+  override listeners<E extends EventName>(event: E): Listener<E>[] {
+    return super.listeners(event).map((guard) => this.#listeners.get(guard) as Listener<E>)
+  }
+
+  /** Emits `error`, or a process warning where nobody listens to it. */
+  protected report(fault: unknown): void {
+    const error = fault instanceof Error ? fault : new Error(String(fault))
+    if (!this.emit('error', error)) process.emitWarning(error)
+  }
+
+  #guard<E extends EventName>(listener: Listener<E>): Listener<E> {
+    if (typeof listener !== 'function') {
+      throw new TypeError(`Expected \`listener\` to be a function, got \`${String(listener)}\` (${typeof listener})`)
+    }
+    const known = this.#guards.get(listener)
+    if (known) return known as Listener<E>
+    const emitter = this
+    function guard(this: unknown, ...values: EventEmitter.EventArgs<LeaseEvents, E>): void {
+      const fail = (fault: unknown): void => {
+        if (values[0] instanceof Error) process.emitWarning(fault instanceof Error ? fault : String(fault))
+        else emitter.report(fault)
+      }
+      try {
+        const result: unknown = Reflect.apply(listener, this, values)
+        if (result instanceof Promise) result.catch(fail)
+      } catch (fault) {
+        fail(fault)
+      }
+    }
+    this.#guards.set(listener, guard)
+    this.#listeners.set(guard, listener)
+    return guard
+  }
+}

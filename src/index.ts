@@ -1,0 +1,44 @@
+/** The public names of `leasewheel`. */
+export type {
+  AcquireOutcome,
+  Backend,
+  BackendListener,
+  BackendSettings,
+  ChangeOutcome,
+  LockEntry,
+  LockView,
+  Unknown,
+} from './backend.ts'
+export { type Clock, SystemClock, type TimeSources, type Timer } from './clock.ts'
+export type { HistogramSummary } from './core/histogram.ts'
+export type { LeaseState, LossReason } from './core/lease-state.ts'
+export {
+  LeaseError,
+  type LeaseErrorCode,
+  LeaseLostError,
+  LockNotAcquiredError,
+  LockNotHeldError,
+  ManagerClosedError,
+  UnavailableError,
+} from './errors.ts'
+export type {
+  AcquiredEvent,
+  JeopardyEvent,
+  LeaseEvents,
+  LostEvent,
+  ReleasedEvent,
+  RenewedEvent,
+  SafeEvent,
+} from './events.ts'
+export type { Lease } from './lease.ts'
+export { type CloseOptions, LeaseManager, type LockInspection } from './lease-manager.ts'
+export type { AcquireOptions, LeaseManagerOptions, LeaseOptions, TryAcquireOptions } from './options.ts'
+export {
+  type ExponentialBackoffOptions,
+  exponentialBackoff,
+  type FixedIntervalOptions,
+  fixedInterval,
+  type RetryContext,
+  type RetryStrategy,
+} from './retry.ts'
+export type { LeaseManagerStats } from './stats.ts'

@@ -1,0 +1,375 @@
+/**
+ * LeaseManager: what users hold. It puts the parts together and offers them; every decision is taken in one of them. May
+ * import anything in `src`.
+ */
+
+import { asError } from './as-error.ts'
+import { acquireAll } from './acquire-all.ts'
+import { Acquisition, type AcquisitionParts } from './acquisition.ts'
+import type { AcquireOutcome, Backend, ChangeOutcome } from './backend.ts'
+import { checkFunction, checkNumber, checkOptions } from './check.ts'
+import { isActive } from './core/lease-state.ts'
+import { LockNotAcquiredError, ManagerClosedError, UnavailableError } from './errors.ts'
+import { GuardedEmitter } from './events.ts'
+import { Lease, type LeasePort } from './lease.ts'
+import type { LeaseRecord } from './lease-record.ts'
+import { LeaseTable } from './lease-table.ts'
+import {
+  type AcquireOptions,
+  type AcquireSettings,
+  checkDistinctKeys,
+  checkKey,
+  checkKeys,
+  type LeaseManagerOptions,
+  type ManagerSettings,
+  resolveAcquire,
+  resolveManager,
+  resolveTryAcquire,
+  type TryAcquireOptions,
+} from './options.ts'
+import { Outbox, type OutboxParts } from './outbox.ts'
+import { type Connectable, createBackend } from './redis/create-backend.ts'
+import { Releaser } from './releaser.ts'
+import { Renewer } from './renewer.ts'
+import { Scheduler } from './scheduler.ts'
+import { type LeaseManagerStats, Tally } from './stats.ts'
+import { WaitingLines } from './waiting-line.ts'
+
+/** How many keys `acquireMany` has under way at once: bounds its memory, not its speed. */
+const KEYS_UNDER_WAY = 10_000
+
+/** ms that a backend may take to close its connections before it is left to itself. */
+const CLOSE_BACKEND_TIMEOUT = 1_000
+
+/** Who holds a lock, as `inspect` reports it. */
+export interface LockInspection {
+  /** The token on the key. */
+  readonly token: string
+  /** What is left of its ttl in ms; Infinity when it has none. */
+  readonly remaining: number
+  /** The lease of this manager that it belongs to, if it is one of this manager's. */
+  readonly lease: Lease | undefined
+}
+
+export interface CloseOptions {
+  /** How long releasing may take, in ms: a number >= 0. Default 5,000. What is not answered by then is left to expire. */
+  readonly timeout?: number
+}
+
+/**
+ * Acquires locks, keeps them renewed, and tells what becomes of each. One manager serves a whole process: it has one timer
+ * and connections of its own, whatever the number of locks.
+ *
+ * Every method rejects with `ManagerClosedError` once `close` has been called, and with a `TypeError` or `RangeError` that
+ * names the argument when one is not what it should be.
+ */
+export class LeaseManager extends GuardedEmitter implements AsyncDisposable, Iterable<Lease> {
+  readonly #settings: ManagerSettings
+  readonly #tryDefaults: AcquireSettings
+  readonly #waitDefaults: AcquireSettings
+  readonly #backend: Backend
+  readonly #scheduler: Scheduler<LeaseRecord>
+  readonly #tally = new Tally()
+  readonly #lines = new WaitingLines()
+  readonly #table: LeaseTable
+  readonly #renewer: Renewer
+  readonly #releaser: Releaser
+  readonly #acquires: Outbox<AcquireOutcome>
+  readonly #releases: Outbox<ChangeOutcome>
+  readonly #parts: AcquisitionParts
+  readonly #port: LeasePort
+  #flushing = false
+  #closing: Promise<void> | undefined
+
+  /**
+   * @param connection an ioredis client, whose options are used for connections of the manager's own; a `redis://` or
+   * `rediss://` URL; or a `Backend`, which the manager then owns and closes.
+   * @throws TypeError, RangeError naming the argument or option that is not what it should be.
+   */
+  constructor(connection: Connectable, options: LeaseManagerOptions = {}) {
+    super()
+    const settings = resolveManager(options)
+    const { clock, random, driftFactor, batchSize, prefix } = settings
+    this.#settings = settings
+    this.#tryDefaults = resolveTryAcquire({}, settings)
+    this.#waitDefaults = resolveAcquire('acquire', {}, settings)
+    this.#backend = createBackend(connection)
+    const backend = this.#backend
+    const tally = this.#tally
+    const lines = this.#lines
+
+    const scheduler = new Scheduler<LeaseRecord>(clock, {
+      onDue: (record, tick) => this.#renewer.onDue(record, tick),
+      onTickEnd: () => this.#renewer.pump(),
+      onFault: (fault) => this.report(fault),
+    })
+    const table = new LeaseTable({
+      clock,
+      scheduler,
+      tally,
+      driftFactor,
+      subscribers: this,
+      onVacated: (key) => lines.wake(key),
+      onAbandoned: (record) => this.#releaser.abandon(record),
+    })
+    this.#scheduler = scheduler
+    this.#table = table
+    this.#renewer = new Renewer({ backend, clock, scheduler, table, tally, batchSize, random })
+    const outboxParts: OutboxParts = { backend, clock, scheduler, tally, batchSize }
+    this.#acquires = new Outbox(outboxParts, (entries) => backend.acquire(entries))
+    this.#releases = new Outbox(outboxParts, (entries) => backend.release(entries))
+    this.#releaser = new Releaser({
+      clock,
+      scheduler,
+      table,
+      random,
+      post: (request) => this.#post(this.#releases, request),
+    })
+    this.#port = {
+      observe: (record) => table.observe(record),
+      remaining: (record) => Math.max(record.deadline - clock.now(), 0),
+      signal: (record) => signalOf(table, record),
+      renew: (record) => this.#renewer.renew(record),
+      release: (record) => this.#releaser.release(record),
+    }
+    this.#parts = {
+      clock,
+      scheduler,
+      table,
+      lines,
+      renewer: this.#renewer,
+      releaser: this.#releaser,
+      driftFactor,
+      random,
+      post: (request) => this.#post(this.#acquires, request),
+      adopt: (record) => {
+        record.handle = new Lease(record, this.#port)
+      },
+    }
+    backend.open(
+      { prefix, timeout: this.#tryDefaults.timeout },
+      { onRecovered: () => this.#renewer.onRecovered(), onError: (error) => void this.emit('error', error) },
+    )
+  }
+
+  /** How many leases are held. */
+  get size(): number {
+    return this.#table.size
+  }
+
+  /**
+   * One attempt.
+   *
+   * @returns the lease, or `null` when another holds the lock.
+   * @throws UnavailableError when the backend did not answer within `timeout`.
+   */
+  async tryAcquire(key: string, options?: TryAcquireOptions): Promise<Lease | null> {
+    const settings = options === undefined ? this.#tryDefaults : resolveTryAcquire(options, this.#settings)
+    return this.#leaseOrNull(checkKey(key), settings)
+  }
+
+  /**
+   * Waits for the lock. Callers of this process that want the same key stand in line, and only the first asks the backend.
+   *
+   * @throws LockNotAcquiredError when another held the lock for all of `wait`, or the strategy gave up.
+   * @throws UnavailableError when the last attempt was not answered.
+   */
+  async acquire(key: string, options?: AcquireOptions): Promise<Lease> {
+    const settings = options === undefined ? this.#waitDefaults : resolveAcquire('acquire', options, this.#settings)
+    return this.#lease(checkKey(key), settings)
+  }
+
+  /**
+   * Many keys at once, each on its own. A key that another holds is waited for only if `wait` says so: its default is 0 here.
+   *
+   * @returns for each key its lease or `null`, in the order of the keys. A key that stands twice is `null` the second time.
+   * @throws UnavailableError when an attempt was not answered; then all that was acquired has been released again.
+   */
+  async acquireMany(keys: Iterable<string>, options: AcquireOptions = {}): Promise<(Lease | null)[]> {
+    const settings = resolveAcquire('acquireMany', options, this.#settings, 0)
+    return this.#tryEach(checkKeys(keys), settings)
+  }
+
+  /**
+   * All the keys or none of them. Never waits for one key while holding another, so callers that name the same keys in
+   * different order do not block each other for good.
+   *
+   * @returns the leases in the order of the keys.
+   * @throws LockNotAcquiredError, UnavailableError as `acquire`; nothing is held then. RangeError when a key stands twice.
+   */
+  async acquireAll(keys: Iterable<string>, options: AcquireOptions = {}): Promise<Lease[]> {
+    const settings = resolveAcquire('acquireAll', options, this.#settings)
+    const { clock } = this.#settings
+    const startedAt = clock.now()
+    return acquireAll({
+      keys: checkDistinctKeys(keys),
+      wait: settings.wait,
+      waited: () => clock.now() - startedAt,
+      tryEach: (some) => this.#tryEach(some, { ...settings, wait: 0 }),
+      waitFor: (key, wait) => this.#lease(key, { ...settings, wait }),
+    })
+  }
+
+  /**
+   * Waits for the lock, does the work under it, and releases it, whatever the work comes to.
+   *
+   * @returns what the work returns.
+   * @throws what `acquire` throws; what the work throws; LeaseLostError when the lease was lost before the work was done, so
+   * that work done without the lock is not taken for work done under it.
+   */
+  async using<T>(key: string, work: (lease: Lease) => Promise<T> | T, options?: AcquireOptions): Promise<T> {
+    const settings = options === undefined ? this.#waitDefaults : resolveAcquire('using', options, this.#settings)
+    checkFunction('work', work)
+    const lease = await this.#lease(checkKey(key), settings)
+    try {
+      const result = await work(lease)
+      if (!lease.held && lease.state === 'lost') throw lease.signal.reason
+      return result
+    } finally {
+      await lease.release()
+    }
+  }
+
+  /** The lease that this manager holds on the key, if it does. */
+  get(key: string): Lease | undefined {
+    const record = this.#table.get(checkKey(key))
+    return record && isActive(this.#table.observe(record)) ? record.handle : undefined
+  }
+
+  /** The leases that are held, in the order in which they were acquired. */
+  *[Symbol.iterator](): Iterator<Lease> {
+    for (const record of this.#table.values()) {
+      if (isActive(this.#table.observe(record))) yield record.handle as Lease
+    }
+  }
+
+  /**
+   * Asks the backend who holds a lock, whoever it is.
+   *
+   * @returns `null` when nobody does.
+   * @throws UnavailableError when the backend did not answer within `timeout`.
+   */
+  async inspect(key: string): Promise<LockInspection | null> {
+    this.#throwIfClosed(key)
+    checkKey(key)
+    const { timeout } = this.#tryDefaults
+    const view = await this.#within(timeout, async () => {
+      await this.#backend.ready()
+      return this.#backend.inspect(key)
+    }).catch((error: unknown) => {
+      const cause = asError(error)
+      throw new UnavailableError(`Lock \`${key}\` could not be inspected: ${cause.message}`, key, { cause })
+    })
+    if (view === null) return null
+    const lease = this.get(key)
+    return { ...view, lease: lease?.token === view.token ? lease : undefined }
+  }
+
+  /** What is going on and what has been done. */
+  stats(): LeaseManagerStats {
+    return this.#tally.report({
+      held: this.#table.size,
+      jeopardy: this.#table.jeopardy,
+      waiting: this.#lines.size,
+      undoing: this.#releaser.undoing,
+      timers: this.#scheduler.timers,
+    })
+  }
+
+  /**
+   * Releases everything, in batches, and gives up the manager's connections. Callers that wait for a lock are rejected with
+   * `ManagerClosedError`. Every lease has had its last event when this resolves. Idempotent; never rejects, except for a bad option.
+   */
+  async close(options: CloseOptions = {}): Promise<void> {
+    checkOptions('close', options, ['timeout'])
+    const budget = checkNumber('timeout', options.timeout ?? 5_000, 0)
+    this.#closing ??= this.#close(budget)
+    return this.#closing
+  }
+
+  /** `close()`, for `await using`. */
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+
+  async #close(budget: number): Promise<void> {
+    this.#lines.cancelAll((key) => new ManagerClosedError(key))
+    for (const record of this.#table.values()) void this.#releaser.release(record)
+    await this.#within(budget, async () => {
+      // What was asked for before may still be granted, and is then given back.
+      await this.#acquires.idle()
+      await this.#releaser.idle()
+    }).catch(ignore)
+    this.#releaser.close()
+    await this.#within(CLOSE_BACKEND_TIMEOUT, () => this.#backend.close()).catch((fault: unknown) => this.report(fault))
+    this.#scheduler.close()
+  }
+
+  async #lease(key: string, settings: AcquireSettings): Promise<Lease> {
+    this.#throwIfClosed(key)
+    const record = await new Acquisition(this.#parts, key, settings).run()
+    return record.handle as Lease
+  }
+
+  async #leaseOrNull(key: string, settings: AcquireSettings): Promise<Lease | null> {
+    try {
+      return await this.#lease(key, settings)
+    } catch (error) {
+      if (error instanceof LockNotAcquiredError) return null
+      throw error
+    }
+  }
+
+  async #tryEach(keys: readonly string[], settings: AcquireSettings): Promise<(Lease | null)[]> {
+    const leases: (Lease | null)[] = []
+    for (let start = 0; start < keys.length; start += KEYS_UNDER_WAY) {
+      const some = keys.slice(start, start + KEYS_UNDER_WAY)
+      const results = await Promise.allSettled(some.map((key) => this.#leaseOrNull(key, settings)))
+      for (const result of results) leases.push(result.status === 'fulfilled' ? result.value : null)
+      const failure = results.find((result) => result.status === 'rejected')
+      if (failure) {
+        await Promise.all(leases.map(async (lease) => lease?.release()))
+        throw failure.reason
+      }
+    }
+    return leases
+  }
+
+  /** What is asked in one turn of the event loop is sent at its end: releases before acquires, so that a key can change hands in one go. */
+  #post<O>(outbox: Outbox<O>, request: Parameters<Outbox<O>['add']>[0]): void {
+    outbox.add(request)
+    if (this.#flushing) return
+    this.#flushing = true
+    this.#settings.clock.soon(() => {
+      this.#flushing = false
+      this.#releases.flush()
+      this.#acquires.flush()
+    })
+  }
+
+  #within<T>(ms: number, work: () => Promise<T>): Promise<T> {
+    return new Promise((resolve, reject) => {
+      const alarm = this.#scheduler.after(ms, () => {
+        reject(new UnavailableError(`The backend did not answer within ${ms} ms`))
+      })
+      work()
+        .then(resolve, reject)
+        .finally(() => alarm.cancel())
+    })
+  }
+
+  #throwIfClosed(key: string): void {
+    if (this.#closing) throw new ManagerClosedError(key)
+  }
+}
+
+function ignore(): void {}
+
+function signalOf(table: LeaseTable, record: LeaseRecord): AbortSignal {
+  const state = table.observe(record)
+  if (record.controller === undefined) {
+    record.controller = new AbortController()
+    if (state === 'lost') record.controller.abort(record.failure)
+  }
+  return record.controller.signal
+}

@@ -1,0 +1,215 @@
+/**
+ * The options of a manager and of its calls: types, defaults, and the only place where they are validated.
+ * May import the clock, the strategies and the checks.
+ */
+import {
+  checkBoolean,
+  checkFunction,
+  checkInteger,
+  checkMethods,
+  checkNumber,
+  checkOptions,
+  checkSignal,
+  checkString,
+  describe,
+} from './check.ts'
+import { type Clock, SystemClock } from './clock.ts'
+import { defaultTimeout } from './core/timing.ts'
+import { exponentialBackoff, type RetryStrategy } from './retry.ts'
+
+const LONGEST = 2 ** 31 - 1
+const LONGEST_KEY = 4_096
+
+/** What holds for one lease; each may be given to the manager as a default and to a call for that lease. */
+export interface LeaseOptions {
+  /**
+   * Time to live of the key in ms: an integer from 100 to 2,147,483,647. Default 30,000. When a process dies its locks are
+   * free after this time; when Redis cannot be reached its leases are lost after this time less a margin. Renewals are
+   * sent at a third of it.
+   */
+  readonly ttl?: number
+  /**
+   * How long one question to the backend may stay unanswered, in ms: an integer from 10 to `ttl`. Default: a sixth of the ttl,
+   * between 50 and 2,000. `release()` takes no longer than this.
+   */
+  readonly timeout?: number
+  /** The longest a lease may be held, in ms, however often it is renewed: a number >= 1. Then it is lost (`maxHold`). Default: no limit. */
+  readonly maxHold?: number
+  /** Whether the wheel renews the lease. Default `true`; with `false` it ends at its deadline unless `lease.renew()` is called. */
+  readonly autoRenew?: boolean
+}
+
+/** Options of `tryAcquire`. */
+export interface TryAcquireOptions extends LeaseOptions {
+  /** Aborts the call: it rejects with the signal's reason, and what it may have acquired is given back. */
+  readonly signal?: AbortSignal | undefined
+}
+
+/** Options of `acquire`, `acquireMany`, `acquireAll` and `using`. */
+export interface AcquireOptions extends TryAcquireOptions {
+  /** How long to wait for a lock that is held by another, in ms: a number >= 0, or Infinity. 0 means one attempt. Default 10,000. */
+  readonly wait?: number
+  /** How often to ask meanwhile. Default `exponentialBackoff()`. */
+  readonly retry?: RetryStrategy
+}
+
+/** Options of `new LeaseManager`. */
+export interface LeaseManagerOptions extends LeaseOptions {
+  /** The default of `acquire`'s option of that name. */
+  readonly wait?: number
+  /** The default of `acquire`'s option of that name. */
+  readonly retry?: RetryStrategy
+  /** Stands before every key in Redis. Default `lease:`. With `''` a lock is the plain key that other libraries use. */
+  readonly prefix?: string
+  /** How many keys one request carries at most: an integer from 1 to 1,000. Default 256. More is cheaper, and stalls the server for longer: about 1 µs each. */
+  readonly batchSize?: number
+  /**
+   * How much faster than this machine's the server's clock may run, as a fraction of the ttl: a number from 0 to 0.5. Default
+   * 0.01. The deadline of a lease comes `ttl · driftFactor + 2` ms before the end of its ttl.
+   */
+  readonly driftFactor?: number
+  /** Where the time comes from. Default: the machine's clock, suspends counted. */
+  readonly clock?: Clock
+  /** Where jitter comes from: a function that returns a number in [0, 1). Default `Math.random`. Tokens never come from here. */
+  readonly random?: () => number
+}
+
+/** The settings of a manager, every one of them known. */
+export interface ManagerSettings {
+  readonly ttl: number
+  /** Undefined: follows from the ttl of each lease. */
+  readonly timeout: number | undefined
+  readonly maxHold: number
+  readonly autoRenew: boolean
+  readonly wait: number
+  readonly retry: RetryStrategy
+  readonly prefix: string
+  readonly batchSize: number
+  readonly driftFactor: number
+  readonly clock: Clock
+  readonly random: () => number
+}
+
+/** The settings of one lease, every one of them known. */
+export interface LeaseSettings {
+  readonly ttl: number
+  readonly timeout: number
+  readonly maxHold: number
+  readonly autoRenew: boolean
+}
+
+/** The settings of one acquisition, every one of them known. */
+export interface AcquireSettings extends LeaseSettings {
+  readonly wait: number
+  readonly retry: RetryStrategy
+  readonly signal: AbortSignal | undefined
+}
+
+const LEASE_OPTIONS = ['ttl', 'timeout', 'maxHold', 'autoRenew'] as const
+const TRY_ACQUIRE_OPTIONS = [...LEASE_OPTIONS, 'signal'] as const
+const ACQUIRE_OPTIONS = [...TRY_ACQUIRE_OPTIONS, 'wait', 'retry'] as const
+const MANAGER_OPTIONS = [
+  ...LEASE_OPTIONS,
+  'wait',
+  'retry',
+  'prefix',
+  'batchSize',
+  'driftFactor',
+  'clock',
+  'random',
+] as const
+
+export function resolveManager(options: LeaseManagerOptions): ManagerSettings {
+  checkOptions('LeaseManager', options, MANAGER_OPTIONS)
+  const ttl = checkTtl(options.ttl ?? 30_000)
+  return {
+    ttl,
+    timeout: options.timeout === undefined ? undefined : checkTimeout(options.timeout, ttl),
+    maxHold: checkMaxHold(options.maxHold),
+    autoRenew: checkBoolean('autoRenew', options.autoRenew ?? true),
+    wait: checkNumber('wait', options.wait ?? 10_000, 0),
+    retry: options.retry === undefined ? exponentialBackoff() : checkMethods('retry', options.retry, ['next']),
+    prefix: checkString('prefix', options.prefix ?? 'lease:'),
+    batchSize: checkInteger('batchSize', options.batchSize ?? 256, 1, { max: 1_000, unit: 'keys' }),
+    driftFactor: checkNumber('driftFactor', options.driftFactor ?? 0.01, 0, { max: 0.5, unit: '' }),
+    clock:
+      options.clock === undefined
+        ? new SystemClock()
+        : checkMethods('clock', options.clock, ['now', 'setTimer', 'soon']),
+    random: options.random === undefined ? Math.random : checkFunction('random', options.random),
+  }
+}
+
+export function resolveTryAcquire(options: TryAcquireOptions, defaults: ManagerSettings): AcquireSettings {
+  checkOptions('tryAcquire', options, TRY_ACQUIRE_OPTIONS)
+  return resolve(options, defaults, 0)
+}
+
+/** @param of the method that was called, for messages; @param wait what holds where the options say nothing. */
+export function resolveAcquire(
+  of: string,
+  options: AcquireOptions,
+  defaults: ManagerSettings,
+  wait: number = defaults.wait,
+): AcquireSettings {
+  checkOptions(of, options, ACQUIRE_OPTIONS)
+  return resolve(options, defaults, wait)
+}
+
+function resolve(options: AcquireOptions, defaults: ManagerSettings, wait: number): AcquireSettings {
+  const ttl = options.ttl === undefined ? defaults.ttl : checkTtl(options.ttl)
+  const timeout =
+    options.timeout === undefined
+      ? Math.min(defaults.timeout ?? defaultTimeout(ttl), ttl)
+      : checkTimeout(options.timeout, ttl)
+  return {
+    ttl,
+    timeout,
+    maxHold: options.maxHold === undefined ? defaults.maxHold : checkMaxHold(options.maxHold),
+    autoRenew: options.autoRenew === undefined ? defaults.autoRenew : checkBoolean('autoRenew', options.autoRenew),
+    wait: options.wait === undefined ? wait : checkNumber('wait', options.wait, 0),
+    retry: options.retry === undefined ? defaults.retry : checkMethods('retry', options.retry, ['next']),
+    signal: options.signal === undefined ? undefined : checkSignal('signal', options.signal),
+  }
+}
+
+/** A key: a string of 1 to 4,096 characters. */
+export function checkKey(key: unknown): string {
+  if (typeof key !== 'string') throw new TypeError(`Expected \`key\` to be a string, got ${describe(key)}`)
+  if (key.length === 0) throw new RangeError('Expected `key` to be a string that is not empty')
+  if (key.length > LONGEST_KEY) {
+    throw new RangeError(`Expected \`key\` to be a string of at most ${LONGEST_KEY} characters, got ${key.length}`)
+  }
+  return key
+}
+
+/** A list of keys, none of them empty. */
+export function checkKeys(keys: unknown): readonly string[] {
+  if (typeof keys !== 'object' || keys === null || !(Symbol.iterator in keys)) {
+    throw new TypeError(`Expected \`keys\` to be an array of strings, got ${describe(keys)}`)
+  }
+  return Array.from(keys as Iterable<unknown>, checkKey)
+}
+
+/** A list of keys, each of which stands in it once. */
+export function checkDistinctKeys(keys: unknown): readonly string[] {
+  const list = checkKeys(keys)
+  const seen = new Set<string>()
+  for (const key of list) {
+    if (seen.has(key)) throw new RangeError(`Expected \`keys\` to name each key once, got ${describe(key)} twice`)
+    seen.add(key)
+  }
+  return list
+}
+
+function checkTtl(ttl: unknown): number {
+  return checkInteger('ttl', ttl, 100, { max: LONGEST })
+}
+
+function checkTimeout(timeout: unknown, ttl: number): number {
+  return checkInteger('timeout', timeout, 10, { max: ttl })
+}
+
+function checkMaxHold(maxHold: unknown): number {
+  return maxHold === undefined ? Number.POSITIVE_INFINITY : checkNumber('maxHold', maxHold, 1)
+}

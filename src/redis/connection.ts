@@ -1,0 +1,206 @@
+/**
+ * A connection of the manager's own, made from the caller's client or URL. It never queues, never resends, reconnects for as
+ * long as it is open, and knows whether it can be used now. May import ioredis, the port and errors.
+ */
+import { Redis, type RedisOptions } from 'ioredis'
+import { asError } from '../as-error.ts'
+import type { BackendListener } from '../backend.ts'
+import { UnavailableError } from '../errors.ts'
+import { ACQUIRE, INSPECT, RELEASE, RENEW } from './scripts.ts'
+
+/** The methods that ioredis makes of the scripts: they are sent by their SHA, and whole where the server does not know it. */
+export interface ScriptClient extends Redis {
+  leasewheelAcquire(keyCount: number, ...keysAndArguments: (string | number)[]): Promise<unknown>
+  leasewheelRenew(keyCount: number, ...keysAndArguments: (string | number)[]): Promise<unknown>
+  leasewheelRelease(keyCount: number, ...keysAndArguments: (string | number)[]): Promise<unknown>
+  leasewheelInspect(keyCount: number, key: string): Promise<unknown>
+}
+
+const FIRST_RECONNECT_DELAY = 50
+const LONGEST_RECONNECT_DELAY = 1_000
+
+interface Change {
+  readonly promise: Promise<void>
+  resolve(): void
+  reject(error: Error): void
+}
+
+export class Connection {
+  readonly client: ScriptClient
+  /** The caller's own key prefix, which stands before ours. */
+  readonly keyPrefix: string
+  readonly #listener: BackendListener
+  #usable = false
+  #wasUsable = false
+  #closed = false
+  #change: Change | undefined
+  /** Why the connection is not usable, as far as anything was said about it. */
+  #fault: Error | undefined
+  /** The database could not be selected: on this connection everything would go to another one. */
+  #wrongDatabase: Error | undefined
+  /** Connections in a row on which nothing was answered. */
+  #failures = 0
+
+  /** @param timeout ms that a request may stay unanswered: after twice that a silent connection is given up as dead. */
+  constructor(source: Redis | string, timeout: number, listener: BackendListener) {
+    this.#listener = listener
+    const overrides = this.#overrides(source, timeout)
+    const client = typeof source === 'string' ? new Redis(source, overrides) : source.duplicate(overrides)
+    this.client = client as ScriptClient
+    this.keyPrefix = typeof source === 'string' ? '' : (source.options.keyPrefix ?? '')
+    this.#defineScripts()
+    this.client.on('connect', () => {
+      this.#wrongDatabase = undefined
+    })
+    this.client.on('ready', () => this.#onReady())
+    this.client.on('error', (error: Error) => this.#onError(error))
+    this.client.on('close', () => this.#onClose())
+    this.client.on('end', () => this.#onClose())
+    this.client.connect().catch(ignore)
+  }
+
+  /** See `Backend.ready`. */
+  ready(): Promise<void> | undefined {
+    if (this.#usable) return undefined
+    if (this.#closed) return Promise.reject(new UnavailableError('The connection to Redis is closed'))
+    // A client that has given up, as one does when no Sentinel answers, is set going again by whoever needs it.
+    if (this.client.status === 'end') this.client.connect().catch(ignore)
+    if (this.#change === undefined) {
+      let settle: Pick<Change, 'resolve' | 'reject'> | undefined
+      const promise = new Promise<void>((resolve, reject) => {
+        settle = { resolve, reject }
+      })
+      promise.catch(ignore)
+      this.#change = { promise, ...(settle as unknown as Pick<Change, 'resolve' | 'reject'>) }
+    }
+    return this.#change.promise
+  }
+
+  /** The server has answered something sensible: the next reconnection need not be slow. */
+  onAnswered(): void {
+    this.#failures = 0
+  }
+
+  /** What a failed request says to users: why there is no connection rather than that there is none. */
+  explain(thrown: unknown): Error {
+    const error = asError(thrown)
+    if (error.name === 'MaxRetriesPerRequestError') {
+      return new UnavailableError('The connection to Redis broke before the answer came', undefined, {
+        cause: this.#fault ?? error,
+      })
+    }
+    if (this.#usable || error.name === 'ReplyError') return error
+    return this.#unusable(error)
+  }
+
+  async close(): Promise<void> {
+    if (this.#closed) return
+    this.#closed = true
+    const { status } = this.client
+    const ended = new Promise<void>((resolve) => {
+      this.client.once('end', resolve)
+    })
+    this.client.disconnect()
+    // Between two attempts to connect there is nothing whose end could be waited for.
+    if (status !== 'reconnecting' && status !== 'end' && status !== 'wait') await ended
+    this.#settleChange(new UnavailableError('The connection to Redis is closed'))
+  }
+
+  #overrides(source: Redis | string, timeout: number): Omit<RedisOptions, 'replyMapping'> {
+    const options: RedisOptions = typeof source === 'string' ? {} : source.options
+    const database = typeof source === 'string' ? undefined : databaseOf(source)
+    return {
+      ...(database === undefined ? {} : { db: database }),
+      connectionName: options.connectionName ? `${options.connectionName}:leasewheel` : 'leasewheel',
+      // A lock that is asked for later than its caller believes, or twice, is worse than one that is refused.
+      enableOfflineQueue: false,
+      autoResendUnfulfilledCommands: false,
+      // With 0, requests under way are rejected as soon as their connection closes.
+      maxRetriesPerRequest: 0,
+      lazyConnect: true,
+      // ioredis says `ready` before SELECT is answered where it makes no check: a lock could end up in another database.
+      enableReadyCheck: options.enableReadyCheck !== false || (database ?? 0) !== 0,
+      maxLoadingRetryTime: 100,
+      connectTimeout: Math.max(2 * timeout, 1_000),
+      socketTimeout: Math.max(2 * timeout, 500),
+      disconnectTimeout: 100,
+      retryStrategy: () => this.#reconnectDelay(),
+      // A server that was demoted: its name, or Sentinel, may lead to the new primary.
+      reconnectOnError: (error) => error.message.startsWith('READONLY'),
+      // We put the prefix before keys ourselves, once, and read numbers as numbers.
+      keyPrefix: '',
+      stringNumbers: false,
+      enableAutoPipelining: false,
+      readOnly: false,
+      monitor: false,
+      // Names of commands that the caller's client has made are of no use here.
+      scripts: {},
+    }
+  }
+
+  #defineScripts(): void {
+    this.client.defineCommand('leasewheelAcquire', { lua: ACQUIRE })
+    this.client.defineCommand('leasewheelRenew', { lua: RENEW })
+    this.client.defineCommand('leasewheelRelease', { lua: RELEASE })
+    this.client.defineCommand('leasewheelInspect', { lua: INSPECT })
+  }
+
+  #reconnectDelay(): number {
+    const delay = Math.min(FIRST_RECONNECT_DELAY * 2 ** Math.min(this.#failures, 10), LONGEST_RECONNECT_DELAY)
+    this.#failures += 1
+    return delay * (0.5 + Math.random() / 2)
+  }
+
+  #onReady(): void {
+    if (this.#wrongDatabase) {
+      this.client.disconnect(true)
+      return
+    }
+    const recovered = this.#wasUsable
+    this.#usable = true
+    this.#wasUsable = true
+    this.#fault = undefined
+    this.#settleChange()
+    if (recovered) this.#listener.onRecovered()
+  }
+
+  #onError(error: Error): void {
+    if ((error as { command?: { name?: string } }).command?.name === 'select') this.#wrongDatabase = error
+    const repeated = this.#fault?.message === error.message
+    this.#fault = error
+    if (!this.#usable) this.#settleChange(this.#unusable(error))
+    // While a server is away every attempt to reconnect fails alike: told once.
+    if (!repeated && !this.#closed) this.#listener.onError(error)
+  }
+
+  #onClose(): void {
+    this.#usable = false
+    this.#settleChange(this.#unusable())
+  }
+
+  #unusable(cause: Error | undefined = this.#fault): UnavailableError {
+    const fault = this.#fault ?? cause
+    return new UnavailableError(
+      `No connection to Redis${fault ? `: ${fault.message}` : ''}`,
+      undefined,
+      fault && { cause: fault },
+    )
+  }
+
+  #settleChange(error?: Error): void {
+    const change = this.#change
+    if (change === undefined) return
+    this.#change = undefined
+    if (error) change.reject(error)
+    else change.resolve()
+  }
+}
+
+/** The database that the client works in now: `select` may have changed it since it was made. */
+function databaseOf(client: Redis): number | undefined {
+  const { condition } = client as unknown as { condition?: { select?: number } | null }
+  return condition?.select ?? client.options.db
+}
+
+/** For failures that are told by events as well. */
+function ignore(): void {}

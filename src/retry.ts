@@ -1,0 +1,86 @@
+/**
+ * How often a lock that is held by another may be asked for: the strategies of `acquire`. May import the checks.
+ */
+import { checkBoolean, checkInteger, checkNumber, checkOptions } from './check.ts'
+
+/** What a strategy is told before each further attempt. */
+export interface RetryContext {
+  readonly key: string
+  /** How many attempts have been made: 1 or more. */
+  readonly attempts: number
+  /** How long the caller has been waiting, in ms. */
+  readonly waited: number
+  /** What was left of the holder's ttl at the last refusal, in ms; undefined when the last attempt was not answered. */
+  readonly remaining: number | undefined
+  /** A random number in [0, 1), for jitter. */
+  readonly random: number
+}
+
+/**
+ * Decides when `acquire` asks again. Holds no state of one caller: it may serve any number of them at once.
+ */
+export interface RetryStrategy {
+  /** ms until the next attempt, 0 or more; `null` to give up. It is cut short when the lock is released in this process, when what was left of the holder's ttl is over, and by `wait`. */
+  next(context: RetryContext): number | null
+}
+
+export interface FixedIntervalOptions {
+  /** ms between two attempts: a number >= 1. */
+  readonly interval: number
+  /** How many attempts are made at most, the first included: an integer >= 1. Default: no limit but `wait`. */
+  readonly maxAttempts?: number
+  /** Draws each interval from its upper half, so that waiters do not ask in step. Default `true`. */
+  readonly jitter?: boolean
+}
+
+/**
+ * Asks at a steady interval.
+ *
+ * @throws RangeError or TypeError naming an option that is out of bounds or unknown.
+ */
+export function fixedInterval(options: FixedIntervalOptions): RetryStrategy {
+  checkOptions('fixedInterval', options, ['interval', 'maxAttempts', 'jitter'])
+  const interval = checkNumber('interval', options.interval, 1)
+  return strategy(() => interval, options)
+}
+
+export interface ExponentialBackoffOptions {
+  /** ms before the second attempt: a number >= 1. Default 50. */
+  readonly minTimeout?: number
+  /** ms that no interval exceeds: a number >= `minTimeout`. Default 1,000. */
+  readonly maxTimeout?: number
+  /** By how much each interval is longer than the one before: a number >= 1. Default 2. */
+  readonly factor?: number
+  /** How many attempts are made at most, the first included: an integer >= 1. Default: no limit but `wait`. */
+  readonly maxAttempts?: number
+  /** Draws each interval from its upper half, so that waiters do not ask in step. Default `true`. */
+  readonly jitter?: boolean
+}
+
+/**
+ * Asks at growing intervals.
+ *
+ * @throws RangeError or TypeError naming an option that is out of bounds or unknown.
+ */
+export function exponentialBackoff(options: ExponentialBackoffOptions = {}): RetryStrategy {
+  checkOptions('exponentialBackoff', options, ['minTimeout', 'maxTimeout', 'factor', 'maxAttempts', 'jitter'])
+  const minTimeout = checkNumber('minTimeout', options.minTimeout ?? 50, 1)
+  const maxTimeout = checkNumber('maxTimeout', options.maxTimeout ?? Math.max(1_000, minTimeout), minTimeout)
+  const factor = checkNumber('factor', options.factor ?? 2, 1)
+  return strategy((attempts) => Math.min(minTimeout * factor ** (attempts - 1), maxTimeout), options)
+}
+
+function strategy(
+  intervalAfter: (attempts: number) => number,
+  options: { readonly maxAttempts?: number; readonly jitter?: boolean },
+): RetryStrategy {
+  const jitter = checkBoolean('jitter', options.jitter ?? true)
+  const maxAttempts = options.maxAttempts === undefined ? Infinity : checkInteger('maxAttempts', options.maxAttempts, 1)
+  return {
+    next({ attempts, random }) {
+      if (attempts >= maxAttempts) return null
+      const interval = intervalAfter(attempts)
+      return jitter ? interval * (0.5 + random / 2) : interval
+    },
+  }
+}

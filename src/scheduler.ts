@@ -1,0 +1,156 @@
+/**
+ * The one timer of a manager: a wheel, and a clock's timer armed for the wheel's next occupied slot. With nothing to wait
+ * for there is no timer. May import the wheel and the clock's types.
+ */
+import type { Clock, Timer } from './clock.ts'
+import { TimerWheel } from './core/timer-wheel.ts'
+
+/** A tick that comes this much later than it was armed for (ms) means that the event loop was blocked. */
+const LATE = 50
+
+/** What one tick brings. */
+export interface Tick {
+  readonly now: number
+  /**
+   * The event loop was blocked before this tick. Answers may lie unread in a socket: whoever is about to give up on one
+   * should wait for another turn. Deadlines know no such mercy.
+   */
+  readonly late: boolean
+}
+
+/** Something that happens once, later. */
+export interface Alarm {
+  cancel(): void
+}
+
+/** Whoever can call back later. */
+export interface Alarms {
+  /** Calls back once, no earlier than `delay` ms from now and, the event loop permitting, at most a tick later. */
+  after(delay: number, callback: (tick: Tick) => void): Alarm
+}
+
+class Sleeper implements Alarm {
+  readonly #scheduler: { remove(id: number): void }
+  readonly #callback: (tick: Tick) => void
+  id = -1
+  #over = false
+
+  constructor(scheduler: { remove(id: number): void }, callback: (tick: Tick) => void) {
+    this.#scheduler = scheduler
+    this.#callback = callback
+  }
+
+  ring(tick: Tick): void {
+    // Something else that was due in the same tick may have cancelled it.
+    if (this.#over) return
+    this.cancel()
+    this.#callback(tick)
+  }
+
+  cancel(): void {
+    if (this.#over) return
+    this.#over = true
+    this.#scheduler.remove(this.id)
+  }
+}
+
+export interface SchedulerHandler<T> {
+  /** An item's time has come: at most one tick early, and late only by what the event loop is. */
+  onDue(item: T, tick: Tick): void
+  /** All that was due has been told. */
+  onTickEnd(): void
+  /** Something thrown in either of them, or by an alarm. */
+  onFault(fault: unknown): void
+}
+
+export class Scheduler<T extends object> implements Alarms {
+  readonly #clock: Clock
+  readonly #handler: SchedulerHandler<T>
+  readonly #wheel: TimerWheel<T | Sleeper>
+  #timer: Timer | undefined
+  #armedFor = Number.POSITIVE_INFINITY
+
+  constructor(clock: Clock, handler: SchedulerHandler<T>) {
+    this.#clock = clock
+    this.#handler = handler
+    this.#wheel = new TimerWheel(clock.now())
+  }
+
+  /** How exact it is: an item comes at most this many ms early. */
+  get tick(): number {
+    return this.#wheel.tick
+  }
+
+  /** Timers armed at this moment: 0 or 1. */
+  get timers(): number {
+    return this.#timer === undefined ? 0 : 1
+  }
+
+  /** Registers an item; see `TimerWheel`. */
+  add(item: T): number {
+    return this.#wheel.add(item)
+  }
+
+  schedule(id: number, due: number): void {
+    this.#wheel.schedule(id, due)
+    if (due < this.#armedFor) this.#arm()
+    else this.#disarmIfIdle()
+  }
+
+  remove(id: number): void {
+    this.#wheel.remove(id)
+    this.#disarmIfIdle()
+  }
+
+  after(delay: number, callback: (tick: Tick) => void): Alarm {
+    const sleeper = new Sleeper(this, callback)
+    sleeper.id = this.#wheel.add(sleeper)
+    this.schedule(sleeper.id, this.#clock.now() + delay + this.tick)
+    return sleeper
+  }
+
+  /** Takes the timer back. Whatever is still registered never comes. */
+  close(): void {
+    this.#timer?.cancel()
+    this.#timer = undefined
+    this.#armedFor = Number.NEGATIVE_INFINITY
+  }
+
+  readonly #onTimer = (): void => {
+    const now = this.#clock.now()
+    const tick = { now, late: now - this.#armedFor > LATE }
+    const due = this.#wheel.advance(now)
+    // Armed again before any work is done: nothing thrown below can stop the wheel.
+    this.#timer = undefined
+    this.#armedFor = Number.POSITIVE_INFINITY
+    this.#arm()
+    for (const item of due) {
+      try {
+        if (item instanceof Sleeper) item.ring(tick)
+        else this.#handler.onDue(item, tick)
+      } catch (fault) {
+        this.#handler.onFault(fault)
+      }
+    }
+    try {
+      this.#handler.onTickEnd()
+    } catch (fault) {
+      this.#handler.onFault(fault)
+    }
+  }
+
+  #arm(): void {
+    const next = this.#wheel.nextDue()
+    if (next === undefined || next >= this.#armedFor) return
+    this.#timer?.cancel()
+    this.#armedFor = next
+    this.#timer = this.#clock.setTimer(this.#onTimer, Math.max(next - this.#clock.now(), 0))
+  }
+
+  #disarmIfIdle(): void {
+    if (this.#timer === undefined || this.#wheel.size > 0) return
+    this.#timer.cancel()
+    this.#timer = undefined
+    this.#armedFor = Number.POSITIVE_INFINITY
+  }
+}

@@ -1,0 +1,96 @@
+/**
+ * The callers of this process that want the same key: first in, first served, and only the first one asks the backend.
+ * Entering and leaving are O(1) wherever one stands. May import the port's types.
+ */
+import type { AcquireOutcome } from './backend.ts'
+
+/** Somebody in a line. */
+export interface Waiter {
+  line: WaitingLine | undefined
+  next: Waiter | undefined
+  previous: Waiter | undefined
+  /** Something may have changed: it has become the first, or the key was given back here. */
+  wake(): void
+  /** The manager is closed, or the caller's signal aborted. */
+  cancel(reason: unknown): void
+}
+
+/** How an attempt went, told to those who only want to know that. */
+type AttemptListener = (outcome: AcquireOutcome) => void
+
+class WaitingLine {
+  readonly key: string
+  first: Waiter | undefined
+  last: Waiter | undefined
+  /** The first one has asked and not been answered yet. */
+  asking = false
+  /** What the last answer was. */
+  outcome: AcquireOutcome | undefined
+  listeners: AttemptListener[] = []
+
+  constructor(key: string) {
+    this.key = key
+  }
+}
+
+export type { WaitingLine }
+
+export class WaitingLines {
+  readonly #lines = new Map<string, WaitingLine>()
+  #size = 0
+
+  /** Callers in all lines. */
+  get size(): number {
+    return this.#size
+  }
+
+  /** The line of a key, if anybody stands in it. */
+  get(key: string): WaitingLine | undefined {
+    return this.#lines.get(key)
+  }
+
+  enter(key: string, waiter: Waiter): void {
+    let line = this.#lines.get(key)
+    if (line === undefined) {
+      line = new WaitingLine(key)
+      this.#lines.set(key, line)
+    }
+    waiter.line = line
+    waiter.previous = line.last
+    if (line.last) line.last.next = waiter
+    else line.first = waiter
+    line.last = waiter
+    this.#size += 1
+  }
+
+  /** Leaves from any place; who becomes the first is woken. */
+  leave(waiter: Waiter): void {
+    const { line, next, previous } = waiter
+    if (line === undefined) return
+    if (next) next.previous = previous
+    else line.last = previous
+    if (previous) previous.next = next
+    else line.first = next
+    waiter.line = undefined
+    waiter.next = undefined
+    waiter.previous = undefined
+    this.#size -= 1
+    if (line.first === undefined) this.#lines.delete(line.key)
+    else if (previous === undefined) line.first.wake()
+  }
+
+  /** The key was given back in this process: the first in its line need not wait for its next attempt. */
+  wake(key: string): void {
+    this.#lines.get(key)?.first?.wake()
+  }
+
+  cancelAll(reasonFor: (key: string) => unknown): void {
+    for (const line of this.#lines.values()) {
+      for (let waiter = line.first; waiter !== undefined; ) {
+        const { next } = waiter
+        waiter.cancel(reasonFor(line.key))
+        waiter = next
+      }
+    }
+  }
+}
