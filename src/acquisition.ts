@@ -208,8 +208,7 @@ export class Acquisition implements Waiter {
     }
     const record = new LeaseRecord(entry, this.#settings, { fence, deadline, at: now })
     adopt(record)
-    renewer.begin(record, sentAt)
-    table.add(record)
+    table.add(record, renewer.firstRenewal(record, sentAt))
     return record
   }
 

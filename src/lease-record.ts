@@ -5,6 +5,7 @@ import type { LockEntry } from './backend.ts'
 import type { LeaseLimits, LeaseState } from './core/lease-state.ts'
 import type { Lease } from './lease.ts'
 import type { LeaseSettings } from './options.ts'
+import type { Flight } from './flight.ts'
 
 /** Somebody who waits for the outcome of a renewal. */
 export interface RenewalWaiter {
@@ -19,17 +20,14 @@ export class LeaseRecord implements LockEntry, LeaseLimits {
   readonly fence: number
   readonly timeout: number
   readonly autoRenew: boolean
-  /** When `maxHold` ends it. */
-  readonly retireAt: number
+  /** When `maxHold` ends it; undefined without one. */
+  readonly retireAt: number | undefined
 
   state: LeaseState = 'held'
   /** Until when it is held, as far as has been confirmed. */
   deadline: number
-  /** When the next renewal is due; while one is unanswered, when it is given up. Infinity: never. */
-  renewAt: number = Number.POSITIVE_INFINITY
-  /** `queued`: due, and waiting to be sent. `asked`: sent at `askedAt` and not yet answered: at most one at a time. */
-  renewal: 'idle' | 'queued' | 'asked' = 'idle'
-  askedAt = 0
+  /** The renewal that is waiting to be sent, or waiting for its answer: at most one at a time. */
+  renewal: Flight | 'queued' | undefined = undefined
   /** Renewals that have failed in a row, and how the last of them did. */
   failures = 0
   failure: Error | undefined = undefined
@@ -52,7 +50,7 @@ export class LeaseRecord implements LockEntry, LeaseLimits {
     this.fence = granted.fence
     this.timeout = settings.timeout
     this.autoRenew = settings.autoRenew
-    this.retireAt = granted.at + settings.maxHold
+    this.retireAt = settings.maxHold === Number.POSITIVE_INFINITY ? undefined : granted.at + settings.maxHold
     this.deadline = granted.deadline
   }
 }

@@ -59,12 +59,12 @@ export class LeaseTable {
     return this.#records.values()
   }
 
-  /** Takes in a lease that has just been granted. */
-  add(record: LeaseRecord): void {
+  /** Takes in a lease that has just been granted, to be woken at `renewAt`. */
+  add(record: LeaseRecord, renewAt: number): void {
     const { scheduler, tally } = this.#parts
     this.#records.set(record.key, record)
     record.alarm = scheduler.add(record)
-    this.reschedule(record)
+    this.schedule(record, renewAt)
     tally.acquired += 1
     this.#tell('acquired', record, (lease) => ({ lease }))
   }
@@ -73,16 +73,15 @@ export class LeaseTable {
   observe(record: LeaseRecord): LeaseRecord['state'] {
     if (isActive(record.state)) {
       const now = this.#parts.clock.now()
-      if (now >= record.deadline || now >= record.retireAt) this.apply(record, { type: 'observed', now })
+      if (now >= endOf(record)) this.apply(record, { type: 'observed', now })
     }
     return record.state
   }
 
-  /** Wakes the record for whatever comes first: its renewal, its deadline or its retirement. The latter two never early. */
-  reschedule(record: LeaseRecord): void {
+  /** Wakes the record at `renewAt`, or when it ends if that comes first; the latter never early. */
+  schedule(record: LeaseRecord, renewAt: number): void {
     const { scheduler } = this.#parts
-    const end = Math.min(record.deadline, record.retireAt) + scheduler.tick
-    scheduler.schedule(record.alarm, Math.min(record.renewAt, end))
+    scheduler.schedule(record.alarm, Math.min(renewAt, endOf(record) + scheduler.tick))
   }
 
   /** Something happened to a lease: decides what follows from it, does it, and says what was decided. */
@@ -160,6 +159,11 @@ export class LeaseTable {
     const { subscribers } = this.#parts
     if (subscribers.listenerCount(event) > 0) subscribers.emit(event, payload(record.handle as Lease))
   }
+}
+
+/** When a lease ends if nothing else happens. */
+export function endOf(record: LeaseRecord): number {
+  return record.retireAt === undefined ? record.deadline : Math.min(record.deadline, record.retireAt)
 }
 
 function rejectWaiters(record: LeaseRecord): void {

@@ -71,7 +71,7 @@ export class Releaser {
       resolve(outcome.type === 'done')
     }
     this.#pending.set(record, { promise, finish })
-    this.#delete({ entry: record, timeout: record.timeout, until: keyGoneAt(record), inDoubt: false }, finish)
+    this.#delete({ entry: record, timeout: record.timeout, until: now + record.ttl, inDoubt: false }, finish)
     return promise
   }
 
@@ -82,7 +82,8 @@ export class Releaser {
 
   /** A lease ended by time: its key may still be there, and a renewal on its way may even prolong it. */
   abandon(record: LeaseRecord): void {
-    this.#delete({ entry: record, timeout: record.timeout, until: keyGoneAt(record), inDoubt: false })
+    const until = this.#parts.clock.now() + record.ttl
+    this.#delete({ entry: record, timeout: record.timeout, until, inDoubt: false })
   }
 
   /** Resolves when every deletion has been answered. */
@@ -177,11 +178,6 @@ class Deletion {
       this.start(),
     )
   }
-}
-
-/** When the key of a lease is sure to have expired: a ttl after the last request that may have prolonged it. */
-function keyGoneAt(record: LeaseRecord): number {
-  return Math.max(record.deadline, record.askedAt + record.ttl)
 }
 
 function releaseInput(outcome: ChangeOutcome) {

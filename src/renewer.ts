@@ -2,15 +2,16 @@
  * Renewals: collects what is due, sends it in batches with the nearest deadline first, applies the answers, and repeats
  * what failed. May import the port, the table, timing and errors.
  */
+import { asError } from './as-error.ts'
 import type { Backend, ChangeOutcome } from './backend.ts'
 import type { Clock } from './clock.ts'
 import { DeadlineQueue } from './core/deadline-queue.ts'
 import { isActive } from './core/lease-state.ts'
 import { firstRenewalDue, renewalDue, renewalRetryDelay } from './core/timing.ts'
 import { UnavailableError } from './errors.ts'
+import { Flight } from './flight.ts'
 import type { LeaseRecord } from './lease-record.ts'
-import { type LeaseTable, notHeld } from './lease-table.ts'
-import { asError } from './as-error.ts'
+import { endOf, type LeaseTable, notHeld } from './lease-table.ts'
 import type { Scheduler, Tick } from './scheduler.ts'
 import type { Tally } from './stats.ts'
 
@@ -27,15 +28,12 @@ export interface RenewerParts {
   readonly random: () => number
 }
 
-interface Flight {
-  /** When this batch does not count as on its way any more: a hung server must not keep others from being asked. */
-  readonly until: number
-}
-
 export class Renewer {
   readonly #parts: RenewerParts
   readonly #queue: DeadlineQueue<LeaseRecord>
-  readonly #flights = new Set<Flight>()
+  /** What has been queued since the last `pump`: not in the wheel while it is hoped to be sent at once. */
+  #fresh: LeaseRecord[] = []
+  #flights = 0
   #pumping = false
 
   constructor(parts: RenewerParts) {
@@ -43,26 +41,18 @@ export class Renewer {
     this.#queue = new DeadlineQueue(parts.scheduler.tick)
   }
 
-  /** Sets the first renewal of a lease granted by a request sent at `sentAt`. */
-  begin(record: LeaseRecord, sentAt: number): void {
-    if (record.autoRenew) record.renewAt = firstRenewalDue(sentAt, record.ttl, this.#parts.random())
+  /** When a lease granted by a request sent at `sentAt` is renewed for the first time; Infinity: never. */
+  firstRenewal(record: LeaseRecord, sentAt: number): number {
+    return record.autoRenew ? firstRenewalDue(sentAt, record.ttl, this.#parts.random()) : NEVER
   }
 
-  /** A lease's time has come: it is over, its renewal is due, or the answer to one is overdue. */
-  onDue(record: LeaseRecord, tick: Tick): void {
-    const { table, scheduler } = this.#parts
+  /** A lease's time has come: its renewal is due, or it is over. */
+  onDue(record: LeaseRecord, { now }: Tick): void {
+    const { table, scheduler, tally } = this.#parts
+    // Nothing wakes a lease in the middle of its life but its renewal.
     if (!isActive(table.observe(record))) return
-    if (tick.now + scheduler.tick < record.renewAt) {
-      table.reschedule(record)
-      return
-    }
-    if (record.renewal === 'asked') {
-      this.#overdue(record, tick)
-    } else {
-      this.#parts.tally.renewalLag.record(tick.now - record.renewAt)
-      this.#enqueue(record)
-    }
-    table.reschedule(record)
+    tally.renewalLag.record(now - scheduler.dueOf(record.alarm))
+    this.#enqueue(record)
   }
 
   /** Renews now on behalf of the lease's owner. */
@@ -72,9 +62,8 @@ export class Renewer {
       record.waiters ??= []
       record.waiters.push({ resolve, reject })
     })
-    if (record.renewal === 'idle') {
+    if (record.renewal === undefined) {
       this.#enqueue(record)
-      this.#parts.table.reschedule(record)
       this.#pumpSoon()
     }
     return answer
@@ -83,28 +72,27 @@ export class Renewer {
   /** The backend can be asked again: whoever is in jeopardy does not wait for its backoff. */
   onRecovered(): void {
     for (const record of this.#parts.table.values()) {
-      if (record.failures > 0 && record.autoRenew && record.renewal === 'idle') {
-        this.#enqueue(record)
-        this.#parts.table.reschedule(record)
-      }
+      if (record.failures > 0 && record.autoRenew && record.renewal === undefined) this.#enqueue(record)
     }
     this.#pumpSoon()
   }
 
   /** Sends what is queued, as far as the number of batches in flight permits. */
   pump(): void {
-    const { clock, batchSize } = this.#parts
-    while (this.#queue.size > 0 && this.#hasRoom(clock.now())) {
+    const { batchSize, table } = this.#parts
+    while (this.#queue.size > 0 && this.#flights < BATCHES_IN_FLIGHT) {
       const batch = this.#queue.take(batchSize, isWaitingToBeSent)
       if (batch.length > 0) void this.#send(batch)
     }
+    // What has to wait its turn is watched over until then.
+    for (const record of this.#fresh) if (isWaitingToBeSent(record)) table.schedule(record, NEVER)
+    this.#fresh = []
   }
 
   #enqueue(record: LeaseRecord): void {
     record.renewal = 'queued'
-    // While it is queued and while it is asked, only its end can wake it, until `#send` sets the time to give up.
-    record.renewAt = Number.POSITIVE_INFINITY
     this.#queue.add(record)
+    this.#fresh.push(record)
   }
 
   #pumpSoon(): void {
@@ -116,108 +104,118 @@ export class Renewer {
     })
   }
 
-  #hasRoom(now: number): boolean {
-    if (this.#flights.size < BATCHES_IN_FLIGHT) return true
-    for (const flight of this.#flights) if (flight.until <= now) this.#flights.delete(flight)
-    return this.#flights.size < BATCHES_IN_FLIGHT
-  }
-
   async #send(batch: readonly LeaseRecord[]): Promise<void> {
-    const { backend, clock, table, tally } = this.#parts
+    const { backend, clock, scheduler, tally } = this.#parts
     // Taken before a byte is written: every deadline that this batch may set counts from here.
-    const sentAt = clock.now()
-    let until = sentAt
+    const flight = new Flight(clock.now(), batch)
     for (const record of batch) {
-      record.renewal = 'asked'
-      record.askedAt = sentAt
-      record.renewAt = sentAt + record.timeout
-      until = Math.max(until, record.renewAt)
-      table.reschedule(record)
+      record.renewal = flight
+      scheduler.cancel(record.alarm)
     }
-    const flight = { until }
-    this.#flights.add(flight)
+    this.#flights += 1
+    this.#watch(flight, flight.sentAt)
     tally.requests += 1
+    let outcomes: readonly (ChangeOutcome | undefined)[]
     try {
-      const outcomes = await backend.renew(batch)
-      tally.roundTrip.record(clock.now() - sentAt)
-      for (const [index, record] of batch.entries()) this.#settle(record, sentAt, outcomes[index])
+      outcomes = await backend.renew(batch)
+      tally.roundTrip.record(clock.now() - flight.sentAt)
     } catch (thrown) {
       const outcome = { type: 'unknown', error: asError(thrown) } as const
-      for (const record of batch) this.#settle(record, sentAt, outcome)
+      outcomes = batch.map(() => outcome)
     }
-    this.#flights.delete(flight)
+    for (let index = 0; index < batch.length; index += 1) {
+      this.#settle(batch[index] as LeaseRecord, flight, outcomes[index])
+    }
+    this.#land(flight)
     this.pump()
   }
 
-  #settle(record: LeaseRecord, sentAt: number, outcome: ChangeOutcome | undefined): void {
-    // A listener may have taken its time, or ended this very lease: each answer meets the clock and the state as they are now.
-    const now = this.#parts.clock.now()
+  /** Wakes up for whatever comes first to a lease of the batch: its request has taken too long, or it is over. */
+  #watch(flight: Flight, now: number): void {
+    let next = Number.POSITIVE_INFINITY
+    for (const record of flight.records) {
+      if (record.renewal !== flight || !isActive(record.state)) continue
+      next = Math.min(next, flight.sentAt + record.timeout, endOf(record))
+    }
+    if (next === Number.POSITIVE_INFINITY) this.#land(flight)
+    else flight.alarm = this.#parts.scheduler.after(Math.max(next - now, 0), (tick) => this.#onOverdue(flight, tick))
+  }
+
+  #onOverdue(flight: Flight, { now, late }: Tick): void {
+    for (const record of flight.records) {
+      if (record.renewal !== flight || !isActive(this.#parts.table.observe(record))) continue
+      // The answer may have come while the event loop was blocked: let it be read first.
+      if (late || now < flight.sentAt + record.timeout) continue
+      const error = new UnavailableError(`A renewal was not answered within ${record.timeout} ms`, record.key)
+      this.#fail(record, now, error)
+    }
+    this.#watch(flight, now)
+  }
+
+  /** The batch does not count as on its way any more: answered, or given up, so that a hung server keeps nobody from being asked. */
+  #land(flight: Flight): void {
+    flight.alarm?.cancel()
+    if (flight.landed) return
+    flight.landed = true
+    this.#flights -= 1
+  }
+
+  #settle(record: LeaseRecord, flight: Flight, outcome: ChangeOutcome | undefined): void {
+    // Where a lease stopped waiting for this answer, only what it proves still counts.
+    const awaited = record.renewal === flight
     switch (outcome?.type) {
       case 'done':
-        this.#confirm(record, sentAt, now)
+        this.#confirm(record, flight.sentAt, awaited)
         break
       case 'refused':
-        this.#parts.table.apply(record, { type: 'refused', now, reason: outcome.reason })
+        this.#parts.table.apply(record, { type: 'refused', now: this.#parts.clock.now(), reason: outcome.reason })
         break
       case 'unknown':
-        if (this.#isAwaited(record, sentAt)) this.#fail(record, now, outcome.error)
+        if (awaited) this.#fail(record, this.#parts.clock.now(), outcome.error)
         break
       case undefined:
-        if (this.#isAwaited(record, sentAt)) {
-          this.#fail(record, now, new UnavailableError('The backend gave no outcome for a renewal', record.key))
-        }
+        if (awaited) this.#fail(record, this.#parts.clock.now(), NO_OUTCOME)
         break
       default:
         outcome satisfies never
     }
   }
 
-  /** Whether this is the request whose answer the lease waits for, not an earlier one that was given up. */
-  #isAwaited(record: LeaseRecord, sentAt: number): boolean {
-    return record.renewal === 'asked' && record.askedAt === sentAt
-  }
-
   /** Even a late confirmation is one: the key was extended some time after `sentAt`, and the deadline counts from there. */
-  #confirm(record: LeaseRecord, sentAt: number, now: number): void {
-    const { table, tally } = this.#parts
+  #confirm(record: LeaseRecord, sentAt: number, awaited: boolean): void {
+    const { table, tally, clock } = this.#parts
     if (!isActive(record.state)) return
-    if (record.renewal === 'idle' || this.#isAwaited(record, sentAt)) {
-      record.renewal = 'idle'
-      record.renewAt = record.autoRenew ? renewalDue(sentAt, record.ttl) : Number.POSITIVE_INFINITY
-    }
-    if (table.apply(record, { type: 'confirmed', now, sentAt }).extends) tally.renewals += 1
-    if (isActive(record.state)) table.reschedule(record)
+    if (awaited) record.renewal = undefined
+    // A listener may have taken its time: each answer meets the clock as it is now.
+    if (table.apply(record, { type: 'confirmed', now: clock.now(), sentAt }).extends) tally.renewals += 1
+    this.#scheduleIfIdle(record, record.autoRenew ? renewalDue(sentAt, record.ttl) : NEVER)
   }
 
-  #overdue(record: LeaseRecord, { now, late }: Tick): void {
-    // The answer may have come while the event loop was blocked: let it be read first.
-    if (late) record.renewAt = now + this.#parts.scheduler.tick
-    else
-      this.#fail(
-        record,
-        now,
-        new UnavailableError(`A renewal was not answered within ${record.timeout} ms`, record.key),
-      )
+  /** A renewal that is queued or under way wakes its lease itself; a listener may just have asked for one. */
+  #scheduleIfIdle(record: LeaseRecord, renewAt: number): void {
+    if (isActive(record.state) && record.renewal === undefined) this.#parts.table.schedule(record, renewAt)
   }
 
   #fail(record: LeaseRecord, now: number, error: Error): void {
     const { table, tally, random } = this.#parts
     tally.failures += 1
-    record.renewal = 'idle'
+    record.renewal = undefined
+    if (!isActive(record.state)) return
     record.failures += 1
     record.failure = error
-    record.renewAt = record.autoRenew
-      ? now + renewalRetryDelay(record.ttl, record.failures, record.deadline - now, random())
-      : Number.POSITIVE_INFINITY
     const { waiters } = record
     record.waiters = undefined
     table.apply(record, { type: 'unanswered', now, error })
-    if (isActive(record.state)) table.reschedule(record)
+    const delay = renewalRetryDelay(record.ttl, record.failures, record.deadline - now, random())
+    this.#scheduleIfIdle(record, record.autoRenew ? now + delay : NEVER)
     if (waiters === undefined) return
     const reason = isActive(record.state) ? unavailable(record.key, error) : notHeld(record)
     for (const waiter of waiters) waiter.reject(reason)
   }
 }
+
+const NEVER = Number.POSITIVE_INFINITY
+const NO_OUTCOME = new UnavailableError('The backend gave no outcome for a renewal')
 
 function isWaitingToBeSent(record: LeaseRecord): boolean {
   return record.renewal === 'queued' && isActive(record.state)

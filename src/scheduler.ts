@@ -91,10 +91,21 @@ export class Scheduler<T extends object> implements Alarms {
     return this.#wheel.add(item)
   }
 
+  /** When an item was last scheduled for. */
+  dueOf(id: number): number {
+    return this.#wheel.dueOf(id)
+  }
+
   schedule(id: number, due: number): void {
     this.#wheel.schedule(id, due)
     if (due < this.#armedFor) this.#arm()
     else this.#disarmIfIdle()
+  }
+
+  /** Takes an item out of the wheel without forgetting it. */
+  cancel(id: number): void {
+    this.#wheel.cancel(id)
+    this.#disarmIfIdle()
   }
 
   remove(id: number): void {

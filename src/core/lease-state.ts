@@ -41,8 +41,8 @@ export type LeaseInput =
 /** The two times that bound a lease, in ms on the manager's clock. */
 export interface LeaseLimits {
   readonly deadline: number
-  /** When `maxHold` ends it; Infinity without one. */
-  readonly retireAt: number
+  /** When `maxHold` ends it; undefined without one. */
+  readonly retireAt: number | undefined
 }
 
 export type LeaseNotice = 'renewed' | 'jeopardy' | 'safe' | 'released' | 'lost'
@@ -145,6 +145,6 @@ function whileReleasing(input: LeaseInput): Transition {
 
 function endedByTime(limits: LeaseLimits, now: number): Transition | undefined {
   if (now >= limits.deadline) return LOST.expired
-  if (now >= limits.retireAt) return LOST.maxHold
+  if (limits.retireAt !== undefined && now >= limits.retireAt) return LOST.maxHold
   return undefined
 }

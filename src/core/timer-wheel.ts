@@ -119,6 +119,12 @@ export class TimerWheel<T> {
     this.#link(id, slot)
   }
 
+  /** The time the entry was last scheduled for (ms). */
+  dueOf(id: number): number {
+    this.#check(id)
+    return this.#due[id] as number
+  }
+
   /** Takes the entry out of the wheel, keeping its id. Cancelling an idle entry does nothing. */
   cancel(id: number): void {
     const slot = this.#slot[id] as number

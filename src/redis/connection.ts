@@ -6,15 +6,6 @@ import { Redis, type RedisOptions } from 'ioredis'
 import { asError } from '../as-error.ts'
 import type { BackendListener } from '../backend.ts'
 import { UnavailableError } from '../errors.ts'
-import { ACQUIRE, INSPECT, RELEASE, RENEW } from './scripts.ts'
-
-/** The methods that ioredis makes of the scripts: they are sent by their SHA, and whole where the server does not know it. */
-export interface ScriptClient extends Redis {
-  leasewheelAcquire(keyCount: number, ...keysAndArguments: (string | number)[]): Promise<unknown>
-  leasewheelRenew(keyCount: number, ...keysAndArguments: (string | number)[]): Promise<unknown>
-  leasewheelRelease(keyCount: number, ...keysAndArguments: (string | number)[]): Promise<unknown>
-  leasewheelInspect(keyCount: number, key: string): Promise<unknown>
-}
 
 const FIRST_RECONNECT_DELAY = 50
 const LONGEST_RECONNECT_DELAY = 1_000
@@ -26,7 +17,7 @@ interface Change {
 }
 
 export class Connection {
-  readonly client: ScriptClient
+  readonly client: Redis
   /** The caller's own key prefix, which stands before ours. */
   readonly keyPrefix: string
   readonly #listener: BackendListener
@@ -45,10 +36,10 @@ export class Connection {
   constructor(source: Redis | string, timeout: number, listener: BackendListener) {
     this.#listener = listener
     const overrides = this.#overrides(source, timeout)
-    const client = typeof source === 'string' ? new Redis(source, overrides) : source.duplicate(overrides)
-    this.client = client as ScriptClient
+    // What `source.duplicate()` does, but by our own copy of ioredis: the application may have another one.
+    const { replyMapping: _replyMapping, ...options }: RedisOptions = typeof source === 'string' ? {} : source.options
+    this.client = typeof source === 'string' ? new Redis(source, overrides) : new Redis({ ...options, ...overrides })
     this.keyPrefix = typeof source === 'string' ? '' : (source.options.keyPrefix ?? '')
-    this.#defineScripts()
     this.client.on('connect', () => {
       this.#wrongDatabase = undefined
     })
@@ -136,13 +127,6 @@ export class Connection {
       // Names of commands that the caller's client has made are of no use here.
       scripts: {},
     }
-  }
-
-  #defineScripts(): void {
-    this.client.defineCommand('leasewheelAcquire', { lua: ACQUIRE })
-    this.client.defineCommand('leasewheelRenew', { lua: RENEW })
-    this.client.defineCommand('leasewheelRelease', { lua: RELEASE })
-    this.client.defineCommand('leasewheelInspect', { lua: INSPECT })
   }
 
   #reconnectDelay(): number {

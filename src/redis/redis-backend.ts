@@ -15,6 +15,8 @@ import type {
 } from '../backend.ts'
 import { UnavailableError } from '../errors.ts'
 import { Connection } from './connection.ts'
+import { Script } from './script.ts'
+import { ACQUIRE, INSPECT, RELEASE, RENEW } from './scripts.ts'
 
 /** One counter for all locks of a database, outside the lock prefix: the same key of two prefixes still counts on. */
 const FENCE_KEY = 'leasewheel:fence'
@@ -23,9 +25,17 @@ const DONE = { type: 'done' } as const
 const TAKEN = { type: 'refused', reason: 'taken' } as const
 const MISSING = { type: 'refused', reason: 'missing' } as const
 
+interface Opened {
+  readonly connection: Connection
+  readonly acquire: Script
+  readonly renew: Script
+  readonly release: Script
+  readonly inspect: Script
+}
+
 export class RedisBackend implements Backend {
   readonly #source: Redis | string
-  #connection: Connection | undefined
+  #opened: Opened | undefined
   #prefix = ''
   #fenceKey = FENCE_KEY
 
@@ -35,94 +45,88 @@ export class RedisBackend implements Backend {
 
   open(settings: BackendSettings, listener: BackendListener): void {
     const connection = new Connection(this.#source, settings.timeout, listener)
-    this.#connection = connection
-    this.#prefix = connection.keyPrefix + settings.prefix
-    this.#fenceKey = connection.keyPrefix + FENCE_KEY
+    const { client, keyPrefix } = connection
+    this.#prefix = keyPrefix + settings.prefix
+    this.#fenceKey = keyPrefix + FENCE_KEY
+    this.#opened = {
+      connection,
+      acquire: new Script(client, ACQUIRE),
+      renew: new Script(client, RENEW),
+      release: new Script(client, RELEASE),
+      inspect: new Script(client, INSPECT),
+    }
   }
 
   ready(): Promise<void> | undefined {
-    return this.#opened.ready()
+    return this.#open.connection.ready()
   }
 
-  async acquire(entries: readonly LockEntry[]): Promise<readonly AcquireOutcome[]> {
-    const keysAndArguments: (string | number)[] = [this.#fenceKey]
-    this.#appendKeys(keysAndArguments, entries)
-    appendTokens(keysAndArguments, entries)
-    appendTtls(keysAndArguments, entries)
-    try {
-      const reply = await this.#opened.client.leasewheelAcquire(entries.length + 1, ...keysAndArguments)
-      this.#opened.onAnswered()
-      return acquireOutcomes(reply, entries.length)
-    } catch (error) {
-      return this.#unknown(error, entries.length)
-    }
+  acquire(entries: readonly LockEntry[]): Promise<readonly AcquireOutcome[]> {
+    const keys = [this.#fenceKey, ...this.#keys(entries)]
+    return this.#ask(this.#open.acquire, keys, tokensAndTtls(entries), entries, acquireOutcomes)
   }
 
-  async renew(entries: readonly LockEntry[]): Promise<readonly ChangeOutcome[]> {
-    const keysAndArguments: (string | number)[] = []
-    this.#appendKeys(keysAndArguments, entries)
-    appendTokens(keysAndArguments, entries)
-    appendTtls(keysAndArguments, entries)
-    try {
-      const reply = await this.#opened.client.leasewheelRenew(entries.length, ...keysAndArguments)
-      this.#opened.onAnswered()
-      return changeOutcomes(reply, entries.length)
-    } catch (error) {
-      return this.#unknown(error, entries.length)
-    }
+  renew(entries: readonly LockEntry[]): Promise<readonly ChangeOutcome[]> {
+    return this.#ask(this.#open.renew, this.#keys(entries), tokensAndTtls(entries), entries, changeOutcomes)
   }
 
-  async release(entries: readonly LockEntry[]): Promise<readonly ChangeOutcome[]> {
-    const keysAndArguments: (string | number)[] = []
-    this.#appendKeys(keysAndArguments, entries)
-    appendTokens(keysAndArguments, entries)
-    try {
-      const reply = await this.#opened.client.leasewheelRelease(entries.length, ...keysAndArguments)
-      this.#opened.onAnswered()
-      return changeOutcomes(reply, entries.length)
-    } catch (error) {
-      return this.#unknown(error, entries.length)
-    }
+  release(entries: readonly LockEntry[]): Promise<readonly ChangeOutcome[]> {
+    return this.#ask(this.#open.release, this.#keys(entries), tokens(entries), entries, changeOutcomes)
   }
 
   async inspect(key: string): Promise<LockView | null> {
+    const { connection, inspect } = this.#open
     try {
-      const reply = await this.#opened.client.leasewheelInspect(1, this.#prefix + key)
-      const found = checkReply(reply) as [] | [token: string, remaining: number]
+      const found = checkReply(await inspect.run([this.#prefix + key], [])) as [] | [token: string, remaining: number]
       return found.length === 0 ? null : { token: found[0], remaining: remainingOf(found[1]) }
     } catch (error) {
-      throw this.#opened.explain(error)
+      throw connection.explain(error)
     }
   }
 
   async close(): Promise<void> {
-    await this.#connection?.close()
+    await this.#opened?.connection.close()
   }
 
-  get #opened(): Connection {
-    if (this.#connection === undefined) throw new UnavailableError('This backend has not been opened')
-    return this.#connection
+  get #open(): Opened {
+    if (this.#opened === undefined) throw new UnavailableError('This backend has not been opened')
+    return this.#opened
   }
 
-  #appendKeys(to: (string | number)[], entries: readonly LockEntry[]): void {
-    for (const entry of entries) to.push(this.#prefix + entry.key)
+  async #ask<O>(
+    script: Script,
+    keys: readonly string[],
+    values: readonly string[],
+    entries: readonly LockEntry[],
+    read: (reply: unknown, count: number) => readonly O[],
+  ): Promise<readonly (O | Unknown)[]> {
+    const { connection } = this.#open
+    try {
+      const outcomes = read(await script.run(keys, values), entries.length)
+      connection.onAnswered()
+      return outcomes
+    } catch (error) {
+      const outcome = { type: 'unknown', error: connection.explain(error) } as const
+      return entries.map(() => outcome)
+    }
   }
 
-  #unknown(thrown: unknown, count: number): readonly Unknown[] {
-    const outcome = { type: 'unknown', error: this.#opened.explain(thrown) } as const
-    return Array.from({ length: count }, () => outcome)
+  #keys(entries: readonly LockEntry[]): string[] {
+    return entries.map((entry) => this.#prefix + entry.key)
   }
 }
 
-function appendTokens(to: (string | number)[], entries: readonly LockEntry[]): void {
-  for (const entry of entries) to.push(entry.token)
+function tokens(entries: readonly LockEntry[]): string[] {
+  return entries.map((entry) => entry.token)
 }
 
-/** One ttl for all entries where they have the same, otherwise one for each. */
-function appendTtls(to: (string | number)[], entries: readonly LockEntry[]): void {
+/** The tokens, then one ttl for all entries where they have the same, otherwise one for each. */
+function tokensAndTtls(entries: readonly LockEntry[]): string[] {
   const { ttl } = entries[0] as LockEntry
-  if (entries.every((entry) => entry.ttl === ttl)) to.push(ttl)
-  else for (const entry of entries) to.push(entry.ttl)
+  const values = tokens(entries)
+  if (entries.every((entry) => entry.ttl === ttl)) values.push(String(ttl))
+  else for (const entry of entries) values.push(String(entry.ttl))
+  return values
 }
 
 function acquireOutcomes(reply: unknown, count: number): readonly AcquireOutcome[] {

@@ -1,0 +1,50 @@
+/** Promises what one process that holds locks is told to do and what it tells in return. May import types only. */
+import type { LibraryName } from './library-name.ts'
+import type { ServerCounters } from './server-counters.ts'
+
+export interface HoldJob {
+  readonly library: LibraryName
+  readonly url: string
+  readonly locks: number
+  /** In ms. */
+  readonly ttl: number
+  /** Of each of the two windows. */
+  readonly seconds: number
+}
+
+/** Raw: what it means per renewal is computed in hold-figures.ts. */
+export interface HoldMeasurement {
+  readonly library: LibraryName
+  readonly locks: number
+  /** In ms. */
+  readonly ttl: number
+  readonly acquire: {
+    /** In s. */
+    readonly seconds: number
+  }
+  /** The first window: nothing runs but the library. */
+  readonly cost: {
+    /** In s. */
+    readonly seconds: number
+    /** User and system, of all threads, in µs. */
+    readonly nodeCpu: number
+    readonly server: ServerCounters
+  }
+  /** The second window: the event loop is watched. All in ms. */
+  readonly delay: {
+    readonly resolution: number
+    readonly p50: number
+    readonly p99: number
+    readonly max: number
+  }
+  readonly heap: {
+    /** Of all locks together, in bytes: heap and what hangs on it outside. */
+    readonly bytes: number
+  }
+  /** At the end: by the library's own word, and by the server's. */
+  readonly end: {
+    readonly held: number
+    readonly lost: number
+    readonly alive: number
+  }
+}

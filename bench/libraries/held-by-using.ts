@@ -1,0 +1,73 @@
+/**
+ * Holds locks of a library that renews only during a call (`using(..., routine)`): each routine waits until it is told
+ * to end. Promises to cost the library nothing per lock but the signal, which is how it tells of a loss. May import
+ * in-parallel.ts.
+ */
+import { CALLERS } from '../in-parallel.ts'
+
+type Routine = (signal: AbortSignal) => Promise<void>
+
+export class HeldByUsing {
+  readonly #using: (key: string, routine: Routine) => Promise<void>
+  #signals: AbortSignal[] = []
+  #lost = 0
+  #endAll: () => void = () => {}
+  /** Of each call of `using` that has not returned yet. */
+  #running = 0
+  #whenIdle: () => void = () => {}
+
+  constructor(using: (key: string, routine: Routine) => Promise<void>) {
+    this.#using = using
+  }
+
+  /** Settles when all the routines have begun, or one of the locks was refused. */
+  acquireAll(keys: readonly string[]): Promise<void> {
+    // One gate and one routine for all: a closure per lock would be charged to the library.
+    const gate = new Promise<void>((resolve) => {
+      this.#endAll = resolve
+    })
+    // An iterator that has ended lets go of the array.
+    const rest = keys.values()
+    let missing = keys.length
+    return new Promise((resolve, reject) => {
+      const ended = (): void => {
+        if (--this.#running === 0) this.#whenIdle()
+      }
+      const failed = (error: Error): void => {
+        reject(error)
+        ended()
+      }
+      const begin = (): void => {
+        const next = rest.next()
+        if (next.done) return
+        this.#running++
+        void this.#using(next.value, routine).then(ended, failed)
+      }
+      const routine: Routine = async (signal) => {
+        this.#signals.push(signal)
+        begin()
+        if (--missing === 0) resolve()
+        await gate
+      }
+      for (let caller = 0; caller < CALLERS; caller++) begin()
+    })
+  }
+
+  async releaseAll(): Promise<void> {
+    this.#lost = this.lost
+    this.#signals = []
+    const idle = new Promise<void>((resolve) => {
+      this.#whenIdle = resolve
+    })
+    this.#endAll()
+    if (this.#running > 0) await idle
+  }
+
+  get held(): number {
+    return this.#signals.filter((signal) => !signal.aborted).length
+  }
+
+  get lost(): number {
+    return this.#lost + this.#signals.filter((signal) => signal.aborted).length
+  }
+}

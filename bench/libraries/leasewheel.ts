@@ -1,0 +1,50 @@
+/** leasewheel, with nothing set but the ttl: it renews at a third of it by itself. May import library.ts. */
+import { Redis } from 'ioredis'
+import { type Lease, LeaseManager } from 'leasewheel'
+import type { Holder, Library } from '../library.ts'
+
+class LeasewheelHolder implements Holder {
+  readonly #client: Redis
+  readonly #leases: LeaseManager
+  /** What an application keeps as well: the handles. */
+  #handles: readonly Lease[] = []
+  #lost = 0
+
+  constructor(url: string, ttl: number) {
+    this.#client = new Redis(url)
+    this.#leases = new LeaseManager(this.#client, { ttl })
+    this.#leases.on('lost', () => {
+      this.#lost++
+    })
+  }
+
+  async acquireAll(keys: readonly string[]): Promise<void> {
+    const outcomes = await this.#leases.acquireMany(keys)
+    this.#handles = outcomes.filter((lease) => lease !== null)
+    if (this.#handles.length < keys.length) throw new Error(`${keys.length - this.#handles.length} locks were refused`)
+  }
+
+  async releaseAll(): Promise<void> {
+    await Promise.all(this.#handles.map((lease) => lease.release()))
+    this.#handles = []
+  }
+
+  held(): number {
+    return this.#handles.filter((lease) => lease.held).length
+  }
+
+  lost(): number {
+    return this.#lost
+  }
+
+  async close(): Promise<void> {
+    await this.#leases.close()
+    this.#client.disconnect()
+  }
+}
+
+export const leasewheel: Library = {
+  async open(url, ttl) {
+    return new LeasewheelHolder(url, ttl)
+  },
+}

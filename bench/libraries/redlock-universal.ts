@@ -1,0 +1,61 @@
+/**
+ * redlock-universal: its way of holding a lock is `using`. That always extends at 0.8 of the ttl; the function behind
+ * it is exported and takes the ratio, so that this library too renews each third of the ttl. May import library.ts and
+ * held-by-using.ts.
+ */
+import { Redis } from 'ioredis'
+import { createLock, executeWithAutoExtension, IoredisAdapter } from 'redlock-universal'
+import type { Holder, Library } from '../library.ts'
+import { HeldByUsing } from './held-by-using.ts'
+
+class RedlockUniversalHolder implements Holder {
+  readonly #client: Redis
+  readonly #locks: HeldByUsing
+
+  constructor(url: string, ttl: number) {
+    this.#client = new Redis(url)
+    // A timeout per command, 5 s by default: in a burst the later commands may rightly wait for longer.
+    const adapter = new IoredisAdapter(this.#client, { timeout: ttl })
+    this.#locks = new HeldByUsing(async (key, routine) => {
+      // `lean`: by its documentation the mode with the least memory and the least overhead.
+      const lock = createLock({ adapter, key, ttl, performance: 'lean' })
+      const handle = await lock.acquire()
+      await executeWithAutoExtension({
+        locks: [lock],
+        handles: [handle],
+        ttl,
+        routine,
+        extensionThresholdRatio: 2 / 3,
+        // 1,000 ms by default, and when a third of the ttl is less, it extends without a pause.
+        minExtensionInterval: Math.min(1_000, Math.round(ttl / 10)),
+      })
+    })
+  }
+
+  acquireAll(keys: readonly string[]): Promise<void> {
+    return this.#locks.acquireAll(keys)
+  }
+
+  releaseAll(): Promise<void> {
+    return this.#locks.releaseAll()
+  }
+
+  held(): number {
+    return this.#locks.held
+  }
+
+  lost(): number {
+    return this.#locks.lost
+  }
+
+  async close(): Promise<void> {
+    await this.#locks.releaseAll()
+    this.#client.disconnect()
+  }
+}
+
+export const redlockUniversal: Library = {
+  async open(url, ttl) {
+    return new RedlockUniversalHolder(url, ttl)
+  },
+}

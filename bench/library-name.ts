@@ -1,0 +1,16 @@
+/** Promises which libraries can be measured, and on which Node. Imports nothing. */
+
+export const LIBRARY_NAMES = ['leasewheel', 'redis-semaphore', 'redlock', 'redlock-universal'] as const
+
+export type LibraryName = (typeof LIBRARY_NAMES)[number]
+
+/** The lowest major version of Node; a library that is not listed runs on every one that this package runs on. */
+const lowestNode: Readonly<Partial<Record<LibraryName, number>>> = { 'redlock-universal': 22 }
+
+/** One sentence, or `undefined` when the library runs here. */
+export function reasonToSkip(name: LibraryName): string | undefined {
+  const lowest = lowestNode[name]
+  const here = Number(process.versions.node.split('.')[0])
+  if (lowest === undefined || here >= lowest) return undefined
+  return `${name} is left out: it needs Node ${lowest} or newer, this is Node ${process.versions.node}.`
+}

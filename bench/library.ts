@@ -1,0 +1,39 @@
+/**
+ * The port: what the bench asks of a lock library. Promises that each library is used as its own documentation shows,
+ * and is loaded only in the process that measures it. May import libraries/.
+ */
+import type { LibraryName } from './library-name.ts'
+
+export interface Library {
+  /** Connects with a client of its own. `ttl` in ms; every lock is renewed each third of it, so that renewals compare. */
+  open(url: string, ttl: number): Promise<Holder>
+}
+
+/** One process's use of a library. */
+export interface Holder {
+  /** Takes all the locks, as many at once as suits the library, and from then on keeps them renewed. */
+  acquireAll(keys: readonly string[]): Promise<void>
+  /** Gives back all that `acquireAll` took. */
+  releaseAll(): Promise<void>
+  /** Locks held, by the library's own word. */
+  held(): number
+  /** Locks lost since `open`, by the library's own word. */
+  lost(): number
+  /** Releases everything and ends the connections. */
+  close(): Promise<void>
+}
+
+export async function loadLibrary(name: LibraryName): Promise<Library> {
+  switch (name) {
+    case 'leasewheel':
+      return (await import('./libraries/leasewheel.ts')).leasewheel
+    case 'redis-semaphore':
+      return (await import('./libraries/redis-semaphore.ts')).redisSemaphore
+    case 'redlock':
+      return (await import('./libraries/redlock.ts')).redlock
+    case 'redlock-universal':
+      return (await import('./libraries/redlock-universal.ts')).redlockUniversal
+    default:
+      return name satisfies never
+  }
+}
