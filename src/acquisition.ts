@@ -14,13 +14,13 @@ import type { AcquireSettings } from './options.ts'
 import type { Request } from './outbox.ts'
 import type { Releaser } from './releaser.ts'
 import type { Renewer } from './renewer.ts'
-import type { Alarm, Scheduler } from './scheduler.ts'
+import type { Alarm, Alarms } from './scheduler.ts'
 import { createToken } from './token.ts'
 import type { Waiter, WaitingLine, WaitingLines } from './waiting-line.ts'
 
 export interface AcquisitionParts {
   readonly clock: Clock
-  readonly scheduler: Scheduler<LeaseRecord>
+  readonly scheduler: Alarms
   readonly table: LeaseTable
   readonly lines: WaitingLines
   readonly renewer: Renewer
@@ -206,9 +206,16 @@ export class Acquisition implements Waiter {
       this.#token = createToken()
       throw new UnavailableError(`Lock \`${this.#key}\` was granted too late: its lease was over already`, this.#key)
     }
-    const record = new LeaseRecord(entry, this.#settings, { fence, deadline, at: now })
+    const { timeout, maxHold } = this.#settings
+    const record = new LeaseRecord(
+      entry,
+      fence,
+      timeout,
+      maxHold === Number.POSITIVE_INFINITY ? undefined : now + maxHold,
+    )
     adopt(record)
-    table.add(record, renewer.firstRenewal(record, sentAt))
+    renewer.join(record, this.#settings, sentAt)
+    table.add(record)
     return record
   }
 

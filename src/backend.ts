@@ -66,7 +66,10 @@ export interface Backend {
   /** `undefined` when requests can be sent now; otherwise a promise that settles at the next change, rejected with the reason why it cannot. */
   ready(): Promise<void> | undefined
   acquire(entries: readonly LockEntry[]): Promise<readonly AcquireOutcome[]>
-  /** Extends a key that holds the entry's token, never creates one and never touches another's. */
+  /**
+   * Extends a key that holds the entry's token, never creates one and never touches another's. The array does not change; the
+   * same one comes again while the same leases are renewed together, so that what was made of it can be kept.
+   */
   renew(entries: readonly LockEntry[]): Promise<readonly ChangeOutcome[]>
   /** Deletes a key that holds the entry's token, and no other. */
   release(entries: readonly LockEntry[]): Promise<readonly ChangeOutcome[]>

@@ -1,20 +1,24 @@
 /**
- * One batch of renewals that was sent. May import types only.
+ * One request for renewals that was sent. May import types only.
  */
+import type { Cohort } from './cohort.ts'
 import type { LeaseRecord } from './lease-record.ts'
 import type { Alarm } from './scheduler.ts'
 
 export class Flight {
   /** When it was sent: before its first byte was written. */
   readonly sentAt: number
+  readonly cohorts: readonly Cohort[]
+  /** All their members at that time, in the order in which they are answered. */
   readonly records: readonly LeaseRecord[]
-  /** Rings when the answer is overdue, or one of the leases is over. */
+  /** Rings when the answer is overdue, or one of the cohorts is over. */
   alarm: Alarm | undefined = undefined
   /** Answered, or given up. */
   landed = false
 
-  constructor(sentAt: number, records: readonly LeaseRecord[]) {
+  constructor(sentAt: number, cohorts: readonly Cohort[]) {
     this.sentAt = sentAt
-    this.records = records
+    this.cohorts = cohorts
+    this.records = cohorts.length === 1 ? (cohorts[0] as Cohort).members : cohorts.flatMap((cohort) => cohort.members)
   }
 }

@@ -8,12 +8,13 @@ import { acquireAll } from './acquire-all.ts'
 import { Acquisition, type AcquisitionParts } from './acquisition.ts'
 import type { AcquireOutcome, Backend, ChangeOutcome } from './backend.ts'
 import { checkFunction, checkNumber, checkOptions } from './check.ts'
+import { Cohort } from './cohort.ts'
 import { isActive } from './core/lease-state.ts'
 import { LockNotAcquiredError, ManagerClosedError, UnavailableError } from './errors.ts'
 import { GuardedEmitter } from './events.ts'
 import { Lease, type LeasePort } from './lease.ts'
 import type { LeaseRecord } from './lease-record.ts'
-import { LeaseTable } from './lease-table.ts'
+import { LeaseTable, type Scheduled } from './lease-table.ts'
 import {
   type AcquireOptions,
   type AcquireSettings,
@@ -68,7 +69,7 @@ export class LeaseManager extends GuardedEmitter implements AsyncDisposable, Ite
   readonly #tryDefaults: AcquireSettings
   readonly #waitDefaults: AcquireSettings
   readonly #backend: Backend
-  readonly #scheduler: Scheduler<LeaseRecord>
+  readonly #scheduler: Scheduler<Scheduled>
   readonly #tally = new Tally()
   readonly #lines = new WaitingLines()
   readonly #table: LeaseTable
@@ -98,8 +99,11 @@ export class LeaseManager extends GuardedEmitter implements AsyncDisposable, Ite
     const tally = this.#tally
     const lines = this.#lines
 
-    const scheduler = new Scheduler<LeaseRecord>(clock, {
-      onDue: (record, tick) => this.#renewer.onDue(record, tick),
+    const scheduler = new Scheduler<Scheduled>(clock, {
+      onDue: (item, tick) => {
+        if (item instanceof Cohort) this.#renewer.onDue(item, tick)
+        else this.#table.observe(item)
+      },
       onTickEnd: () => this.#renewer.pump(),
       onFault: (fault) => this.report(fault),
     })
@@ -114,7 +118,7 @@ export class LeaseManager extends GuardedEmitter implements AsyncDisposable, Ite
     })
     this.#scheduler = scheduler
     this.#table = table
-    this.#renewer = new Renewer({ backend, clock, scheduler, table, tally, batchSize, random })
+    this.#renewer = new Renewer({ backend, clock, scheduler, table, tally, batchSize, driftFactor, random })
     const outboxParts: OutboxParts = { backend, clock, scheduler, tally, batchSize }
     this.#acquires = new Outbox(outboxParts, (entries) => backend.acquire(entries))
     this.#releases = new Outbox(outboxParts, (entries) => backend.release(entries))
@@ -127,7 +131,7 @@ export class LeaseManager extends GuardedEmitter implements AsyncDisposable, Ite
     })
     this.#port = {
       observe: (record) => table.observe(record),
-      remaining: (record) => Math.max(record.deadline - clock.now(), 0),
+      remaining: (record) => Math.max((record.cohort?.deadline ?? 0) - clock.now(), 0),
       signal: (record) => signalOf(table, record),
       renew: (record) => this.#renewer.renew(record),
       release: (record) => this.#releaser.release(record),
@@ -369,7 +373,7 @@ function signalOf(table: LeaseTable, record: LeaseRecord): AbortSignal {
   const state = table.observe(record)
   if (record.controller === undefined) {
     record.controller = new AbortController()
-    if (state === 'lost') record.controller.abort(record.failure)
+    if (state === 'lost') record.controller.abort(record.loss)
   }
   return record.controller.signal
 }

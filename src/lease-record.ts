@@ -2,10 +2,10 @@
  * One lease as the manager keeps it: the facts, mutable, and never shown to users. May import types only.
  */
 import type { LockEntry } from './backend.ts'
-import type { LeaseLimits, LeaseState } from './core/lease-state.ts'
+import type { Cohort } from './cohort.ts'
+import type { LeaseState } from './core/lease-state.ts'
+import type { LeaseLostError } from './errors.ts'
 import type { Lease } from './lease.ts'
-import type { LeaseSettings } from './options.ts'
-import type { Flight } from './flight.ts'
 
 /** Somebody who waits for the outcome of a renewal. */
 export interface RenewalWaiter {
@@ -13,44 +13,37 @@ export interface RenewalWaiter {
   reject(error: Error): void
 }
 
-export class LeaseRecord implements LockEntry, LeaseLimits {
+export class LeaseRecord implements LockEntry {
   readonly key: string
   readonly token: string
+  /** ms. */
   readonly ttl: number
   readonly fence: number
+  /** ms. */
   readonly timeout: number
-  readonly autoRenew: boolean
   /** When `maxHold` ends it; undefined without one. */
   readonly retireAt: number | undefined
-
-  state: LeaseState = 'held'
-  /** Until when it is held, as far as has been confirmed. */
-  deadline: number
-  /** The renewal that is waiting to be sent, or waiting for its answer: at most one at a time. */
-  renewal: Flight | 'queued' | undefined = undefined
-  /** Renewals that have failed in a row, and how the last of them did. */
-  failures = 0
-  failure: Error | undefined = undefined
+  /** Its own part of its state: while it is `held`, its cohort knows whether it is in jeopardy. */
+  state: Exclude<LeaseState, 'jeopardy'> = 'held'
+  /** With whom it is renewed, and its place there; none once it is not held. */
+  cohort: Cohort | undefined = undefined
+  place = -1
   waiters: RenewalWaiter[] | undefined = undefined
-  /** Its entry in the wheel. */
+  /** Its entry in the wheel, for the sake of `maxHold`; -1 without one. */
   alarm = -1
+  /** How it was lost. */
+  loss: LeaseLostError | undefined = undefined
   /** The handle that users have. */
   handle: Lease | undefined = undefined
   /** Made when the signal is asked for. */
   controller: AbortController | undefined = undefined
 
-  constructor(
-    entry: LockEntry,
-    settings: LeaseSettings,
-    granted: { readonly fence: number; readonly deadline: number; readonly at: number },
-  ) {
+  constructor(entry: LockEntry, fence: number, timeout: number, retireAt: number | undefined) {
     this.key = entry.key
     this.token = entry.token
     this.ttl = entry.ttl
-    this.fence = granted.fence
-    this.timeout = settings.timeout
-    this.autoRenew = settings.autoRenew
-    this.retireAt = settings.maxHold === Number.POSITIVE_INFINITY ? undefined : granted.at + settings.maxHold
-    this.deadline = granted.deadline
+    this.fence = fence
+    this.timeout = timeout
+    this.retireAt = retireAt
   }
 }

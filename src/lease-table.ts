@@ -1,16 +1,27 @@
 /**
  * The leases of a manager, and the only place where one changes its state: the transition is looked up, the state set, the
- * consequences drawn, and then the world is told. May import `core/`, the record, the handle, events and errors.
+ * consequences drawn, and then the world is told. May import `core/`, records, cohorts, the handle, events and errors.
  */
 import type { Clock } from './clock.ts'
-import { isActive, type LeaseInput, type LossReason, type Transition, transition } from './core/lease-state.ts'
+import type { Cohort } from './cohort.ts'
+import {
+  isActive,
+  type LeaseInput,
+  type LeaseLimits,
+  type LeaseState,
+  type LossReason,
+  transition,
+} from './core/lease-state.ts'
 import { deadlineOf } from './core/timing.ts'
 import { LeaseLostError, LockNotHeldError } from './errors.ts'
 import type { LeaseEvents } from './events.ts'
-import type { LeaseRecord } from './lease-record.ts'
 import type { Lease } from './lease.ts'
+import type { LeaseRecord, RenewalWaiter } from './lease-record.ts'
 import type { Scheduler } from './scheduler.ts'
 import type { Tally } from './stats.ts'
+
+/** What the wheel of a manager holds: cohorts for their renewals and deadlines, single leases for their `maxHold`. */
+export type Scheduled = Cohort | LeaseRecord
 
 /** How the table tells its manager's subscribers. */
 export interface Subscribers {
@@ -20,7 +31,7 @@ export interface Subscribers {
 
 export interface LeaseTableParts {
   readonly clock: Clock
-  readonly scheduler: Scheduler<LeaseRecord>
+  readonly scheduler: Scheduler<Scheduled>
   readonly tally: Tally
   readonly driftFactor: number
   readonly subscribers: Subscribers
@@ -29,6 +40,9 @@ export interface LeaseTableParts {
   /** A lease was lost by time while its key may still be there. */
   readonly onAbandoned: (record: LeaseRecord) => void
 }
+
+/** What can happen to a single lease; whether a renewal was confirmed or failed concerns its whole cohort. */
+type RecordInput = Exclude<LeaseInput, { type: 'confirmed' | 'unanswered' }>
 
 export class LeaseTable {
   readonly #parts: LeaseTableParts
@@ -43,6 +57,7 @@ export class LeaseTable {
     return this.#records.size
   }
 
+  /** Leases whose last renewal failed. */
   get jeopardy(): number {
     return this.#jeopardy
   }
@@ -59,95 +74,111 @@ export class LeaseTable {
     return this.#records.values()
   }
 
-  /** Takes in a lease that has just been granted, to be woken at `renewAt`. */
-  add(record: LeaseRecord, renewAt: number): void {
+  /** Takes in a lease that has just been granted and has joined a cohort. */
+  add(record: LeaseRecord): void {
     const { scheduler, tally } = this.#parts
     this.#records.set(record.key, record)
-    record.alarm = scheduler.add(record)
-    this.schedule(record, renewAt)
+    if (record.retireAt !== undefined) {
+      record.alarm = scheduler.add(record)
+      scheduler.schedule(record.alarm, record.retireAt + scheduler.tick)
+    }
     tally.acquired += 1
     this.#tell('acquired', record, (lease) => ({ lease }))
   }
 
   /** The state now: a deadline that has passed has its consequences before this returns. */
-  observe(record: LeaseRecord): LeaseRecord['state'] {
-    if (isActive(record.state)) {
+  observe(record: LeaseRecord): LeaseState {
+    if (record.cohort) {
       const now = this.#parts.clock.now()
-      if (now >= endOf(record)) this.apply(record, { type: 'observed', now })
+      const { deadline, retireAt } = limitsOf(record)
+      if (now >= deadline || (retireAt !== undefined && now >= retireAt)) this.apply(record, { type: 'observed', now })
     }
-    return record.state
+    return stateOf(record)
   }
 
-  /** Wakes the record at `renewAt`, or when it ends if that comes first; the latter never early. */
-  schedule(record: LeaseRecord, renewAt: number): void {
-    const { scheduler } = this.#parts
-    scheduler.schedule(record.alarm, Math.min(renewAt, endOf(record) + scheduler.tick))
+  /** Something happened to a lease: decides what follows from it, and does it. */
+  apply(record: LeaseRecord, input: RecordInput): void {
+    const before = stateOf(record)
+    const next = transition(before, limitsOf(record), input)
+    if (next.to === before || next.to === 'held' || next.to === 'jeopardy') return
+    record.state = next.to
+    const lastFailure = record.cohort?.failure
+    if (isActive(before)) this.#vacate(record)
+    if (next.notice === 'lost') {
+      this.#lose(record, next.reason as LossReason, lastFailure)
+    } else if (next.notice === 'released') {
+      this.#parts.tally.released += 1
+      this.#tell('released', record, (lease) => ({ lease, confirmed: input.type === 'deleted' }))
+    }
   }
 
-  /** Something happened to a lease: decides what follows from it, does it, and says what was decided. */
-  apply(record: LeaseRecord, input: LeaseInput): Transition {
-    const before = record.state
-    const next = transition(before, record, input)
-    if (next.to !== before) {
-      record.state = next.to
-      if (next.to === 'jeopardy') this.#jeopardy += 1
-      else if (before === 'jeopardy') this.#jeopardy -= 1
-      if (isActive(before) && !isActive(next.to)) this.#vacate(record)
+  /** A renewal of a cohort was confirmed by a request sent at `sentAt`. @returns whether that came in time. */
+  confirm(cohort: Cohort, sentAt: number): boolean {
+    const { clock, driftFactor, tally } = this.#parts
+    const now = clock.now()
+    const next = transition(cohort.state, cohort, { type: 'confirmed', now, sentAt })
+    if (next.extends === undefined) {
+      this.expire(cohort)
+      return false
     }
-    if (next.extends && input.type === 'confirmed') this.#extend(record, input.sentAt)
-    switch (next.notice) {
-      case undefined:
-        break
-      case 'renewed':
-      case 'safe':
-        this.#tell(next.notice, record, (lease) => ({ lease }))
-        break
-      case 'jeopardy':
-        if (input.type === 'unanswered') this.#tellJeopardy(record, input.error)
-        break
-      case 'released':
-        this.#parts.tally.released += 1
-        this.#tell('released', record, (lease) => ({ lease, confirmed: input.type === 'deleted' }))
-        break
-      case 'lost':
-        this.#lose(record, next.reason as LossReason)
-        break
-      default:
-        next.notice satisfies never
-    }
-    return next
+    if (cohort.state === 'jeopardy') this.#jeopardy -= cohort.size
+    cohort.state = 'held'
+    cohort.confirmedAt = sentAt
+    cohort.deadline = deadlineOf(sentAt, cohort.terms.ttl, driftFactor)
+    cohort.failures = 0
+    cohort.failure = undefined
+    tally.renewals += cohort.size
+    for (const { waiter } of takeWaiters(cohort)) waiter.resolve()
+    if (next.notice) this.#tellMembers(next.notice as 'renewed' | 'safe', cohort, (lease) => ({ lease }))
+    return true
   }
 
-  #extend(record: LeaseRecord, sentAt: number): void {
-    record.deadline = Math.max(record.deadline, deadlineOf(sentAt, record.ttl, this.#parts.driftFactor))
-    record.failures = 0
-    record.failure = undefined
-    const { waiters } = record
-    if (waiters === undefined) return
-    record.waiters = undefined
-    for (const waiter of waiters) waiter.resolve()
+  /** A renewal of a cohort failed or was not answered in time. */
+  fail(cohort: Cohort, error: Error): void {
+    const { clock, tally } = this.#parts
+    const now = clock.now()
+    tally.failures += cohort.size
+    cohort.failures += 1
+    cohort.failure = error
+    const next = transition(cohort.state, cohort, { type: 'unanswered', now, error })
+    if (next.to === 'lost') {
+      this.expire(cohort)
+      return
+    }
+    if (next.notice === undefined) return
+    cohort.state = 'jeopardy'
+    this.#jeopardy += cohort.size
+    const remaining = cohort.deadline - now
+    this.#tellMembers('jeopardy', cohort, (lease) => ({ lease, error, remaining }))
+  }
+
+  /** Ends the members once their deadline has come. @returns whether any is left. */
+  expire(cohort: Cohort): boolean {
+    if (this.#parts.clock.now() < cohort.deadline) return cohort.size > 0
+    for (const record of cohort.members) this.observe(record)
+    return cohort.size > 0
   }
 
   #vacate(record: LeaseRecord): void {
-    this.#parts.scheduler.remove(record.alarm)
+    const { scheduler, onVacated } = this.#parts
+    const cohort = record.cohort as Cohort
+    cohort.remove(record)
+    if (cohort.state === 'jeopardy') this.#jeopardy -= 1
+    if (cohort.size === 0) scheduler.remove(cohort.alarm)
+    if (record.alarm !== -1) scheduler.remove(record.alarm)
     this.#records.delete(record.key)
+    onVacated(record.key)
     if (record.state === 'releasing') rejectWaiters(record)
-    this.#parts.onVacated(record.key)
   }
 
-  #lose(record: LeaseRecord, reason: LossReason): void {
-    const error = new LeaseLostError(record.key, reason, record.failure && { cause: record.failure })
-    record.failure = error
+  #lose(record: LeaseRecord, reason: LossReason, cause: Error | undefined): void {
+    const error = new LeaseLostError(record.key, reason, cause && { cause })
+    record.loss = error
     this.#parts.tally.lost[reason] += 1
     record.controller?.abort(error)
     rejectWaiters(record)
     if (reason === 'expired' || reason === 'maxHold') this.#parts.onAbandoned(record)
     this.#tell('lost', record, (lease) => ({ lease, reason, error }))
-  }
-
-  #tellJeopardy(record: LeaseRecord, error: Error): void {
-    const remaining = record.deadline - this.#parts.clock.now()
-    this.#tell('jeopardy', record, (lease) => ({ lease, error, remaining }))
   }
 
   /** Builds a payload only where somebody listens. */
@@ -159,11 +190,40 @@ export class LeaseTable {
     const { subscribers } = this.#parts
     if (subscribers.listenerCount(event) > 0) subscribers.emit(event, payload(record.handle as Lease))
   }
+
+  /** A listener may take its time, or end a lease: each is looked at again before it is spoken of. */
+  #tellMembers<E extends 'renewed' | 'safe' | 'jeopardy'>(
+    event: E,
+    cohort: Cohort,
+    payload: (lease: Lease) => LeaseEvents[E][0],
+  ): void {
+    if (this.#parts.subscribers.listenerCount(event) === 0) return
+    for (const record of cohort.members) {
+      if (isActive(this.observe(record))) this.#tell(event, record, payload)
+    }
+  }
 }
 
-/** When a lease ends if nothing else happens. */
-export function endOf(record: LeaseRecord): number {
-  return record.retireAt === undefined ? record.deadline : Math.min(record.deadline, record.retireAt)
+/** The state of a lease as far as it has been noticed. */
+export function stateOf(record: LeaseRecord): LeaseState {
+  return record.cohort ? record.cohort.state : record.state
+}
+
+/** Says that the lease is not held, and by what loss if it was lost. */
+export function notHeld(record: LeaseRecord): LockNotHeldError {
+  return new LockNotHeldError(record.key, record.state, record.loss && { cause: record.loss })
+}
+
+/** Everybody who waits for the next renewal of a cohort; whoever asks from now on waits for another one. */
+export function takeWaiters(cohort: Cohort): { record: LeaseRecord; waiter: RenewalWaiter }[] {
+  if (cohort.askers.length === 0) return []
+  const { askers } = cohort
+  cohort.askers = []
+  return askers.flatMap((record) => {
+    const { waiters = [] } = record
+    record.waiters = undefined
+    return waiters.map((waiter) => ({ record, waiter }))
+  })
 }
 
 function rejectWaiters(record: LeaseRecord): void {
@@ -174,8 +234,8 @@ function rejectWaiters(record: LeaseRecord): void {
   for (const waiter of waiters) waiter.reject(error)
 }
 
-/** Says that the lease is not held, and by what loss if it was lost. */
-export function notHeld(record: LeaseRecord): LockNotHeldError {
-  const cause = record.state === 'lost' ? record.failure : undefined
-  return new LockNotHeldError(record.key, record.state, cause && { cause })
+const OVER: LeaseLimits = { deadline: Number.NEGATIVE_INFINITY, retireAt: undefined }
+
+function limitsOf(record: LeaseRecord): LeaseLimits {
+  return record.cohort ? { deadline: record.cohort.deadline, retireAt: record.retireAt } : OVER
 }

@@ -10,11 +10,11 @@ import { UnavailableError } from './errors.ts'
 import type { LeaseRecord } from './lease-record.ts'
 import type { LeaseTable } from './lease-table.ts'
 import type { Request } from './outbox.ts'
-import type { Alarm, Scheduler, Tick } from './scheduler.ts'
+import type { Alarm, Alarms, Tick } from './scheduler.ts'
 
 export interface ReleaserParts {
   readonly clock: Clock
-  readonly scheduler: Scheduler<LeaseRecord>
+  readonly scheduler: Alarms
   readonly table: LeaseTable
   readonly random: () => number
   /** Collects a compare-and-delete for the end of this turn. */

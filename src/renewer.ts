@@ -1,38 +1,42 @@
 /**
- * Renewals: collects what is due, sends it in batches with the nearest deadline first, applies the answers, and repeats
- * what failed. May import the port, the table, timing and errors.
+ * Renewals: collects the cohorts that are due, sends them in batches with the nearest deadline first, applies the answers,
+ * and repeats what failed. May import the port, cohorts, flights, the table, timing and errors.
  */
 import { asError } from './as-error.ts'
 import type { Backend, ChangeOutcome } from './backend.ts'
 import type { Clock } from './clock.ts'
+import { Cohort, type CohortTerms } from './cohort.ts'
 import { DeadlineQueue } from './core/deadline-queue.ts'
-import { isActive } from './core/lease-state.ts'
-import { firstRenewalDue, renewalDue, renewalRetryDelay } from './core/timing.ts'
+import { deadlineOf, firstRenewalDue, renewalDue, renewalRetryDelay } from './core/timing.ts'
 import { UnavailableError } from './errors.ts'
 import { Flight } from './flight.ts'
 import type { LeaseRecord } from './lease-record.ts'
-import { endOf, type LeaseTable, notHeld } from './lease-table.ts'
+import { type LeaseTable, notHeld, type Scheduled, takeWaiters } from './lease-table.ts'
 import type { Scheduler, Tick } from './scheduler.ts'
 import type { Tally } from './stats.ts'
 
 /** Batches on their way at once: enough to keep a server busy, few enough that the nearest deadline is never far back in line. */
 const BATCHES_IN_FLIGHT = 16
+const NEVER = Number.POSITIVE_INFINITY
 
 export interface RenewerParts {
   readonly backend: Backend
   readonly clock: Clock
-  readonly scheduler: Scheduler<LeaseRecord>
+  readonly scheduler: Scheduler<Scheduled>
   readonly table: LeaseTable
   readonly tally: Tally
   readonly batchSize: number
+  readonly driftFactor: number
   readonly random: () => number
 }
 
 export class Renewer {
   readonly #parts: RenewerParts
-  readonly #queue: DeadlineQueue<LeaseRecord>
+  readonly #queue: DeadlineQueue<Cohort>
   /** What has been queued since the last `pump`: not in the wheel while it is hoped to be sent at once. */
-  #fresh: LeaseRecord[] = []
+  #fresh: Cohort[] = []
+  /** The cohort that leases granted by one request are joining. */
+  #forming: Cohort | undefined
   #flights = 0
   #pumping = false
 
@@ -41,29 +45,60 @@ export class Renewer {
     this.#queue = new DeadlineQueue(parts.scheduler.tick)
   }
 
-  /** When a lease granted by a request sent at `sentAt` is renewed for the first time; Infinity: never. */
-  firstRenewal(record: LeaseRecord, sentAt: number): number {
-    return record.autoRenew ? firstRenewalDue(sentAt, record.ttl, this.#parts.random()) : NEVER
+  /** Finds a lease its cohort: others that were granted by the same request, sent at `sentAt`. */
+  join(record: LeaseRecord, terms: CohortTerms, sentAt: number): void {
+    const forming = this.#forming
+    if (
+      forming?.terms.autoRenew &&
+      terms.autoRenew &&
+      forming.confirmedAt === sentAt &&
+      forming.terms.ttl === terms.ttl &&
+      forming.terms.timeout === terms.timeout &&
+      forming.renewal === undefined &&
+      forming.size > 0 &&
+      forming.size < this.#parts.batchSize
+    ) {
+      forming.add(record)
+      return
+    }
+    const { scheduler, driftFactor, random } = this.#parts
+    const { ttl, timeout, autoRenew } = terms
+    const cohort = new Cohort({ ttl, timeout, autoRenew }, sentAt, deadlineOf(sentAt, ttl, driftFactor))
+    cohort.add(record)
+    cohort.alarm = scheduler.add(cohort)
+    this.#schedule(cohort, firstRenewalDue(sentAt, ttl, random()))
+    this.#forming = cohort
   }
 
-  /** A lease's time has come: its renewal is due, or it is over. */
-  onDue(record: LeaseRecord, { now }: Tick): void {
+  /** A cohort's time has come: its renewal is due, or it is over. */
+  onDue(cohort: Cohort, { now }: Tick): void {
     const { table, scheduler, tally } = this.#parts
-    // Nothing wakes a lease in the middle of its life but its renewal.
-    if (!isActive(table.observe(record))) return
-    tally.renewalLag.record(now - scheduler.dueOf(record.alarm))
-    this.#enqueue(record)
+    // Something else that was due in the same tick may have ended its last member.
+    if (cohort.size === 0) return
+    const due = scheduler.dueOf(cohort.alarm)
+    if (!table.expire(cohort)) return
+    if (!cohort.terms.autoRenew) {
+      this.#schedule(cohort, NEVER)
+      return
+    }
+    tally.renewalLag.record(now - due, cohort.size)
+    this.#enqueue(cohort)
   }
 
-  /** Renews now on behalf of the lease's owner. */
+  /** Renews now on behalf of a lease's owner, and its cohort with it. */
   renew(record: LeaseRecord): Promise<void> {
-    if (!isActive(this.#parts.table.observe(record))) return Promise.reject(notHeld(record))
+    this.#parts.table.observe(record)
+    const { cohort } = record
+    if (cohort === undefined) return Promise.reject(notHeld(record))
     const answer = new Promise<void>((resolve, reject) => {
-      record.waiters ??= []
+      if (record.waiters === undefined) {
+        record.waiters = []
+        cohort.askers.push(record)
+      }
       record.waiters.push({ resolve, reject })
     })
-    if (record.renewal === undefined) {
-      this.#enqueue(record)
+    if (cohort.renewal === undefined) {
+      this.#enqueue(cohort)
       this.#pumpSoon()
     }
     return answer
@@ -71,28 +106,40 @@ export class Renewer {
 
   /** The backend can be asked again: whoever is in jeopardy does not wait for its backoff. */
   onRecovered(): void {
-    for (const record of this.#parts.table.values()) {
-      if (record.failures > 0 && record.autoRenew && record.renewal === undefined) this.#enqueue(record)
+    for (const { cohort } of this.#parts.table.values()) {
+      if (cohort?.state === 'jeopardy' && cohort.terms.autoRenew && cohort.renewal === undefined) this.#enqueue(cohort)
     }
     this.#pumpSoon()
   }
 
   /** Sends what is queued, as far as the number of batches in flight permits. */
   pump(): void {
-    const { batchSize, table } = this.#parts
-    while (this.#queue.size > 0 && this.#flights < BATCHES_IN_FLIGHT) {
-      const batch = this.#queue.take(batchSize, isWaitingToBeSent)
-      if (batch.length > 0) void this.#send(batch)
+    while (this.#flights < BATCHES_IN_FLIGHT) {
+      const cohorts = this.#takeBatch()
+      if (cohorts.length === 0) break
+      void this.#send(cohorts)
     }
     // What has to wait its turn is watched over until then.
-    for (const record of this.#fresh) if (isWaitingToBeSent(record)) table.schedule(record, NEVER)
+    for (const cohort of this.#fresh) if (isWaitingToBeSent(cohort)) this.#schedule(cohort, NEVER)
     this.#fresh = []
   }
 
-  #enqueue(record: LeaseRecord): void {
-    record.renewal = 'queued'
-    this.#queue.add(record)
-    this.#fresh.push(record)
+  #takeBatch(): Cohort[] {
+    const cohorts: Cohort[] = []
+    let size = 0
+    for (let next = this.#queue.peek(isWaitingToBeSent); next; next = this.#queue.peek(isWaitingToBeSent)) {
+      if (size > 0 && size + next.size > this.#parts.batchSize) break
+      this.#queue.shift()
+      size += next.size
+      cohorts.push(next)
+    }
+    return cohorts
+  }
+
+  #enqueue(cohort: Cohort): void {
+    cohort.renewal = 'queued'
+    this.#queue.add(cohort)
+    this.#fresh.push(cohort)
   }
 
   #pumpSoon(): void {
@@ -104,55 +151,52 @@ export class Renewer {
     })
   }
 
-  async #send(batch: readonly LeaseRecord[]): Promise<void> {
+  async #send(cohorts: readonly Cohort[]): Promise<void> {
     const { backend, clock, scheduler, tally } = this.#parts
     // Taken before a byte is written: every deadline that this batch may set counts from here.
-    const flight = new Flight(clock.now(), batch)
-    for (const record of batch) {
-      record.renewal = flight
-      scheduler.cancel(record.alarm)
+    const flight = new Flight(clock.now(), cohorts)
+    for (const cohort of cohorts) {
+      cohort.renewal = flight
+      scheduler.cancel(cohort.alarm)
     }
     this.#flights += 1
     this.#watch(flight, flight.sentAt)
     tally.requests += 1
     let outcomes: readonly (ChangeOutcome | undefined)[]
     try {
-      outcomes = await backend.renew(batch)
+      outcomes = await backend.renew(flight.records)
       tally.roundTrip.record(clock.now() - flight.sentAt)
     } catch (thrown) {
       const outcome = { type: 'unknown', error: asError(thrown) } as const
-      outcomes = batch.map(() => outcome)
+      outcomes = flight.records.map(() => outcome)
     }
-    for (let index = 0; index < batch.length; index += 1) {
-      this.#settle(batch[index] as LeaseRecord, flight, outcomes[index])
-    }
+    this.#settle(flight, outcomes)
     this.#land(flight)
     this.pump()
   }
 
-  /** Wakes up for whatever comes first to a lease of the batch: its request has taken too long, or it is over. */
+  /** Wakes up for whatever comes first to a cohort of the flight: its request has taken too long, or it is over. */
   #watch(flight: Flight, now: number): void {
-    let next = Number.POSITIVE_INFINITY
-    for (const record of flight.records) {
-      if (record.renewal !== flight || !isActive(record.state)) continue
-      next = Math.min(next, flight.sentAt + record.timeout, endOf(record))
+    let next = NEVER
+    for (const cohort of flight.cohorts) {
+      if (cohort.renewal !== flight || cohort.size === 0) continue
+      next = Math.min(next, flight.sentAt + cohort.terms.timeout, cohort.deadline)
     }
-    if (next === Number.POSITIVE_INFINITY) this.#land(flight)
+    if (next === NEVER) this.#land(flight)
     else flight.alarm = this.#parts.scheduler.after(Math.max(next - now, 0), (tick) => this.#onOverdue(flight, tick))
   }
 
   #onOverdue(flight: Flight, { now, late }: Tick): void {
-    for (const record of flight.records) {
-      if (record.renewal !== flight || !isActive(this.#parts.table.observe(record))) continue
+    for (const cohort of flight.cohorts) {
+      if (cohort.renewal !== flight || !this.#parts.table.expire(cohort)) continue
       // The answer may have come while the event loop was blocked: let it be read first.
-      if (late || now < flight.sentAt + record.timeout) continue
-      const error = new UnavailableError(`A renewal was not answered within ${record.timeout} ms`, record.key)
-      this.#fail(record, now, error)
+      if (late || now < flight.sentAt + cohort.terms.timeout) continue
+      this.#fail(cohort, new UnavailableError(`A renewal was not answered within ${cohort.terms.timeout} ms`))
     }
     this.#watch(flight, now)
   }
 
-  /** The batch does not count as on its way any more: answered, or given up, so that a hung server keeps nobody from being asked. */
+  /** It does not count as on its way any more: answered, or given up, so that a hung server keeps nobody from being asked. */
   #land(flight: Flight): void {
     flight.alarm?.cancel()
     if (flight.landed) return
@@ -160,65 +204,84 @@ export class Renewer {
     this.#flights -= 1
   }
 
-  #settle(record: LeaseRecord, flight: Flight, outcome: ChangeOutcome | undefined): void {
-    // Where a lease stopped waiting for this answer, only what it proves still counts.
-    const awaited = record.renewal === flight
-    switch (outcome?.type) {
-      case 'done':
-        this.#confirm(record, flight.sentAt, awaited)
-        break
-      case 'refused':
-        this.#parts.table.apply(record, { type: 'refused', now: this.#parts.clock.now(), reason: outcome.reason })
-        break
-      case 'unknown':
-        if (awaited) this.#fail(record, this.#parts.clock.now(), outcome.error)
-        break
-      case undefined:
-        if (awaited) this.#fail(record, this.#parts.clock.now(), NO_OUTCOME)
-        break
-      default:
-        outcome satisfies never
+  #settle(flight: Flight, outcomes: readonly (ChangeOutcome | undefined)[]): void {
+    const { table, clock } = this.#parts
+    const failed = new Map<Cohort | undefined, Error>()
+    for (const [index, record] of flight.records.entries()) {
+      const outcome = outcomes[index]
+      if (outcome?.type === 'done') continue
+      if (outcome?.type === 'refused')
+        table.apply(record, { type: 'refused', now: clock.now(), reason: outcome.reason })
+      else if (!failed.has(record.cohort)) failed.set(record.cohort, outcome?.error ?? NO_OUTCOME)
+    }
+    const confirmed: Cohort[] = []
+    for (const cohort of flight.cohorts) {
+      const awaited = cohort.renewal === flight
+      if (awaited) cohort.renewal = undefined
+      if (cohort.size === 0) continue
+      const error = failed.get(cohort)
+      if (error === undefined) {
+        if (this.#confirm(cohort, flight.sentAt) && awaited) confirmed.push(cohort)
+      } else if (awaited) {
+        this.#fail(cohort, error)
+      }
+    }
+    this.#merge(confirmed)
+  }
+
+  /**
+   * Even a late confirmation is one: the keys were extended some time after `sentAt`, and the deadline counts from there. Only
+   * where a later request has been confirmed, by which the cohort may have grown, does an earlier one prove nothing.
+   */
+  #confirm(cohort: Cohort, sentAt: number): boolean {
+    if (sentAt <= cohort.confirmedAt || !this.#parts.table.confirm(cohort, sentAt)) return false
+    if (cohort.size > 0 && cohort.renewal === undefined) this.#schedule(cohort, renewalDue(sentAt, cohort.terms.ttl))
+    return true
+  }
+
+  /** What was confirmed together is renewed together from now on. */
+  #merge(cohorts: readonly Cohort[]): void {
+    const { scheduler } = this.#parts
+    const survivors: Cohort[] = []
+    for (const cohort of cohorts) {
+      // A listener may have ended its last member, or asked for another renewal.
+      if (cohort.size === 0 || cohort.renewal !== undefined) continue
+      const survivor = survivors.find((other) => other.matches(cohort))
+      if (survivor === undefined) {
+        survivors.push(cohort)
+      } else {
+        scheduler.remove(cohort.alarm)
+        survivor.absorb(cohort)
+      }
     }
   }
 
-  /** Even a late confirmation is one: the key was extended some time after `sentAt`, and the deadline counts from there. */
-  #confirm(record: LeaseRecord, sentAt: number, awaited: boolean): void {
-    const { table, tally, clock } = this.#parts
-    if (!isActive(record.state)) return
-    if (awaited) record.renewal = undefined
-    // A listener may have taken its time: each answer meets the clock as it is now.
-    if (table.apply(record, { type: 'confirmed', now: clock.now(), sentAt }).extends) tally.renewals += 1
-    this.#scheduleIfIdle(record, record.autoRenew ? renewalDue(sentAt, record.ttl) : NEVER)
+  #fail(cohort: Cohort, error: Error): void {
+    const { table, clock, random } = this.#parts
+    cohort.renewal = undefined
+    const waiting = takeWaiters(cohort)
+    table.fail(cohort, error)
+    if (cohort.size > 0 && cohort.renewal === undefined) {
+      const now = clock.now()
+      const delay = renewalRetryDelay(cohort.terms.ttl, cohort.failures, cohort.deadline - now, random())
+      this.#schedule(cohort, now + delay)
+    }
+    for (const { record, waiter } of waiting)
+      waiter.reject(record.cohort ? unavailable(record.key, error) : notHeld(record))
   }
 
-  /** A renewal that is queued or under way wakes its lease itself; a listener may just have asked for one. */
-  #scheduleIfIdle(record: LeaseRecord, renewAt: number): void {
-    if (isActive(record.state) && record.renewal === undefined) this.#parts.table.schedule(record, renewAt)
-  }
-
-  #fail(record: LeaseRecord, now: number, error: Error): void {
-    const { table, tally, random } = this.#parts
-    tally.failures += 1
-    record.renewal = undefined
-    if (!isActive(record.state)) return
-    record.failures += 1
-    record.failure = error
-    const { waiters } = record
-    record.waiters = undefined
-    table.apply(record, { type: 'unanswered', now, error })
-    const delay = renewalRetryDelay(record.ttl, record.failures, record.deadline - now, random())
-    this.#scheduleIfIdle(record, record.autoRenew ? now + delay : NEVER)
-    if (waiters === undefined) return
-    const reason = isActive(record.state) ? unavailable(record.key, error) : notHeld(record)
-    for (const waiter of waiters) waiter.reject(reason)
+  /** Wakes the cohort at `renewAt`, or at its deadline if that comes first; the latter never early. */
+  #schedule(cohort: Cohort, renewAt: number): void {
+    const { scheduler } = this.#parts
+    const due = cohort.terms.autoRenew ? renewAt : NEVER
+    scheduler.schedule(cohort.alarm, Math.min(due, cohort.deadline + scheduler.tick))
   }
 }
 
-const NEVER = Number.POSITIVE_INFINITY
 const NO_OUTCOME = new UnavailableError('The backend gave no outcome for a renewal')
 
-function isWaitingToBeSent(record: LeaseRecord): boolean {
-  return record.renewal === 'queued' && isActive(record.state)
+function isWaitingToBeSent(cohort: Cohort): boolean {
+  return cohort.renewal === 'queued' && cohort.size > 0
 }
 
 function unavailable(key: string, cause: Error): UnavailableError {

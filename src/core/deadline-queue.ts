@@ -1,6 +1,6 @@
 /**
  * What is to be sent, nearest deadline first. Kept sorted lazily: additions mostly come in order, and are then free; after
- * others the next `take` sorts. Pure; may import nothing.
+ * others the next `peek` sorts. Pure; may import nothing.
  */
 export class DeadlineQueue<T extends { readonly deadline: number }> {
   readonly #slack: number
@@ -23,23 +23,26 @@ export class DeadlineQueue<T extends { readonly deadline: number }> {
     this.#items.push(item)
   }
 
-  /** Takes out up to `count` items that are still `wanted`, dropping those that are not. */
-  take(count: number, wanted: (item: T) => boolean): T[] {
+  /** The item with the nearest deadline that is still `wanted`; those before it that are not are dropped. */
+  peek(wanted: (item: T) => boolean): T | undefined {
     if (!this.#sorted) {
       this.#items = this.#items.slice(this.#start).sort((a, b) => a.deadline - b.deadline)
       this.#start = 0
       this.#sorted = true
     }
-    const taken: T[] = []
-    while (taken.length < count && this.#start < this.#items.length) {
+    while (this.#start < this.#items.length) {
       const item = this.#items[this.#start] as T
-      this.#start += 1
-      if (wanted(item)) taken.push(item)
+      if (wanted(item)) return item
+      this.shift()
     }
-    if (this.#start === this.#items.length) {
-      this.#items = []
-      this.#start = 0
-    }
-    return taken
+    return undefined
+  }
+
+  /** Takes out the first item. */
+  shift(): void {
+    this.#start += 1
+    if (this.#start < this.#items.length) return
+    this.#items = []
+    this.#start = 0
   }
 }

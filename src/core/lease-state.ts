@@ -42,7 +42,7 @@ export type LeaseInput =
 export interface LeaseLimits {
   readonly deadline: number
   /** When `maxHold` ends it; undefined without one. */
-  readonly retireAt: number | undefined
+  readonly retireAt?: number | undefined
 }
 
 export type LeaseNotice = 'renewed' | 'jeopardy' | 'safe' | 'released' | 'lost'

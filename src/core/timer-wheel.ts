@@ -26,7 +26,7 @@ const NONE = -1
 const INITIAL_CAPACITY = 64
 
 export interface TimerWheelOptions {
-  /** Width of a slot, in ms. Positive. Default 10. */
+  /** Width of a slot, in ms: an integer >= 1. Default 10. */
   readonly tick?: number
   /** Number of slots: a power of two, at least 32. Default 4096; with the default tick a horizon of 41 s. */
   readonly slots?: number
@@ -56,7 +56,10 @@ export class TimerWheel<T> {
   /** @param now the time from which the wheel turns, in ms. */
   constructor(now: number, options: TimerWheelOptions = {}) {
     const { tick = 10, slots = 4096 } = options
-    if (!(tick > 0)) throw new RangeError(`Expected \`tick\` to be a number > 0 (ms), got \`${tick}\``)
+    // Whole numbers only: n * 0.1 / 0.1 is not always n, and a slot would be waited for that is never reached.
+    if (!Number.isInteger(tick) || tick < 1) {
+      throw new RangeError(`Expected \`tick\` to be an integer >= 1 (ms), got \`${tick}\``)
+    }
     if (!Number.isInteger(slots) || slots < 32 || (slots & (slots - 1)) !== 0) {
       throw new RangeError(`Expected \`slots\` to be a power of two >= 32, got \`${slots}\``)
     }
@@ -96,7 +99,7 @@ export class TimerWheel<T> {
   /** Forgets the entry; its id may be given to another one. */
   remove(id: number): void {
     this.#check(id)
-    this.cancel(id)
+    this.#unlink(id)
     this.#items[id] = undefined
     this.#next[id] = this.#free
     this.#free = id
@@ -108,14 +111,14 @@ export class TimerWheel<T> {
   schedule(id: number, due: number): void {
     this.#check(id)
     if (due === Number.POSITIVE_INFINITY) {
-      this.cancel(id)
+      this.#unlink(id)
       return
     }
     if (Number.isNaN(due)) throw new RangeError('Expected `due` to be a time in ms, got `NaN`')
     this.#due[id] = due
     const slot = this.#slotFor(due)
     if (slot === this.#slot[id]) return
-    this.cancel(id)
+    this.#unlink(id)
     this.#link(id, slot)
   }
 
@@ -127,19 +130,8 @@ export class TimerWheel<T> {
 
   /** Takes the entry out of the wheel, keeping its id. Cancelling an idle entry does nothing. */
   cancel(id: number): void {
-    const slot = this.#slot[id] as number
-    if (slot === NONE) return
-    const next = this.#next[id] as number
-    const previous = this.#previous[id] as number
-    if (next !== NONE) this.#previous[next] = previous
-    if (previous !== NONE) {
-      this.#next[previous] = next
-    } else {
-      this.#first[slot] = next
-      if (next === NONE) this.#setOccupied(slot, false)
-    }
-    this.#slot[id] = NONE
-    this.#size -= 1
+    this.#check(id)
+    this.#unlink(id)
   }
 
   /** Everything whose time has come at `now`, earlier slots first; each is idle afterwards and may be scheduled again. */
@@ -149,7 +141,7 @@ export class TimerWheel<T> {
     if (target <= this.#current) return due
     const last = Math.min(target, this.#current + this.#mask + 1)
     let tick = this.#current + 1
-    // From here on nothing can be placed in a slot that this call is still going to empty.
+    // From here on what is re-placed goes behind `target`: this call may pass its slot again, but finds it not due.
     this.#current = target
     while (this.#size > 0) {
       tick = this.#nextOccupied(tick)
@@ -196,6 +188,22 @@ export class TimerWheel<T> {
     this.#first[slot] = id
     this.#slot[id] = slot
     this.#size += 1
+  }
+
+  #unlink(id: number): void {
+    const slot = this.#slot[id] as number
+    if (slot === NONE) return
+    const next = this.#next[id] as number
+    const previous = this.#previous[id] as number
+    if (next !== NONE) this.#previous[next] = previous
+    if (previous !== NONE) {
+      this.#next[previous] = next
+    } else {
+      this.#first[slot] = next
+      if (next === NONE) this.#setOccupied(slot, false)
+    }
+    this.#slot[id] = NONE
+    this.#size -= 1
   }
 
   #setOccupied(slot: number, occupied: boolean): void {

@@ -15,7 +15,7 @@ import type {
 } from '../backend.ts'
 import { UnavailableError } from '../errors.ts'
 import { Connection } from './connection.ts'
-import { Script } from './script.ts'
+import { type Call, Script } from './script.ts'
 import { ACQUIRE, INSPECT, RELEASE, RENEW } from './scripts.ts'
 
 /** One counter for all locks of a database, outside the lock prefix: the same key of two prefixes still counts on. */
@@ -36,6 +36,8 @@ interface Opened {
 export class RedisBackend implements Backend {
   readonly #source: Redis | string
   #opened: Opened | undefined
+  /** What was made of arrays of entries: the same leases are renewed together again and again. */
+  readonly #renewals = new WeakMap<readonly LockEntry[], Call>()
   #prefix = ''
   #fenceKey = FENCE_KEY
 
@@ -62,22 +64,33 @@ export class RedisBackend implements Backend {
   }
 
   acquire(entries: readonly LockEntry[]): Promise<readonly AcquireOutcome[]> {
-    const keys = [this.#fenceKey, ...this.#keys(entries)]
-    return this.#ask(this.#open.acquire, keys, tokensAndTtls(entries), entries, acquireOutcomes)
+    const { acquire } = this.#open
+    const call = acquire.prepare([this.#fenceKey, ...this.#keys(entries)], tokensAndTtls(entries))
+    return this.#ask(acquire, call, entries, acquireOutcomes)
   }
 
   renew(entries: readonly LockEntry[]): Promise<readonly ChangeOutcome[]> {
-    return this.#ask(this.#open.renew, this.#keys(entries), tokensAndTtls(entries), entries, changeOutcomes)
+    const { renew } = this.#open
+    let call = this.#renewals.get(entries)
+    if (call === undefined) {
+      call = renew.prepare(this.#keys(entries), tokensAndTtls(entries))
+      this.#renewals.set(entries, call)
+    }
+    return this.#ask(renew, call, entries, changeOutcomes)
   }
 
   release(entries: readonly LockEntry[]): Promise<readonly ChangeOutcome[]> {
-    return this.#ask(this.#open.release, this.#keys(entries), tokens(entries), entries, changeOutcomes)
+    const { release } = this.#open
+    const call = release.prepare(this.#keys(entries), tokens(entries))
+    return this.#ask(release, call, entries, changeOutcomes)
   }
 
   async inspect(key: string): Promise<LockView | null> {
     const { connection, inspect } = this.#open
     try {
-      const found = checkReply(await inspect.run([this.#prefix + key], [])) as [] | [token: string, remaining: number]
+      const found = checkReply(await inspect.run(inspect.prepare([this.#prefix + key], []))) as
+        | []
+        | [token: string, remaining: number]
       return found.length === 0 ? null : { token: found[0], remaining: remainingOf(found[1]) }
     } catch (error) {
       throw connection.explain(error)
@@ -95,14 +108,13 @@ export class RedisBackend implements Backend {
 
   async #ask<O>(
     script: Script,
-    keys: readonly string[],
-    values: readonly string[],
+    call: Call,
     entries: readonly LockEntry[],
     read: (reply: unknown, count: number) => readonly O[],
   ): Promise<readonly (O | Unknown)[]> {
     const { connection } = this.#open
     try {
-      const outcomes = read(await script.run(keys, values), entries.length)
+      const outcomes = read(await script.run(call), entries.length)
       connection.onAnswered()
       return outcomes
     } catch (error) {
@@ -137,7 +149,8 @@ function acquireOutcomes(reply: unknown, count: number): readonly AcquireOutcome
 }
 
 function changeOutcomes(reply: unknown, count: number): readonly ChangeOutcome[] {
-  const outcomes = Array.from({ length: count }, (): ChangeOutcome => DONE)
+  const outcomes: ChangeOutcome[] = []
+  while (outcomes.length < count) outcomes.push(DONE)
   const exceptions = checkReply(reply) as number[]
   for (let i = 0; i < exceptions.length; i += 2) {
     outcomes[(exceptions[i] as number) - 1] = exceptions[i + 1] === 1 ? TAKEN : MISSING

@@ -3,7 +3,7 @@
  * flushed. May import ioredis and node:crypto.
  *
  * ioredis' own `defineCommand` does the same, one argument at a time; with hundreds of keys in a call, copying and encoding
- * them was most of what a renewal cost. Here a request is one string, joined once (docs/adr/0005).
+ * them was most of what a renewal cost. Here a request is encoded in one go, and sent again as it is (docs/adr/0005).
  */
 import { createHash } from 'node:crypto'
 import { Command, type Redis } from 'ioredis'
@@ -21,38 +21,50 @@ export class Script {
     this.#sha = createHash('sha1').update(lua).digest('hex')
   }
 
+  /** Encodes a call, to be sent once or many times. @param keys what becomes KEYS; @param values what becomes ARGV. */
+  prepare(keys: readonly string[], values: readonly string[]): Call {
+    const count = keys.length + values.length + 3
+    const tail = encode([String(keys.length), ...keys, ...values])
+    return { count, wire: Buffer.from(this.#wire('evalsha', this.#sha, count, tail)) }
+  }
+
   /**
-   * @param keys what becomes KEYS; @param values what becomes ARGV.
    * @returns the script's answer, with replies of text as strings.
    * @throws what the server answered, or that the connection broke.
    */
-  async run(keys: readonly string[], values: readonly string[]): Promise<unknown> {
-    const tail = encode([String(keys.length), ...keys, ...values])
-    const count = keys.length + values.length + 3
+  async run(call: Call): Promise<unknown> {
     try {
-      return await this.#send('evalsha', count, this.#sha, tail)
+      return await this.#client.sendCommand(new Request('evalsha', call.wire))
     } catch (error) {
       if (!(error instanceof Error && error.message.startsWith('NOSCRIPT'))) throw error
-      return this.#send('eval', count, this.#lua, tail)
+      const tail = call.wire.toString().slice(this.#wire('evalsha', this.#sha, call.count, '').length)
+      const wire = Buffer.from(this.#wire('eval', this.#lua, call.count, tail))
+      return this.#client.sendCommand(new Request('eval', wire))
     }
   }
 
-  #send(name: 'evalsha' | 'eval', count: number, script: string, tail: string): Promise<unknown> {
-    const wire = `*${count}${CRLF}${encode([name, script])}${tail}`
-    return this.#client.sendCommand(new Request(name, wire)) as Promise<unknown>
+  #wire(name: 'evalsha' | 'eval', script: string, count: number, tail: string): string {
+    return `*${count}${CRLF}${encode([name, script])}${tail}`
   }
+}
+
+/** A call that is ready to be sent. */
+export interface Call {
+  /** How many arguments it has, the command's name included. */
+  readonly count: number
+  readonly wire: Buffer
 }
 
 /** A command that is encoded already. */
 class Request extends Command {
-  readonly #wire: string
+  readonly #wire: Buffer
 
-  constructor(name: string, wire: string) {
+  constructor(name: string, wire: Buffer) {
     super(name, [], { replyEncoding: 'utf8' })
     this.#wire = wire
   }
 
-  override toWritable(): string {
+  override toWritable(): Buffer {
     return this.#wire
   }
 }

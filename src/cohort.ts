@@ -1,0 +1,95 @@
+/**
+ * Leases that were confirmed by the same request: they share its send time, so they share a deadline, the time of their
+ * next renewal and the request for it. A process that holds a million leases keeps time for some thousands of cohorts.
+ *
+ *     acquired together ──▶ a cohort (its first renewal drawn at random)
+ *     due on the same beat ──▶ one request ──▶ confirmed together ──▶ one cohort from then on
+ *     released or lost ──▶ leaves
+ *
+ * Members join a cohort only when it is made and when a request that carried it is confirmed; in between it only shrinks.
+ * May import types only.
+ */
+import type { Flight } from './flight.ts'
+import type { LeaseRecord } from './lease-record.ts'
+
+export interface CohortTerms {
+  /** ms. */
+  readonly ttl: number
+  /** How long a request for it may stay unanswered, in ms. */
+  readonly timeout: number
+  /** Without it the cohort is renewed on demand only, and has one member. */
+  readonly autoRenew: boolean
+}
+
+export class Cohort {
+  readonly terms: CohortTerms
+  /** Send time of the last request that was confirmed. */
+  confirmedAt: number
+  /** Until when its members are held, as far as has been confirmed. */
+  deadline: number
+  state: 'held' | 'jeopardy' = 'held'
+  /** The renewal that is waiting to be sent, or waiting for its answer: at most one at a time. */
+  renewal: Flight | 'queued' | undefined = undefined
+  /** Renewals that have failed in a row, and how the last of them did. */
+  failures = 0
+  failure: Error | undefined = undefined
+  /** Members for whose sake somebody waits for the next renewal. */
+  askers: LeaseRecord[] = []
+  /** Its entry in the wheel. */
+  alarm = -1
+  #members: LeaseRecord[] = []
+  /** The array of members has been handed out: it is replaced, not changed. */
+  #shared = false
+
+  constructor(terms: CohortTerms, confirmedAt: number, deadline: number) {
+    this.terms = terms
+    this.confirmedAt = confirmedAt
+    this.deadline = deadline
+  }
+
+  get size(): number {
+    return this.#members.length
+  }
+
+  /** The members now. The array never changes, and is the same one until the membership does. */
+  get members(): readonly LeaseRecord[] {
+    this.#shared = true
+    return this.#members
+  }
+
+  add(record: LeaseRecord): void {
+    this.#own()
+    record.cohort = this
+    record.place = this.#members.length
+    this.#members.push(record)
+  }
+
+  remove(record: LeaseRecord): void {
+    this.#own()
+    const last = this.#members.pop() as LeaseRecord
+    if (last !== record) {
+      this.#members[record.place] = last
+      last.place = record.place
+    }
+    record.cohort = undefined
+  }
+
+  /** Takes in all members of another one, which is empty afterwards. */
+  absorb(other: Cohort): void {
+    for (const record of other.#members) this.add(record)
+    other.#members = []
+    other.#shared = false
+  }
+
+  /** Whether the two are renewed on the same terms, and may become one. */
+  matches(other: Cohort): boolean {
+    const { ttl, timeout, autoRenew } = this.terms
+    return autoRenew && other.terms.autoRenew && ttl === other.terms.ttl && timeout === other.terms.timeout
+  }
+
+  #own(): void {
+    if (!this.#shared) return
+    this.#members = this.#members.slice()
+    this.#shared = false
+  }
+}
