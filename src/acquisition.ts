@@ -33,6 +33,12 @@ export interface AcquisitionParts {
   readonly adopt: (record: LeaseRecord) => void
 }
 
+/** What came of a question, and when it was sent: undefined if it never was. */
+interface Answer {
+  readonly outcome: AcquireOutcome
+  readonly sentAt: number | undefined
+}
+
 /** Thrown attempts that another attempt may mend. */
 type Refusal = LockNotAcquiredError | UnavailableError
 
@@ -115,7 +121,7 @@ export class Acquisition implements Waiter {
   async #attempt(): Promise<LeaseRecord> {
     await this.#turn()
     const answer = await this.#ask()
-    if (this.#cancelled && answer?.outcome.type === 'granted') this.#undo(this.#entry(), answer.sentAt, false)
+    if (this.#cancelled && answer?.outcome.type === 'granted') this.#giveBack(this.#entry(), answer)
     this.#throwIfCancelled()
     if (answer === undefined) {
       throw this.#remaining === undefined ? this.#unavailable(UNANSWERED) : this.#refused()
@@ -123,7 +129,7 @@ export class Acquisition implements Waiter {
     const { outcome, sentAt } = answer
     switch (outcome.type) {
       case 'granted':
-        return this.#take(outcome.fence, sentAt)
+        return this.#take(outcome.fence, sentAt as number)
       case 'refused':
         this.#remaining = outcome.remaining
         throw this.#refused()
@@ -142,21 +148,38 @@ export class Acquisition implements Waiter {
     const line = this.line as WaitingLine
     while (line.first !== this || table.has(this.#key)) {
       // Who does not want to wait makes no attempt of its own while somebody else's is under way: that one's answer serves both.
-      if (this.#settings.wait === 0) await shareAttempt(line)
+      if (this.#settings.wait === 0) await this.#shareAttempt(line)
       const left = this.#timeLeft()
       if (left <= 0) throw this.#refused()
       await this.#pause(left)
     }
   }
 
+  /**
+   * Waits for the attempt of whoever is first in the line, if one is under way.
+   *
+   * @throws UnavailableError when the last attempt was not answered.
+   */
+  async #shareAttempt(line: WaitingLine): Promise<void> {
+    if (line.asking) {
+      await new Promise<void>((resolve) => {
+        this.#interrupt = resolve
+        line.listeners.push(resolve)
+      })
+      this.#interrupt = undefined
+      this.#throwIfCancelled()
+    }
+    if (line.outcome?.type === 'unknown') throw this.#unavailable(line.outcome.error)
+  }
+
   /** @returns nothing when the answer was not waited for: the caller is cancelled, or its time is up. */
-  #ask(): Promise<{ outcome: AcquireOutcome; sentAt: number } | undefined> {
+  #ask(): Promise<Answer | undefined> {
     const { post, scheduler } = this.#parts
     const { timeout, wait } = this.#settings
     const line = this.line as WaitingLine
     const entry = this.#entry()
-    // The first attempt has its whole timeout; later ones end with the caller's patience.
-    const patience = this.#attempts === 0 || wait === 0 ? undefined : Math.min(timeout, this.#timeLeft())
+    // An attempt ends with the caller's patience, except where one attempt is all that is wanted.
+    const patience = wait === 0 ? timeout : this.#timeLeft()
     this.#attempts += 1
     line.asking = true
     return new Promise((resolve) => {
@@ -175,17 +198,17 @@ export class Acquisition implements Waiter {
       }
       // Being woken means nothing to a question under way; being cancelled does.
       this.#interrupt = () => this.#cancelled && abandon()
-      if (patience !== undefined && patience < timeout) alarm = scheduler.after(patience, abandon)
+      if (patience < timeout) alarm = scheduler.after(patience, abandon)
       post({
         ...entry,
         timeout,
         settle: (outcome, sentAt) => {
           if (abandoned) {
-            this.#settleAbandoned(entry, outcome, sentAt)
+            this.#giveBack(entry, { outcome, sentAt })
             return
           }
           finish()
-          if (outcome.type === 'unknown') this.#doubtfulSince = sentAt
+          if (outcome.type === 'unknown' && sentAt !== undefined) this.#doubtfulSince = sentAt
           tellAttempt(line, outcome)
           resolve({ outcome, sentAt })
         },
@@ -276,7 +299,7 @@ export class Acquisition implements Waiter {
   }
 
   #unavailable(cause: Error): UnavailableError {
-    return unavailable(this.#key, cause)
+    return new UnavailableError(`Lock \`${this.#key}\` could not be asked for: ${cause.message}`, this.#key, { cause })
   }
 
   #throwIfCancelled(): void {
@@ -288,10 +311,9 @@ export class Acquisition implements Waiter {
     if (!(error instanceof LockNotAcquiredError || error instanceof UnavailableError)) throw error
   }
 
-  /** The caller is gone; what its question brings is given back. */
-  #settleAbandoned(entry: LockEntry, outcome: AcquireOutcome, sentAt: number): void {
-    if (outcome.type === 'granted') this.#undo(entry, sentAt, false)
-    else if (outcome.type === 'unknown') this.#undo(entry, sentAt, true)
+  /** The caller is gone; what its question brings, or may have brought, is given back. */
+  #giveBack(entry: LockEntry, { outcome, sentAt }: Answer): void {
+    if (outcome.type !== 'refused' && sentAt !== undefined) this.#undo(entry, sentAt, outcome.type === 'unknown')
   }
 
   #undoDoubts(): void {
@@ -308,25 +330,7 @@ function tellAttempt(line: WaitingLine, outcome: AcquireOutcome): void {
   line.outcome = outcome
   const { listeners } = line
   line.listeners = []
-  for (const listener of listeners) listener(outcome)
-}
-
-/**
- * Waits for the attempt of whoever is first in the line, if one is under way.
- *
- * @throws UnavailableError when the last attempt was not answered.
- */
-async function shareAttempt(line: WaitingLine): Promise<void> {
-  const outcome = line.asking
-    ? await new Promise<AcquireOutcome>((resolve) => {
-        line.listeners.push(resolve)
-      })
-    : line.outcome
-  if (outcome?.type === 'unknown') throw unavailable(line.key, outcome.error)
+  for (const listener of listeners) listener()
 }
 
 const UNANSWERED = new UnavailableError('The backend did not answer in time')
-
-function unavailable(key: string, cause: Error): UnavailableError {
-  return new UnavailableError(`Lock \`${key}\` could not be asked for: ${cause.message}`, key, { cause })
-}

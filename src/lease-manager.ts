@@ -99,13 +99,14 @@ export class LeaseManager extends GuardedEmitter implements AsyncDisposable, Ite
     const tally = this.#tally
     const lines = this.#lines
 
+    const onFault = (fault: unknown): void => this.report(fault)
     const scheduler = new Scheduler<Scheduled>(clock, {
       onDue: (item, tick) => {
         if (item instanceof Cohort) this.#renewer.onDue(item, tick)
         else this.#table.observe(item)
       },
       onTickEnd: () => this.#renewer.pump(),
-      onFault: (fault) => this.report(fault),
+      onFault,
     })
     const table = new LeaseTable({
       clock,
@@ -118,7 +119,7 @@ export class LeaseManager extends GuardedEmitter implements AsyncDisposable, Ite
     })
     this.#scheduler = scheduler
     this.#table = table
-    this.#renewer = new Renewer({ backend, clock, scheduler, table, tally, batchSize, driftFactor, random })
+    this.#renewer = new Renewer({ backend, clock, scheduler, table, tally, batchSize, driftFactor, random, onFault })
     const outboxParts: OutboxParts = { backend, clock, scheduler, tally, batchSize }
     this.#acquires = new Outbox(outboxParts, (entries) => backend.acquire(entries))
     this.#releases = new Outbox(outboxParts, (entries) => backend.release(entries))
@@ -302,6 +303,7 @@ export class LeaseManager extends GuardedEmitter implements AsyncDisposable, Ite
     await this.#within(budget, async () => {
       // What was asked for before may still be granted, and is then given back.
       await this.#acquires.idle()
+      await new Promise<void>((resolve) => this.#settings.clock.soon(resolve))
       await this.#releaser.idle()
     }).catch(ignore)
     this.#releaser.close()

@@ -13,8 +13,8 @@ import type { Tally } from './stats.ts'
 export interface Request<Outcome> extends LockEntry {
   /** ms. */
   readonly timeout: number
-  /** @param sentAt when the request was sent, or given up unsent. */
-  settle(outcome: Outcome | Unknown, sentAt: number): void
+  /** @param sentAt when the request was sent; undefined when it was given up before. */
+  settle(outcome: Outcome | Unknown, sentAt: number | undefined): void
 }
 
 export interface OutboxParts {
@@ -93,7 +93,7 @@ class Batch<Outcome> {
   readonly #timeout: number
   readonly #onSettled: () => void
   #alarm: Alarm
-  #sentAt: number
+  #sentAt: number | undefined = undefined
   #settled = false
 
   constructor(parts: OutboxParts, requests: readonly Request<Outcome>[], onSettled: () => void) {
@@ -101,7 +101,6 @@ class Batch<Outcome> {
     this.#requests = requests
     this.#onSettled = onSettled
     this.#timeout = (requests[0] as Request<Outcome>).timeout
-    this.#sentAt = parts.clock.now()
     this.#alarm = parts.scheduler.after(this.#timeout, this.#onTimeout)
   }
 
@@ -109,10 +108,11 @@ class Batch<Outcome> {
     if (this.#settled) return
     const { clock, tally } = this.#parts
     tally.requests += 1
-    this.#sentAt = clock.now()
+    const sentAt = clock.now()
+    this.#sentAt = sentAt
     try {
       const outcomes = await send(this.#requests)
-      tally.roundTrip.record(clock.now() - this.#sentAt)
+      tally.roundTrip.record(clock.now() - sentAt)
       this.#settle(
         (index) => outcomes[index] ?? unknown(new UnavailableError('The backend gave no outcome for an entry')),
       )

@@ -28,6 +28,7 @@ export interface RenewerParts {
   readonly batchSize: number
   readonly driftFactor: number
   readonly random: () => number
+  readonly onFault: (fault: unknown) => void
 }
 
 export class Renewer {
@@ -117,7 +118,7 @@ export class Renewer {
     while (this.#flights < BATCHES_IN_FLIGHT) {
       const cohorts = this.#takeBatch()
       if (cohorts.length === 0) break
-      void this.#send(cohorts)
+      this.#send(cohorts).catch(this.#parts.onFault)
     }
     // What has to wait its turn is watched over until then.
     for (const cohort of this.#fresh) if (isWaitingToBeSent(cohort)) this.#schedule(cohort, NEVER)
@@ -170,9 +171,12 @@ export class Renewer {
       const outcome = { type: 'unknown', error: asError(thrown) } as const
       outcomes = flight.records.map(() => outcome)
     }
-    this.#settle(flight, outcomes)
-    this.#land(flight)
-    this.pump()
+    try {
+      this.#settle(flight, outcomes)
+    } finally {
+      this.#land(flight)
+      this.pump()
+    }
   }
 
   /** Wakes up for whatever comes first to a cohort of the flight: its request has taken too long, or it is over. */

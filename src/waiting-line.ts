@@ -15,9 +15,6 @@ export interface Waiter {
   cancel(reason: unknown): void
 }
 
-/** How an attempt went, told to those who only want to know that. */
-type AttemptListener = (outcome: AcquireOutcome) => void
-
 class WaitingLine {
   readonly key: string
   first: Waiter | undefined
@@ -26,7 +23,8 @@ class WaitingLine {
   asking = false
   /** What the last answer was. */
   outcome: AcquireOutcome | undefined
-  listeners: AttemptListener[] = []
+  /** Called when the attempt under way has been answered. */
+  listeners: (() => void)[] = []
 
   constructor(key: string) {
     this.key = key

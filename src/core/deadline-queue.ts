@@ -7,6 +7,8 @@ export class DeadlineQueue<T extends { readonly deadline: number }> {
   #items: T[] = []
   #start = 0
   #sorted = true
+  /** The latest deadline added since the queue was empty. */
+  #latest = Number.NEGATIVE_INFINITY
 
   /** @param slack how far from order (ms) two deadlines may be: within it nobody minds, and sorting is spared. */
   constructor(slack: number) {
@@ -18,8 +20,9 @@ export class DeadlineQueue<T extends { readonly deadline: number }> {
   }
 
   add(item: T): void {
-    const last = this.#items.at(-1)
-    if (last !== undefined && item.deadline < last.deadline - this.#slack) this.#sorted = false
+    // Compared with the latest of all, not with the one before: many steps back within the slack add up to a long way.
+    if (item.deadline > this.#latest) this.#latest = item.deadline
+    else if (item.deadline < this.#latest - this.#slack) this.#sorted = false
     this.#items.push(item)
   }
 
@@ -41,8 +44,10 @@ export class DeadlineQueue<T extends { readonly deadline: number }> {
   /** Takes out the first item. */
   shift(): void {
     this.#start += 1
-    if (this.#start < this.#items.length) return
-    this.#items = []
+    // What has been taken out is let go once it is half of the array, so that a queue that never runs empty does not grow.
+    if (this.#start * 2 < this.#items.length) return
+    this.#items = this.#items.slice(this.#start)
     this.#start = 0
+    if (this.#items.length === 0) this.#latest = Number.NEGATIVE_INFINITY
   }
 }

@@ -44,8 +44,9 @@ function onBeat(due: number, ttl: number): number {
  * ttl up to a tenth, but never more than a quarter of the time that is left, so that an outage which ends shortly before
  * the deadline still finds an attempt after its end.
  *
- * At most some 25 attempts fit between a third of the ttl and the deadline, whatever the ttl: the floor of a hundredth
- * of the ttl (at least 5 ms) bounds them.
+ * At most 21 attempts fit between a third of the ttl and the deadline, whatever the ttl, and 28 where a first renewal was
+ * drawn right after the acquisition: the floor of a hundredth of the ttl (at least 5 ms) bounds them. On a wheel that wakes
+ * up to 10 ms early they are 28 and 40, at ttls of some 400 ms.
  *
  * @param failures how many renewals in a row have failed, 1 or more
  * @param remaining what is left until the deadline
