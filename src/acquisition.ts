@@ -3,7 +3,7 @@
  * p-retry, the table, the lines, the releaser, the outbox, timing and errors.
  */
 import pRetry from 'p-retry'
-import type { AcquireOutcome, LockEntry } from './backend.ts'
+import type { AcquireOutcome } from './backend.ts'
 import { describe } from './check.ts'
 import type { Clock } from './clock.ts'
 import { deadlineOf } from './core/timing.ts'
@@ -42,63 +42,109 @@ interface Answer {
 /** Thrown attempts that another attempt may mend. */
 type Refusal = LockNotAcquiredError | UnavailableError
 
-export class Acquisition implements Waiter {
+export class Acquisition implements Waiter, Request<AcquireOutcome> {
+  readonly key: string
+  /** One per acquisition: it changes only when what was acquired is given back before anybody had it. */
+  token: string = createToken()
   line: WaitingLine | undefined = undefined
   next: Waiter | undefined = undefined
   previous: Waiter | undefined = undefined
 
   readonly #parts: AcquisitionParts
-  readonly #key: string
   readonly #settings: AcquireSettings
   readonly #startedAt: number
-  #token = createToken()
   #attempts = 0
   /** What was left of the holder's ttl at the last refusal. */
   #remaining: number | undefined = undefined
   /** When the last request was sent that may have created the key without our knowing; nothing is in doubt without one. */
   #doubtfulSince: number | undefined = undefined
   #cancelled: { readonly reason: unknown } | undefined = undefined
-  /** Ends the pause or the attempt under way. */
-  #interrupt: (() => void) | undefined = undefined
+  /** Takes the answer to the question under way. */
+  #onAnswer: ((answer: Answer | undefined) => void) | undefined = undefined
+  /** Ends the pause under way. */
+  #onWake: (() => void) | undefined = undefined
+  /** Rings when the caller's patience ends before the question's own timeout. */
+  #alarm: Alarm | undefined = undefined
+  readonly #onAbort = (): void => this.cancel(this.#settings.signal?.reason)
 
   constructor(parts: AcquisitionParts, key: string, settings: AcquireSettings) {
+    this.key = key
     this.#parts = parts
-    this.#key = key
     this.#settings = settings
     this.#startedAt = parts.clock.now()
+  }
+
+  /** ms. */
+  get ttl(): number {
+    return this.#settings.ttl
+  }
+
+  /** ms. */
+  get timeout(): number {
+    return this.#settings.timeout
   }
 
   /**
    * @throws LockNotAcquiredError, UnavailableError, or the reason of `cancel`.
    */
-  async run(): Promise<LeaseRecord> {
-    const { lines } = this.#parts
-    const { signal, wait } = this.#settings
-    signal?.throwIfAborted()
-    const onAbort = (): void => this.cancel(signal?.reason)
-    signal?.addEventListener('abort', onAbort, { once: true })
-    lines.enter(this.#key, this)
-    try {
-      // Most locks are free: the first attempt does without the machinery of repetition.
-      return await this.#attempt()
-    } catch (error) {
-      this.#rethrowUnlessRefusal(error)
-      if (wait === 0) throw error
-      return await this.#repeat(error)
-    } finally {
-      signal?.removeEventListener('abort', onAbort)
-      lines.leave(this)
-      this.#undoDoubts()
+  run(): Promise<LeaseRecord> {
+    const { lines, table } = this.#parts
+    const { signal } = this.#settings
+    signal?.addEventListener('abort', this.#onAbort, { once: true })
+    lines.enter(this.key, this)
+    if (signal?.aborted) this.#onAbort()
+    if (this.#cancelled || this.line?.first !== this || table.has(this.key)) return this.#persist()
+    // Most locks are free: the first attempt does without the machinery of repetition.
+    return new Promise((resolve, reject) => {
+      this.#ask((answer) => {
+        let record: LeaseRecord
+        try {
+          record = this.#conclude(answer)
+        } catch (error) {
+          this.#persist({ error }).then(resolve, reject)
+          return
+        }
+        this.#end()
+        resolve(record)
+      })
+    })
+  }
+
+  /** The question under way is answered, or given up. */
+  settle(outcome: AcquireOutcome, sentAt: number | undefined): void {
+    const onAnswer = this.#onAnswer
+    if (onAnswer === undefined) {
+      // The caller is gone; what its question brings, or may have brought, is given back.
+      this.#giveBack(outcome, sentAt)
+      return
     }
+    if (outcome.type === 'unknown' && sentAt !== undefined) this.#doubtfulSince = sentAt
+    this.#answered(outcome)
+    onAnswer({ outcome, sentAt })
   }
 
   wake(): void {
-    this.#interrupt?.()
+    this.#onWake?.()
   }
 
   cancel(reason: unknown): void {
     this.#cancelled ??= { reason }
-    this.#interrupt?.()
+    this.#onWake?.()
+    this.#abandon()
+  }
+
+  /** Goes on, after a first attempt that failed if there was one, until the lock is acquired or the caller has had enough. */
+  async #persist(first?: { readonly error: unknown }): Promise<LeaseRecord> {
+    try {
+      if (first) throw first.error
+      return await this.#attempt()
+    } catch (error) {
+      this.#rethrowUnlessRefusal(error)
+      if (this.#settings.wait === 0) throw error
+      return await this.#repeat(error)
+    } finally {
+      this.#end()
+    }
   }
 
   async #repeat(first: Refusal): Promise<LeaseRecord> {
@@ -117,19 +163,33 @@ export class Acquisition implements Waiter {
     }
   }
 
+  #end(): void {
+    this.#settings.signal?.removeEventListener('abort', this.#onAbort)
+    this.#parts.lines.leave(this)
+    if (this.#doubtfulSince !== undefined) this.#undo(this.#doubtfulSince, true)
+    this.#doubtfulSince = undefined
+  }
+
   /** One attempt, as soon as it is this caller's turn. */
   async #attempt(): Promise<LeaseRecord> {
     await this.#turn()
-    const answer = await this.#ask()
-    if (this.#cancelled && answer?.outcome.type === 'granted') this.#giveBack(this.#entry(), answer)
+    return this.#conclude(await new Promise<Answer | undefined>((resolve) => this.#ask(resolve)))
+  }
+
+  /** @param answer nothing when it was not waited for: the caller is cancelled, or its time is up. */
+  #conclude(answer: Answer | undefined): LeaseRecord {
+    if (this.#cancelled && answer?.outcome.type === 'granted') this.#giveBack(answer.outcome, answer.sentAt)
     this.#throwIfCancelled()
     if (answer === undefined) {
       throw this.#remaining === undefined ? this.#unavailable(UNANSWERED) : this.#refused()
     }
     const { outcome, sentAt } = answer
     switch (outcome.type) {
-      case 'granted':
-        return this.#take(outcome.fence, sentAt as number)
+      case 'granted': {
+        const record = this.#take(outcome.fence, sentAt)
+        if (record === undefined) throw this.#unavailable(TOO_LATE)
+        return record
+      }
       case 'refused':
         this.#remaining = outcome.remaining
         throw this.#refused()
@@ -146,7 +206,7 @@ export class Acquisition implements Waiter {
     const { table } = this.#parts
     this.#throwIfCancelled()
     const line = this.line as WaitingLine
-    while (line.first !== this || table.has(this.#key)) {
+    while (line.first !== this || table.has(this.key)) {
       // Who does not want to wait makes no attempt of its own while somebody else's is under way: that one's answer serves both.
       if (this.#settings.wait === 0) await this.#shareAttempt(line)
       const left = this.#timeLeft()
@@ -163,79 +223,57 @@ export class Acquisition implements Waiter {
   async #shareAttempt(line: WaitingLine): Promise<void> {
     if (line.asking) {
       await new Promise<void>((resolve) => {
-        this.#interrupt = resolve
+        this.#onWake = resolve
         line.listeners.push(resolve)
       })
-      this.#interrupt = undefined
+      this.#onWake = undefined
       this.#throwIfCancelled()
     }
     if (line.outcome?.type === 'unknown') throw this.#unavailable(line.outcome.error)
   }
 
-  /** @returns nothing when the answer was not waited for: the caller is cancelled, or its time is up. */
-  #ask(): Promise<Answer | undefined> {
+  /** Asks for the lock; `onAnswer` is called once, with nothing if the answer is not waited for. */
+  #ask(onAnswer: (answer: Answer | undefined) => void): void {
     const { post, scheduler } = this.#parts
     const { timeout, wait } = this.#settings
     const line = this.line as WaitingLine
-    const entry = this.#entry()
     // An attempt ends with the caller's patience, except where one attempt is all that is wanted.
     const patience = wait === 0 ? timeout : this.#timeLeft()
+    if (patience < timeout) this.#alarm = scheduler.after(patience, () => this.#abandon())
     this.#attempts += 1
+    this.#onAnswer = onAnswer
     line.asking = true
-    return new Promise((resolve) => {
-      let alarm: Alarm | undefined
-      const finish = (): void => {
-        line.asking = false
-        this.#interrupt = undefined
-        alarm?.cancel()
-      }
-      let abandoned = false
-      const abandon = (): void => {
-        abandoned = true
-        finish()
-        tellAttempt(line, { type: 'unknown', error: UNANSWERED })
-        resolve(undefined)
-      }
-      // Being woken means nothing to a question under way; being cancelled does.
-      this.#interrupt = () => this.#cancelled && abandon()
-      if (patience < timeout) alarm = scheduler.after(patience, abandon)
-      post({
-        ...entry,
-        timeout,
-        settle: (outcome, sentAt) => {
-          if (abandoned) {
-            this.#giveBack(entry, { outcome, sentAt })
-            return
-          }
-          finish()
-          if (outcome.type === 'unknown' && sentAt !== undefined) this.#doubtfulSince = sentAt
-          tellAttempt(line, outcome)
-          resolve({ outcome, sentAt })
-        },
-      })
-    })
+    post(this)
+  }
+
+  #answered(outcome: AcquireOutcome): void {
+    this.#onAnswer = undefined
+    this.#alarm?.cancel()
+    this.#alarm = undefined
+    tellAttempt(this.line as WaitingLine, outcome)
+  }
+
+  /** The answer to the question under way is not waited for any more, and no other is asked after it. */
+  #abandon(): void {
+    const onAnswer = this.#onAnswer
+    if (onAnswer === undefined) return
+    this.#answered({ type: 'unknown', error: UNANSWERED })
+    onAnswer(undefined)
   }
 
   /** The key is ours, if it still is by now: otherwise it is given back, and the next attempt is another acquisition. */
-  #take(fence: number, sentAt: number): LeaseRecord {
+  #take(fence: number, sentAt = Number.NEGATIVE_INFINITY): LeaseRecord | undefined {
     const { clock, table, renewer, adopt, driftFactor } = this.#parts
-    const { ttl } = this.#settings
-    const entry = this.#entry()
+    const { ttl, timeout, maxHold } = this.#settings
     const now = clock.now()
-    const deadline = deadlineOf(sentAt, ttl, driftFactor)
     this.#doubtfulSince = undefined
-    if (now >= deadline) {
-      this.#undo(entry, sentAt, false)
-      this.#token = createToken()
-      throw new UnavailableError(`Lock \`${this.#key}\` was granted too late: its lease was over already`, this.#key)
+    if (now >= deadlineOf(sentAt, ttl, driftFactor)) {
+      this.#undo(sentAt, false)
+      this.token = createToken()
+      return undefined
     }
-    const { timeout, maxHold } = this.#settings
-    const record = new LeaseRecord(
-      entry,
-      fence,
-      timeout,
-      maxHold === Number.POSITIVE_INFINITY ? undefined : now + maxHold,
-    )
+    const retireAt = maxHold === Number.POSITIVE_INFINITY ? undefined : now + maxHold
+    const record = new LeaseRecord(this, fence, timeout, retireAt)
     adopt(record)
     renewer.join(record, this.#settings, sentAt)
     table.add(record)
@@ -256,7 +294,7 @@ export class Acquisition implements Waiter {
   #nextInterval(): number | null {
     const { retry } = this.#settings
     const context = {
-      key: this.#key,
+      key: this.key,
       attempts: Math.max(this.#attempts, 1),
       waited: this.#waited(),
       remaining: this.#remaining,
@@ -268,21 +306,14 @@ export class Acquisition implements Waiter {
   }
 
   async #pause(duration: number): Promise<void> {
+    let alarm: Alarm | undefined
     await new Promise<void>((resolve) => {
-      let alarm: Alarm | undefined
-      const end = (): void => {
-        this.#interrupt = undefined
-        alarm?.cancel()
-        resolve()
-      }
-      this.#interrupt = end
-      if (duration !== Number.POSITIVE_INFINITY) alarm = this.#parts.scheduler.after(duration, end)
+      this.#onWake = resolve
+      if (duration !== Number.POSITIVE_INFINITY) alarm = this.#parts.scheduler.after(duration, () => resolve())
     })
+    alarm?.cancel()
+    this.#onWake = undefined
     this.#throwIfCancelled()
-  }
-
-  #entry(): LockEntry {
-    return { key: this.#key, token: this.#token, ttl: this.#settings.ttl }
   }
 
   #waited(): number {
@@ -295,11 +326,11 @@ export class Acquisition implements Waiter {
 
   #refused(): LockNotAcquiredError {
     const details = { attempts: this.#attempts, waited: this.#waited(), remaining: this.#remaining }
-    return new LockNotAcquiredError(this.#key, details)
+    return new LockNotAcquiredError(this.key, details)
   }
 
   #unavailable(cause: Error): UnavailableError {
-    return new UnavailableError(`Lock \`${this.#key}\` could not be asked for: ${cause.message}`, this.#key, { cause })
+    return new UnavailableError(`Lock \`${this.key}\` could not be asked for: ${cause.message}`, this.key, { cause })
   }
 
   #throwIfCancelled(): void {
@@ -311,22 +342,18 @@ export class Acquisition implements Waiter {
     if (!(error instanceof LockNotAcquiredError || error instanceof UnavailableError)) throw error
   }
 
-  /** The caller is gone; what its question brings, or may have brought, is given back. */
-  #giveBack(entry: LockEntry, { outcome, sentAt }: Answer): void {
-    if (outcome.type !== 'refused' && sentAt !== undefined) this.#undo(entry, sentAt, outcome.type === 'unknown')
+  #giveBack(outcome: AcquireOutcome, sentAt: number | undefined): void {
+    if (outcome.type !== 'refused' && sentAt !== undefined) this.#undo(sentAt, outcome.type === 'unknown')
   }
 
-  #undoDoubts(): void {
-    if (this.#doubtfulSince === undefined) return
-    this.#undo(this.#entry(), this.#doubtfulSince, true)
-  }
-
-  #undo(entry: LockEntry, sentAt: number, inDoubt: boolean): void {
-    this.#parts.releaser.undo({ entry, timeout: this.#settings.timeout, until: sentAt + entry.ttl, inDoubt })
+  #undo(sentAt: number, inDoubt: boolean): void {
+    const { key, token, ttl, timeout } = this
+    this.#parts.releaser.undo({ entry: { key, token, ttl }, timeout, until: sentAt + ttl, inDoubt })
   }
 }
 
 function tellAttempt(line: WaitingLine, outcome: AcquireOutcome): void {
+  line.asking = false
   line.outcome = outcome
   const { listeners } = line
   line.listeners = []
@@ -334,3 +361,4 @@ function tellAttempt(line: WaitingLine, outcome: AcquireOutcome): void {
 }
 
 const UNANSWERED = new UnavailableError('The backend did not answer in time')
+const TOO_LATE = new UnavailableError('It was granted so late that its lease was over already')

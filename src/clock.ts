@@ -55,15 +55,15 @@ export class SystemClock implements Clock {
 
   constructor(sources: TimeSources = SYSTEM_SOURCES) {
     this.#sources = sources
-    const monotonic = sources.monotonic()
-    this.#wallOffset = sources.wall() - monotonic
-    this.#bootOffset = sources.boot() - monotonic
+    const { wallOffset, bootOffset } = compare(sources)
+    this.#wallOffset = wallOffset
+    this.#bootOffset = bootOffset
   }
 
   now(): number {
     const monotonic = this.#sources.monotonic()
     const wallOffset = this.#sources.wall() - monotonic
-    if (Math.abs(wallOffset - this.#wallOffset) > TOLERANCE) this.#compare(monotonic, wallOffset)
+    if (Math.abs(wallOffset - this.#wallOffset) > TOLERANCE) this.#decide()
     return monotonic + this.#slept
   }
 
@@ -87,13 +87,26 @@ export class SystemClock implements Clock {
     setImmediate(callback)
   }
 
-  #compare(monotonic: number, wallOffset: number): void {
-    const bootOffset = this.#sources.boot() - monotonic
+  #decide(): void {
+    const { wallOffset, bootOffset } = compare(this.#sources)
     const slept = bootOffset - this.#bootOffset
     if (slept > TOLERANCE) {
       this.#slept += slept
       this.#bootOffset = bootOffset
     }
     this.#wallOffset = wallOffset
+  }
+}
+
+/**
+ * Wall minus monotonic and boot minus monotonic, at one moment. Where the process was stopped while it read the clocks they
+ * seem to have parted by that time: then they are read again.
+ */
+function compare(sources: TimeSources): { wallOffset: number; bootOffset: number } {
+  for (;;) {
+    const before = sources.monotonic()
+    const wallOffset = sources.wall() - before
+    const bootOffset = sources.boot() - before
+    if (sources.monotonic() - before < TOLERANCE / 10) return { wallOffset, bootOffset }
   }
 }

@@ -311,19 +311,14 @@ export class LeaseManager extends GuardedEmitter implements AsyncDisposable, Ite
     this.#scheduler.close()
   }
 
-  async #lease(key: string, settings: AcquireSettings): Promise<Lease> {
+  #lease(key: string, settings: AcquireSettings): Promise<Lease> {
     this.#throwIfClosed(key)
-    const record = await new Acquisition(this.#parts, key, settings).run()
-    return record.handle as Lease
+    return new Acquisition(this.#parts, key, settings).run().then(handleOf)
   }
 
-  async #leaseOrNull(key: string, settings: AcquireSettings): Promise<Lease | null> {
-    try {
-      return await this.#lease(key, settings)
-    } catch (error) {
-      if (error instanceof LockNotAcquiredError) return null
-      throw error
-    }
+  #leaseOrNull(key: string, settings: AcquireSettings): Promise<Lease | null> {
+    this.#throwIfClosed(key)
+    return new Acquisition(this.#parts, key, settings).run().then(handleOf, nullIfRefused)
   }
 
   async #tryEach(keys: readonly string[], settings: AcquireSettings): Promise<(Lease | null)[]> {
@@ -370,6 +365,15 @@ export class LeaseManager extends GuardedEmitter implements AsyncDisposable, Ite
 }
 
 function ignore(): void {}
+
+function handleOf(record: LeaseRecord): Lease {
+  return record.handle as Lease
+}
+
+function nullIfRefused(error: unknown): null {
+  if (error instanceof LockNotAcquiredError) return null
+  throw error
+}
 
 function signalOf(table: LeaseTable, record: LeaseRecord): AbortSignal {
   const state = table.observe(record)
