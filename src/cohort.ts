@@ -27,6 +27,8 @@ export class Cohort {
   confirmedAt: number
   /** Until when its members are held, as far as has been confirmed. */
   deadline: number
+  /** A time at which its renewal was due: later ones keep step with it. */
+  phase: number
   state: 'held' | 'jeopardy' = 'held'
   /** The renewal that is waiting to be sent, or waiting for its answer: at most one at a time. */
   renewal: Flight | 'queued' | undefined = undefined
@@ -41,10 +43,12 @@ export class Cohort {
   /** The array of members has been handed out: it is replaced, not changed. */
   #shared = false
 
-  constructor(terms: CohortTerms, confirmedAt: number, deadline: number) {
+  /** @param times `deadline` follows from `confirmedAt`; `phase` is when its first renewal is due. */
+  constructor(terms: CohortTerms, times: Pick<Cohort, 'confirmedAt' | 'deadline' | 'phase'>) {
     this.terms = terms
-    this.confirmedAt = confirmedAt
-    this.deadline = deadline
+    this.confirmedAt = times.confirmedAt
+    this.deadline = times.deadline
+    this.phase = times.phase
   }
 
   get size(): number {

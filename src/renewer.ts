@@ -64,10 +64,12 @@ export class Renewer {
     }
     const { scheduler, driftFactor, random } = this.#parts
     const { ttl, timeout, autoRenew } = terms
-    const cohort = new Cohort({ ttl, timeout, autoRenew }, sentAt, deadlineOf(sentAt, ttl, driftFactor))
+    const deadline = deadlineOf(sentAt, ttl, driftFactor)
+    const phase = firstRenewalDue(sentAt, ttl, random())
+    const cohort = new Cohort({ ttl, timeout, autoRenew }, { confirmedAt: sentAt, deadline, phase })
     cohort.add(record)
     cohort.alarm = scheduler.add(cohort)
-    this.#schedule(cohort, firstRenewalDue(sentAt, ttl, random()))
+    this.#schedule(cohort, phase)
     this.#forming = cohort
   }
 
@@ -239,7 +241,9 @@ export class Renewer {
    */
   #confirm(cohort: Cohort, sentAt: number): boolean {
     if (sentAt <= cohort.confirmedAt || !this.#parts.table.confirm(cohort, sentAt)) return false
-    if (cohort.size > 0 && cohort.renewal === undefined) this.#schedule(cohort, renewalDue(sentAt, cohort.terms.ttl))
+    if (cohort.size > 0 && cohort.renewal === undefined) {
+      this.#schedule(cohort, renewalDue(sentAt, cohort.terms.ttl, cohort.phase))
+    }
     return true
   }
 

@@ -5,7 +5,7 @@
 import type { Clock, Timer } from './clock.ts'
 import { TimerWheel } from './core/timer-wheel.ts'
 
-/** A tick that comes this much later than it was armed for (ms) means that the event loop was blocked. */
+/** A timer that fires this much later than it was to (ms) means that the event loop was blocked. */
 const LATE = 50
 
 /** What one tick brings. */
@@ -68,7 +68,10 @@ export class Scheduler<T extends object> implements Alarms {
   readonly #handler: SchedulerHandler<T>
   readonly #wheel: TimerWheel<T | Sleeper>
   #timer: Timer | undefined
+  /** The slot that the timer is armed for. */
   #armedFor = Number.POSITIVE_INFINITY
+  /** When the timer was to fire: at that slot, or at once where it was past already. */
+  #expectedAt = Number.POSITIVE_INFINITY
 
   constructor(clock: Clock, handler: SchedulerHandler<T>) {
     this.#clock = clock
@@ -129,7 +132,7 @@ export class Scheduler<T extends object> implements Alarms {
 
   readonly #onTimer = (): void => {
     const now = this.#clock.now()
-    const tick = { now, late: now - this.#armedFor > LATE }
+    const tick = { now, late: now - this.#expectedAt > LATE }
     const due = this.#wheel.advance(now)
     // Armed again before any work is done: nothing thrown below can stop the wheel.
     this.#timer = undefined
@@ -154,8 +157,10 @@ export class Scheduler<T extends object> implements Alarms {
     const next = this.#wheel.nextDue()
     if (next === undefined || next >= this.#armedFor) return
     this.#timer?.cancel()
+    const now = this.#clock.now()
     this.#armedFor = next
-    this.#timer = this.#clock.setTimer(this.#onTimer, Math.max(next - this.#clock.now(), 0))
+    this.#expectedAt = Math.max(next, now)
+    this.#timer = this.#clock.setTimer(this.#onTimer, this.#expectedAt - now)
   }
 
   #disarmIfIdle(): void {

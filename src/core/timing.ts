@@ -5,6 +5,8 @@
 
 /** The part of a ttl after which a renewal is due. */
 const RENEWAL_FRACTION = 1 / 3
+/** A renewal that was sent up to this much (ms) before its due time was that one, and not the one before: a wheel hands out early. */
+const EARLY = 10
 /** Covers what a driving clock's rate cannot explain: rounding on either side. */
 const FIXED_MARGIN = 2
 
@@ -19,11 +21,17 @@ export function deadlineOf(sentAt: number, ttl: number, driftFactor: number): nu
 }
 
 /**
- * When a lease confirmed by a request sent at `sentAt` is renewed: at a third of its ttl, or up to 50 ms before that, on a
- * beat that it shares with others. Waking up costs a process more than renewing dozens of leases does.
+ * When a lease confirmed by a request sent at `sentAt` is renewed: within a third of its ttl from then, at a time that lies a
+ * whole number of thirds after `phase`. So leases that were late together, after a blocked event loop or an outage, go back
+ * to their own times instead of staying a burst. Up to 50 ms before that, on a beat that it shares with others: waking up
+ * costs a process more than renewing dozens of leases does.
+ *
+ * @param phase some time at which a renewal was due; without one it is due a third of the ttl after `sentAt`
  */
-export function renewalDue(sentAt: number, ttl: number): number {
-  return onBeat(sentAt + ttl * RENEWAL_FRACTION, ttl)
+export function renewalDue(sentAt: number, ttl: number, phase: number = sentAt): number {
+  const period = ttl * RENEWAL_FRACTION
+  const periods = Math.floor((sentAt + EARLY - phase) / period) + 1
+  return onBeat(phase + periods * period, ttl)
 }
 
 /**
