@@ -1,7 +1,9 @@
 /**
- * The events of a manager, and an emitter on which no listener can harm another. May import eventemitter3 and types.
+ * The events of a manager, and an emitter on which no listener can harm another. May import eventemitter3, the conversion
+ * of what was thrown, and types.
  */
 import { EventEmitter } from 'eventemitter3'
+import { asError } from './as-error.ts'
 import type { LossReason } from './core/lease-state.ts'
 import type { LeaseLostError } from './errors.ts'
 import type { Lease } from './lease.ts'
@@ -106,7 +108,7 @@ export class GuardedEmitter extends EventEmitter<LeaseEvents> {
 
   /** Emits `error`, or a process warning where nobody listens to it. */
   protected report(fault: unknown): void {
-    const error = fault instanceof Error ? fault : new Error(String(fault))
+    const error = asError(fault)
     if (!this.emit('error', error)) process.emitWarning(error)
   }
 
@@ -119,7 +121,7 @@ export class GuardedEmitter extends EventEmitter<LeaseEvents> {
     const emitter = this
     function guard(this: unknown, ...values: EventEmitter.EventArgs<LeaseEvents, E>): void {
       const fail = (fault: unknown): void => {
-        if (values[0] instanceof Error) process.emitWarning(fault instanceof Error ? fault : String(fault))
+        if (values[0] instanceof Error) process.emitWarning(asError(fault))
         else emitter.report(fault)
       }
       try {

@@ -34,8 +34,6 @@ export interface RenewerParts {
 export class Renewer {
   readonly #parts: RenewerParts
   readonly #queue: DeadlineQueue<Cohort>
-  /** What has been queued since the last `pump`: not in the wheel while it is hoped to be sent at once. */
-  #fresh: Cohort[] = []
   /** The cohort that leases granted by one request are joining. */
   #forming: Cohort | undefined
   #flights = 0
@@ -56,6 +54,7 @@ export class Renewer {
       forming.terms.ttl === terms.ttl &&
       forming.terms.timeout === terms.timeout &&
       forming.renewal === undefined &&
+      forming.state === 'held' &&
       forming.size > 0 &&
       forming.size < this.#parts.batchSize
     ) {
@@ -79,8 +78,10 @@ export class Renewer {
     // Something else that was due in the same tick may have ended its last member.
     if (cohort.size === 0) return
     const due = scheduler.dueOf(cohort.alarm)
+    // Set before any work is done: nothing thrown below can leave it without an alarm.
+    this.#schedule(cohort, now + cohort.terms.ttl / 60)
     if (!table.expire(cohort)) return
-    if (!cohort.terms.autoRenew) {
+    if (cohort.renewal !== undefined || !cohort.terms.autoRenew) {
       this.#schedule(cohort, NEVER)
       return
     }
@@ -122,9 +123,6 @@ export class Renewer {
       if (cohorts.length === 0) break
       this.#send(cohorts).catch(this.#parts.onFault)
     }
-    // What has to wait its turn is watched over until then.
-    for (const cohort of this.#fresh) if (isWaitingToBeSent(cohort)) this.#schedule(cohort, NEVER)
-    this.#fresh = []
   }
 
   #takeBatch(): Cohort[] {
@@ -142,7 +140,8 @@ export class Renewer {
   #enqueue(cohort: Cohort): void {
     cohort.renewal = 'queued'
     this.#queue.add(cohort)
-    this.#fresh.push(cohort)
+    // Until it is sent, only its end can wake it.
+    this.#schedule(cohort, NEVER)
   }
 
   #pumpSoon(): void {
@@ -177,6 +176,7 @@ export class Renewer {
       this.#settle(flight, outcomes)
     } finally {
       this.#land(flight)
+      for (const cohort of cohorts) if (cohort.renewal === flight) this.#fail(cohort, NO_OUTCOME)
       this.pump()
     }
   }
@@ -192,14 +192,21 @@ export class Renewer {
     else flight.alarm = this.#parts.scheduler.after(Math.max(next - now, 0), (tick) => this.#onOverdue(flight, tick))
   }
 
-  #onOverdue(flight: Flight, { now, late }: Tick): void {
+  #onOverdue(flight: Flight, tick: Tick): void {
+    try {
+      this.#failOverdue(flight, tick)
+    } finally {
+      this.#watch(flight, tick.now)
+    }
+  }
+
+  #failOverdue(flight: Flight, { now, late }: Tick): void {
     for (const cohort of flight.cohorts) {
       if (cohort.renewal !== flight || !this.#parts.table.expire(cohort)) continue
       // The answer may have come while the event loop was blocked: let it be read first.
       if (late || now < flight.sentAt + cohort.terms.timeout) continue
       this.#fail(cohort, new UnavailableError(`A renewal was not answered within ${cohort.terms.timeout} ms`))
     }
-    this.#watch(flight, now)
   }
 
   /** It does not count as on its way any more: answered, or given up, so that a hung server keeps nobody from being asked. */
@@ -240,11 +247,12 @@ export class Renewer {
    * where a later request has been confirmed, by which the cohort may have grown, does an earlier one prove nothing.
    */
   #confirm(cohort: Cohort, sentAt: number): boolean {
-    if (sentAt <= cohort.confirmedAt || !this.#parts.table.confirm(cohort, sentAt)) return false
-    if (cohort.size > 0 && cohort.renewal === undefined) {
-      this.#schedule(cohort, renewalDue(sentAt, cohort.terms.ttl, cohort.phase))
+    if (sentAt <= cohort.confirmedAt) return false
+    try {
+      return this.#parts.table.confirm(cohort, sentAt)
+    } finally {
+      this.#scheduleIfIdle(cohort, renewalDue(sentAt, cohort.terms.ttl, cohort.phase))
     }
-    return true
   }
 
   /** What was confirmed together is renewed together from now on. */
@@ -268,14 +276,21 @@ export class Renewer {
     const { table, clock, random } = this.#parts
     cohort.renewal = undefined
     const waiting = takeWaiters(cohort)
-    table.fail(cohort, error)
-    if (cohort.size > 0 && cohort.renewal === undefined) {
+    try {
+      table.fail(cohort, error)
+    } finally {
       const now = clock.now()
       const delay = renewalRetryDelay(cohort.terms.ttl, cohort.failures, cohort.deadline - now, random())
-      this.#schedule(cohort, now + delay)
+      this.#scheduleIfIdle(cohort, now + delay)
+      for (const { record, waiter } of waiting) {
+        waiter.reject(record.cohort ? unavailable(record.key, error) : notHeld(record))
+      }
     }
-    for (const { record, waiter } of waiting)
-      waiter.reject(record.cohort ? unavailable(record.key, error) : notHeld(record))
+  }
+
+  /** A renewal that is queued or under way wakes its cohort itself; a listener may just have asked for one. */
+  #scheduleIfIdle(cohort: Cohort, renewAt: number): void {
+    if (cohort.size > 0 && cohort.renewal === undefined) this.#schedule(cohort, renewAt)
   }
 
   /** Wakes the cohort at `renewAt`, or at its deadline if that comes first; the latter never early. */
