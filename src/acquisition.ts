@@ -207,29 +207,30 @@ export class Acquisition implements Waiter, Request<AcquireOutcome> {
     this.#throwIfCancelled()
     const line = this.line as WaitingLine
     while (line.first !== this || table.has(this.key)) {
-      // Who does not want to wait makes no attempt of its own while somebody else's is under way: that one's answer serves both.
-      if (this.#settings.wait === 0) await this.#shareAttempt(line)
       const left = this.#timeLeft()
-      if (left <= 0) throw this.#refused()
-      await this.#pause(left)
+      if (this.#settings.wait === 0) await this.#shareAttempt(line)
+      else if (left <= 0) throw this.#refused()
+      else await this.#pause(left)
     }
   }
 
   /**
-   * Waits for the attempt of whoever is first in the line, if one is under way.
-   *
-   * @throws UnavailableError when the last attempt was not answered.
+   * Who does not want to wait makes no attempt of its own while somebody else's is under way: that one's answer serves both.
+   * Returns only when whoever made it has left without an answer.
    */
   async #shareAttempt(line: WaitingLine): Promise<void> {
-    if (line.asking) {
-      await new Promise<void>((resolve) => {
-        this.#onWake = resolve
+    if (this.#parts.table.has(this.key)) throw this.#refused()
+    let outcome = line.asking ? undefined : line.outcome
+    if (outcome === undefined) {
+      outcome = await new Promise<AcquireOutcome | undefined>((resolve) => {
+        this.#onWake = () => resolve(undefined)
         line.listeners.push(resolve)
       })
       this.#onWake = undefined
       this.#throwIfCancelled()
     }
-    if (line.outcome?.type === 'unknown') throw this.#unavailable(line.outcome.error)
+    if (outcome?.type === 'unknown') throw this.#unavailable(outcome.error)
+    if (outcome) throw this.#refused()
   }
 
   /** Asks for the lock; `onAnswer` is called once, with nothing if the answer is not waited for. */
@@ -246,18 +247,18 @@ export class Acquisition implements Waiter, Request<AcquireOutcome> {
     post(this)
   }
 
-  #answered(outcome: AcquireOutcome): void {
+  #answered(outcome?: AcquireOutcome): void {
     this.#onAnswer = undefined
     this.#alarm?.cancel()
     this.#alarm = undefined
-    tellAttempt(this.line as WaitingLine, outcome)
+    this.line?.onAnswer(outcome)
   }
 
   /** The answer to the question under way is not waited for any more, and no other is asked after it. */
   #abandon(): void {
     const onAnswer = this.#onAnswer
     if (onAnswer === undefined) return
-    this.#answered({ type: 'unknown', error: UNANSWERED })
+    this.#answered()
     onAnswer(undefined)
   }
 
@@ -285,10 +286,15 @@ export class Acquisition implements Waiter, Request<AcquireOutcome> {
     this.#rethrowUnlessRefusal(error)
     const left = this.#timeLeft()
     const interval = this.#nextInterval()
-    if (interval === null || left <= 0) throw error
+    if (interval === null || left <= 0) throw this.#upToDate(error)
     const remaining = this.#remaining ?? Number.POSITIVE_INFINITY
     await this.#pause(Math.min(interval, remaining + 1, left))
-    if (this.#timeLeft() <= 0) throw error
+    if (this.#timeLeft() <= 0) throw this.#upToDate(error)
+  }
+
+  /** A refusal says how long the caller has waited in all. */
+  #upToDate(error: Refusal): Refusal {
+    return error instanceof LockNotAcquiredError ? this.#refused() : error
   }
 
   #nextInterval(): number | null {
@@ -350,14 +356,6 @@ export class Acquisition implements Waiter, Request<AcquireOutcome> {
     const { key, token, ttl, timeout } = this
     this.#parts.releaser.undo({ entry: { key, token, ttl }, timeout, until: sentAt + ttl, inDoubt })
   }
-}
-
-function tellAttempt(line: WaitingLine, outcome: AcquireOutcome): void {
-  line.asking = false
-  line.outcome = outcome
-  const { listeners } = line
-  line.listeners = []
-  for (const listener of listeners) listener()
 }
 
 const UNANSWERED = new UnavailableError('The backend did not answer in time')

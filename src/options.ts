@@ -121,22 +121,32 @@ const MANAGER_OPTIONS = [
 
 export function resolveManager(options: LeaseManagerOptions): ManagerSettings {
   checkOptions('LeaseManager', options, MANAGER_OPTIONS)
-  const ttl = checkTtl(options.ttl ?? 30_000)
+  // Defaults stand in for what is undefined, and for nothing else: `null` is a mistake.
+  const {
+    ttl = 30_000,
+    timeout,
+    maxHold,
+    autoRenew = true,
+    wait = 10_000,
+    retry = exponentialBackoff(),
+    prefix = 'lease:',
+    batchSize = 256,
+    driftFactor = 0.01,
+    clock = new SystemClock(),
+    random = Math.random,
+  } = options
   return {
-    ttl,
-    timeout: options.timeout === undefined ? undefined : checkTimeout(options.timeout, ttl),
-    maxHold: checkMaxHold(options.maxHold),
-    autoRenew: checkBoolean('autoRenew', options.autoRenew ?? true),
-    wait: checkNumber('wait', options.wait ?? 10_000, 0),
-    retry: options.retry === undefined ? exponentialBackoff() : checkMethods('retry', options.retry, ['next']),
-    prefix: checkString('prefix', options.prefix ?? 'lease:'),
-    batchSize: checkInteger('batchSize', options.batchSize ?? 256, 1, { max: 1_000, unit: 'keys' }),
-    driftFactor: checkNumber('driftFactor', options.driftFactor ?? 0.01, 0, { max: 0.5, unit: '' }),
-    clock:
-      options.clock === undefined
-        ? new SystemClock()
-        : checkMethods('clock', options.clock, ['now', 'setTimer', 'soon']),
-    random: options.random === undefined ? Math.random : checkFunction('random', options.random),
+    ttl: checkTtl(ttl),
+    timeout: timeout === undefined ? undefined : checkTimeout(timeout, ttl),
+    maxHold: checkMaxHold(maxHold),
+    autoRenew: checkBoolean('autoRenew', autoRenew),
+    wait: checkNumber('wait', wait, 0),
+    retry: checkMethods('retry', retry, ['next']),
+    prefix: checkString('prefix', prefix),
+    batchSize: checkInteger('batchSize', batchSize, 1, { max: 1_000, unit: 'keys' }),
+    driftFactor: checkNumber('driftFactor', driftFactor, 0, { max: 0.5, unit: '' }),
+    clock: checkMethods('clock', clock, ['now', 'setTimer', 'soon']),
+    random: checkFunction('random', random),
   }
 }
 

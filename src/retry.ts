@@ -47,7 +47,7 @@ export function fixedInterval(options: FixedIntervalOptions): RetryStrategy {
 export interface ExponentialBackoffOptions {
   /** ms before the second attempt: a number >= 1. Default 50. */
   readonly minTimeout?: number
-  /** ms that no interval exceeds: a number >= `minTimeout`. Default 1,000. */
+  /** ms that no interval exceeds: a number >= `minTimeout`. Default 1,000, or `minTimeout` where that is more. */
   readonly maxTimeout?: number
   /** By how much each interval is longer than the one before: a number >= 1. Default 2. */
   readonly factor?: number
@@ -64,21 +64,23 @@ export interface ExponentialBackoffOptions {
  */
 export function exponentialBackoff(options: ExponentialBackoffOptions = {}): RetryStrategy {
   checkOptions('exponentialBackoff', options, ['minTimeout', 'maxTimeout', 'factor', 'maxAttempts', 'jitter'])
-  const minTimeout = checkNumber('minTimeout', options.minTimeout ?? 50, 1)
-  const maxTimeout = checkNumber('maxTimeout', options.maxTimeout ?? Math.max(1_000, minTimeout), minTimeout)
-  const factor = checkNumber('factor', options.factor ?? 2, 1)
+  const { minTimeout = 50, factor = 2 } = options
+  checkNumber('minTimeout', minTimeout, 1)
+  const { maxTimeout = Math.max(1_000, minTimeout) } = options
+  checkNumber('maxTimeout', maxTimeout, minTimeout)
+  checkNumber('factor', factor, 1, { unit: '' })
   return strategy((attempts) => Math.min(minTimeout * factor ** (attempts - 1), maxTimeout), options)
 }
 
 function strategy(
   intervalAfter: (attempts: number) => number,
-  options: { readonly maxAttempts?: number; readonly jitter?: boolean },
+  { maxAttempts, jitter = true }: { readonly maxAttempts?: number; readonly jitter?: boolean },
 ): RetryStrategy {
-  const jitter = checkBoolean('jitter', options.jitter ?? true)
-  const maxAttempts = options.maxAttempts === undefined ? Infinity : checkInteger('maxAttempts', options.maxAttempts, 1)
+  checkBoolean('jitter', jitter)
+  const limit = maxAttempts === undefined ? Infinity : checkInteger('maxAttempts', maxAttempts, 1, { unit: '' })
   return {
     next({ attempts, random }) {
-      if (attempts >= maxAttempts) return null
+      if (attempts >= limit) return null
       const interval = intervalAfter(attempts)
       return jitter ? interval * (0.5 + random / 2) : interval
     },

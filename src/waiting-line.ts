@@ -21,13 +21,31 @@ class WaitingLine {
   last: Waiter | undefined
   /** The first one has asked and not been answered yet. */
   asking = false
-  /** What the last answer was. */
+  /** What the last answer was; none before the first, or where it was not waited for. */
   outcome: AcquireOutcome | undefined
-  /** Called when the attempt under way has been answered. */
-  listeners: (() => void)[] = []
+  /** Called once, with the next answer, or with nothing where whoever was to bring it has left. */
+  listeners: ((outcome: AcquireOutcome | undefined) => void)[] = []
 
   constructor(key: string) {
     this.key = key
+  }
+
+  onAnswer(outcome: AcquireOutcome | undefined): void {
+    this.asking = false
+    this.outcome = outcome
+    this.#tell(outcome)
+  }
+
+  onFirstLeft(): void {
+    this.#tell(undefined)
+    this.first?.wake()
+  }
+
+  #tell(outcome: AcquireOutcome | undefined): void {
+    if (this.listeners.length === 0) return
+    const { listeners } = this
+    this.listeners = []
+    for (const listener of listeners) listener(outcome)
   }
 }
 
@@ -61,7 +79,7 @@ export class WaitingLines {
     this.#size += 1
   }
 
-  /** Leaves from any place; who becomes the first is woken. */
+  /** Leaves from any place; whoever becomes the first is woken. */
   leave(waiter: Waiter): void {
     const { line, next, previous } = waiter
     if (line === undefined) return
@@ -74,7 +92,7 @@ export class WaitingLines {
     waiter.previous = undefined
     this.#size -= 1
     if (line.first === undefined) this.#lines.delete(line.key)
-    else if (previous === undefined) line.first.wake()
+    else if (previous === undefined) line.onFirstLeft()
   }
 
   /** The key was given back in this process: the first in its line need not wait for its next attempt. */
