@@ -3,9 +3,11 @@
  * p-retry, the table, the lines, the releaser, the outbox, timing and errors.
  */
 import pRetry from 'p-retry'
+import type { AbortWatch } from './abort-watch.ts'
 import type { AcquireOutcome } from './backend.ts'
 import { describe } from './check.ts'
 import type { Clock } from './clock.ts'
+import { isActive } from './core/lease-state.ts'
 import { deadlineOf } from './core/timing.ts'
 import { LockNotAcquiredError, UnavailableError } from './errors.ts'
 import { LeaseRecord } from './lease-record.ts'
@@ -23,6 +25,7 @@ export interface AcquisitionParts {
   readonly scheduler: Alarms
   readonly table: LeaseTable
   readonly lines: WaitingLines
+  readonly aborts: AbortWatch
   readonly renewer: Renewer
   readonly releaser: Releaser
   readonly driftFactor: number
@@ -46,6 +49,10 @@ export class Acquisition implements Waiter, Request<AcquireOutcome> {
   readonly key: string
   /** One per acquisition: it changes only when what was acquired is given back before anybody had it. */
   token: string = createToken()
+  /** ms. */
+  readonly ttl: number
+  /** ms. */
+  readonly timeout: number
   line: WaitingLine | undefined = undefined
   next: Waiter | undefined = undefined
   previous: Waiter | undefined = undefined
@@ -65,34 +72,29 @@ export class Acquisition implements Waiter, Request<AcquireOutcome> {
   #onWake: (() => void) | undefined = undefined
   /** Rings when the caller's patience ends before the question's own timeout. */
   #alarm: Alarm | undefined = undefined
-  readonly #onAbort = (): void => this.cancel(this.#settings.signal?.reason)
 
   constructor(parts: AcquisitionParts, key: string, settings: AcquireSettings) {
     this.key = key
+    this.ttl = settings.ttl
+    this.timeout = settings.timeout
     this.#parts = parts
     this.#settings = settings
     this.#startedAt = parts.clock.now()
   }
 
-  /** ms. */
-  get ttl(): number {
-    return this.#settings.ttl
-  }
-
-  /** ms. */
-  get timeout(): number {
-    return this.#settings.timeout
+  /** Whether an answer is waited for. */
+  get wanted(): boolean {
+    return this.#onAnswer !== undefined
   }
 
   /**
    * @throws LockNotAcquiredError, UnavailableError, or the reason of `cancel`.
    */
   run(): Promise<LeaseRecord> {
-    const { lines, table } = this.#parts
+    const { lines, table, aborts } = this.#parts
     const { signal } = this.#settings
-    signal?.addEventListener('abort', this.#onAbort, { once: true })
     lines.enter(this.key, this)
-    if (signal?.aborted) this.#onAbort()
+    if (signal) aborts.add(signal, this)
     if (this.#cancelled || this.line?.first !== this || table.has(this.key)) return this.#persist()
     // Most locks are free: the first attempt does without the machinery of repetition.
     return new Promise((resolve, reject) => {
@@ -164,7 +166,8 @@ export class Acquisition implements Waiter, Request<AcquireOutcome> {
   }
 
   #end(): void {
-    this.#settings.signal?.removeEventListener('abort', this.#onAbort)
+    const { signal } = this.#settings
+    if (signal) this.#parts.aborts.remove(signal, this)
     this.#parts.lines.leave(this)
     if (this.#doubtfulSince !== undefined) this.#undo(this.#doubtfulSince, true)
     this.#doubtfulSince = undefined
@@ -215,20 +218,18 @@ export class Acquisition implements Waiter, Request<AcquireOutcome> {
   }
 
   /**
-   * Who does not want to wait makes no attempt of its own while somebody else's is under way: that one's answer serves both.
-   * Returns only when whoever made it has left without an answer.
+   * Who does not want to wait makes no attempt of its own while somebody is ahead: that one is made to ask now, and its answer
+   * serves both. Returns only when whoever was ahead has left without an answer.
    */
   async #shareAttempt(line: WaitingLine): Promise<void> {
     if (this.#parts.table.has(this.key)) throw this.#refused()
-    let outcome = line.asking ? undefined : line.outcome
-    if (outcome === undefined) {
-      outcome = await new Promise<AcquireOutcome | undefined>((resolve) => {
-        this.#onWake = () => resolve(undefined)
-        line.listeners.push(resolve)
-      })
-      this.#onWake = undefined
-      this.#throwIfCancelled()
-    }
+    const outcome = await new Promise<AcquireOutcome | undefined>((resolve) => {
+      this.#onWake = () => resolve(undefined)
+      line.listeners.push(resolve)
+      line.first?.wake()
+    })
+    this.#onWake = undefined
+    this.#throwIfCancelled()
     if (outcome?.type === 'unknown') throw this.#unavailable(outcome.error)
     if (outcome) throw this.#refused()
   }
@@ -237,13 +238,11 @@ export class Acquisition implements Waiter, Request<AcquireOutcome> {
   #ask(onAnswer: (answer: Answer | undefined) => void): void {
     const { post, scheduler } = this.#parts
     const { timeout, wait } = this.#settings
-    const line = this.line as WaitingLine
     // An attempt ends with the caller's patience, except where one attempt is all that is wanted.
     const patience = wait === 0 ? timeout : this.#timeLeft()
     if (patience < timeout) this.#alarm = scheduler.after(patience, () => this.#abandon())
     this.#attempts += 1
     this.#onAnswer = onAnswer
-    line.asking = true
     post(this)
   }
 
@@ -278,7 +277,10 @@ export class Acquisition implements Waiter, Request<AcquireOutcome> {
     adopt(record)
     renewer.join(record, this.#settings, sentAt)
     table.add(record)
-    return record
+    // A listener may have taken its time.
+    if (isActive(table.observe(record))) return record
+    this.token = createToken()
+    return undefined
   }
 
   /** The strategy's pause, cut short by the end of the holder's ttl, of the caller's patience, or by a release here. */

@@ -3,6 +3,9 @@
  * leases: it asks, and reports one outcome for each entry. May import nothing.
  */
 
+/** Where the fences are counted: one counter for all locks of a database, outside the prefix, so that it survives a change of prefix. */
+export const FENCE_KEY = 'leasewheel:fence'
+
 /** One acquisition of one key: what the backend writes, looks for and deletes. */
 export interface LockEntry {
   readonly key: string
@@ -57,7 +60,7 @@ export interface LockView {
 
 /**
  * `acquire`, `renew` and `release` each take an array and answer with an array of the same length and order, every entry
- * on its own. They take no key twice in one call, are carried out in the order in which they were called, and should
+ * on its own. No key comes twice in one call, except that a release may name one with two tokens. They are carried out in the order in which they were called, and should
  * never reject: what goes wrong is an `unknown` outcome. (A rejection is read as `unknown` for all entries.)
  */
 export interface Backend {

@@ -68,7 +68,7 @@ type AnyListener = (...values: never[]) => unknown
 /**
  * An emitter whose listeners are guarded one by one: what one throws (or rejects with) is emitted as `error`, and the
  * others still run. With nobody listening to `error`, or when an `error` listener itself fails, it becomes a process
- * warning, so that it is never silent and never fatal.
+ * warning, so that a listener's fault is never silent and never fatal.
  */
 export class GuardedEmitter extends EventEmitter<LeaseEvents> {
   /** From a listener to its guard and back, so that `off` and `listeners` speak of what the caller passed. */

@@ -41,4 +41,5 @@ export {
   type RetryContext,
   type RetryStrategy,
 } from './retry.ts'
+export type { Connectable } from './redis/create-backend.ts'
 export type { LeaseManagerStats } from './stats.ts'

@@ -4,9 +4,10 @@
  */
 
 import { asError } from './as-error.ts'
+import { AbortWatch } from './abort-watch.ts'
 import { acquireAll } from './acquire-all.ts'
 import { Acquisition, type AcquisitionParts } from './acquisition.ts'
-import type { AcquireOutcome, Backend, ChangeOutcome } from './backend.ts'
+import { type AcquireOutcome, type Backend, type ChangeOutcome, FENCE_KEY } from './backend.ts'
 import { checkFunction, checkNumber, checkOptions } from './check.ts'
 import { Cohort } from './cohort.ts'
 import { isActive } from './core/lease-state.ts'
@@ -14,7 +15,7 @@ import { LockNotAcquiredError, ManagerClosedError, UnavailableError } from './er
 import { GuardedEmitter } from './events.ts'
 import { Lease, type LeasePort } from './lease.ts'
 import type { LeaseRecord } from './lease-record.ts'
-import { LeaseTable, type Scheduled } from './lease-table.ts'
+import { endOf, LeaseTable, type Scheduled } from './lease-table.ts'
 import {
   type AcquireOptions,
   type AcquireSettings,
@@ -53,7 +54,7 @@ export interface LockInspection {
 }
 
 export interface CloseOptions {
-  /** How long releasing may take, in ms: a number >= 0. Default 5,000. What is not answered by then is left to expire. */
+  /** How long releasing may take, in ms: a number >= 0. Default 10,000. What is not answered by then is left to expire. */
   readonly timeout?: number
 }
 
@@ -61,8 +62,8 @@ export interface CloseOptions {
  * Acquires locks, keeps them renewed, and tells what becomes of each. One manager serves a whole process: it has one timer
  * and connections of its own, whatever the number of locks.
  *
- * Every method rejects with `ManagerClosedError` once `close` has been called, and with a `TypeError` or `RangeError` that
- * names the argument when one is not what it should be.
+ * Every method that asks the backend rejects with `ManagerClosedError` once `close` has been called. Every method rejects
+ * with a `TypeError` or `RangeError` that names the argument when one is not what it should be.
  */
 export class LeaseManager extends GuardedEmitter implements AsyncDisposable, Iterable<Lease> {
   readonly #settings: ManagerSettings
@@ -80,6 +81,7 @@ export class LeaseManager extends GuardedEmitter implements AsyncDisposable, Ite
   readonly #parts: AcquisitionParts
   readonly #port: LeasePort
   #flushing = false
+  #closed = false
   #closing: Promise<void> | undefined
 
   /**
@@ -132,7 +134,7 @@ export class LeaseManager extends GuardedEmitter implements AsyncDisposable, Ite
     })
     this.#port = {
       observe: (record) => table.observe(record),
-      remaining: (record) => Math.max((record.cohort?.deadline ?? 0) - clock.now(), 0),
+      remaining: (record) => Math.max(endOf(record) - clock.now(), 0),
       signal: (record) => signalOf(table, record),
       renew: (record) => this.#renewer.renew(record),
       release: (record) => this.#releaser.release(record),
@@ -142,6 +144,7 @@ export class LeaseManager extends GuardedEmitter implements AsyncDisposable, Ite
       scheduler,
       table,
       lines,
+      aborts: new AbortWatch(),
       renewer: this.#renewer,
       releaser: this.#releaser,
       driftFactor,
@@ -163,14 +166,14 @@ export class LeaseManager extends GuardedEmitter implements AsyncDisposable, Ite
   }
 
   /**
-   * One attempt.
+   * One attempt. While another caller of this process is asking for the same key, its answer serves both.
    *
-   * @returns the lease, or `null` when another holds the lock.
+   * @returns the lease, or `null` when another holds the lock, be it in this process.
    * @throws UnavailableError when the backend did not answer within `timeout`.
    */
   async tryAcquire(key: string, options?: TryAcquireOptions): Promise<Lease | null> {
     const settings = options === undefined ? this.#tryDefaults : resolveTryAcquire(options, this.#settings)
-    return this.#leaseOrNull(checkKey(key), settings)
+    return this.#leaseOrNull(this.#checkKey(key), settings)
   }
 
   /**
@@ -181,7 +184,7 @@ export class LeaseManager extends GuardedEmitter implements AsyncDisposable, Ite
    */
   async acquire(key: string, options?: AcquireOptions): Promise<Lease> {
     const settings = options === undefined ? this.#waitDefaults : resolveAcquire('acquire', options, this.#settings)
-    return this.#lease(checkKey(key), settings)
+    return this.#lease(this.#checkKey(key), settings)
   }
 
   /**
@@ -192,7 +195,7 @@ export class LeaseManager extends GuardedEmitter implements AsyncDisposable, Ite
    */
   async acquireMany(keys: Iterable<string>, options: AcquireOptions = {}): Promise<(Lease | null)[]> {
     const settings = resolveAcquire('acquireMany', options, this.#settings, 0)
-    return this.#tryEach(checkKeys(keys), settings)
+    return this.#tryEach(this.#checkKeys(checkKeys(keys)), settings)
   }
 
   /**
@@ -201,13 +204,14 @@ export class LeaseManager extends GuardedEmitter implements AsyncDisposable, Ite
    *
    * @returns the leases in the order of the keys.
    * @throws LockNotAcquiredError, UnavailableError as `acquire`; nothing is held then. RangeError when a key stands twice.
+   * What is asked after the last wait may take one `timeout` more than `wait`.
    */
   async acquireAll(keys: Iterable<string>, options: AcquireOptions = {}): Promise<Lease[]> {
     const settings = resolveAcquire('acquireAll', options, this.#settings)
     const { clock } = this.#settings
     const startedAt = clock.now()
     return acquireAll({
-      keys: checkDistinctKeys(keys),
+      keys: this.#checkKeys(checkDistinctKeys(keys)),
       wait: settings.wait,
       waited: () => clock.now() - startedAt,
       tryEach: (some) => this.#tryEach(some, { ...settings, wait: 0 }),
@@ -219,20 +223,21 @@ export class LeaseManager extends GuardedEmitter implements AsyncDisposable, Ite
    * Waits for the lock, does the work under it, and releases it, whatever the work comes to.
    *
    * @returns what the work returns.
-   * @throws what `acquire` throws; what the work throws; LeaseLostError when the lease was lost before the work was done, so
-   * that work done without the lock is not taken for work done under it.
+   * @throws what `acquire` throws; what the work throws; LeaseLostError when the lease was lost before it was released,
+   * so that work done without the lock is not taken for work done under it.
    */
   async using<T>(key: string, work: (lease: Lease) => Promise<T> | T, options?: AcquireOptions): Promise<T> {
     const settings = options === undefined ? this.#waitDefaults : resolveAcquire('using', options, this.#settings)
     checkFunction('work', work)
-    const lease = await this.#lease(checkKey(key), settings)
+    const lease = await this.#lease(this.#checkKey(key), settings)
+    let result: T
     try {
-      const result = await work(lease)
-      if (!lease.held && lease.state === 'lost') throw lease.signal.reason
-      return result
+      result = await work(lease)
     } finally {
       await lease.release()
     }
+    if (lease.state === 'lost') throw lease.signal.reason
+    return result
   }
 
   /** The lease that this manager holds on the key, if it does. */
@@ -287,8 +292,10 @@ export class LeaseManager extends GuardedEmitter implements AsyncDisposable, Ite
    */
   async close(options: CloseOptions = {}): Promise<void> {
     checkOptions('close', options, ['timeout'])
-    const budget = checkNumber('timeout', options.timeout ?? 5_000, 0)
-    this.#closing ??= this.#close(budget)
+    const budget = checkNumber('timeout', options.timeout ?? 10_000, 0)
+    this.#closed = true
+    // In a turn of its own: a listener that is told of the end of a lease may call this again.
+    this.#closing ??= Promise.resolve().then(() => this.#close(budget))
     return this.#closing
   }
 
@@ -299,13 +306,15 @@ export class LeaseManager extends GuardedEmitter implements AsyncDisposable, Ite
 
   async #close(budget: number): Promise<void> {
     this.#lines.cancelAll((key) => new ManagerClosedError(key))
-    for (const record of this.#table.values()) void this.#releaser.release(record)
+    let over = false
     await this.#within(budget, async () => {
+      await this.#releaser.releaseAll(() => over)
       // What was asked for before may still be granted, and is then given back.
       await this.#acquires.idle()
       await new Promise<void>((resolve) => this.#settings.clock.soon(resolve))
       await this.#releaser.idle()
     }).catch(ignore)
+    over = true
     this.#releaser.close()
     await this.#within(CLOSE_BACKEND_TIMEOUT, () => this.#backend.close()).catch((fault: unknown) => this.report(fault))
     this.#scheduler.close()
@@ -359,8 +368,21 @@ export class LeaseManager extends GuardedEmitter implements AsyncDisposable, Ite
     })
   }
 
+  /** A key that a lock can have: with an empty prefix, one that the backend needs itself cannot be one. */
+  #checkKey(key: string): string {
+    if (this.#settings.prefix + checkKey(key) !== FENCE_KEY) return key
+    throw new RangeError(
+      `Expected \`key\` not to be \`${FENCE_KEY}\` where there is no prefix: fences are counted there`,
+    )
+  }
+
+  #checkKeys(keys: readonly string[]): readonly string[] {
+    for (const key of keys) this.#checkKey(key)
+    return keys
+  }
+
   #throwIfClosed(key: string): void {
-    if (this.#closing) throw new ManagerClosedError(key)
+    if (this.#closed) throw new ManagerClosedError(key)
   }
 }
 

@@ -90,8 +90,7 @@ export class LeaseTable {
   observe(record: LeaseRecord): LeaseState {
     if (record.cohort) {
       const now = this.#parts.clock.now()
-      const { deadline, retireAt } = limitsOf(record)
-      if (now >= deadline || (retireAt !== undefined && now >= retireAt)) this.apply(record, { type: 'observed', now })
+      if (now >= endOf(record)) this.apply(record, { type: 'observed', now })
     }
     return stateOf(record)
   }
@@ -205,7 +204,7 @@ export class LeaseTable {
 }
 
 /** The state of a lease as far as it has been noticed. */
-export function stateOf(record: LeaseRecord): LeaseState {
+function stateOf(record: LeaseRecord): LeaseState {
   return record.cohort ? record.cohort.state : record.state
 }
 
@@ -224,6 +223,12 @@ export function takeWaiters(cohort: Cohort): { record: LeaseRecord; waiter: Rene
     record.waiters = undefined
     return waiters.map((waiter) => ({ record, waiter }))
   })
+}
+
+/** When a lease ends if nothing else happens; in the past once it has ended. */
+export function endOf(record: LeaseRecord): number {
+  const { deadline, retireAt } = limitsOf(record)
+  return retireAt === undefined ? deadline : Math.min(deadline, retireAt)
 }
 
 function rejectWaiters(record: LeaseRecord): void {

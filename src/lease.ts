@@ -59,7 +59,7 @@ export class Lease implements AsyncDisposable {
     return state === 'held' || state === 'jeopardy'
   }
 
-  /** ms until the deadline, which every confirmed renewal moves on; 0 once the lease is not held. */
+  /** ms until the deadline, which every confirmed renewal moves on, or until `maxHold` ends it; 0 once the lease is not held. */
   get remaining(): number {
     return this.held ? this.#port.remaining(this.#record) : 0
   }
@@ -78,7 +78,8 @@ export class Lease implements AsyncDisposable {
   }
 
   /**
-   * Renews now, or joins a renewal that is under way, and resolves once it is confirmed. Needed only with `autoRenew: false`.
+   * Renews now, or joins a renewal that is under way, and resolves once it is confirmed. Needed only with `autoRenew: false`;
+   * otherwise the leases that are renewed together with this one are renewed now, too.
    *
    * @throws LockNotHeldError when the lease is not held, or turns out to be lost; the loss is its `cause`.
    * @throws UnavailableError when the backend did not answer within `timeout`: the lease is held until its deadline, and

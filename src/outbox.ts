@@ -13,6 +13,8 @@ import type { Tally } from './stats.ts'
 export interface Request<Outcome> extends LockEntry {
   /** ms. */
   readonly timeout: number
+  /** Whether anybody wants an answer: a request that is given up before it was sent is not sent at all. */
+  readonly wanted: boolean
   /** @param sentAt when the request was sent; undefined when it was given up before. */
   settle(outcome: Outcome | Unknown, sentAt: number | undefined): void
 }
@@ -89,7 +91,7 @@ export class Outbox<Outcome> {
 
 class Batch<Outcome> {
   readonly #parts: OutboxParts
-  readonly #requests: readonly Request<Outcome>[]
+  #requests: readonly Request<Outcome>[]
   readonly #timeout: number
   readonly #onSettled: () => void
   #alarm: Alarm
@@ -106,6 +108,11 @@ class Batch<Outcome> {
 
   async send(send: (entries: readonly LockEntry[]) => Promise<readonly (Outcome | Unknown)[]>): Promise<void> {
     if (this.#settled) return
+    this.#requests = this.#requests.filter((request) => request.wanted)
+    if (this.#requests.length === 0) {
+      this.#settle(() => NOT_SENT)
+      return
+    }
     const { clock, tally } = this.#parts
     tally.requests += 1
     const sentAt = clock.now()
@@ -142,6 +149,8 @@ class Batch<Outcome> {
     this.#onSettled()
   }
 }
+
+const NOT_SENT = unknown(new UnavailableError('Nobody wanted it any more'))
 
 function unknown(error: Error): Unknown {
   return { type: 'unknown', error }

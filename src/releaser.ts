@@ -12,6 +12,9 @@ import type { LeaseTable } from './lease-table.ts'
 import type { Request } from './outbox.ts'
 import type { Alarm, Alarms, Tick } from './scheduler.ts'
 
+/** How many releases `releaseAll` has under way at once: bounds its memory, and how long it keeps the event loop. */
+const RELEASES_UNDER_WAY = 4_096
+
 export interface ReleaserParts {
   readonly clock: Clock
   readonly scheduler: Alarms
@@ -75,6 +78,19 @@ export class Releaser {
     return promise
   }
 
+  /** Releases every lease there is, some thousands at a time, until it is told that there is no more time. */
+  async releaseAll(isOver: () => boolean): Promise<void> {
+    const { table } = this.#parts
+    while (table.size > 0 && !isOver()) {
+      const releases: Promise<boolean>[] = []
+      for (const record of table.values()) {
+        releases.push(this.release(record))
+        if (releases.length === RELEASES_UNDER_WAY) break
+      }
+      await Promise.all(releases)
+    }
+  }
+
   /** Deletes a key in the background if it still holds this token: an acquisition that nobody wants any more. */
   undo(goal: DeletionGoal): void {
     this.#delete(goal)
@@ -94,9 +110,14 @@ export class Releaser {
     })
   }
 
-  /** Gives up: what is not answered by now stays unknown, and expires. */
+  /** Gives up: what is still leased ends unreleased, what is not answered by now stays unknown, and both expire. */
   close(): void {
+    const { table, clock } = this.#parts
     this.#closed = true
+    for (const record of table.values()) {
+      table.apply(record, { type: 'release', now: clock.now() })
+      table.apply(record, { type: 'undecided' })
+    }
     for (const pending of this.#pending.values()) pending.finish(UNDECIDED)
     for (const deletion of this.#deletions) deletion.cancel()
     this.#deletions.clear()
@@ -157,7 +178,7 @@ class Deletion {
   start(): void {
     const { entry, timeout } = this.#goal
     const { key, token, ttl } = entry
-    this.#parts.post({ key, token, ttl, timeout, settle: this.#onOutcome })
+    this.#parts.post({ key, token, ttl, timeout, wanted: true, settle: this.#onOutcome })
   }
 
   cancel(): void {

@@ -81,7 +81,12 @@ export class Renewer {
     // Set before any work is done: nothing thrown below can leave it without an alarm.
     this.#schedule(cohort, now + cohort.terms.ttl / 60)
     if (!table.expire(cohort)) return
-    if (cohort.renewal !== undefined || !cohort.terms.autoRenew) {
+    if (cohort.renewal === 'queued') {
+      this.#schedule(cohort, NEVER)
+      this.#tellFailure(cohort, new UnavailableError(`A renewal could not be sent within ${cohort.terms.timeout} ms`))
+      return
+    }
+    if (!cohort.terms.autoRenew) {
       this.#schedule(cohort, NEVER)
       return
     }
@@ -140,8 +145,9 @@ export class Renewer {
   #enqueue(cohort: Cohort): void {
     cohort.renewal = 'queued'
     this.#queue.add(cohort)
-    // Until it is sent, only its end can wake it.
-    this.#schedule(cohort, NEVER)
+    // Where it has to wait for its turn that long, it is in jeopardy, whatever the reason.
+    const { clock, scheduler } = this.#parts
+    scheduler.schedule(cohort.alarm, Math.min(clock.now() + cohort.terms.timeout, cohort.deadline) + scheduler.tick)
   }
 
   #pumpSoon(): void {
@@ -273,15 +279,22 @@ export class Renewer {
   }
 
   #fail(cohort: Cohort, error: Error): void {
-    const { table, clock, random } = this.#parts
+    const { clock, random } = this.#parts
     cohort.renewal = undefined
-    const waiting = takeWaiters(cohort)
     try {
-      table.fail(cohort, error)
+      this.#tellFailure(cohort, error)
     } finally {
       const now = clock.now()
       const delay = renewalRetryDelay(cohort.terms.ttl, cohort.failures, cohort.deadline - now, random())
       this.#scheduleIfIdle(cohort, now + delay)
+    }
+  }
+
+  #tellFailure(cohort: Cohort, error: Error): void {
+    const waiting = takeWaiters(cohort)
+    try {
+      this.#parts.table.fail(cohort, error)
+    } finally {
       for (const { record, waiter } of waiting) {
         waiter.reject(record.cohort ? unavailable(record.key, error) : notHeld(record))
       }

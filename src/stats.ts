@@ -10,9 +10,9 @@ export interface LeaseManagerStats {
   readonly held: number
   /** Of these, leases whose last renewal failed. */
   readonly jeopardy: number
-  /** Callers that wait for a lock now. */
+  /** Callers that have asked for a lock and have no answer yet, those in line behind another included. */
   readonly waiting: number
-  /** Keys that are being deleted in the background: released without an answer, or acquired by a request that nobody waits for any more. */
+  /** Keys that are being deleted: releases that have not been answered, leases lost by time, and what was acquired by a request that nobody waits for any more. */
   readonly undoing: number
   readonly acquired: number
   readonly released: number

@@ -19,29 +19,19 @@ class WaitingLine {
   readonly key: string
   first: Waiter | undefined
   last: Waiter | undefined
-  /** The first one has asked and not been answered yet. */
-  asking = false
-  /** What the last answer was; none before the first, or where it was not waited for. */
-  outcome: AcquireOutcome | undefined
-  /** Called once, with the next answer, or with nothing where whoever was to bring it has left. */
+  /** Those who share the first one's next attempt. Called once, with the next answer, or with nothing where whoever was to bring it has left. */
   listeners: ((outcome: AcquireOutcome | undefined) => void)[] = []
 
   constructor(key: string) {
     this.key = key
   }
 
-  onAnswer(outcome: AcquireOutcome | undefined): void {
-    this.asking = false
-    this.outcome = outcome
-    this.#tell(outcome)
-  }
-
   onFirstLeft(): void {
-    this.#tell(undefined)
+    this.onAnswer(undefined)
     this.first?.wake()
   }
 
-  #tell(outcome: AcquireOutcome | undefined): void {
+  onAnswer(outcome: AcquireOutcome | undefined): void {
     if (this.listeners.length === 0) return
     const { listeners } = this
     this.listeners = []

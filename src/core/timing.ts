@@ -5,7 +5,7 @@
 
 /** The part of a ttl after which a renewal is due. */
 const RENEWAL_FRACTION = 1 / 3
-/** A renewal that was sent up to this much (ms) before its due time was that one, and not the one before: a wheel hands out early. */
+/** A renewal that was sent up to this much (ms) before its due time was that one, and not one before it: a wheel hands out early. */
 const EARLY = 10
 /** Covers what a driving clock's rate cannot explain: rounding on either side. */
 const FIXED_MARGIN = 2
@@ -21,8 +21,8 @@ export function deadlineOf(sentAt: number, ttl: number, driftFactor: number): nu
 }
 
 /**
- * When a lease confirmed by a request sent at `sentAt` is renewed: within a third of its ttl from then, at a time that lies a
- * whole number of thirds after `phase`. So leases that were late together, after a blocked event loop or an outage, go back
+ * When a lease confirmed by a request sent at `sentAt` is renewed: about a third of its ttl from then or earlier, at a time
+ * that lies a whole number of thirds after `phase`. So leases that were late together, after a blocked event loop or an outage, go back
  * to their own times instead of staying a burst. Up to 50 ms before that, on a beat that it shares with others: waking up
  * costs a process more than renewing dozens of leases does.
  *
@@ -30,7 +30,9 @@ export function deadlineOf(sentAt: number, ttl: number, driftFactor: number): nu
  */
 export function renewalDue(sentAt: number, ttl: number, phase: number = sentAt): number {
   const period = ttl * RENEWAL_FRACTION
-  const periods = Math.floor((sentAt + EARLY - phase) / period) + 1
+  // What the beat and the wheel may have taken off: the renewal that was just confirmed must not be due once more.
+  const early = beatOf(ttl) + EARLY
+  const periods = Math.floor((sentAt + early - phase) / period) + 1
   return onBeat(phase + periods * period, ttl)
 }
 
@@ -43,8 +45,12 @@ export function firstRenewalDue(sentAt: number, ttl: number, random: number): nu
 }
 
 function onBeat(due: number, ttl: number): number {
-  const beat = Math.min(ttl / 100, 50)
+  const beat = beatOf(ttl)
   return Math.floor(due / beat) * beat
+}
+
+function beatOf(ttl: number): number {
+  return Math.min(ttl / 100, 50)
 }
 
 /**
@@ -52,8 +58,8 @@ function onBeat(due: number, ttl: number): number {
  * ttl up to a tenth, but never more than a quarter of the time that is left, so that an outage which ends shortly before
  * the deadline still finds an attempt after its end.
  *
- * At most 21 attempts fit between a third of the ttl and the deadline, whatever the ttl, and 28 where a first renewal was
- * drawn right after the acquisition: the floor of a hundredth of the ttl (at least 5 ms) bounds them. On a wheel that wakes
+ * At most 21 attempts fit between a third of the ttl and the deadline, whatever the ttl, and 28 where the first of them came
+ * right after the last confirmation: the floor of a hundredth of the ttl (at least 5 ms) bounds them. On a wheel that wakes
  * up to 10 ms early they are 28 and 40, at ttls of some 400 ms.
  *
  * @param failures how many renewals in a row have failed, 1 or more

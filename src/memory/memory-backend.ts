@@ -21,7 +21,7 @@ export interface MemoryBackendOptions {
 
 type Operation = 'acquire' | 'renew' | 'release' | 'inspect'
 
-/** A request that waits for the server to go on. */
+/** A request that waits: for the server to go on, or for the end. */
 interface Held {
   run(): void
 }
@@ -40,6 +40,8 @@ export class MemoryBackend implements Backend {
   #dropping = false
   #fault: Error | undefined
   #held: Held[] = []
+  /** Requests that were carried out and not answered. */
+  #dropped: Held[] = []
   #closed = false
   readonly #requests: Record<Operation, number> = { acquire: 0, renew: 0, release: 0, inspect: 0 }
 
@@ -111,8 +113,9 @@ export class MemoryBackend implements Backend {
 
   async inspect(key: string): Promise<LockView | null> {
     this.#requests.inspect += 1
-    if (this.#fault) throw this.#fault
+    if (!this.#closed && this.#fault) throw this.#fault
     await this.#turn()
+    if (this.#closed) throw closed()
     const token = this.store.get(this.#prefix + key)
     const remaining = this.store.remaining(this.#prefix + key)
     return token === undefined || remaining === undefined ? null : { token, remaining }
@@ -120,7 +123,10 @@ export class MemoryBackend implements Backend {
 
   async close(): Promise<void> {
     this.#closed = true
+    const unanswered = [...this.#held, ...this.#dropped]
     this.#held = []
+    this.#dropped = []
+    for (const request of unanswered) request.run()
   }
 
   #change(
@@ -145,20 +151,28 @@ export class MemoryBackend implements Backend {
     work: () => readonly O[],
   ): Promise<readonly (O | Unknown)[]> {
     this.#requests[operation] += 1
-    if (this.#closed) return unknown(entries, new Error('The memory backend is closed'))
-    if (this.#fault) return unknown(entries, this.#fault)
+    if (!this.#closed && this.#fault) return unknown(entries, this.#fault)
     await this.#turn()
+    if (this.#closed) return unknown(entries, closed())
     const outcomes = work()
-    return this.#dropping ? new Promise<never>(() => undefined) : outcomes
+    if (!this.#dropping) return outcomes
+    await new Promise<void>((resolve) => {
+      this.#dropped.push({ run: resolve })
+    })
+    return unknown(entries, closed())
   }
 
   /** Resolves when the server gets round to this request: at once, unless it hangs. */
   #turn(): Promise<void> | undefined {
-    if (!this.#blocked) return undefined
+    if (!this.#blocked || this.#closed) return undefined
     return new Promise((resolve) => {
       this.#held.push({ run: resolve })
     })
   }
+}
+
+function closed(): Error {
+  return new Error('The memory backend is closed')
 }
 
 function unknown(entries: readonly LockEntry[], error: Error): readonly Unknown[] {

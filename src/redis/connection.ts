@@ -35,11 +35,12 @@ export class Connection {
   /** @param timeout ms that a request may stay unanswered: after twice that a silent connection is given up as dead. */
   constructor(source: Redis | string, timeout: number, listener: BackendListener) {
     this.#listener = listener
-    const overrides = this.#overrides(source, timeout)
-    // What `source.duplicate()` does, but by our own copy of ioredis: the application may have another one.
-    const { replyMapping: _replyMapping, ...options }: RedisOptions = typeof source === 'string' ? {} : source.options
-    this.client = typeof source === 'string' ? new Redis(source, overrides) : new Redis({ ...options, ...overrides })
-    this.keyPrefix = typeof source === 'string' ? '' : (source.options.keyPrefix ?? '')
+    // What a URL says would win over the options that come with it: it is only read here.
+    const model = typeof source === 'string' ? new Redis(source, { lazyConnect: true }) : source
+    // What `model.duplicate()` does, but by our own copy of ioredis: the application may have another one.
+    const { replyMapping: _replyMapping, ...options }: RedisOptions = model.options
+    this.client = new Redis({ ...options, ...this.#overrides(model, timeout) })
+    this.keyPrefix = options.keyPrefix ?? ''
     this.client.on('connect', () => {
       this.#wrongDatabase = undefined
     })
@@ -97,9 +98,9 @@ export class Connection {
     this.#settleChange(new UnavailableError('The connection to Redis is closed'))
   }
 
-  #overrides(source: Redis | string, timeout: number): Omit<RedisOptions, 'replyMapping'> {
-    const options: RedisOptions = typeof source === 'string' ? {} : source.options
-    const database = typeof source === 'string' ? undefined : databaseOf(source)
+  #overrides(model: Redis, timeout: number): Omit<RedisOptions, 'replyMapping'> {
+    const { options } = model
+    const database = databaseOf(model)
     return {
       ...(database === undefined ? {} : { db: database }),
       connectionName: options.connectionName ? `${options.connectionName}:leasewheel` : 'leasewheel',
@@ -114,10 +115,12 @@ export class Connection {
       maxLoadingRetryTime: 100,
       connectTimeout: Math.max(2 * timeout, 1_000),
       socketTimeout: Math.max(2 * timeout, 500),
+      // Every request has its own timeout, and one that was given up is looked after.
+      commandTimeout: undefined,
       disconnectTimeout: 100,
       retryStrategy: () => this.#reconnectDelay(),
       // A server that was demoted: its name, or Sentinel, may lead to the new primary.
-      reconnectOnError: (error) => error.message.startsWith('READONLY'),
+      reconnectOnError: (error) => error.message.includes('READONLY'),
       // We put the prefix before keys ourselves, once, and read numbers as numbers.
       keyPrefix: '',
       stringNumbers: false,
@@ -159,6 +162,10 @@ export class Connection {
 
   #onClose(): void {
     this.#usable = false
+    // ioredis 5 forgets it here; it would end the next connection, and keep the process alive.
+    const silence = this.client as unknown as { socketTimeoutTimer?: NodeJS.Timeout | undefined }
+    silence.socketTimeoutTimer?.close()
+    silence.socketTimeoutTimer = undefined
     this.#settleChange(this.#unusable())
   }
 

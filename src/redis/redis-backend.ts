@@ -3,23 +3,21 @@
  * ioredis' types, the connection, the port and errors.
  */
 import type { Redis } from 'ioredis'
-import type {
-  AcquireOutcome,
-  Backend,
-  BackendListener,
-  BackendSettings,
-  ChangeOutcome,
-  LockEntry,
-  LockView,
-  Unknown,
+import {
+  type AcquireOutcome,
+  type Backend,
+  type BackendListener,
+  type BackendSettings,
+  type ChangeOutcome,
+  FENCE_KEY,
+  type LockEntry,
+  type LockView,
+  type Unknown,
 } from '../backend.ts'
 import { UnavailableError } from '../errors.ts'
 import { Connection } from './connection.ts'
 import { type Call, Script } from './script.ts'
 import { ACQUIRE, INSPECT, RELEASE, RENEW } from './scripts.ts'
-
-/** One counter for all locks of a database, outside the lock prefix: the same key of two prefixes still counts on. */
-const FENCE_KEY = 'leasewheel:fence'
 
 const DONE = { type: 'done' } as const
 const TAKEN = { type: 'refused', reason: 'taken' } as const
@@ -50,12 +48,14 @@ export class RedisBackend implements Backend {
     const { client, keyPrefix } = connection
     this.#prefix = keyPrefix + settings.prefix
     this.#fenceKey = keyPrefix + FENCE_KEY
+    const known = new Set<Script>()
+    client.on('connect', () => known.clear())
     this.#opened = {
       connection,
-      acquire: new Script(client, ACQUIRE),
-      renew: new Script(client, RENEW),
-      release: new Script(client, RELEASE),
-      inspect: new Script(client, INSPECT),
+      acquire: new Script(client, ACQUIRE, known),
+      renew: new Script(client, RENEW, known),
+      release: new Script(client, RELEASE, known),
+      inspect: new Script(client, INSPECT, known),
     }
   }
 

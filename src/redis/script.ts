@@ -2,6 +2,9 @@
  * One Lua script on one connection: sent by its SHA, and whole where the server does not know it, be it new, restarted or
  * flushed. May import ioredis and node:crypto.
  *
+ * A script that is refused for being unknown and sent again runs behind what was sent after it, out of order. So it is sent
+ * whole the first time on each connection, and again after any script turned out to be unknown.
+ *
  * ioredis' own `defineCommand` does the same, one argument at a time; with hundreds of keys in a call, copying and encoding
  * them was most of what a renewal cost. Here a request is encoded in one go, and sent again as it is (docs/adr/0005).
  */
@@ -14,11 +17,14 @@ export class Script {
   readonly #client: Redis
   readonly #lua: string
   readonly #sha: string
+  readonly #known: Set<Script>
 
-  constructor(client: Redis, lua: string) {
+  /** @param known the scripts that were sent whole on this connection; shared by all of them, and emptied when it is another one. */
+  constructor(client: Redis, lua: string, known: Set<Script>) {
     this.#client = client
     this.#lua = lua
     this.#sha = createHash('sha1').update(lua).digest('hex')
+    this.#known = known
   }
 
   /** Encodes a call, to be sent once or many times. @param keys what becomes KEYS; @param values what becomes ARGV. */
@@ -33,14 +39,21 @@ export class Script {
    * @throws what the server answered, or that the connection broke.
    */
   async run(call: Call): Promise<unknown> {
+    if (!this.#known.has(this)) return this.#runWhole(call)
     try {
       return await this.#client.sendCommand(new Request('evalsha', call.wire))
     } catch (error) {
       if (!(error instanceof Error && error.message.startsWith('NOSCRIPT'))) throw error
-      const tail = call.wire.toString().slice(this.#wire('evalsha', this.#sha, call.count, '').length)
-      const wire = Buffer.from(this.#wire('eval', this.#lua, call.count, tail))
-      return this.#client.sendCommand(new Request('eval', wire))
+      this.#known.clear()
+      return this.#runWhole(call)
     }
+  }
+
+  async #runWhole(call: Call): Promise<unknown> {
+    this.#known.add(this)
+    const tail = call.wire.toString().slice(this.#wire('evalsha', this.#sha, call.count, '').length)
+    const wire = Buffer.from(this.#wire('eval', this.#lua, call.count, tail))
+    return await this.#client.sendCommand(new Request('eval', wire))
   }
 
   #wire(name: 'evalsha' | 'eval', script: string, count: number, tail: string): string {
