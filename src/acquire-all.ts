@@ -1,13 +1,15 @@
 /**
- * Several keys, all or none, without deadlock: nobody waits for a key while holding another.
+ * Several keys, all or none, without deadlock and without livelock: everybody takes them in the same order. (Havender,
+ * "Avoiding deadlock in multitasking systems", 1968: ordered resource allocation.)
  *
- * After Howard Hinnant's "smart & polite" algorithm behind C++'s `std::lock`: try all; on the first refusal give everything
- * back, wait for the refused key alone, then, holding that one, try the others. May import errors and types.
+ * What is free is taken in one go. Of what was granted only the keys before the first refused one are kept: while one is waited
+ * for, nothing is held that comes after it in the order. May import errors and types.
  */
 import { LockNotAcquiredError } from './errors.ts'
 import type { Lease } from './lease.ts'
 
 export interface AcquireAllParts {
+  /** Each of them once. */
   readonly keys: readonly string[]
   /** ms since the call. */
   readonly waited: () => number
@@ -23,34 +25,31 @@ export interface AcquireAllParts {
  * @throws LockNotAcquiredError, UnavailableError, or the reason of an abort; nothing is held then.
  */
 export async function acquireAll({ keys, waited, wait, tryEach, waitFor }: AcquireAllParts): Promise<Lease[]> {
-  let first: Lease | undefined
-  for (let attempts = 1; ; attempts += 1) {
-    const others = first ? keys.filter((key) => key !== first?.key) : keys
-    const tried = await giveBackOnFailure(first, () => tryEach(others))
-    const granted = tried.filter((lease) => lease !== null)
-    if (first) granted.push(first)
-    const refused = others.find((_key, index) => tried[index] === null)
-    // A lease may have ended while the others were being acquired.
-    const obstacle = refused ?? granted.find((lease) => !lease.held)?.key
-    if (obstacle === undefined) return inOrder(keys, granted)
-
-    await Promise.all(granted.map((lease) => lease.release()))
-    const left = wait - waited()
-    if (left <= 0) throw new LockNotAcquiredError(obstacle, { attempts, waited: waited(), remaining: undefined })
-    first = await waitFor(obstacle, left)
-  }
-}
-
-async function giveBackOnFailure<T>(lease: Lease | undefined, work: () => Promise<T>): Promise<T> {
+  const order = [...new Set(keys)].sort()
+  /** The leases of the first keys of the order, without a gap. */
+  let held: Lease[] = []
   try {
-    return await work()
+    for (let attempts = 1; ; attempts += 1) {
+      const tried = [...held, ...(await tryEach(order.slice(held.length)))]
+      // A lease may have ended while others were waited for: it leaves a gap like a key that was refused.
+      const gap = tried.findIndex((lease) => lease === null || !lease.held)
+      if (gap === -1) {
+        const byKey = new Map(tried.map((lease) => [lease?.key, lease]))
+        return keys.map((key) => byKey.get(key) as Lease)
+      }
+      held = tried.slice(0, gap) as Lease[]
+      await releaseAll(tried.slice(gap))
+      const left = wait - waited()
+      const missing = order[gap] as string
+      if (left <= 0) throw new LockNotAcquiredError(missing, { attempts, waited: waited(), remaining: undefined })
+      held.push(await waitFor(missing, left))
+    }
   } catch (error) {
-    await lease?.release()
+    await releaseAll(held)
     throw error
   }
 }
 
-function inOrder(keys: readonly string[], leases: readonly Lease[]): Lease[] {
-  const byKey = new Map(leases.map((lease) => [lease.key, lease]))
-  return keys.map((key) => byKey.get(key) as Lease)
+async function releaseAll(leases: readonly (Lease | null)[]): Promise<void> {
+  await Promise.all(leases.map(async (lease) => lease?.release()))
 }

@@ -30,7 +30,7 @@ export class LockNotAcquiredError extends LeaseError {
 
   constructor(key: string, details: { attempts: number; waited: number; remaining: number | undefined }) {
     const { attempts, waited, remaining } = details
-    const holder = remaining === undefined ? '' : `; its holder's ttl has ${Math.ceil(remaining)} ms left`
+    const holder = remaining === undefined ? '' : `; ${timeLeft(remaining)}`
     super(
       `Lock \`${key}\` is held by another: not acquired after ${attempts} ${attempts === 1 ? 'attempt' : 'attempts'} in ${Math.round(waited)} ms${holder}`,
       key,
@@ -39,6 +39,12 @@ export class LockNotAcquiredError extends LeaseError {
     this.waited = waited
     this.remaining = remaining
   }
+}
+
+function timeLeft(remaining: number): string {
+  return remaining === Number.POSITIVE_INFINITY
+    ? 'it has no ttl'
+    : `its holder's ttl has ${Math.ceil(remaining)} ms left`
 }
 
 /** The lease was asked to do something that only a held lease can do. */

@@ -40,6 +40,8 @@ import { WaitingLines } from './waiting-line.ts'
 /** How many keys `acquireMany` has under way at once: bounds its memory, not its speed. */
 const KEYS_UNDER_WAY = 10_000
 
+/** ms that `close` gives the releases unless it is told otherwise. */
+const CLOSE_TIMEOUT = 10_000
 /** ms that a backend may take to close its connections before it is left to itself. */
 const CLOSE_BACKEND_TIMEOUT = 1_000
 
@@ -194,19 +196,21 @@ export class LeaseManager extends GuardedEmitter implements AsyncDisposable, Ite
    * @throws UnavailableError when an attempt was not answered; then all that was acquired has been released again.
    */
   async acquireMany(keys: Iterable<string>, options: AcquireOptions = {}): Promise<(Lease | null)[]> {
+    this.#throwIfClosed()
     const settings = resolveAcquire('acquireMany', options, this.#settings, 0)
     return this.#tryEach(this.#checkKeys(checkKeys(keys)), settings)
   }
 
   /**
-   * All the keys or none of them. Never waits for one key while holding another, so callers that name the same keys in
-   * different order do not block each other for good.
+   * All the keys or none of them. Everybody takes them in the same order, whatever the order they are named in, so callers
+   * that want the same keys do not block each other for good.
    *
    * @returns the leases in the order of the keys.
    * @throws LockNotAcquiredError, UnavailableError as `acquire`; nothing is held then. RangeError when a key stands twice.
    * What is asked after the last wait may take one `timeout` more than `wait`.
    */
   async acquireAll(keys: Iterable<string>, options: AcquireOptions = {}): Promise<Lease[]> {
+    this.#throwIfClosed()
     const settings = resolveAcquire('acquireAll', options, this.#settings)
     const { clock } = this.#settings
     const startedAt = clock.now()
@@ -292,7 +296,7 @@ export class LeaseManager extends GuardedEmitter implements AsyncDisposable, Ite
    */
   async close(options: CloseOptions = {}): Promise<void> {
     checkOptions('close', options, ['timeout'])
-    const budget = checkNumber('timeout', options.timeout ?? 10_000, 0)
+    const budget = options.timeout === undefined ? CLOSE_TIMEOUT : checkNumber('timeout', options.timeout, 0)
     this.#closed = true
     // In a turn of its own: a listener that is told of the end of a lease may call this again.
     this.#closing ??= Promise.resolve().then(() => this.#close(budget))
@@ -381,7 +385,7 @@ export class LeaseManager extends GuardedEmitter implements AsyncDisposable, Ite
     return keys
   }
 
-  #throwIfClosed(key: string): void {
+  #throwIfClosed(key?: string): void {
     if (this.#closed) throw new ManagerClosedError(key)
   }
 }

@@ -91,7 +91,7 @@ export interface ManagerSettings {
 }
 
 /** The settings of one lease, every one of them known. */
-export interface LeaseSettings {
+interface LeaseSettings {
   readonly ttl: number
   readonly timeout: number
   readonly maxHold: number

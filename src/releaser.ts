@@ -192,7 +192,9 @@ class Deletion {
     const { entry, until, inDoubt } = this.#goal
     const remaining = until - clock.now()
     const over = outcome.type === 'done' || (outcome.type === 'refused' && !inDoubt) || remaining <= 0
-    if (over || outcome.type !== 'unknown') this.#onAnswer(outcome, over)
+    // Where an earlier attempt was not answered, it may have been that one which deleted the key.
+    const undecided = outcome.type === 'refused' && this.#repetitions > 0
+    if (over || outcome.type !== 'unknown') this.#onAnswer(undecided ? UNDECIDED : outcome, over)
     if (over) return
     this.#repetitions += 1
     this.#retry = scheduler.after(renewalRetryDelay(entry.ttl, this.#repetitions, remaining, random()), () =>

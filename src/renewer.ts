@@ -253,7 +253,7 @@ export class Renewer {
    * where a later request has been confirmed, by which the cohort may have grown, does an earlier one prove nothing.
    */
   #confirm(cohort: Cohort, sentAt: number): boolean {
-    if (sentAt <= cohort.confirmedAt) return false
+    if (sentAt < cohort.confirmedAt) return false
     try {
       return this.#parts.table.confirm(cohort, sentAt)
     } finally {

@@ -45,7 +45,7 @@ export interface LeaseLimits {
   readonly retireAt?: number | undefined
 }
 
-export type LeaseNotice = 'renewed' | 'jeopardy' | 'safe' | 'released' | 'lost'
+type LeaseNotice = 'renewed' | 'jeopardy' | 'safe' | 'released' | 'lost'
 
 export interface Transition {
   readonly to: LeaseState
@@ -79,11 +79,6 @@ const LOST = {
 /** Whether work under the lease may go on, its deadline permitting. */
 export function isActive(state: LeaseState): boolean {
   return state === 'held' || state === 'jeopardy'
-}
-
-/** Whether the lease's story is over: it has had its one terminal event. */
-export function isTerminal(state: LeaseState): boolean {
-  return state === 'released' || state === 'lost'
 }
 
 export function transition(state: LeaseState, limits: LeaseLimits, input: LeaseInput): Transition {
@@ -144,7 +139,7 @@ function whileReleasing(input: LeaseInput): Transition {
 }
 
 function endedByTime(limits: LeaseLimits, now: number): Transition | undefined {
-  if (now >= limits.deadline) return LOST.expired
-  if (limits.retireAt !== undefined && now >= limits.retireAt) return LOST.maxHold
-  return undefined
+  const { deadline, retireAt = Number.POSITIVE_INFINITY } = limits
+  if (now < deadline && now < retireAt) return undefined
+  return deadline <= retireAt ? LOST.expired : LOST.maxHold
 }

@@ -11,7 +11,7 @@ const EARLY = 10
 const FIXED_MARGIN = 2
 
 /** What is taken off a ttl so that the holder's idea of the end comes before the server's, whose clock may run faster. */
-export function marginOf(ttl: number, driftFactor: number): number {
+function marginOf(ttl: number, driftFactor: number): number {
   return ttl * driftFactor + FIXED_MARGIN
 }
 

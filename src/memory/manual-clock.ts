@@ -52,7 +52,8 @@ export class ManualClock implements Clock {
       next.callback()
       await this.settle()
     }
-    this.#now = end
+    // A callback may have made it jump.
+    this.#now = Math.max(end, this.#now)
     await this.settle()
   }
 

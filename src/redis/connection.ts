@@ -8,7 +8,11 @@ import type { BackendListener } from '../backend.ts'
 import { UnavailableError } from '../errors.ts'
 
 const FIRST_RECONNECT_DELAY = 50
+/** Also half of what a request may take: whoever waits for a connection sees an attempt to make one, and is told why it failed. */
 const LONGEST_RECONNECT_DELAY = 1_000
+
+/** What ioredis says of a command without a connection where it must not queue it. */
+const NOT_WRITABLE = "Stream isn't writeable"
 
 interface Change {
   readonly promise: Promise<void>
@@ -21,6 +25,7 @@ export class Connection {
   /** The caller's own key prefix, which stands before ours. */
   readonly keyPrefix: string
   readonly #listener: BackendListener
+  readonly #longestDelay: number
   #usable = false
   #wasUsable = false
   #closed = false
@@ -35,6 +40,7 @@ export class Connection {
   /** @param timeout ms that a request may stay unanswered: after twice that a silent connection is given up as dead. */
   constructor(source: Redis | string, timeout: number, listener: BackendListener) {
     this.#listener = listener
+    this.#longestDelay = Math.max(Math.min(LONGEST_RECONNECT_DELAY, timeout / 2), FIRST_RECONNECT_DELAY)
     // What a URL says would win over the options that come with it: it is only read here.
     const model = typeof source === 'string' ? new Redis(source, { lazyConnect: true }) : source
     // What `model.duplicate()` does, but by our own copy of ioredis: the application may have another one.
@@ -81,6 +87,7 @@ export class Connection {
         cause: this.#fault ?? error,
       })
     }
+    if (error.message.includes(NOT_WRITABLE)) return this.#unusable()
     if (this.#usable || error.name === 'ReplyError') return error
     return this.#unusable(error)
   }
@@ -133,7 +140,7 @@ export class Connection {
   }
 
   #reconnectDelay(): number {
-    const delay = Math.min(FIRST_RECONNECT_DELAY * 2 ** Math.min(this.#failures, 10), LONGEST_RECONNECT_DELAY)
+    const delay = Math.min(FIRST_RECONNECT_DELAY * 2 ** Math.min(this.#failures, 10), this.#longestDelay)
     this.#failures += 1
     return delay * (0.5 + Math.random() / 2)
   }
@@ -153,6 +160,8 @@ export class Connection {
 
   #onError(error: Error): void {
     if ((error as { command?: { name?: string } }).command?.name === 'select') this.#wrongDatabase = error
+    // What follows from a connection that broke says nothing about why.
+    if (error.message.includes(NOT_WRITABLE)) return
     const repeated = this.#fault?.message === error.message
     this.#fault = error
     if (!this.#usable) this.#settleChange(this.#unusable(error))

@@ -5,7 +5,8 @@
  * An entry that needs no words costs none: `renew` and `release` answer with the exceptions only.
  *
  * A server that has become a replica refuses writes but answers reads, from data that may be behind. Before a script says
- * that a key is not ours it therefore makes a write that changes nothing, so that a replica answers READONLY instead.
+ * that a key is not ours it therefore makes a write that changes nothing, so that a replica answers READONLY instead; one
+ * that a server without memory does not refuse, or the neighbours of that key would not be renewed either.
  */
 
 /**
@@ -51,7 +52,7 @@ return { fence, unpack(results) }
 /** Lua source that reports lock `i` as not ours: its index, and 1 for another's token or 0 for no key. */
 const REPORT_NOT_OURS = `
     if redis.call('EXISTS', KEYS[i]) == 1 then
-      redis.call('SETNX', KEYS[i], '')
+      redis.call('RENAMENX', KEYS[i], KEYS[i])
       exceptions[#exceptions + 1] = i
       exceptions[#exceptions + 1] = 1
     else

@@ -120,6 +120,7 @@ describe('TimerWheel', () => {
       wheel.schedule(ids[0], START + 100)
       wheel.schedule(ids[0], START + 500)
       expect(wheel.nextDue()).to.equal(START + 500)
+      expect(wheel.dueOf(ids[0])).to.equal(START + 500)
       expect(wheel.advance(START + 499)).to.deep.equal([])
       expect(wheel.advance(START + 500)).to.deep.equal(['a'])
     })
@@ -292,6 +293,7 @@ describe('TimerWheel', () => {
         expect(() => wheel.remove(id), 'remove').to.throw(RangeError, complaint)
         expect(() => wheel.schedule(id, START), 'schedule').to.throw(RangeError, complaint)
         expect(() => wheel.cancel(id), 'cancel').to.throw(RangeError, complaint)
+        expect(() => wheel.dueOf(id), 'dueOf').to.throw(RangeError, complaint)
       }
       expect(wheel.size).to.equal(1)
       expect(wheel.advance(START + 100)).to.deep.equal(['a'])

@@ -1,0 +1,103 @@
+import { setTimeout } from 'node:timers/promises'
+import { expect } from 'chai'
+import type { Backend } from 'leasewheel'
+import { MemoryBackend, MemoryStore } from 'leasewheel/memory'
+import { RedisBackend } from '#src/redis/redis-backend.js'
+import { RedisServer } from '../support/redis-server.ts'
+import { describeBackend, Faults, type Store } from './backend.contract.ts'
+
+/** How long a backend may find a server silent before it gives up the connection, in ms. */
+const TIMEOUT = 5_000
+
+/** The backends of one test. Whoever opened them closes them, and none of them may have complained. */
+class Opened {
+  #backends: Backend[] = []
+  #faults = new Faults()
+
+  async open(backend: Backend, prefix = 'lease:'): Promise<Backend> {
+    this.#backends.push(backend)
+    backend.open({ prefix, timeout: TIMEOUT }, this.#faults)
+    await backend.ready()
+    return backend
+  }
+
+  async close(): Promise<void> {
+    await Promise.all(this.#backends.map((backend) => backend.close()))
+    const { errors } = this.#faults
+    this.#backends = []
+    this.#faults = new Faults()
+    expect(errors, 'faults that a backend reported').to.deep.equal([])
+  }
+}
+
+async function memoryStore(): Promise<Store> {
+  const store = new MemoryStore()
+  const opened = new Opened()
+  let hanging: MemoryBackend[] = []
+  let backends: MemoryBackend[] = []
+  return {
+    open: ({ prefix } = {}) => {
+      const backend = new MemoryBackend({ store })
+      backends.push(backend)
+      return opened.open(backend, prefix)
+    },
+    get: async (key) => store.get(key) ?? null,
+    remaining: async (key) => store.remaining(key) ?? expect.fail(`there is no key \`${key}\``),
+    set: async (key, value, ttl) => store.set(key, value, ttl),
+    delete: async (key) => void store.delete(key),
+    expire: async (key) => {
+      store.set(key, store.get(key) ?? '', 1)
+      while (store.get(key) !== undefined) await setTimeout(1)
+    },
+    flush: async () => store.clear(),
+    hang: () => {
+      hanging = backends
+      for (const backend of hanging) backend.block()
+    },
+    resume: () => {
+      for (const backend of hanging) backend.unblock()
+    },
+    clear: async () => {
+      backends = []
+      await opened.close()
+      store.clear()
+    },
+    stop: async () => undefined,
+  }
+}
+
+async function redisStore(): Promise<Store> {
+  const server = await RedisServer.start()
+  const opened = new Opened()
+  return {
+    open: ({ prefix } = {}) => opened.open(new RedisBackend(server.url), prefix),
+    get: (key) => server.command('GET', key) as Promise<string | null>,
+    remaining: async (key) => {
+      const remaining = (await server.command('PTTL', key)) as number
+      if (remaining === -2) expect.fail(`there is no key \`${key}\``)
+      return remaining === -1 ? Number.POSITIVE_INFINITY : remaining
+    },
+    set: async (key, value, ttl) => {
+      await server.command('SET', key, value, ...(ttl === Number.POSITIVE_INFINITY ? [] : ['PX', ttl]))
+    },
+    delete: async (key) => void (await server.command('DEL', key)),
+    expire: async (key) => {
+      await server.command('PEXPIRE', key, 1)
+      while ((await server.command('EXISTS', key)) === 1) await setTimeout(1)
+    },
+    flush: async () => void (await server.command('FLUSHALL')),
+    hang: () => server.pause(),
+    resume: () => server.resume(),
+    clear: async () => {
+      server.resume()
+      await opened.close()
+      await server.command('FLUSHALL')
+      // Each test begins with a server that knows no script.
+      await server.command('SCRIPT', 'FLUSH')
+    },
+    stop: () => server.stop(),
+  }
+}
+
+describeBackend('MemoryBackend', memoryStore)
+describeBackend('RedisBackend', redisStore)

@@ -1,0 +1,73 @@
+import { expect } from 'chai'
+import { UnavailableError } from 'leasewheel'
+import { grant, rejectionOf, TICK, TTL, watch, withManager, withStage } from './support.ts'
+
+describe('inspect', () => {
+  it('answers null where nobody holds the lock', () =>
+    withManager({}, async ({ manager }) => {
+      expect(await manager.inspect('a')).to.equal(null)
+    }))
+
+  it('tells of a lease of this manager, which it hands over', () =>
+    withManager({}, async ({ manager, clock }) => {
+      const lease = await grant(manager.tryAcquire('a'))
+      await clock.advance(100)
+      expect(await manager.inspect('a')).to.deep.equal({ token: lease.token, remaining: TTL - 100, lease })
+    }))
+
+  it('tells of a lock that another holds', () =>
+    withStage(async ({ open, store }) => {
+      const [first, second] = [open(), open()]
+      const lease = await grant(first.manager.tryAcquire('a'))
+      expect(await second.manager.inspect('a')).to.deep.equal({ token: lease.token, remaining: TTL, lease: undefined })
+      store.set('lease:b', 'somebody', Infinity)
+      expect(await second.manager.inspect('b')).to.deep.equal({
+        token: 'somebody',
+        remaining: Infinity,
+        lease: undefined,
+      })
+    }))
+
+  it('does not take somebody else’s lock for the lease that this manager still counts on', () =>
+    withManager({}, async ({ manager, store }) => {
+      await grant(manager.tryAcquire('a'))
+      store.set('lease:a', 'somebody', TTL)
+      expect(await manager.inspect('a')).to.include({ token: 'somebody', lease: undefined })
+    }))
+
+  it('does not hand over a lease that has ended', () =>
+    withManager({ autoRenew: false }, async ({ manager, clock, backend }) => {
+      const lease = await grant(manager.tryAcquire('a'))
+      backend.there = 10
+      const call = watch(manager.inspect('a'))
+      await clock.settle()
+      clock.jump(TTL - 20)
+      await clock.advance(20)
+      expect(lease.held).to.equal(false)
+      expect(call.value?.lease).to.equal(undefined)
+    }))
+
+  it('rejects with UnavailableError where the server refuses or does not answer', () =>
+    withManager({ timeout: 200 }, async ({ manager, backend, clock }) => {
+      const failure = new Error('ECONNREFUSED')
+      backend.fail(failure)
+      const error = await rejectionOf(manager.inspect('a'))
+      expect(error).to.be.instanceOf(UnavailableError).and.to.include({ key: 'a', code: 'ERR_UNAVAILABLE' })
+      expect((error as UnavailableError).cause).to.equal(failure)
+
+      backend.fail(undefined)
+      backend.block()
+      const call = watch(manager.inspect('a'))
+      await clock.advance(199)
+      expect(call.state).to.equal('pending')
+      await clock.advance(1 + 2 * TICK)
+      expect(call.error).to.be.instanceOf(UnavailableError)
+      expect(clock.timers).to.equal(0)
+    }))
+
+  it('rejects what is not a key', () =>
+    withManager({}, async ({ manager }) => {
+      expect(await rejectionOf(manager.inspect(5 as unknown as string))).to.be.instanceOf(TypeError)
+      expect(await rejectionOf(manager.inspect(''))).to.be.instanceOf(RangeError)
+    }))
+})

@@ -1,0 +1,231 @@
+import { expect } from 'chai'
+import { type LeaseEvents, LeaseManager } from 'leasewheel'
+import { MemoryBackend } from 'leasewheel/memory'
+import sinon from 'sinon'
+import { grant, only, TTL, withManager, withStage } from './support.ts'
+
+const NAMES = ['acquired', 'renewed', 'jeopardy', 'safe', 'lost', 'released'] as const
+
+/** Leads a manager through every event there is. */
+async function tellEverything(
+  manager: LeaseManager,
+  parts: {
+    backend: { fail(error: Error | undefined): void }
+    clock: { advance(ms: number): Promise<void> }
+    store: { delete(key: string): boolean }
+  },
+): Promise<void> {
+  const { backend, clock, store } = parts
+  const lease = await grant(manager.tryAcquire('a'))
+  await grant(manager.tryAcquire('b'))
+  await clock.advance(TTL)
+  backend.fail(new Error('ECONNREFUSED'))
+  await clock.advance(TTL / 2)
+  backend.fail(undefined)
+  await clock.advance(10)
+  store.delete('lease:b')
+  await clock.advance(TTL / 2)
+  await lease.release()
+}
+
+describe('a listener', () => {
+  for (const name of NAMES) {
+    it(`P17 that throws stops nothing and hides nothing, and its fault comes out as \`error\`: ${name}`, () =>
+      withManager({}, async (stage) => {
+        const { manager, events } = stage
+        const fault = new Error(`from a listener of ${name}`)
+        const before = sinon.spy()
+        const after = sinon.spy()
+        manager.on(name, before)
+        manager.on(name, () => {
+          throw fault
+        })
+        manager.on(name, after)
+        await tellEverything(manager, stage)
+        expect(before.callCount).to.be.greaterThan(0)
+        expect(after.callCount).to.equal(before.callCount)
+        expect(new Set(events.takeErrors())).to.deep.equal(new Set([fault]))
+        const told = new Set(events.all.map((item) => item.name))
+        expect([...told]).to.have.members(NAMES)
+      }))
+
+    it(`P17 that rejects stops nothing, and its fault comes out as \`error\`: ${name}`, () =>
+      withManager({}, async (stage) => {
+        const { manager, events } = stage
+        const fault = new Error(`from a listener of ${name}`)
+        const rejects: () => unknown = () => Promise.reject(fault)
+        manager.on(name, rejects)
+        await tellEverything(manager, stage)
+        expect(new Set(events.takeErrors())).to.deep.equal(new Set([fault]))
+      }))
+  }
+
+  it('P17 that throws on every renewal loses no lease', () =>
+    withManager({}, async ({ manager, clock, events }) => {
+      manager.on('renewed', () => {
+        throw new Error('always')
+      })
+      const leases = await manager.acquireMany(Array.from({ length: 50 }, (_, index) => `key-${index}`))
+      await clock.advance(5 * TTL)
+      expect(leases.every((lease) => lease?.held)).to.equal(true)
+      expect(events.takeErrors().length).to.be.greaterThan(50 * 10)
+    }))
+
+  it('P17 that throws what is no error is reported all the same', () =>
+    withManager({}, async ({ manager, events }) => {
+      manager.on('acquired', () => {
+        // oxlint-disable-next-line typescript/only-throw-error -- what others throw is not ours to choose
+        throw 'a string'
+      })
+      await manager.acquire('a')
+      const [error] = events.takeErrors()
+      expect(error).to.be.instanceOf(Error)
+      expect(error?.message).to.include('a string')
+    }))
+
+  it('P17 of `error` that throws harms nobody, and becomes a warning of the process', () =>
+    withManager({}, async ({ manager, events }) => {
+      const warn = sinon.stub(process, 'emitWarning')
+      try {
+        const fault = new Error('from the listener of errors')
+        const other = sinon.spy()
+        manager.on('error', () => {
+          throw fault
+        })
+        manager.on('error', other)
+        manager.on('acquired', () => {
+          throw new Error('from a listener')
+        })
+        await manager.acquire('a')
+        expect(only(events.takeErrors()).message).to.equal('from a listener')
+        expect(other.callCount).to.equal(1)
+        expect(warn.firstCall.args[0]).to.equal(fault)
+        expect(warn.callCount).to.equal(1)
+      } finally {
+        warn.restore()
+      }
+    }))
+
+  it('P17 that throws where nobody listens to `error` becomes a warning of the process, and is not fatal', () =>
+    withManager({}, async ({ manager }) => {
+      const warn = sinon.stub(process, 'emitWarning')
+      try {
+        manager.removeAllListeners('error')
+        const fault = new Error('from a listener')
+        manager.on('acquired', () => {
+          throw fault
+        })
+        await manager.acquire('a')
+        expect(warn.callCount).to.equal(1)
+        expect(warn.firstCall.args[0]).to.equal(fault)
+      } finally {
+        warn.restore()
+      }
+    }))
+
+  it('is told once when it was added with `once`', () =>
+    withManager({}, async ({ manager }) => {
+      const listener = sinon.spy()
+      manager.once('acquired', listener)
+      await manager.acquireMany(['a', 'b'])
+      expect(listener.callCount).to.equal(1)
+      expect(manager.listeners('acquired')).to.not.include(listener)
+    }))
+
+  it('is told as often as it was added, and by any name of `on`', () =>
+    withManager({}, async ({ manager }) => {
+      const listener = sinon.spy()
+      manager.on('acquired', listener)
+      manager.addListener('acquired', listener)
+      await manager.acquire('a')
+      expect(listener.callCount).to.equal(2)
+    }))
+
+  for (const method of ['off', 'removeListener'] as const) {
+    it(`is told nothing any more after \`${method}\``, () =>
+      withManager({}, async ({ manager }) => {
+        const [gone, once, stays] = [sinon.spy(), sinon.spy(), sinon.spy()]
+        manager.on('acquired', gone).once('acquired', once).on('acquired', stays)
+        manager[method]('acquired', gone)[method]('acquired', once)
+        manager[method]('acquired', () => undefined)
+        await manager.acquire('a')
+        expect([gone.callCount, once.callCount, stays.callCount]).to.deep.equal([0, 0, 1])
+      }))
+  }
+
+  it('is found among the listeners as what it is', () =>
+    withManager({}, async ({ manager }) => {
+      const listener = sinon.spy()
+      const before = manager.listenerCount('lost')
+      manager.on('lost', listener)
+      expect(manager.listenerCount('lost')).to.equal(before + 1)
+      expect(manager.listeners('lost')).to.include(listener)
+      manager.off('lost', listener)
+      expect(manager.listeners('lost')).to.not.include(listener)
+      expect(manager.eventNames()).to.include('lost')
+    }))
+
+  it('is called with the context that it was given', () =>
+    withManager({}, async ({ manager }) => {
+      const context = {}
+      const listener = sinon.spy()
+      manager.on('acquired', listener, context)
+      await manager.acquire('a')
+      expect(listener.firstCall.thisValue).to.equal(context)
+      manager.off('acquired', listener, context)
+      await manager.acquire('b')
+      expect(listener.callCount).to.equal(1)
+    }))
+
+  it('must be a function', () =>
+    withManager({}, async ({ manager }) => {
+      for (const listener of [undefined, null, 5, {}]) {
+        expect(() => manager.on('acquired', listener as () => void)).to.throw(TypeError, '`listener`')
+      }
+    }))
+
+  it('may add and remove listeners, itself among them', () =>
+    withManager({}, async ({ manager }) => {
+      const late = sinon.spy()
+      const self = sinon.spy(() => {
+        manager.off('acquired', self)
+        manager.on('acquired', late)
+      })
+      manager.on('acquired', self)
+      await manager.acquire('a')
+      await manager.acquire('b')
+      expect(self.callCount).to.equal(1)
+      expect(late.callCount).to.equal(1)
+    }))
+
+  it('is not needed: a manager that nobody listens to works as well', () =>
+    withStage(async ({ clock, store }) => {
+      const backend = new MemoryBackend({ store })
+      const manager = new LeaseManager(backend, { ttl: TTL, clock })
+      await tellEverything(manager, { backend, clock, store })
+      expect(store.keys()).to.deep.equal([])
+      expect(manager.stats()).to.deep.include({ held: 0, acquired: 2, released: 1 })
+      expect(manager.stats().lost.missing).to.equal(1)
+      await manager.close()
+    }))
+
+  it('gets one payload object, with the lease in it', () =>
+    withManager({}, async (stage) => {
+      const payloads = new Map<keyof LeaseEvents, string[]>()
+      for (const name of NAMES) {
+        stage.manager.on(name, (...values: unknown[]) => {
+          expect(values).to.have.length(1)
+          payloads.set(name, Object.keys(values[0] as object).sort())
+        })
+      }
+      await tellEverything(stage.manager, stage)
+      expect(Object.fromEntries(payloads)).to.deep.equal({
+        acquired: ['lease'],
+        renewed: ['lease'],
+        jeopardy: ['error', 'lease', 'remaining'],
+        safe: ['lease'],
+        lost: ['error', 'lease', 'reason'],
+        released: ['confirmed', 'lease'],
+      })
+    }))
+})

@@ -1,0 +1,213 @@
+/**
+ * What the compiler promises to users. Everything here is checked by `tsc`; that the tests also run proves only that the
+ * names exist.
+ */
+import { expectTypeOf } from 'expect-type'
+import type { Redis } from 'ioredis'
+import {
+  type AcquiredEvent,
+  type AcquireOptions,
+  type Backend,
+  type Clock,
+  type CloseOptions,
+  type exponentialBackoff,
+  type fixedInterval,
+  type HistogramSummary,
+  type JeopardyEvent,
+  type Lease,
+  type LeaseError,
+  type LeaseErrorCode,
+  type LeaseEvents,
+  type LeaseLostError,
+  type LeaseManager,
+  type LeaseManagerOptions,
+  type LeaseManagerStats,
+  type LeaseOptions,
+  type LeaseState,
+  type LockInspection,
+  type LockNotAcquiredError,
+  type LockNotHeldError,
+  type LossReason,
+  type LostEvent,
+  type ManagerClosedError,
+  type ReleasedEvent,
+  type RenewedEvent,
+  type RetryContext,
+  type RetryStrategy,
+  type SafeEvent,
+  SystemClock,
+  type TryAcquireOptions,
+  type UnavailableError,
+} from 'leasewheel'
+import type { ManualClock, MemoryBackend, MemoryStore } from 'leasewheel/memory'
+
+declare const leases: LeaseManager
+
+/** What a listener of an event is called with. */
+type Heard<E extends keyof LeaseEvents> = Parameters<Parameters<typeof leases.on<E>>[1]>
+
+describe('the types of', () => {
+  it('events: one payload each', () => {
+    expectTypeOf<keyof LeaseEvents>().toEqualTypeOf<
+      'acquired' | 'renewed' | 'jeopardy' | 'safe' | 'lost' | 'released' | 'error'
+    >()
+    expectTypeOf<Heard<'acquired'>>().toEqualTypeOf<[event: AcquiredEvent]>()
+    expectTypeOf<Heard<'renewed'>>().toEqualTypeOf<[event: RenewedEvent]>()
+    expectTypeOf<Heard<'jeopardy'>>().toEqualTypeOf<[event: JeopardyEvent]>()
+    expectTypeOf<Heard<'safe'>>().toEqualTypeOf<[event: SafeEvent]>()
+    expectTypeOf<Heard<'lost'>>().toEqualTypeOf<[event: LostEvent]>()
+    expectTypeOf<Heard<'released'>>().toEqualTypeOf<[event: ReleasedEvent]>()
+    expectTypeOf<Heard<'error'>>().toEqualTypeOf<[error: Error]>()
+  })
+
+  it('payloads: the lease, and what belongs to the event, none of it writable', () => {
+    expectTypeOf<AcquiredEvent>().toEqualTypeOf<{ readonly lease: Lease }>()
+    expectTypeOf<RenewedEvent>().toEqualTypeOf<{ readonly lease: Lease }>()
+    expectTypeOf<SafeEvent>().toEqualTypeOf<{ readonly lease: Lease }>()
+    expectTypeOf<JeopardyEvent>().toEqualTypeOf<{
+      readonly lease: Lease
+      readonly error: Error
+      readonly remaining: number
+    }>()
+    expectTypeOf<LostEvent>().toEqualTypeOf<{
+      readonly lease: Lease
+      readonly reason: LossReason
+      readonly error: LeaseLostError
+    }>()
+    expectTypeOf<ReleasedEvent>().toEqualTypeOf<{ readonly lease: Lease; readonly confirmed: boolean }>()
+    expectTypeOf<LossReason>().toEqualTypeOf<'expired' | 'taken' | 'missing' | 'maxHold'>()
+  })
+
+  it('listeners: inferred from the name of the event', () => {
+    // Never called: `leases` does not exist.
+    const subscribe = (): void => {
+      leases.on('lost', (event) => expectTypeOf(event).toEqualTypeOf<LostEvent>())
+      leases.once('acquired', ({ lease }) => expectTypeOf(lease).toEqualTypeOf<Lease>())
+      leases.addListener('jeopardy', ({ remaining }) => expectTypeOf(remaining).toEqualTypeOf<number>())
+      leases.on('error', (error) => expectTypeOf(error).toEqualTypeOf<Error>())
+      expectTypeOf(leases.on('safe', () => undefined)).toEqualTypeOf<LeaseManager>()
+    }
+    expectTypeOf(subscribe).toBeFunction()
+    expectTypeOf<LeaseManager['on']>().parameter(0).toEqualTypeOf<keyof LeaseEvents>()
+    expectTypeOf<'expired'>().not.toExtend<Parameters<LeaseManager['on']>[0]>()
+  })
+
+  it('acquiring: a refusal is `null` where the method says so, and an error elsewhere', () => {
+    expectTypeOf<LeaseManager['tryAcquire']>().returns.toEqualTypeOf<Promise<Lease | null>>()
+    expectTypeOf<LeaseManager['acquire']>().returns.toEqualTypeOf<Promise<Lease>>()
+    expectTypeOf<LeaseManager['acquireMany']>().returns.toEqualTypeOf<Promise<(Lease | null)[]>>()
+    expectTypeOf<LeaseManager['acquireAll']>().returns.toEqualTypeOf<Promise<Lease[]>>()
+    expectTypeOf<LeaseManager['tryAcquire']>().parameters.toEqualTypeOf<
+      [key: string, options?: TryAcquireOptions | undefined]
+    >()
+    expectTypeOf<LeaseManager['acquire']>().parameters.toEqualTypeOf<
+      [key: string, options?: AcquireOptions | undefined]
+    >()
+    expectTypeOf<LeaseManager['acquireMany']>().parameter(0).toEqualTypeOf<Iterable<string>>()
+    expectTypeOf<LeaseManager['acquireAll']>().parameter(0).toEqualTypeOf<Iterable<string>>()
+  })
+
+  it('using: returns what the work returns, awaited', () => {
+    const use = async (): Promise<void> => {
+      expectTypeOf(await leases.using('a', () => 5)).toEqualTypeOf<number>()
+      expectTypeOf(await leases.using('a', async ({ fence }) => String(fence))).toEqualTypeOf<string>()
+      expectTypeOf(await leases.using('a', (lease) => expectTypeOf(lease).toEqualTypeOf<Lease>())).toEqualTypeOf<true>()
+    }
+    expectTypeOf(use).toBeFunction()
+  })
+
+  it('the manager: what is held, and how it ends', () => {
+    expectTypeOf<LeaseManager['get']>().toEqualTypeOf<(key: string) => Lease | undefined>()
+    expectTypeOf<LeaseManager['inspect']>().returns.toEqualTypeOf<Promise<LockInspection | null>>()
+    expectTypeOf<LeaseManager['size']>().toEqualTypeOf<number>()
+    expectTypeOf<LeaseManager['stats']>().returns.toEqualTypeOf<LeaseManagerStats>()
+    expectTypeOf<LeaseManager['close']>().toEqualTypeOf<(options?: CloseOptions) => Promise<void>>()
+    expectTypeOf<LeaseManager>().toExtend<Iterable<Lease>>()
+    expectTypeOf<LeaseManager>().toExtend<AsyncDisposable>()
+    expectTypeOf<LeaseManagerStats['roundTrip']>().toEqualTypeOf<HistogramSummary>()
+    expectTypeOf<LeaseManagerStats['lost']>().toEqualTypeOf<Readonly<Record<LossReason, number>>>()
+    expectTypeOf<LockInspection['lease']>().toEqualTypeOf<Lease | undefined>()
+  })
+
+  it('the manager: made over an ioredis client, a URL or a backend', () => {
+    type Connection = ConstructorParameters<typeof LeaseManager>[0]
+    expectTypeOf<Redis>().toExtend<Connection>()
+    expectTypeOf<string>().toExtend<Connection>()
+    expectTypeOf<Backend>().toExtend<Connection>()
+    expectTypeOf<MemoryBackend>().toExtend<Connection>()
+    expectTypeOf<MemoryStore>().not.toExtend<Connection>()
+    expectTypeOf<{ host: string; port: number }>().not.toExtend<Connection>()
+    expectTypeOf<ConstructorParameters<typeof LeaseManager>[1]>().toEqualTypeOf<LeaseManagerOptions | undefined>()
+  })
+
+  it('a lease: readable, and not writable', () => {
+    expectTypeOf<
+      Pick<Lease, 'key' | 'token' | 'fence' | 'ttl' | 'held' | 'remaining' | 'state' | 'signal'>
+    >().toEqualTypeOf<{
+      readonly key: string
+      readonly token: string
+      readonly fence: number
+      readonly ttl: number
+      readonly held: boolean
+      readonly remaining: number
+      readonly state: LeaseState
+      readonly signal: AbortSignal
+    }>()
+    expectTypeOf<LeaseState>().toEqualTypeOf<'held' | 'jeopardy' | 'releasing' | 'released' | 'lost'>()
+    expectTypeOf<Lease['renew']>().toEqualTypeOf<() => Promise<void>>()
+    expectTypeOf<Lease['release']>().toEqualTypeOf<() => Promise<boolean>>()
+    expectTypeOf<Lease>().toExtend<AsyncDisposable>()
+  })
+
+  it('options: durations are numbers, all of them may be left out, and nothing may be written', () => {
+    expectTypeOf<LeaseOptions>().toEqualTypeOf<{
+      readonly ttl?: number
+      readonly timeout?: number
+      readonly maxHold?: number
+      readonly autoRenew?: boolean
+    }>()
+    expectTypeOf<AcquireOptions>().toExtend<TryAcquireOptions>()
+    expectTypeOf<TryAcquireOptions>().toExtend<LeaseOptions>()
+    expectTypeOf<LeaseManagerOptions>().toExtend<LeaseOptions>()
+    expectTypeOf<{}>().toExtend<LeaseManagerOptions>()
+    expectTypeOf<'wait'>().not.toExtend<keyof TryAcquireOptions>()
+    expectTypeOf<{ signal: AbortSignal | undefined }>().toExtend<TryAcquireOptions>()
+    expectTypeOf<{ ttl: string }>().not.toExtend<LeaseOptions>()
+  })
+
+  it('strategies: one of your own is a method', () => {
+    expectTypeOf<RetryStrategy['next']>().toEqualTypeOf<(context: RetryContext) => number | null>()
+    expectTypeOf<typeof fixedInterval>().returns.toEqualTypeOf<RetryStrategy>()
+    expectTypeOf<typeof exponentialBackoff>().returns.toEqualTypeOf<RetryStrategy>()
+    expectTypeOf<Parameters<typeof fixedInterval>>().not.toExtend<[]>()
+    expectTypeOf<[]>().toExtend<Parameters<typeof exponentialBackoff>>()
+    expectTypeOf<{ next: () => null }>().toExtend<RetryStrategy>()
+  })
+
+  it('errors: told apart by their class or by their code', () => {
+    expectTypeOf<LeaseErrorCode>().toEqualTypeOf<
+      'ERR_NOT_ACQUIRED' | 'ERR_NOT_HELD' | 'ERR_LEASE_LOST' | 'ERR_UNAVAILABLE' | 'ERR_CLOSED'
+    >()
+    expectTypeOf<LockNotAcquiredError['code']>().toEqualTypeOf<'ERR_NOT_ACQUIRED'>()
+    expectTypeOf<LockNotHeldError['code']>().toEqualTypeOf<'ERR_NOT_HELD'>()
+    expectTypeOf<LeaseLostError['code']>().toEqualTypeOf<'ERR_LEASE_LOST'>()
+    expectTypeOf<UnavailableError['code']>().toEqualTypeOf<'ERR_UNAVAILABLE'>()
+    expectTypeOf<ManagerClosedError['code']>().toEqualTypeOf<'ERR_CLOSED'>()
+    expectTypeOf<LeaseLostError>().toExtend<LeaseError>()
+    expectTypeOf<LeaseError>().toExtend<Error>()
+    expectTypeOf<LeaseLostError['reason']>().toEqualTypeOf<LossReason>()
+    expectTypeOf<LockNotAcquiredError['remaining']>().toEqualTypeOf<number | undefined>()
+    const narrow = (error: LockNotHeldError | LeaseLostError): void => {
+      if (error.code === 'ERR_LEASE_LOST') expectTypeOf(error).toEqualTypeOf<LeaseLostError>()
+      else expectTypeOf(error).toEqualTypeOf<LockNotHeldError>()
+    }
+    expectTypeOf(narrow).toBeFunction()
+  })
+
+  it('clocks: both that come along are one', () => {
+    expectTypeOf<SystemClock>().toExtend<Clock>()
+    expectTypeOf<ManualClock>().toExtend<Clock>()
+    expectTypeOf(SystemClock).toBeConstructibleWith({ monotonic: () => 0, wall: () => 0, boot: () => 0 })
+    expectTypeOf(SystemClock).toBeConstructibleWith()
+  })
+})
