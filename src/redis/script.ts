@@ -44,7 +44,8 @@ export class Script {
       return await this.#client.sendCommand(new Request('evalsha', call.wire))
     } catch (error) {
       if (!(error instanceof Error && error.message.startsWith('NOSCRIPT'))) throw error
-      this.#known.clear()
+      // Others that were under way fail for the same flush, and are no reason to send everything whole again.
+      if (this.#known.has(this)) this.#known.clear()
       return this.#runWhole(call)
     }
   }

@@ -13,6 +13,7 @@ import {
   grant,
   heldFor,
   only,
+  randomFrom,
   rejectionOf,
   type TestBackend,
   TICK,
@@ -283,7 +284,7 @@ describe('the retry strategy of acquire', () => {
     }))
 
   it('asks at intervals from their upper half, so that waiters do not ask in step', () =>
-    withManager({ random: Math.random }, async ({ manager, backend, clock, store }) => {
+    withManager({ random: randomFrom(1) }, async ({ manager, backend, clock, store }) => {
       store.set('lease:a', 'somebody', 60_000)
       const call = watch(manager.acquire('a', { retry: fixedInterval({ interval: 400 }) }))
       await clock.advance(9_000)

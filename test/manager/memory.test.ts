@@ -16,7 +16,7 @@ function heapInUse(): number {
 
 describe('memory', () => {
   it('P25 holds nothing any more after churn: acquired, renewed, released, lost, refused, aborted and unanswered', () =>
-    withManager({ random: Math.random }, async ({ manager, backend, clock, store }) => {
+    withManager({}, async ({ manager, backend, clock, store }) => {
       const keys = Array.from({ length: 200 }, (_, index) => `key-${index}`)
       for (let round = 0; round < 5; round += 1) {
         const abort = new AbortController()

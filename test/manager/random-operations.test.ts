@@ -5,7 +5,7 @@
 import { expect } from 'chai'
 import fc from 'fast-check'
 import type { Lease } from 'leasewheel'
-import { heldFor, type Member, runs, TICK, type Watched, watch, withStage } from './support.ts'
+import { heldFor, type Member, randomFrom, runs, TICK, type Watched, watch, withStage } from './support.ts'
 
 const MANAGERS = 3
 const KEYS = ['a', 'b', 'c']
@@ -207,17 +207,6 @@ class World {
 /** Its release is under way: it has no deadline any more. Known without reading the lease. */
 function isReleasing(lease: Lease, { backend }: Member): boolean {
   return backend.calls('release').some(({ entries }) => entries.some(({ token }) => token === lease.token))
-}
-
-/** Numbers in [0, 1) that look random and are the same each time. (mulberry32) */
-function randomFrom(seed: number): () => number {
-  let state = seed
-  return () => {
-    state = (state + 0x6d2b79f5) | 0
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state)
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32
-  }
 }
 
 describe('random operations on several managers that share a store', () => {

@@ -2,7 +2,18 @@ import { expect } from 'chai'
 import fc from 'fast-check'
 import type { Lease, LeaseManager } from 'leasewheel'
 import sinon from 'sinon'
-import { grant, grantAll, heldFor, only, runs, type TestBackend, TICK, TTL, withManager } from './support.ts'
+import {
+  grant,
+  grantAll,
+  heldFor,
+  only,
+  randomFrom,
+  runs,
+  type TestBackend,
+  TICK,
+  TTL,
+  withManager,
+} from './support.ts'
 
 /** How many renewals of one lease are sent within any window of `width` ms, at most. */
 function densestWindow(backend: TestBackend, token: string, width: number): number {
@@ -30,7 +41,7 @@ function throwOnce(manager: LeaseManager, name: 'lost' | 'jeopardy') {
 
 describe('renewal', () => {
   it('P19 comes before half the ttl, again and again, for every one of many leases acquired at once', () =>
-    withManager({ random: Math.random }, async ({ manager, clock }) => {
+    withManager({ random: randomFrom(1) }, async ({ manager, clock }) => {
       const leases = await grantAll(manager.acquireMany(Array.from({ length: 2_000 }, (_, index) => `key-${index}`)))
       for (let elapsed = 0; elapsed < 3 * TTL; elapsed += TTL / 10) {
         await clock.advance(TTL / 10)
@@ -51,8 +62,24 @@ describe('renewal', () => {
       }
     }))
 
+  for (const random of [0, 0.5, 0.98, 0.999_999]) {
+    it(`P19 goes on whenever the first one was drawn to come, even at the moment of the acquisition: ${random}`, () =>
+      fc.assert(
+        fc.asyncProperty(fc.integer({ min: 100, max: 5_000 }), fc.nat({ max: 2_000 }), async (ttl, idle) => {
+          await withManager({ ttl, random: () => random }, async ({ manager, clock, events }) => {
+            await clock.advance(idle)
+            const lease = await grant(manager.tryAcquire('a'))
+            await clock.advance(3 * ttl)
+            expect(events.lines.filter((line) => line === 'renewed a').length).to.be.within(6, 12)
+            expect(lease.held).to.equal(true)
+          })
+        }),
+        runs(20),
+      ))
+  }
+
   it('is spread over the whole period, though the leases were acquired in one burst', () =>
-    withManager({ ttl: 30_000, random: Math.random, batchSize: 50 }, async ({ manager, backend, clock }) => {
+    withManager({ ttl: 30_000, random: randomFrom(1), batchSize: 50 }, async ({ manager, backend, clock }) => {
       await manager.acquireMany(Array.from({ length: 2_000 }, (_, index) => `key-${index}`))
       await clock.advance(30_000)
       const instants = new Map<number, number>()
@@ -214,7 +241,7 @@ describe('renewal during an outage', () => {
         fc.array(fc.tuple(fc.double({ min: 0, max: 0.6, noNaN: true }), fc.boolean()), { minLength: 3, maxLength: 20 }),
         async (ttl, patience, steps) => {
           const timeout = Math.max(10, Math.floor(ttl * patience))
-          await withManager({ ttl, timeout, random: Math.random }, async ({ manager, backend, clock }) => {
+          await withManager({ ttl, timeout, random: randomFrom(1) }, async ({ manager, backend, clock }) => {
             const leases = (await manager.acquireMany(['a', 'b', 'c'])) as Lease[]
             /** When the last renewal of each token was sent that has not been answered. */
             const unanswered = new Map<string, number>()

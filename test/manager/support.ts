@@ -27,6 +27,17 @@ export function runs(numRuns: number): { numRuns: number; seed: number } {
   }
 }
 
+/** Numbers in [0, 1) that look random and are the same each time. (mulberry32) */
+export function randomFrom(seed: number): () => number {
+  let state = seed
+  return () => {
+    state = (state + 0x6d2b79f5) | 0
+    let mixed = Math.imul(state ^ (state >>> 15), 1 | state)
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32
+  }
+}
+
 /** For how long a key's holder counts on it after sending the request that gave it `ttl` (ms): the margin of DESIGN §3.1 taken off. */
 export function heldFor(ttl: number, driftFactor = 0.01): number {
   return ttl - (ttl * driftFactor + 2)
@@ -110,7 +121,7 @@ class Journal {
 }
 
 /** What a manager told, as lines to compare with. Reading it reads no lease. */
-export class EventLog {
+class EventLog {
   /** The `error` events. Whoever expects some takes them out. */
   readonly errors: Error[] = []
   readonly #journal: Journal
