@@ -75,7 +75,7 @@ describe('close', () => {
     ))
 
   for (const [what, fail] of [
-    ['hangs', (server) => server.pause()],
+    ['hangs', async (server) => server.pause()],
     ['is gone', (server) => server.kill()],
   ] satisfies readonly (readonly [string, (server: RedisServer) => Promise<void>])[]) {
     it(`P14 P24 comes to its end when the server ${what}, and so does every lease`, () =>

@@ -17,7 +17,7 @@ import {
 } from './support.ts'
 
 /** Of leases that are to be lost: short, but long enough for a renewal to fail before. ms. */
-const TTL = 3_000
+const TTL = 2_000
 /** Given to a key behind its holder's back: it is there long after the lease is over. ms. */
 const VERY_LONG = 600_000
 

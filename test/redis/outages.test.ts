@@ -129,7 +129,7 @@ describe('outages', () => {
       withRedis(
         async (server) => {
           // Loading takes a millisecond a key.
-          await server.command('EVAL', "for i = 1, 1500 do redis.call('SET', 'filler:' .. i, i) end", 0)
+          await server.command('EVAL', "for i = 1, 1000 do redis.call('SET', 'filler:' .. i, i) end", 0)
           const application = new Redis({ host: '127.0.0.1', port: server.port, enableReadyCheck, lazyConnect: true })
           await withManager(application, LASTING, async (session) => {
             const { manager, journal } = session
