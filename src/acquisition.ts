@@ -61,6 +61,8 @@ export class Acquisition implements Waiter, Request<AcquireOutcome> {
   readonly #settings: AcquireSettings
   readonly #startedAt: number
   #attempts = 0
+  /** Attempts made for the sake of others, which the strategy does not count. */
+  #extraAttempts = 0
   /** What was left of the holder's ttl at the last refusal. */
   #remaining: number | undefined = undefined
   /** When the last request was sent that may have created the key without our knowing; nothing is in doubt without one. */
@@ -95,7 +97,7 @@ export class Acquisition implements Waiter, Request<AcquireOutcome> {
     const { signal } = this.#settings
     lines.enter(this.key, this)
     if (signal) aborts.add(signal, this)
-    if (this.#cancelled || this.line?.first !== this || table.has(this.key)) return this.#persist()
+    if (this.#cancelled || this.line?.first !== this || table.isHeld(this.key)) return this.#persist()
     // Most locks are free: the first attempt does without the machinery of repetition.
     return new Promise((resolve, reject) => {
       this.#ask((answer) => {
@@ -127,6 +129,12 @@ export class Acquisition implements Waiter, Request<AcquireOutcome> {
 
   wake(): void {
     this.#onWake?.()
+  }
+
+  nudge(): void {
+    if (this.#onWake === undefined) return
+    this.#extraAttempts += 1
+    this.#onWake()
   }
 
   cancel(reason: unknown): void {
@@ -209,7 +217,7 @@ export class Acquisition implements Waiter, Request<AcquireOutcome> {
     const { table } = this.#parts
     this.#throwIfCancelled()
     const line = this.line as WaitingLine
-    while (line.first !== this || table.has(this.key)) {
+    while (line.first !== this || table.isHeld(this.key)) {
       const left = this.#timeLeft()
       if (this.#settings.wait === 0) await this.#shareAttempt(line)
       else if (left <= 0) throw this.#refused()
@@ -222,11 +230,11 @@ export class Acquisition implements Waiter, Request<AcquireOutcome> {
    * serves both. Returns only when whoever was ahead has left without an answer.
    */
   async #shareAttempt(line: WaitingLine): Promise<void> {
-    if (this.#parts.table.has(this.key)) throw this.#refused()
+    if (this.#parts.table.isHeld(this.key)) throw this.#refused()
     const outcome = await new Promise<AcquireOutcome | undefined>((resolve) => {
       this.#onWake = () => resolve(undefined)
       line.listeners.push(resolve)
-      line.first?.wake()
+      line.first?.nudge()
     })
     this.#onWake = undefined
     this.#throwIfCancelled()
@@ -303,7 +311,7 @@ export class Acquisition implements Waiter, Request<AcquireOutcome> {
     const { retry } = this.#settings
     const context = {
       key: this.key,
-      attempts: Math.max(this.#attempts, 1),
+      attempts: Math.max(this.#attempts - this.#extraAttempts, 1),
       waited: this.#waited(),
       remaining: this.#remaining,
       random: this.#parts.random(),

@@ -62,8 +62,10 @@ export class LeaseTable {
     return this.#jeopardy
   }
 
-  has(key: string): boolean {
-    return this.#records.has(key)
+  /** Whether this manager holds a lease on the key; one whose deadline has passed unnoticed is lost by the time this returns. */
+  isHeld(key: string): boolean {
+    const record = this.#records.get(key)
+    return record !== undefined && isActive(this.observe(record))
   }
 
   get(key: string): LeaseRecord | undefined {

@@ -11,6 +11,8 @@ export interface Waiter {
   previous: Waiter | undefined
   /** Something may have changed: it has become the first, or the key was given back here. */
   wake(): void
+  /** Somebody who does not want to wait shares the next attempt: it is made now. */
+  nudge(): void
   /** The manager is closed, or the caller's signal aborted. */
   cancel(reason: unknown): void
 }
