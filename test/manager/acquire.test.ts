@@ -56,6 +56,15 @@ describe('tryAcquire', () => {
       expect(backend.requests.acquire).to.equal(1)
     }))
 
+  it('P1 asks the server again where this manager’s own lease is over, noticed or not', () =>
+    withManager({ autoRenew: false }, async ({ manager, clock, events }) => {
+      await grant(manager.tryAcquire('a'))
+      clock.jump(TTL)
+      const lease = await grant(manager.tryAcquire('a'))
+      expect(lease.held).to.equal(true)
+      expect(events.lines).to.deep.equal(['acquired a', 'lost a: expired', 'acquired a'])
+    }))
+
   it('is answered with null even where the lock has a moment to live', () =>
     withManager({}, async ({ manager, clock, store }) => {
       store.set('lease:a', 'somebody', 1)
@@ -219,6 +228,13 @@ describe('acquire', () => {
         expect((error as Error).message).to.include('1 attempt in')
         expect(clock.now()).to.equal(before)
         expect(backend.requests.acquire).to.equal(1)
+      }))
+
+    it('says that a lock without a ttl has no end', () =>
+      withManager({}, async ({ manager, store }) => {
+        store.set('lease:a', 'somebody', Infinity)
+        const error = await rejectionOf(manager.acquire('a', { wait: 0 }))
+        expect(error).to.be.instanceOf(LockNotAcquiredError).and.to.include({ remaining: Infinity })
       }))
 
     it('acquires what is free', () =>
@@ -656,6 +672,24 @@ describe('the signal of acquire', () => {
       backend.fail(new Error('ECONNREFUSED'))
       await manager.tryAcquire('e', { signal }).catch(() => undefined)
       expect(getEventListeners(signal, 'abort')).to.have.length(0)
+    }))
+
+  it('carries one listener of ours for any number of calls, and ends them all', () =>
+    withManager({}, async ({ manager, backend, clock, store }) => {
+      const abort = new AbortController()
+      store.set('lease:held', 'somebody', 60_000)
+      backend.back = 100
+      const calls = Array.from({ length: 200 }, (_, index) =>
+        watch(manager.acquire(`key-${index}`, { signal: abort.signal })),
+      )
+      calls.push(...Array.from({ length: 200 }, () => watch(manager.acquire('held', { signal: abort.signal }))))
+      await clock.advance(50)
+      expect(getEventListeners(abort.signal, 'abort')).to.have.length(1)
+      abort.abort()
+      await clock.settle()
+      expect(calls.every(({ state }) => state === 'rejected')).to.equal(true)
+      await clock.advance(TTL)
+      expect(store.keys()).to.deep.equal(['lease:held'])
     }))
 
   it('of one caller does not end the attempt for another, who shares it', () =>

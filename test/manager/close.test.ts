@@ -149,6 +149,19 @@ describe('close', () => {
       expect(closed.state).to.equal('fulfilled')
     }))
 
+  it('P24 keeps to its budget with any number of leases, and tells of each', () =>
+    withManager({ ttl: 6_000 }, async ({ manager, backend, clock, events }) => {
+      await manager.acquireMany(Array.from({ length: 10_000 }, (_, index) => `key-${index}`))
+      events.clear()
+      backend.block()
+      const closed = watch(manager.close({ timeout: 1_500 }))
+      await clock.advance(1_500 + 2 * TICK)
+      expect(closed.state).to.equal('fulfilled')
+      expect(events.all).to.have.length(10_000)
+      expect(events.lines.every((line) => line.endsWith(', unconfirmed'))).to.equal(true)
+      await clock.advance(6_000)
+    }))
+
   it('P24 does not wait for its budget where everything is answered', () =>
     withManager({}, async ({ manager, clock }) => {
       await manager.acquireMany(['a', 'b'])

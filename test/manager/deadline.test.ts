@@ -135,6 +135,7 @@ describe('the deadline of a lease', () => {
               await clock.advance(Math.round(step * ttl))
               const deadline = (backend.confirmedAt(lease.token) ?? 0) + heldFor(ttl)
               if (lease.held) expect(clock.now()).to.be.lessThan(deadline)
+              expect(lease.remaining).to.be.at.most(Math.max(deadline - clock.now(), 0))
             }
           })
         },

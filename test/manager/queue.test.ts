@@ -185,6 +185,21 @@ describe('callers that do not want to wait', () => {
       expect(waiting.value.held).to.equal(true)
     }))
 
+  it('do not use up the attempts of the one who waits', () =>
+    withManager({}, async ({ manager, clock, store }) => {
+      store.set('lease:a', 'somebody', 60_000)
+      const retry = fixedInterval({ interval: 1_000, maxAttempts: 3, jitter: false })
+      const waiting = watch(manager.acquire('a', { retry }))
+      for (let times = 0; times < 50; times += 1) {
+        await clock.advance(20)
+        expect(await manager.tryAcquire('a')).to.equal(null)
+      }
+      expect(waiting.state).to.equal('pending')
+      // Its pause begins anew with each attempt.
+      await clock.advance(2_000 + 4 * TICK)
+      expect(waiting.error).to.be.instanceOf(LockNotAcquiredError)
+    }))
+
   it('are told that the server is unavailable where somebody who waits finds it so', () =>
     withManager({}, async ({ manager, clock, backend }) => {
       backend.fail(new Error('ECONNREFUSED'))

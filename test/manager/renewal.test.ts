@@ -12,6 +12,7 @@ import {
   type TestBackend,
   TICK,
   TTL,
+  watch,
   withManager,
 } from './support.ts'
 
@@ -205,6 +206,31 @@ describe('renewal during an outage', () => {
         runs(25),
       ))
   }
+
+  it('P20 P21 loses nothing where there are more requests than may be on their way at once', () =>
+    withManager({ batchSize: 1 }, async ({ manager, backend, clock, events }) => {
+      const leases = await grantAll(manager.acquireMany(Array.from({ length: 100 }, (_, index) => `key-${index}`)))
+      backend.block()
+      await clock.advance(heldFor(TTL) * 0.8)
+      expect(events.lines.filter((line) => line.startsWith('jeopardy'))).to.have.length(100)
+      backend.unblock()
+      await clock.advance(TTL / 10)
+      expect(leases.map(({ state }) => state)).to.deep.equal(leases.map(() => 'held'))
+      await clock.advance(2 * TTL)
+      expect(manager.size).to.equal(100)
+    }))
+
+  it('P20 P21 loses only what nobody could have kept, where more requests are due than may be on their way at once', () =>
+    withManager({ batchSize: 1 }, async ({ manager, backend, clock }) => {
+      // Slower than the leases can bear, if they were renewed one after another.
+      backend.there = 100
+      backend.back = 100
+      const call = watch(manager.acquireMany(Array.from({ length: 100 }, (_, index) => `key-${index}`)))
+      await clock.advance(200)
+      expect(call.value.every((lease) => lease?.held)).to.equal(true)
+      await clock.advance(5 * TTL)
+      expect(manager.size).to.equal(100)
+    }))
 
   it('P21 asks again at once when the server is back, for those in danger and for nobody else', () =>
     withManager({}, async ({ manager, backend, clock, events }) => {
