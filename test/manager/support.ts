@@ -121,7 +121,7 @@ class Journal {
 }
 
 /** What a manager told, as lines to compare with. Reading it reads no lease. */
-export class EventLog {
+class EventLog {
   /** The `error` events. Whoever expects some takes them out. */
   readonly errors: Error[] = []
   readonly #journal: Journal
