@@ -1,10 +1,13 @@
 /**
  * One caller's way to a lock: its turn in the line of this process, attempts, pauses between them, and giving up. May import
- * p-retry, the table, the lines, the releaser, the outbox, timing and errors.
+ * p-retry, the pause, the table, the lines, the releaser, the verifier, the outbox, timing, tokens and errors.
+ *
+ * In a pause it may be hinted that the key has changed. Then the lock is asked for without leaving the pause, because most changes
+ * are the holder's own renewals: only an answer other than another refusal ends it.
  */
 import pRetry from 'p-retry'
 import type { AbortWatch } from './abort-watch.ts'
-import type { AcquireOutcome } from './backend.ts'
+import type { AcquireOutcome, Refusal } from './backend.ts'
 import { describe } from './check.ts'
 import type { Clock } from './clock.ts'
 import { isActive } from './core/lease-state.ts'
@@ -14,10 +17,13 @@ import { LeaseRecord } from './lease-record.ts'
 import type { LeaseTable } from './lease-table.ts'
 import type { AcquireSettings } from './options.ts'
 import type { Request } from './outbox.ts'
+import { Pause } from './pause.ts'
 import type { Releaser } from './releaser.ts'
 import type { Renewer } from './renewer.ts'
 import type { Alarm, Alarms } from './scheduler.ts'
-import { createToken } from './token.ts'
+import type { Tally } from './stats.ts'
+import { ownerOf } from './token.ts'
+import type { Verifier } from './verifier.ts'
 import type { Waiter, WaitingLine, WaitingLines } from './waiting-line.ts'
 
 export interface AcquisitionParts {
@@ -28,8 +34,11 @@ export interface AcquisitionParts {
   readonly aborts: AbortWatch
   readonly renewer: Renewer
   readonly releaser: Releaser
+  readonly verifier: Verifier
+  readonly tally: Tally
   readonly driftFactor: number
   readonly random: () => number
+  readonly createToken: () => string
   /** Collects a request for the end of this turn. */
   readonly post: (request: Request<AcquireOutcome>) => void
   /** Gives a granted lease its handle. */
@@ -43,12 +52,20 @@ interface Answer {
 }
 
 /** Thrown attempts that another attempt may mend. */
-type Refusal = LockNotAcquiredError | UnavailableError
+type Failure = LockNotAcquiredError | UnavailableError
+
+/** Two refusals by one holder whose ttls end within this many ms of each other say that nothing has happened in between. */
+const SAME_END = 25
+/** Hints for nothing that are followed at once; then each waits for twice as long as the one before. */
+const BELIEVED_HINTS = 2
+/** ms. */
+const SHORTEST_DOUBT = 10
+const LONGEST_DOUBT = 1_000
 
 export class Acquisition implements Waiter, Request<AcquireOutcome> {
   readonly key: string
   /** One per acquisition: it changes only when what was acquired is given back before anybody had it. */
-  token: string = createToken()
+  token: string
   /** ms. */
   readonly ttl: number
   /** ms. */
@@ -60,28 +77,42 @@ export class Acquisition implements Waiter, Request<AcquireOutcome> {
   readonly #parts: AcquisitionParts
   readonly #settings: AcquireSettings
   readonly #startedAt: number
+  readonly #pause: Pause
+  /** The pause is one between attempts, not one for its turn to come. */
+  #backingOff = false
   #attempts = 0
-  /** Attempts made for the sake of others, which the strategy does not count. */
+  /** Attempts made for other reasons than that it was time, which the strategy does not count. */
   #extraAttempts = 0
-  /** What was left of the holder's ttl at the last refusal. */
-  #remaining: number | undefined = undefined
+  /** The last refusal, and when its holder's ttl ends; undefined when the last attempt was not answered. */
+  #refusal: Refusal | undefined = undefined
+  #refusalEnd = 0
   /** When the last request was sent that may have created the key without our knowing; nothing is in doubt without one. */
   #doubtfulSince: number | undefined = undefined
   #cancelled: { readonly reason: unknown } | undefined = undefined
   /** Takes the answer to the question under way. */
   #onAnswer: ((answer: Answer | undefined) => void) | undefined = undefined
-  /** Ends the pause under way. */
-  #onWake: (() => void) | undefined = undefined
+  /** The answer that ended a pause. */
+  #answer: Answer | undefined = undefined
+  /** A change was hinted at while the question was under way: its answer may be older. */
+  #stale = false
+  /** The question under way follows a hint. */
+  #hinted = false
+  /** How many hints in a row turned out to be for nothing. */
+  #falseHints = 0
+  /** Rings when a hint that is doubted is followed after all. */
+  #doubt: Alarm | undefined = undefined
   /** Rings when the caller's patience ends before the question's own timeout. */
   #alarm: Alarm | undefined = undefined
 
   constructor(parts: AcquisitionParts, key: string, settings: AcquireSettings) {
     this.key = key
+    this.token = parts.createToken()
     this.ttl = settings.ttl
     this.timeout = settings.timeout
     this.#parts = parts
     this.#settings = settings
     this.#startedAt = parts.clock.now()
+    this.#pause = new Pause(parts.scheduler)
   }
 
   /** Whether an answer is waited for. */
@@ -122,24 +153,31 @@ export class Acquisition implements Waiter, Request<AcquireOutcome> {
       this.#giveBack(outcome, sentAt)
       return
     }
+    const now = this.#parts.clock.now()
+    if (outcome.type === 'refused') this.#remember(outcome, now)
+    else this.#refusal = undefined
     if (outcome.type === 'unknown' && sentAt !== undefined) this.#doubtfulSince = sentAt
+    if (sentAt !== undefined) this.line?.onOutcome(outcome, now - sentAt)
     this.#answered(outcome)
     onAnswer({ outcome, sentAt })
   }
 
   wake(): void {
-    this.#onWake?.()
+    this.#pause.end()
   }
 
   nudge(): void {
-    if (this.#onWake === undefined) return
-    this.#extraAttempts += 1
-    this.#onWake()
+    if (this.#onAnswer === undefined && this.#pause.active) this.#probe()
+  }
+
+  hint(): void {
+    if (this.#onAnswer) this.#stale = true
+    else if (this.#pause.active && !this.#parts.table.isHeld(this.key)) this.#followHint()
   }
 
   cancel(reason: unknown): void {
     this.#cancelled ??= { reason }
-    this.#onWake?.()
+    this.#pause.end()
     this.#abandon()
   }
 
@@ -149,7 +187,7 @@ export class Acquisition implements Waiter, Request<AcquireOutcome> {
       if (first) throw first.error
       return await this.#attempt()
     } catch (error) {
-      this.#rethrowUnlessRefusal(error)
+      this.#rethrowUnlessFailure(error)
       if (this.#settings.wait === 0) throw error
       return await this.#repeat(error)
     } finally {
@@ -157,12 +195,12 @@ export class Acquisition implements Waiter, Request<AcquireOutcome> {
     }
   }
 
-  async #repeat(first: Refusal): Promise<LeaseRecord> {
+  async #repeat(first: Failure): Promise<LeaseRecord> {
     await this.#pauseAfter(first)
     try {
       return await pRetry(() => this.#attempt(), {
         retries: Number.POSITIVE_INFINITY,
-        // The pauses are ours: they follow the strategy, end with a release here, and run on the manager's clock.
+        // The pauses are ours: they follow the strategy, end when something happens, and run on the manager's clock.
         minTimeout: 0,
         onFailedAttempt: ({ error }) => this.#pauseAfter(error),
       })
@@ -177,23 +215,38 @@ export class Acquisition implements Waiter, Request<AcquireOutcome> {
     const { signal } = this.#settings
     if (signal) this.#parts.aborts.remove(signal, this)
     this.#parts.lines.leave(this)
+    this.#doubt?.cancel()
+    // It came at the moment at which the caller went.
+    if (this.#answer?.outcome.type === 'granted') this.#giveBack(this.#answer.outcome, this.#answer.sentAt)
     if (this.#doubtfulSince !== undefined) this.#undo(this.#doubtfulSince, true)
     this.#doubtfulSince = undefined
   }
 
-  /** One attempt, as soon as it is this caller's turn. */
+  /** One attempt, as soon as it is this caller's turn, unless one was begun during the pause before. */
   async #attempt(): Promise<LeaseRecord> {
-    await this.#turn()
-    return this.#conclude(await new Promise<Answer | undefined>((resolve) => this.#ask(resolve)))
+    if (this.#answer === undefined && this.#onAnswer === undefined) await this.#turn()
+    return this.#conclude(await this.#takeAnswer())
+  }
+
+  #takeAnswer(): Promise<Answer | undefined> {
+    const answer = this.#answer
+    this.#answer = undefined
+    if (answer) return Promise.resolve(answer)
+    return new Promise((resolve) => {
+      if (this.#onAnswer === undefined) {
+        this.#ask(resolve)
+      } else {
+        this.#onAnswer = resolve
+        this.#extraAttempts -= 1
+      }
+    })
   }
 
   /** @param answer nothing when it was not waited for: the caller is cancelled, or its time is up. */
   #conclude(answer: Answer | undefined): LeaseRecord {
     if (this.#cancelled && answer?.outcome.type === 'granted') this.#giveBack(answer.outcome, answer.sentAt)
     this.#throwIfCancelled()
-    if (answer === undefined) {
-      throw this.#remaining === undefined ? this.#unavailable(UNANSWERED) : this.#refused()
-    }
+    if (answer === undefined) throw this.#refusal ? this.#refused() : this.#unavailable(UNANSWERED)
     const { outcome, sentAt } = answer
     switch (outcome.type) {
       case 'granted': {
@@ -202,26 +255,26 @@ export class Acquisition implements Waiter, Request<AcquireOutcome> {
         return record
       }
       case 'refused':
-        this.#remaining = outcome.remaining
         throw this.#refused()
       case 'unknown':
-        this.#remaining = undefined
         throw this.#unavailable(outcome.error)
       default:
         return outcome satisfies never
     }
   }
 
-  /** Resolves when this caller is the first in its line and the key is not leased here. */
+  /** Resolves when this caller is the first in its line, and the key is neither leased here nor left to others. */
   async #turn(): Promise<void> {
     const { table } = this.#parts
     this.#throwIfCancelled()
     const line = this.line as WaitingLine
-    while (line.first !== this || table.isHeld(this.key)) {
+    while (line.first !== this || table.isHeld(this.key) || line.offer === 'open') {
       const left = this.#timeLeft()
       if (this.#settings.wait === 0) await this.#shareAttempt(line)
       else if (left <= 0) throw this.#refused()
-      else await this.#pause(left)
+      else await this.#pause.rest(left)
+      this.#throwIfCancelled()
+      if (this.#answer) return
     }
   }
 
@@ -232,11 +285,11 @@ export class Acquisition implements Waiter, Request<AcquireOutcome> {
   async #shareAttempt(line: WaitingLine): Promise<void> {
     if (this.#parts.table.isHeld(this.key)) throw this.#refused()
     const outcome = await new Promise<AcquireOutcome | undefined>((resolve) => {
-      this.#onWake = () => resolve(undefined)
+      void this.#pause.rest(Number.POSITIVE_INFINITY).then(() => resolve(undefined))
       line.listeners.push(resolve)
       line.first?.nudge()
     })
-    this.#onWake = undefined
+    this.#pause.end()
     this.#throwIfCancelled()
     if (outcome?.type === 'unknown') throw this.#unavailable(outcome.error)
     if (outcome) throw this.#refused()
@@ -244,12 +297,14 @@ export class Acquisition implements Waiter, Request<AcquireOutcome> {
 
   /** Asks for the lock; `onAnswer` is called once, with nothing if the answer is not waited for. */
   #ask(onAnswer: (answer: Answer | undefined) => void): void {
-    const { post, scheduler } = this.#parts
+    const { post, scheduler, tally } = this.#parts
     const { timeout, wait } = this.#settings
     // An attempt ends with the caller's patience, except where one attempt is all that is wanted.
     const patience = wait === 0 ? timeout : this.#timeLeft()
     if (patience < timeout) this.#alarm = scheduler.after(patience, () => this.#abandon())
     this.#attempts += 1
+    tally.asks += 1
+    this.#stale = false
     this.#onAnswer = onAnswer
     post(this)
   }
@@ -269,9 +324,63 @@ export class Acquisition implements Waiter, Request<AcquireOutcome> {
     onAnswer(undefined)
   }
 
+  /** Asks during a pause. */
+  #probe(): void {
+    this.#extraAttempts += 1
+    this.#ask((answer) => {
+      if (answer?.outcome.type === 'refused' && this.#prolongPause()) {
+        if (this.#stale) this.#followHint()
+        return
+      }
+      this.#answer = answer
+      this.#pause.end()
+    })
+  }
+
+  /** After another refusal a pause between attempts begins anew, and any other ends. @returns whether it goes on. */
+  #prolongPause(): boolean {
+    if (!this.#backingOff) return false
+    try {
+      const duration = this.#nextPause()
+      if (duration !== undefined) this.#pause.reset(duration)
+      return duration !== undefined
+    } catch {
+      // A strategy of the caller's own: it throws once more where the caller hears of it.
+      return false
+    }
+  }
+
+  /**
+   * A server that has no room left for watched keys forgets some of them, and says that they have changed. Who asked at once
+   * would make it forget others, without end.
+   */
+  #followHint(): void {
+    this.#hinted = true
+    const doubts = this.#falseHints - BELIEVED_HINTS
+    if (doubts < 0) {
+      this.#probe()
+      return
+    }
+    const delay = Math.min(SHORTEST_DOUBT * 2 ** Math.min(doubts, 16), LONGEST_DOUBT)
+    this.#doubt ??= this.#parts.scheduler.after(delay, () => {
+      this.#doubt = undefined
+      this.nudge()
+    })
+  }
+
+  #remember(refusal: Refusal, now: number): void {
+    const end = refusal.remaining === Number.POSITIVE_INFINITY ? 0 : now + refusal.remaining
+    const same = refusal.holder === this.#refusal?.holder && Math.abs(end - this.#refusalEnd) < SAME_END
+    if (!same) this.#falseHints = 0
+    else if (this.#hinted) this.#falseHints += 1
+    this.#hinted = false
+    this.#refusal = refusal
+    this.#refusalEnd = end
+  }
+
   /** The key is ours, if it still is by now: otherwise it is given back, and the next attempt is another acquisition. */
   #take(fence: number, sentAt = Number.NEGATIVE_INFINITY): LeaseRecord | undefined {
-    const { clock, table, renewer, adopt, driftFactor } = this.#parts
+    const { clock, table, renewer, verifier, adopt, createToken, driftFactor } = this.#parts
     const { ttl, timeout, maxHold } = this.#settings
     const now = clock.now()
     this.#doubtfulSince = undefined
@@ -282,29 +391,41 @@ export class Acquisition implements Waiter, Request<AcquireOutcome> {
     }
     const retireAt = maxHold === Number.POSITIVE_INFINITY ? undefined : now + maxHold
     const record = new LeaseRecord(this, fence, timeout, retireAt)
+    record.turns = this.line?.turns
     adopt(record)
     renewer.join(record, this.#settings, sentAt)
     table.add(record)
+    if (this.#stale) verifier.verify(record)
     // A listener may have taken its time.
     if (isActive(table.observe(record))) return record
     this.token = createToken()
     return undefined
   }
 
-  /** The strategy's pause, cut short by the end of the holder's ttl, of the caller's patience, or by a release here. */
   async #pauseAfter(error: unknown): Promise<void> {
-    this.#rethrowUnlessRefusal(error)
-    const left = this.#timeLeft()
-    const interval = this.#nextInterval()
-    if (interval === null || left <= 0) throw this.#upToDate(error)
-    const remaining = this.#remaining ?? Number.POSITIVE_INFINITY
-    await this.#pause(Math.min(interval, remaining + 1, left))
-    if (this.#timeLeft() <= 0) throw this.#upToDate(error)
+    this.#rethrowUnlessFailure(error)
+    const duration = this.#nextPause()
+    if (duration === undefined) throw this.#upToDate(error)
+    this.#backingOff = true
+    const pause = this.#pause.rest(duration)
+    if (this.#stale) this.#followHint()
+    if (await pause) this.#parts.tally.wakeUps.timeout += 1
+    this.#backingOff = false
+    this.#throwIfCancelled()
+    if (this.#answer === undefined && this.#timeLeft() <= 0) throw this.#upToDate(error)
   }
 
-  /** A refusal says how long the caller has waited in all. */
-  #upToDate(error: Refusal): Refusal {
-    return error instanceof LockNotAcquiredError ? this.#refused() : error
+  /** The strategy's pause, cut short by the end of the holder's ttl or of the caller's patience; nothing where either has had enough. */
+  #nextPause(): number | undefined {
+    const left = this.#timeLeft()
+    const interval = this.#nextInterval()
+    if (interval === null || left <= 0) return undefined
+    return Math.min(interval, (this.#refusal?.remaining ?? Number.POSITIVE_INFINITY) + 1, left)
+  }
+
+  /** What was answered last, be it during the pause; and a refusal says how long the caller has waited in all. */
+  #upToDate(error: Failure): Failure {
+    return this.#refusal || error instanceof LockNotAcquiredError ? this.#refused() : error
   }
 
   #nextInterval(): number | null {
@@ -313,23 +434,13 @@ export class Acquisition implements Waiter, Request<AcquireOutcome> {
       key: this.key,
       attempts: Math.max(this.#attempts - this.#extraAttempts, 1),
       waited: this.#waited(),
-      remaining: this.#remaining,
+      remaining: this.#refusal?.remaining,
+      watched: this.#refusal?.watched ?? false,
       random: this.#parts.random(),
     }
     const interval: unknown = retry.next(context)
     if (interval === null || (typeof interval === 'number' && interval >= 0)) return interval
     throw new RangeError(`Expected \`retry.next()\` to return a number >= 0 (ms) or null, got ${describe(interval)}`)
-  }
-
-  async #pause(duration: number): Promise<void> {
-    let alarm: Alarm | undefined
-    await new Promise<void>((resolve) => {
-      this.#onWake = resolve
-      if (duration !== Number.POSITIVE_INFINITY) alarm = this.#parts.scheduler.after(duration, () => resolve())
-    })
-    alarm?.cancel()
-    this.#onWake = undefined
-    this.#throwIfCancelled()
   }
 
   #waited(): number {
@@ -341,8 +452,9 @@ export class Acquisition implements Waiter, Request<AcquireOutcome> {
   }
 
   #refused(): LockNotAcquiredError {
-    const details = { attempts: this.#attempts, waited: this.#waited(), remaining: this.#remaining }
-    return new LockNotAcquiredError(this.key, details)
+    const { holder, remaining } = this.#refusal ?? {}
+    const owner = holder === undefined ? undefined : ownerOf(holder)
+    return new LockNotAcquiredError(this.key, { attempts: this.#attempts, waited: this.#waited(), remaining, owner })
   }
 
   #unavailable(cause: Error): UnavailableError {
@@ -353,7 +465,7 @@ export class Acquisition implements Waiter, Request<AcquireOutcome> {
     if (this.#cancelled) throw this.#cancelled.reason
   }
 
-  #rethrowUnlessRefusal(error: unknown): asserts error is Refusal {
+  #rethrowUnlessFailure(error: unknown): asserts error is Failure {
     this.#throwIfCancelled()
     if (!(error instanceof LockNotAcquiredError || error instanceof UnavailableError)) throw error
   }

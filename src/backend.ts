@@ -23,14 +23,22 @@ export interface Unknown {
 
 export type AcquireOutcome =
   /** The key holds our token for a whole ttl. Asking again with the same token is granted again. */
-  | { readonly type: 'granted'; readonly fence: number }
-  /** Another token holds the key; `remaining` is what is left of its ttl in ms, Infinity if it has none. */
-  | { readonly type: 'refused'; readonly remaining: number }
-  | Unknown
+  { readonly type: 'granted'; readonly fence: number } | Refusal | Unknown
 
-/** The outcome of a renewal or a release. */
+/** Another token holds the key. */
+export interface Refusal {
+  readonly type: 'refused'
+  /** What is left of its ttl in ms, Infinity if it has none. */
+  readonly remaining: number
+  /** The other token; empty where the key holds no text. */
+  readonly holder: string
+  /** The listener will be told of the next change of the key. */
+  readonly watched: boolean
+}
+
+/** The outcome of a renewal, a release or a verification. */
 export type ChangeOutcome =
-  /** The key held our token and was extended by a whole ttl (renew), or deleted (release). */
+  /** The key held our token and was extended by a whole ttl (renew), deleted (release), or left alone (verify). */
   | { readonly type: 'done' }
   /** The key did not hold our token and was left alone. Final. */
   | { readonly type: 'refused'; readonly reason: 'taken' | 'missing' }
@@ -40,6 +48,13 @@ export type ChangeOutcome =
 export interface BackendListener {
   /** The backend can be asked again after a time in which it could not. */
   onRecovered(): void
+  /**
+   * Keys that were watched may have been changed by somebody else, or deleted, or have expired; without `keys`, any of them. A hint, no
+   * verdict: they are not watched any more, and whoever cares asks again.
+   */
+  onChange(keys?: readonly string[]): void
+  /** What was watched is so no more, and nobody will be told of changes until the next `onChange()`. */
+  onUnwatched(): void
   /** A fault that belongs to no request. */
   onError(error: Error): void
 }
@@ -49,6 +64,14 @@ export interface BackendSettings {
   readonly prefix: string
   /** How long one request may stay unanswered, in ms: the measure of when a connection is to be given up as dead. */
   readonly timeout: number
+  /** Whether keys are to be watched at all, as far as the server is able to. */
+  readonly watch: boolean
+}
+
+/** A lock to be given back. */
+export interface ReleaseEntry extends LockEntry {
+  /** Somebody here would like to have it next: the key is watched from its deletion on. */
+  readonly watch?: boolean
 }
 
 /** What is on a key at this moment. */
@@ -59,25 +82,34 @@ export interface LockView {
 }
 
 /**
- * `acquire`, `renew` and `release` each take an array and answer with an array of the same length and order, every entry
+ * `acquire`, `renew`, `release` and `verify` each take an array and answer with an array of the same length and order, every entry
  * on its own. No key comes twice in one call, except that a release may name one with two tokens. They are carried out in the order in which they were called, and should
  * never reject: what goes wrong is an `unknown` outcome. (A rejection is read as `unknown` for all entries.)
  */
 export interface Backend {
+  /** Whether changes of keys are told at the moment. */
+  readonly watching: boolean
   /** Called once, before anything else. */
   open(settings: BackendSettings, listener: BackendListener): void
   /** `undefined` when requests can be sent now; otherwise a promise that settles at the next change, rejected with the reason why it cannot. */
   ready(): Promise<void> | undefined
-  acquire(entries: readonly LockEntry[]): Promise<readonly AcquireOutcome[]>
+  /** @param watch whether keys that are granted are to be watched (default: no); those that are refused always are, where that is possible. */
+  acquire(entries: readonly LockEntry[], watch?: boolean): Promise<readonly AcquireOutcome[]>
   /**
    * Extends a key that holds the entry's token, never creates one and never touches another's. The array does not change; the
    * same one comes again while the same leases are renewed together, so that what was made of it can be kept.
+   *
+   * @param watch whether the keys are to be watched from now on. Default: no.
    */
-  renew(entries: readonly LockEntry[]): Promise<readonly ChangeOutcome[]>
+  renew(entries: readonly LockEntry[], watch?: boolean): Promise<readonly ChangeOutcome[]>
   /** Deletes a key that holds the entry's token, and no other. */
-  release(entries: readonly LockEntry[]): Promise<readonly ChangeOutcome[]>
+  release(entries: readonly ReleaseEntry[]): Promise<readonly ChangeOutcome[]>
+  /** Looks whether a key holds the entry's token, and changes nothing: not even whether it is watched. */
+  verify(entries: readonly LockEntry[]): Promise<readonly ChangeOutcome[]>
   /** Who holds the key; `null` when nobody does. Rejects when it cannot be asked. */
   inspect(key: string): Promise<LockView | null>
+  /** Deletes a key, whoever holds it. @returns whether there was one. Rejects when it cannot be asked. */
+  forceRelease(key: string): Promise<boolean>
   /** Gives up connections, settling what is still unanswered. Idempotent. */
   close(): Promise<void>
 }

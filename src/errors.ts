@@ -18,6 +18,13 @@ export abstract class LeaseError extends Error {
   }
 }
 
+interface RefusalDetails {
+  readonly attempts: number
+  readonly waited: number
+  readonly remaining: number | undefined
+  readonly owner?: string | undefined
+}
+
 /** Somebody else holds the lock, and the time or the attempts that the caller granted are used up. */
 export class LockNotAcquiredError extends LeaseError {
   readonly code = 'ERR_NOT_ACQUIRED'
@@ -27,17 +34,20 @@ export class LockNotAcquiredError extends LeaseError {
   readonly waited: number
   /** What was left of the holder's ttl at the last refusal, in ms; Infinity for a lock without one, undefined when nobody was asked. */
   readonly remaining: number | undefined
+  /** Who held it at the last refusal, as far as its token says so: the `owner` of another manager. */
+  readonly owner: string | undefined
 
-  constructor(key: string, details: { attempts: number; waited: number; remaining: number | undefined }) {
-    const { attempts, waited, remaining } = details
+  constructor(key: string, details: RefusalDetails) {
+    const { attempts, waited, remaining, owner } = details
     const holder = remaining === undefined ? '' : `; ${timeLeft(remaining)}`
     super(
-      `Lock \`${key}\` is held by another: not acquired after ${attempts} ${attempts === 1 ? 'attempt' : 'attempts'} in ${Math.round(waited)} ms${holder}`,
+      `Lock \`${key}\` is held by ${owner === undefined ? 'another' : `another (${owner})`}: not acquired after ${attempts} ${attempts === 1 ? 'attempt' : 'attempts'} in ${Math.round(waited)} ms${holder}`,
       key,
     )
     this.attempts = attempts
     this.waited = waited
     this.remaining = remaining
+    this.owner = owner
   }
 }
 

@@ -39,11 +39,13 @@ export interface LostEvent {
   readonly error: LeaseLostError
 }
 
-/** The lease was given back. */
+/** The lease was given back, or given away. */
 export interface ReleasedEvent {
   readonly lease: Lease
   /** Whether the backend said so. If not, the key is deleted in the background as soon as that is possible, and expires on its own if not. */
   readonly confirmed: boolean
+  /** Whether it was detached instead: its key stays, for somebody else to adopt. */
+  readonly detached: boolean
 }
 
 /**

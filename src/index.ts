@@ -7,6 +7,8 @@ export type {
   ChangeOutcome,
   LockEntry,
   LockView,
+  Refusal,
+  ReleaseEntry,
   Unknown,
 } from './backend.ts'
 export { type Clock, SystemClock, type TimeSources, type Timer } from './clock.ts'
@@ -30,9 +32,9 @@ export type {
   RenewedEvent,
   SafeEvent,
 } from './events.ts'
-export type { Lease } from './lease.ts'
+export type { DetachedLease, Lease } from './lease.ts'
 export { type CloseOptions, LeaseManager, type LockInspection } from './lease-manager.ts'
-export type { AcquireOptions, LeaseManagerOptions, LeaseOptions, TryAcquireOptions } from './options.ts'
+export type { AcquireOptions, AdoptOptions, LeaseManagerOptions, LeaseOptions, TryAcquireOptions } from './options.ts'
 export {
   type ExponentialBackoffOptions,
   exponentialBackoff,
@@ -42,4 +44,4 @@ export {
   type RetryStrategy,
 } from './retry.ts'
 export type { Connectable } from './redis/create-backend.ts'
-export type { LeaseManagerStats } from './stats.ts'
+export type { LeaseManagerStats, WakeUpCause } from './stats.ts'

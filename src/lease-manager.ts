@@ -7,34 +7,42 @@ import { asError } from './as-error.ts'
 import { AbortWatch } from './abort-watch.ts'
 import { acquireAll } from './acquire-all.ts'
 import { Acquisition, type AcquisitionParts } from './acquisition.ts'
+import { Adoptions } from './adoption.ts'
 import { type AcquireOutcome, type Backend, type ChangeOutcome, FENCE_KEY } from './backend.ts'
+import { ChangeDesk } from './change-desk.ts'
 import { checkFunction, checkNumber, checkOptions } from './check.ts'
+import type { Clock } from './clock.ts'
 import { Cohort } from './cohort.ts'
 import { isActive } from './core/lease-state.ts'
 import { LockNotAcquiredError, ManagerClosedError, UnavailableError } from './errors.ts'
 import { GuardedEmitter } from './events.ts'
-import { Lease, type LeasePort } from './lease.ts'
+import { type DetachedLease, Lease, type LeasePort } from './lease.ts'
 import type { LeaseRecord } from './lease-record.ts'
-import { endOf, LeaseTable, type Scheduled } from './lease-table.ts'
+import { endOf, LeaseTable, notHeld, type Scheduled } from './lease-table.ts'
 import {
   type AcquireOptions,
   type AcquireSettings,
+  type AdoptOptions,
+  checkDetached,
   checkDistinctKeys,
   checkKey,
   checkKeys,
   type LeaseManagerOptions,
   type ManagerSettings,
   resolveAcquire,
+  resolveAdopt,
   resolveManager,
   resolveTryAcquire,
   type TryAcquireOptions,
 } from './options.ts'
-import { Outbox, type OutboxParts } from './outbox.ts'
+import { Outbox, type OutboxParts, type Request } from './outbox.ts'
 import { type Connectable, createBackend } from './redis/create-backend.ts'
-import { Releaser } from './releaser.ts'
+import { Releaser, type ReleaseRequest } from './releaser.ts'
 import { Renewer } from './renewer.ts'
 import { Scheduler } from './scheduler.ts'
 import { type LeaseManagerStats, Tally } from './stats.ts'
+import { ownerOf, tokensOf } from './token.ts'
+import { Verifier } from './verifier.ts'
 import { WaitingLines } from './waiting-line.ts'
 
 /** How many keys `acquireMany` has under way at once: bounds its memory, not its speed. */
@@ -49,6 +57,8 @@ const CLOSE_BACKEND_TIMEOUT = 1_000
 export interface LockInspection {
   /** The token on the key. */
   readonly token: string
+  /** Who holds it, as far as the token says so: the `owner` of a manager. */
+  readonly owner: string | undefined
   /** What is left of its ttl in ms; Infinity when it has none. */
   readonly remaining: number
   /** The lease of this manager that it belongs to, if it is one of this manager's. */
@@ -74,12 +84,16 @@ export class LeaseManager extends GuardedEmitter implements AsyncDisposable, Ite
   readonly #backend: Backend
   readonly #scheduler: Scheduler<Scheduled>
   readonly #tally = new Tally()
-  readonly #lines = new WaitingLines()
+  readonly #lines: WaitingLines
   readonly #table: LeaseTable
   readonly #renewer: Renewer
   readonly #releaser: Releaser
+  readonly #desk: ChangeDesk
+  readonly #adoptions: Adoptions
   readonly #acquires: Outbox<AcquireOutcome>
-  readonly #releases: Outbox<ChangeOutcome>
+  readonly #releases: Outbox<ChangeOutcome, ReleaseRequest>
+  readonly #verifications: Outbox<ChangeOutcome>
+  readonly #renewals: Outbox<ChangeOutcome>
   readonly #parts: AcquisitionParts
   readonly #port: LeasePort
   #flushing = false
@@ -94,14 +108,13 @@ export class LeaseManager extends GuardedEmitter implements AsyncDisposable, Ite
   constructor(connection: Connectable, options: LeaseManagerOptions = {}) {
     super()
     const settings = resolveManager(options)
-    const { clock, random, driftFactor, batchSize, prefix } = settings
+    const { clock, random, driftFactor, batchSize, prefix, watch, watchLimit } = settings
     this.#settings = settings
     this.#tryDefaults = resolveTryAcquire({}, settings)
     this.#waitDefaults = resolveAcquire('acquire', {}, settings)
     this.#backend = createBackend(connection)
     const backend = this.#backend
     const tally = this.#tally
-    const lines = this.#lines
 
     const onFault = (fault: unknown): void => this.report(fault)
     const scheduler = new Scheduler<Scheduled>(clock, {
@@ -112,53 +125,87 @@ export class LeaseManager extends GuardedEmitter implements AsyncDisposable, Ite
       onTickEnd: () => this.#renewer.pump(),
       onFault,
     })
+    const lines = new WaitingLines(scheduler, tally)
     const table = new LeaseTable({
       clock,
       scheduler,
       tally,
       driftFactor,
       subscribers: this,
-      onVacated: (key) => lines.wake(key),
+      onVacated: (record, givenBack) => lines.onVacated(record.key, givenBack, record.turns),
       onAbandoned: (record) => this.#releaser.abandon(record),
     })
+    const isWatching = (): boolean => watch && table.size <= watchLimit
     this.#scheduler = scheduler
+    this.#lines = lines
     this.#table = table
-    this.#renewer = new Renewer({ backend, clock, scheduler, table, tally, batchSize, driftFactor, random, onFault })
+    const renewer = new Renewer({
+      backend,
+      clock,
+      scheduler,
+      table,
+      tally,
+      batchSize,
+      driftFactor,
+      random,
+      isWatching,
+      onFault,
+    })
+    this.#renewer = renewer
     const outboxParts: OutboxParts = { backend, clock, scheduler, tally, batchSize }
-    this.#acquires = new Outbox(outboxParts, (entries) => backend.acquire(entries))
+    this.#acquires = new Outbox(outboxParts, (entries) => backend.acquire(entries, isWatching()))
     this.#releases = new Outbox(outboxParts, (entries) => backend.release(entries))
+    this.#verifications = new Outbox(outboxParts, (entries) => backend.verify(entries))
+    this.#renewals = new Outbox(outboxParts, (entries) => backend.renew(entries, isWatching()))
     this.#releaser = new Releaser({
       clock,
       scheduler,
       table,
       random,
+      isOffered: (key) => lines.isOffered(key),
       post: (request) => this.#post(this.#releases, request),
     })
+    const verifier = new Verifier({ clock, table, post: (request) => this.#post(this.#verifications, request) })
     this.#port = {
       observe: (record) => table.observe(record),
       remaining: (record) => Math.max(endOf(record) - clock.now(), 0),
       signal: (record) => signalOf(table, record),
-      renew: (record) => this.#renewer.renew(record),
+      renew: (record) => renewer.renew(record),
       release: (record) => this.#releaser.release(record),
+      detach: (record) => detach(table, clock, record),
+    }
+    const aborts = new AbortWatch()
+    const adopt = (record: LeaseRecord): void => {
+      record.handle = new Lease(record, this.#port)
     }
     this.#parts = {
       clock,
       scheduler,
       table,
       lines,
-      aborts: new AbortWatch(),
-      renewer: this.#renewer,
+      aborts,
+      renewer,
       releaser: this.#releaser,
+      verifier,
+      tally,
       driftFactor,
       random,
+      createToken: tokensOf(settings.owner),
       post: (request) => this.#post(this.#acquires, request),
-      adopt: (record) => {
-        record.handle = new Lease(record, this.#port)
-      },
+      adopt,
     }
+    const postRenewal = (request: Request<ChangeOutcome>): void => this.#post(this.#renewals, request)
+    this.#adoptions = new Adoptions({ clock, table, renewer, aborts, driftFactor, post: postRenewal, adopt })
+    const desk = new ChangeDesk({ clock, table, lines, renewer, verifier, tally })
+    this.#desk = desk
     backend.open(
-      { prefix, timeout: this.#tryDefaults.timeout },
-      { onRecovered: () => this.#renewer.onRecovered(), onError: (error) => void this.emit('error', error) },
+      { prefix, timeout: this.#tryDefaults.timeout, watch },
+      {
+        onRecovered: () => renewer.onRecovered(),
+        onChange: (keys) => desk.onChange(keys),
+        onUnwatched: () => desk.wakeAll(),
+        onError: (error) => void this.emit('error', error),
+      },
     )
   }
 
@@ -264,19 +311,38 @@ export class LeaseManager extends GuardedEmitter implements AsyncDisposable, Ite
    * @throws UnavailableError when the backend did not answer within `timeout`.
    */
   async inspect(key: string): Promise<LockInspection | null> {
-    this.#throwIfClosed(key)
-    checkKey(key)
-    const { timeout } = this.#tryDefaults
-    const view = await this.#within(timeout, async () => {
-      await this.#backend.ready()
-      return this.#backend.inspect(key)
-    }).catch((error: unknown) => {
-      const cause = asError(error)
-      throw new UnavailableError(`Lock \`${key}\` could not be inspected: ${cause.message}`, key, { cause })
-    })
+    const view = await this.#askFor(key, 'inspected', () => this.#backend.inspect(key))
     if (view === null) return null
     const lease = this.get(key)
-    return { ...view, lease: lease?.token === view.token ? lease : undefined }
+    return { ...view, owner: ownerOf(view.token), lease: lease?.token === view.token ? lease : undefined }
+  }
+
+  /**
+   * For operators: deletes the key of a lock, whoever holds it. The holder learns of it through its `lost` event, at once where its manager is told
+   * of changes, otherwise at its next renewal; until then it works on as if it held the lock, which may be another's by then.
+   *
+   * @returns whether anybody held it.
+   * @throws UnavailableError when the backend did not answer within `timeout`; the key may have been deleted all the same.
+   */
+  async forceRelease(key: string): Promise<boolean> {
+    const deleted = await this.#askFor(this.#checkKey(key), 'released', () => this.#backend.forceRelease(key))
+    // A server does not tell of changes that one makes oneself.
+    if (deleted) this.#desk.onChange([key])
+    return deleted
+  }
+
+  /**
+   * Goes on with a lease that was detached, here or elsewhere: it is renewed at once, and kept so. Its token and its fence stay what they were.
+   *
+   * @param lease what `lease.detach()` returned; it may have come over a network.
+   * @throws LockNotHeldError when its key has expired, was deleted or is another's; its `cause` says which. UnavailableError when the backend did not
+   * answer within `timeout`: another attempt may succeed until the key expires.
+   */
+  async adopt(lease: DetachedLease, options: AdoptOptions = {}): Promise<Lease> {
+    const detached = checkDetached(lease)
+    const settings = resolveAdopt(options, detached.ttl, this.#settings)
+    this.#throwIfClosed(this.#checkKey(detached.key))
+    return this.#adoptions.run(detached, settings).then(handleOf)
   }
 
   /** What is going on and what has been done. */
@@ -285,7 +351,9 @@ export class LeaseManager extends GuardedEmitter implements AsyncDisposable, Ite
       held: this.#table.size,
       jeopardy: this.#table.jeopardy,
       waiting: this.#lines.size,
+      queues: this.#lines.count,
       undoing: this.#releaser.undoing,
+      watching: this.#backend.watching,
       timers: this.#scheduler.timers,
     })
   }
@@ -310,6 +378,7 @@ export class LeaseManager extends GuardedEmitter implements AsyncDisposable, Ite
 
   async #close(budget: number): Promise<void> {
     this.#lines.cancelAll((key) => new ManagerClosedError(key))
+    this.#adoptions.cancelAll((key) => new ManagerClosedError(key))
     let over = false
     await this.#within(budget, async () => {
       await this.#releaser.releaseAll(() => over)
@@ -350,14 +419,28 @@ export class LeaseManager extends GuardedEmitter implements AsyncDisposable, Ite
   }
 
   /** What is asked in one turn of the event loop is sent at its end: releases before acquires, so that a key can change hands in one go. */
-  #post<O>(outbox: Outbox<O>, request: Parameters<Outbox<O>['add']>[0]): void {
+  #post<O, R extends Request<O>>(outbox: Outbox<O, R>, request: R): void {
     outbox.add(request)
     if (this.#flushing) return
     this.#flushing = true
     this.#settings.clock.soon(() => {
       this.#flushing = false
       this.#releases.flush()
+      this.#verifications.flush()
+      this.#renewals.flush()
       this.#acquires.flush()
+    })
+  }
+
+  /** One question about one key, whoever holds it. */
+  async #askFor<T>(key: string, what: string, ask: () => Promise<T>): Promise<T> {
+    this.#throwIfClosed(checkKey(key))
+    return this.#within(this.#tryDefaults.timeout, async () => {
+      await this.#backend.ready()
+      return ask()
+    }).catch((error: unknown) => {
+      const cause = asError(error)
+      throw new UnavailableError(`Lock \`${key}\` could not be ${what}: ${cause.message}`, key, { cause })
     })
   }
 
@@ -399,6 +482,13 @@ function handleOf(record: LeaseRecord): Lease {
 function nullIfRefused(error: unknown): null {
   if (error instanceof LockNotAcquiredError) return null
   throw error
+}
+
+function detach(table: LeaseTable, clock: Clock, record: LeaseRecord): DetachedLease {
+  if (!isActive(table.observe(record))) throw notHeld(record)
+  table.apply(record, { type: 'detach', now: clock.now() })
+  const { key, token, fence, ttl } = record
+  return { key, token, fence, ttl }
 }
 
 function signalOf(table: LeaseTable, record: LeaseRecord): AbortSignal {

@@ -6,6 +6,7 @@ import type { Cohort } from './cohort.ts'
 import type { LeaseState } from './core/lease-state.ts'
 import type { LeaseLostError } from './errors.ts'
 import type { Lease } from './lease.ts'
+import type { Turns } from './turns.ts'
 
 /** Somebody who waits for the outcome of a renewal. */
 export interface RenewalWaiter {
@@ -31,6 +32,8 @@ export class LeaseRecord implements LockEntry {
   waiters: RenewalWaiter[] | undefined = undefined
   /** Its entry in the wheel, for the sake of `maxHold`; -1 without one. */
   alarm = -1
+  /** How the lock came here from hand to hand; undefined where nobody had to wait for it. */
+  turns: Turns | undefined = undefined
   /** How it was lost. */
   loss: LeaseLostError | undefined = undefined
   /** The handle that users have. */

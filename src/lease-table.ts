@@ -35,8 +35,8 @@ export interface LeaseTableParts {
   readonly tally: Tally
   readonly driftFactor: number
   readonly subscribers: Subscribers
-  /** A key is not leased here any more, from this moment on. */
-  readonly onVacated: (key: string) => void
+  /** A lease has ended here; `givenBack` says when, if its owner gave it back, so that the lock can be had next. */
+  readonly onVacated: (record: LeaseRecord, givenBack: number | undefined) => void
   /** A lease was lost by time while its key may still be there. */
   readonly onAbandoned: (record: LeaseRecord) => void
 }
@@ -104,12 +104,14 @@ export class LeaseTable {
     if (next.to === before || next.to === 'held' || next.to === 'jeopardy') return
     record.state = next.to
     const lastFailure = record.cohort?.failure
-    if (isActive(before)) this.#vacate(record)
+    if (isActive(before))
+      this.#vacate(record, input.type === 'release' && next.to === 'releasing' ? input.now : undefined)
     if (next.notice === 'lost') {
       this.#lose(record, next.reason as LossReason, lastFailure)
     } else if (next.notice === 'released') {
       this.#parts.tally.released += 1
-      this.#tell('released', record, (lease) => ({ lease, confirmed: input.type === 'deleted' }))
+      const [confirmed, detached] = [input.type === 'deleted', input.type === 'detach']
+      this.#tell('released', record, (lease) => ({ lease, confirmed, detached }))
     }
   }
 
@@ -160,7 +162,7 @@ export class LeaseTable {
     return cohort.size > 0
   }
 
-  #vacate(record: LeaseRecord): void {
+  #vacate(record: LeaseRecord, givenBack: number | undefined): void {
     const { scheduler, onVacated } = this.#parts
     const cohort = record.cohort as Cohort
     cohort.remove(record)
@@ -168,8 +170,8 @@ export class LeaseTable {
     if (cohort.size === 0) scheduler.remove(cohort.alarm)
     if (record.alarm !== -1) scheduler.remove(record.alarm)
     this.#records.delete(record.key)
-    onVacated(record.key)
-    if (record.state === 'releasing') rejectWaiters(record)
+    onVacated(record, givenBack)
+    if (record.state !== 'lost') rejectWaiters(record)
   }
 
   #lose(record: LeaseRecord, reason: LossReason, cause: Error | undefined): void {

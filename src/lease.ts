@@ -13,6 +13,16 @@ export interface LeasePort {
   signal(record: LeaseRecord): AbortSignal
   renew(record: LeaseRecord): Promise<void>
   release(record: LeaseRecord): Promise<boolean>
+  detach(record: LeaseRecord): DetachedLease
+}
+
+/** What `LeaseManager.adopt` needs to go on with a lease, in this process or another. Plain data, which may be sent anywhere. */
+export interface DetachedLease {
+  readonly key: string
+  readonly token: string
+  readonly fence: number
+  /** ms. */
+  readonly ttl: number
 }
 
 /**
@@ -34,7 +44,7 @@ export class Lease implements AsyncDisposable {
     return this.#record.key
   }
 
-  /** What is written on the key: unguessable, one per acquisition. */
+  /** What is written on the key: the manager's `owner`, a colon, and 22 characters that cannot be guessed, one token per acquisition. */
   get token(): string {
     return this.#record.token
   }
@@ -97,6 +107,16 @@ export class Lease implements AsyncDisposable {
    */
   release(): Promise<boolean> {
     return this.#port.release(this.#record)
+  }
+
+  /**
+   * Ends the lease here and leaves its key as it is, so that another process can go on with it: `adopt` takes what this returns. The key
+   * expires a ttl after its last renewal unless it is adopted before. `held` is `false` from the call on.
+   *
+   * @throws LockNotHeldError when the lease is not held; a loss is its `cause`.
+   */
+  detach(): DetachedLease {
+    return this.#port.detach(this.#record)
   }
 
   /** `release()`, for `await using`. */

@@ -1,7 +1,8 @@
 /**
  * The options of a manager and of its calls: types, defaults, and the only place where they are validated.
- * May import the clock, the strategies and the checks.
+ * May import the clock, the strategies, the checks and node:os.
  */
+import { hostname } from 'node:os'
 import {
   checkBoolean,
   checkFunction,
@@ -15,10 +16,12 @@ import {
 } from './check.ts'
 import { type Clock, SystemClock } from './clock.ts'
 import { defaultTimeout } from './core/timing.ts'
-import { exponentialBackoff, type RetryStrategy } from './retry.ts'
+import type { DetachedLease } from './lease.ts'
+import { type RetryStrategy, untilTold } from './retry.ts'
 
 const LONGEST = 2 ** 31 - 1
 const LONGEST_KEY = 4_096
+const LONGEST_OWNER = 128
 
 /** What holds for one lease; each may be given to the manager as a default and to a call for that lease. */
 export interface LeaseOptions {
@@ -45,11 +48,18 @@ export interface TryAcquireOptions extends LeaseOptions {
   readonly signal?: AbortSignal | undefined
 }
 
+/** Options of `adopt`. */
+export type AdoptOptions = Omit<TryAcquireOptions, 'ttl'>
+
 /** Options of `acquire`, `acquireMany`, `acquireAll` and `using`. */
 export interface AcquireOptions extends TryAcquireOptions {
   /** How long to wait for a lock that is held by another, in ms: a number >= 0, or Infinity. 0 means one attempt. Default 10,000. */
   readonly wait?: number
-  /** How often to ask meanwhile. Default `exponentialBackoff()`. */
+  /**
+   * How often to ask meanwhile. A caller that is told of changes of the key (see the manager's option `watch`) asks at once when there is one, whatever the
+   * strategy. Default: apart from that it asks again when the holder's ttl is over, or after a minute; where changes are not told, as
+   * `exponentialBackoff()` says.
+   */
   readonly retry?: RetryStrategy
 }
 
@@ -59,6 +69,22 @@ export interface LeaseManagerOptions extends LeaseOptions {
   readonly wait?: number
   /** The default of `acquire`'s option of that name. */
   readonly retry?: RetryStrategy
+  /**
+   * Whether the server is to tell of changes: callers that wait for a lock hear within milliseconds that it is free, and holders that somebody
+   * else has deleted or overwritten their key. Default `true`. Takes a second connection. Where the server does not support it (Redis 6 and later do, if
+   * the user's ACL permits `CLIENT`), one `error` event says so, waiting callers poll, and losses are noticed at the next renewal; so with `false`.
+   */
+  readonly watch?: boolean
+  /**
+   * Up to how many held leases are watched: a number >= 0, or Infinity. Default 50,000. While there are more, losses are noticed at the next renewal;
+   * callers that wait are told all the same. Watching costs the server about 130 bytes for each key and 1 µs more for each renewal.
+   */
+  readonly watchLimit?: number
+  /**
+   * Who holds the locks, for people to read: a string of at most 128 characters, which stands before the unguessable part of each token, where `inspect`
+   * and refusals find it. Default: the name of the host, a colon, and the process id. With `''` there is none.
+   */
+  readonly owner?: string
   /** Stands before every key in Redis. Default `lease:`. With `''` a lock is the plain key that other libraries use. */
   readonly prefix?: string
   /** How many keys one request carries at most: an integer from 1 to 1,000. Default 256. More is cheaper, and stalls the server for longer: about 1 µs each. */
@@ -83,6 +109,9 @@ export interface ManagerSettings {
   readonly autoRenew: boolean
   readonly wait: number
   readonly retry: RetryStrategy
+  readonly watch: boolean
+  readonly watchLimit: number
+  readonly owner: string
   readonly prefix: string
   readonly batchSize: number
   readonly driftFactor: number
@@ -105,13 +134,20 @@ export interface AcquireSettings extends LeaseSettings {
   readonly signal: AbortSignal | undefined
 }
 
+/** The settings of one adoption, every one of them known. */
+export type AdoptSettings = Omit<LeaseSettings, 'ttl'> & Pick<AcquireSettings, 'signal'>
+
 const LEASE_OPTIONS = ['ttl', 'timeout', 'maxHold', 'autoRenew'] as const
 const TRY_ACQUIRE_OPTIONS = [...LEASE_OPTIONS, 'signal'] as const
+const ADOPT_OPTIONS = TRY_ACQUIRE_OPTIONS.filter((name) => name !== 'ttl')
 const ACQUIRE_OPTIONS = [...TRY_ACQUIRE_OPTIONS, 'wait', 'retry'] as const
 const MANAGER_OPTIONS = [
   ...LEASE_OPTIONS,
   'wait',
   'retry',
+  'watch',
+  'watchLimit',
+  'owner',
   'prefix',
   'batchSize',
   'driftFactor',
@@ -128,7 +164,10 @@ export function resolveManager(options: LeaseManagerOptions): ManagerSettings {
     maxHold,
     autoRenew = true,
     wait = 10_000,
-    retry = exponentialBackoff(),
+    retry = untilTold(),
+    watch = true,
+    watchLimit = 50_000,
+    owner = `${hostname()}:${process.pid}`,
     prefix = 'lease:',
     batchSize = 256,
     driftFactor = 0.01,
@@ -142,6 +181,9 @@ export function resolveManager(options: LeaseManagerOptions): ManagerSettings {
     autoRenew: checkBoolean('autoRenew', autoRenew),
     wait: checkNumber('wait', wait, 0),
     retry: checkMethods('retry', retry, ['next']),
+    watch: checkBoolean('watch', watch),
+    watchLimit: checkNumber('watchLimit', watchLimit, 0, { unit: 'leases' }),
+    owner: checkOwner(owner),
     prefix: checkString('prefix', prefix),
     batchSize: checkInteger('batchSize', batchSize, 1, { max: 1_000, unit: 'keys' }),
     driftFactor: checkNumber('driftFactor', driftFactor, 0, { max: 0.5, unit: '' }),
@@ -164,6 +206,12 @@ export function resolveAcquire(
 ): AcquireSettings {
   checkOptions(of, options, ACQUIRE_OPTIONS)
   return resolve(options, defaults, wait)
+}
+
+/** @param ttl of the lease that is adopted. */
+export function resolveAdopt(options: AdoptOptions, ttl: number, defaults: ManagerSettings): AdoptSettings {
+  checkOptions('adopt', options, ADOPT_OPTIONS)
+  return resolve({ ...options, ttl }, defaults, 0)
 }
 
 function resolve(options: AcquireOptions, defaults: ManagerSettings, wait: number): AcquireSettings {
@@ -193,6 +241,22 @@ export function checkKey(key: unknown): string {
   return key
 }
 
+/** What `detach` returned, or something like it that came over a network. */
+export function checkDetached(value: unknown): DetachedLease {
+  if (typeof value !== 'object' || value === null) {
+    throw new TypeError(`Expected \`lease\` to be what \`detach()\` returned, got ${describe(value)}`)
+  }
+  const { key, token, fence, ttl } = value as Record<keyof DetachedLease, unknown>
+  const checked = {
+    key: checkKey(key),
+    token: checkString('token', token),
+    fence: checkInteger('fence', fence, 0, { max: Number.MAX_SAFE_INTEGER, unit: '' }),
+    ttl: checkTtl(ttl),
+  }
+  if (checked.token === '') throw new RangeError('Expected `token` to be a string that is not empty')
+  return checked
+}
+
 /** A list of keys, none of them empty. */
 export function checkKeys(keys: unknown): readonly string[] {
   if (typeof keys !== 'object' || keys === null || !(Symbol.iterator in keys)) {
@@ -214,6 +278,12 @@ export function checkDistinctKeys(keys: unknown): readonly string[] {
 
 function checkTtl(ttl: unknown): number {
   return checkInteger('ttl', ttl, 100, { max: LONGEST })
+}
+
+function checkOwner(owner: unknown): string {
+  const { length } = checkString('owner', owner)
+  if (length <= LONGEST_OWNER) return owner as string
+  throw new RangeError(`Expected \`owner\` to be a string of at most ${LONGEST_OWNER} characters, got ${length}`)
 }
 
 function checkTimeout(timeout: unknown, ttl: number): number {

@@ -28,14 +28,14 @@ export interface OutboxParts {
 }
 
 /** The requests of one kind. `send` is the backend's method for that kind. */
-export class Outbox<Outcome> {
+export class Outbox<Outcome, R extends Request<Outcome> = Request<Outcome>> {
   readonly #parts: OutboxParts
-  readonly #send: (entries: readonly LockEntry[]) => Promise<readonly (Outcome | Unknown)[]>
-  #collected: Request<Outcome>[] = []
+  readonly #send: (requests: readonly R[]) => Promise<readonly (Outcome | Unknown)[]>
+  #collected: R[] = []
   #underWay = 0
   #onIdle: (() => void)[] = []
 
-  constructor(parts: OutboxParts, send: (entries: readonly LockEntry[]) => Promise<readonly (Outcome | Unknown)[]>) {
+  constructor(parts: OutboxParts, send: (requests: readonly R[]) => Promise<readonly (Outcome | Unknown)[]>) {
     this.#parts = parts
     this.#send = send
   }
@@ -48,7 +48,7 @@ export class Outbox<Outcome> {
     })
   }
 
-  add(request: Request<Outcome>): void {
+  add(request: R): void {
     this.#collected.push(request)
   }
 
@@ -58,7 +58,7 @@ export class Outbox<Outcome> {
     this.#collected = []
     let start = 0
     for (let end = 1; end <= collected.length; end += 1) {
-      const first = collected[start] as Request<Outcome>
+      const first = collected[start] as R
       // A batch has one timeout; callers with another one go into another batch.
       if (end - start === this.#parts.batchSize || collected[end]?.timeout !== first.timeout) {
         this.#underWay += 1
@@ -76,7 +76,7 @@ export class Outbox<Outcome> {
     for (const resolve of waiting) resolve()
   }
 
-  #dispatch(batch: Batch<Outcome>): void {
+  #dispatch(batch: Batch<Outcome, R>): void {
     const ready = this.#parts.backend.ready()
     if (ready === undefined) {
       void batch.send(this.#send)
@@ -89,24 +89,24 @@ export class Outbox<Outcome> {
   }
 }
 
-class Batch<Outcome> {
+class Batch<Outcome, R extends Request<Outcome>> {
   readonly #parts: OutboxParts
-  #requests: readonly Request<Outcome>[]
+  #requests: readonly R[]
   readonly #timeout: number
   readonly #onSettled: () => void
   #alarm: Alarm
   #sentAt: number | undefined = undefined
   #settled = false
 
-  constructor(parts: OutboxParts, requests: readonly Request<Outcome>[], onSettled: () => void) {
+  constructor(parts: OutboxParts, requests: readonly R[], onSettled: () => void) {
     this.#parts = parts
     this.#requests = requests
     this.#onSettled = onSettled
-    this.#timeout = (requests[0] as Request<Outcome>).timeout
+    this.#timeout = (requests[0] as R).timeout
     this.#alarm = parts.scheduler.after(this.#timeout, this.#onTimeout)
   }
 
-  async send(send: (entries: readonly LockEntry[]) => Promise<readonly (Outcome | Unknown)[]>): Promise<void> {
+  async send(send: (requests: readonly R[]) => Promise<readonly (Outcome | Unknown)[]>): Promise<void> {
     if (this.#settled) return
     this.#requests = this.#requests.filter((request) => request.wanted)
     if (this.#requests.length === 0) {

@@ -2,7 +2,7 @@
  * Giving keys back: `release()`, and the silent undoing of what nobody wants any more. Both are a compare-and-delete that
  * is repeated until it is answered or until the key has expired. May import the outbox, the table, timing and errors.
  */
-import type { ChangeOutcome, LockEntry } from './backend.ts'
+import type { ChangeOutcome, LockEntry, ReleaseEntry } from './backend.ts'
 import type { Clock } from './clock.ts'
 import { isActive } from './core/lease-state.ts'
 import { renewalRetryDelay } from './core/timing.ts'
@@ -20,9 +20,13 @@ export interface ReleaserParts {
   readonly scheduler: Alarms
   readonly table: LeaseTable
   readonly random: () => number
+  /** Whether the next change of a key is of interest from the moment of its deletion on. */
+  readonly isOffered: (key: string) => boolean
   /** Collects a compare-and-delete for the end of this turn. */
-  readonly post: (request: Request<ChangeOutcome>) => void
+  readonly post: (request: ReleaseRequest) => void
 }
+
+export type ReleaseRequest = Request<ChangeOutcome> & ReleaseEntry
 
 /** A release whose caller still waits for its outcome. */
 interface PendingRelease {
@@ -178,7 +182,8 @@ class Deletion {
   start(): void {
     const { entry, timeout } = this.#goal
     const { key, token, ttl } = entry
-    this.#parts.post({ key, token, ttl, timeout, wanted: true, settle: this.#onOutcome })
+    const watch = this.#parts.isOffered(key)
+    this.#parts.post({ key, token, ttl, timeout, watch, wanted: true, settle: this.#onOutcome })
   }
 
   cancel(): void {

@@ -28,6 +28,8 @@ export interface RenewerParts {
   readonly batchSize: number
   readonly driftFactor: number
   readonly random: () => number
+  /** Whether the keys of held leases are to be watched, as things are. */
+  readonly isWatching: () => boolean
   readonly onFault: (fault: unknown) => void
 }
 
@@ -115,8 +117,17 @@ export class Renewer {
 
   /** The backend can be asked again: whoever is in jeopardy does not wait for its backoff. */
   onRecovered(): void {
+    this.#renewEach((cohort) => cohort.state === 'jeopardy')
+  }
+
+  /** Renews everything now, nearest deadline first: anything may have happened to the keys. */
+  renewAll(): void {
+    this.#renewEach(() => true)
+  }
+
+  #renewEach(isWanted: (cohort: Cohort) => boolean): void {
     for (const { cohort } of this.#parts.table.values()) {
-      if (cohort?.state === 'jeopardy' && cohort.terms.autoRenew && cohort.renewal === undefined) this.#enqueue(cohort)
+      if (cohort?.terms.autoRenew && cohort.renewal === undefined && isWanted(cohort)) this.#enqueue(cohort)
     }
     this.#pumpSoon()
   }
@@ -160,7 +171,7 @@ export class Renewer {
   }
 
   async #send(cohorts: readonly Cohort[]): Promise<void> {
-    const { backend, clock, scheduler, tally } = this.#parts
+    const { backend, clock, scheduler, tally, isWatching } = this.#parts
     // Taken before a byte is written: every deadline that this batch may set counts from here.
     const flight = new Flight(clock.now(), cohorts)
     for (const cohort of cohorts) {
@@ -172,7 +183,7 @@ export class Renewer {
     tally.requests += 1
     let outcomes: readonly (ChangeOutcome | undefined)[]
     try {
-      outcomes = await backend.renew(flight.records)
+      outcomes = await backend.renew(flight.records, isWatching())
       tally.roundTrip.record(clock.now() - flight.sentAt)
     } catch (thrown) {
       const outcome = { type: 'unknown', error: asError(thrown) } as const

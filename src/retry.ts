@@ -12,6 +12,8 @@ export interface RetryContext {
   readonly waited: number
   /** What was left of the holder's ttl at the last refusal, in ms; undefined when the last attempt was not answered. */
   readonly remaining: number | undefined
+  /** Whether the caller will be told when the key changes, so that asking is a safeguard only. */
+  readonly watched: boolean
   /** A random number in [0, 1), for jitter. */
   readonly random: number
 }
@@ -20,7 +22,7 @@ export interface RetryContext {
  * Decides when `acquire` asks again. Holds no state of one caller: it may serve any number of them at once.
  */
 export interface RetryStrategy {
-  /** ms until the next attempt, 0 or more; `null` to give up. It is cut short when the lock is released in this process, when what was left of the holder's ttl is over, and by `wait`. */
+  /** ms until the next attempt, 0 or more; `null` to give up. It is cut short when the lock changes hands, as far as that is told, when what was left of the holder's ttl is over, and by `wait`. */
   next(context: RetryContext): number | null
 }
 
@@ -70,6 +72,16 @@ export function exponentialBackoff(options: ExponentialBackoffOptions = {}): Ret
   checkNumber('maxTimeout', maxTimeout, minTimeout)
   checkNumber('factor', factor, 1, { unit: '' })
   return strategy((attempts) => Math.min(minTimeout * factor ** (attempts - 1), maxTimeout), options)
+}
+
+/** How long a watched key is left alone, in ms, where its holder's ttl does not end before. */
+const SAFEGUARD = 60_000
+
+/** The default: who is told of changes asks again only when the holder's ttl is over, or after a minute; everybody else with backoff. */
+export function untilTold(): RetryStrategy {
+  const backoff = exponentialBackoff()
+  const safeguard = fixedInterval({ interval: SAFEGUARD })
+  return { next: (context) => (context.watched ? safeguard : backoff).next(context) }
 }
 
 function strategy(

@@ -12,9 +12,17 @@ export interface LeaseManagerStats {
   readonly jeopardy: number
   /** Callers that have asked for a lock and have no answer yet, those in line behind another included. */
   readonly waiting: number
+  /** Keys that they have asked for: a queue for each. */
+  readonly queues: number
   /** Keys that are being deleted: releases that have not been answered, leases lost by time, and what was acquired by a request that nobody waits for any more. */
   readonly undoing: number
+  /** Leases that were acquired or adopted. */
   readonly acquired: number
+  /** How often the backend was asked for a lock, and how often for each lease that was acquired (0 before the first one). */
+  readonly asks: number
+  readonly asksPerGrant: number
+  /** Why callers that were waiting asked again. */
+  readonly wakeUps: Readonly<Record<WakeUpCause, number>>
   readonly released: number
   readonly lost: Readonly<Record<LossReason, number>>
   /** Renewals that were confirmed. */
@@ -23,6 +31,8 @@ export interface LeaseManagerStats {
   readonly failures: number
   /** Requests sent to the backend, each for a batch of keys. */
   readonly requests: number
+  /** Whether the server tells of changes: see the option `watch`. */
+  readonly watching: boolean
   /** Timers armed now: 1 while anything is held or waited for, otherwise 0. */
   readonly timers: number
   /** How late renewals were sent after they fell due. */
@@ -31,9 +41,17 @@ export interface LeaseManagerStats {
   readonly roundTrip: HistogramSummary
 }
 
+/**
+ * `handOver`: the lock was given back in this process. `change`: the server told of a change of the key. `reconnect`: changes may have
+ * gone untold. `timeout`: the pause of the strategy was over, or the holder's ttl.
+ */
+export type WakeUpCause = 'handOver' | 'change' | 'reconnect' | 'timeout'
+
 /** The running counts behind the report. */
 export class Tally {
   acquired = 0
+  asks = 0
+  readonly wakeUps: Record<WakeUpCause, number> = { handOver: 0, change: 0, reconnect: 0, timeout: 0 }
   released = 0
   renewals = 0
   failures = 0
@@ -42,10 +60,15 @@ export class Tally {
   readonly renewalLag: Histogram = new Histogram()
   readonly roundTrip: Histogram = new Histogram()
 
-  report(now: Pick<LeaseManagerStats, 'held' | 'jeopardy' | 'waiting' | 'undoing' | 'timers'>): LeaseManagerStats {
+  report(
+    now: Pick<LeaseManagerStats, 'held' | 'jeopardy' | 'waiting' | 'queues' | 'undoing' | 'watching' | 'timers'>,
+  ): LeaseManagerStats {
     return {
       ...now,
       acquired: this.acquired,
+      asks: this.asks,
+      asksPerGrant: this.acquired === 0 ? 0 : this.asks / this.acquired,
+      wakeUps: { ...this.wakeUps },
       released: this.released,
       lost: { ...this.lost },
       renewals: this.renewals,

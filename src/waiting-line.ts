@@ -1,8 +1,18 @@
 /**
  * The callers of this process that want the same key: first in, first served, and only the first one asks the backend.
- * Entering and leaving are O(1) wherever one stands. May import the port's types.
+ * Entering and leaving are O(1) wherever one stands. May import turns, and types.
+ *
+ * When the lock is given back here, the first in its line asks for it at once, so that the release and the acquisition travel
+ * together; or, where this process has had it for long enough, after a moment in which others may take it:
+ *
+ *     given back ──passed on──▶ the first asks
+ *          └───left to others──▶ (on offer) ──somebody took it, as the server tells─────▶ the first asks, and waits as for anybody's lock
+ *                                     └──────nobody did──▶ (declined) ──▶ the first asks
  */
 import type { AcquireOutcome } from './backend.ts'
+import type { Alarm, Alarms } from './scheduler.ts'
+import type { Tally } from './stats.ts'
+import { Turns } from './turns.ts'
 
 /** Somebody in a line. */
 export interface Waiter {
@@ -13,6 +23,8 @@ export interface Waiter {
   wake(): void
   /** Somebody who does not want to wait shares the next attempt: it is made now. */
   nudge(): void
+  /** The key may have changed. */
+  hint(): void
   /** The manager is closed, or the caller's signal aborted. */
   cancel(reason: unknown): void
 }
@@ -23,6 +35,11 @@ class WaitingLine {
   last: Waiter | undefined
   /** Those who share the first one's next attempt. Called once, with the next answer, or with nothing where whoever was to bring it has left. */
   listeners: ((outcome: AcquireOutcome | undefined) => void)[] = []
+  /** How the lock has gone from hand to hand, as far as this line has to know. */
+  turns: Turns | undefined = undefined
+  /** Whether the lock is left to others at the moment, or was and nobody took it. */
+  offer: 'open' | 'declined' | undefined = undefined
+  #alarm: Alarm | undefined
 
   constructor(key: string) {
     this.key = key
@@ -39,22 +56,66 @@ class WaitingLine {
     this.listeners = []
     for (const listener of listeners) listener(outcome)
   }
+
+  /** The first one was answered, after `roundTrip` ms. */
+  onOutcome(outcome: AcquireOutcome, roundTrip: number): void {
+    if (outcome.type === 'refused') {
+      this.turns ??= new Turns()
+      this.turns.onRefused()
+    } else if (outcome.type === 'granted' && this.offer === 'declined') {
+      this.turns?.onUnwanted()
+    }
+    if (this.turns) this.turns.roundTrip = roundTrip
+    this.closeOffer()
+  }
+
+  /** Leaves the lock to others for `duration` ms. */
+  openOffer(alarms: Alarms, duration: number, onDeclined: () => void): void {
+    this.closeOffer()
+    this.offer = 'open'
+    this.#alarm = alarms.after(duration, () => {
+      this.offer = 'declined'
+      onDeclined()
+    })
+  }
+
+  closeOffer(): void {
+    this.offer = undefined
+    this.#alarm?.cancel()
+  }
 }
 
 export type { WaitingLine }
 
 export class WaitingLines {
+  readonly #alarms: Alarms
+  readonly #tally: Tally
   readonly #lines = new Map<string, WaitingLine>()
   #size = 0
+
+  constructor(alarms: Alarms, tally: Tally) {
+    this.#alarms = alarms
+    this.#tally = tally
+  }
 
   /** Callers in all lines. */
   get size(): number {
     return this.#size
   }
 
+  /** Lines, each for another key. */
+  get count(): number {
+    return this.#lines.size
+  }
+
   /** The line of a key, if anybody stands in it. */
   get(key: string): WaitingLine | undefined {
     return this.#lines.get(key)
+  }
+
+  /** All lines; some may be gone by the time they are come to. */
+  values(): IterableIterator<WaitingLine> {
+    return this.#lines.values()
   }
 
   enter(key: string, waiter: Waiter): void {
@@ -83,13 +144,37 @@ export class WaitingLines {
     waiter.next = undefined
     waiter.previous = undefined
     this.#size -= 1
-    if (line.first === undefined) this.#lines.delete(line.key)
-    else if (previous === undefined) line.onFirstLeft()
+    if (line.first === undefined) {
+      this.#lines.delete(line.key)
+      line.closeOffer()
+    } else if (previous === undefined) {
+      line.onFirstLeft()
+    }
   }
 
-  /** The key was given back in this process: the first in its line need not wait for its next attempt. */
-  wake(key: string): void {
-    this.#lines.get(key)?.first?.wake()
+  /**
+   * A lease ended in this process: the first in the line of its key need not wait for its next attempt, unless the lock was given
+   * back and it is the turn of others.
+   *
+   * @param givenBack nothing where the lock was lost; otherwise when.
+   * @param turns how the lock has gone from hand to hand until now, if that is known.
+   */
+  onVacated(key: string, givenBack: number | undefined, turns: Turns | undefined): void {
+    const line = this.#lines.get(key)
+    if (line === undefined) return
+    line.turns ??= turns ?? new Turns()
+    if (givenBack === undefined || line.turns.passOn(givenBack)) this.#handOver(line)
+    else line.openOffer(this.#alarms, line.turns.pause, () => this.#handOver(line))
+  }
+
+  #handOver(line: WaitingLine): void {
+    this.#tally.wakeUps.handOver += 1
+    line.first?.wake()
+  }
+
+  /** Whether a lock that is being given back is left to others. */
+  isOffered(key: string): boolean {
+    return this.#lines.get(key)?.offer === 'open'
   }
 
   cancelAll(reasonFor: (key: string) => unknown): void {

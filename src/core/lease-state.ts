@@ -11,6 +11,8 @@
  *                      └───────────────┼──────────┴──▶ lost       (terminal)
  *                                      └─────────────▶ released   (terminal; or lost, where the key was gone)
  *
+ *     held, jeopardy ── detached: given away with its key ──▶ released
+ *
  * `transition` is the only place that decides. It returns one of a fixed set of frozen answers, so a renewal allocates
  * nothing. Whoever applies an answer sets the new state first and tells the world afterwards.
  */
@@ -33,6 +35,8 @@ export type LeaseInput =
   | { readonly type: 'refused'; readonly now: number; readonly reason: 'taken' | 'missing' }
   /** The owner gives the lease back. */
   | { readonly type: 'release'; readonly now: number }
+  /** The owner gives the lease away: the key stays, for somebody else to go on with. */
+  | { readonly type: 'detach'; readonly now: number }
   /** The answer to that: deleted, not there any more, or never known. */
   | { readonly type: 'deleted' }
   | { readonly type: 'gone'; readonly reason: 'taken' | 'missing' }
@@ -108,6 +112,8 @@ function whileActive(state: 'held' | 'jeopardy', limits: LeaseLimits, input: Lea
       return endedByTime(limits, input.now) ?? LOST[input.reason]
     case 'release':
       return endedByTime(limits, input.now) ?? STAYS.releasing
+    case 'detach':
+      return endedByTime(limits, input.now) ?? RELEASED
     // Answers to a release that was never asked for change nothing.
     case 'deleted':
     case 'gone':
@@ -132,6 +138,7 @@ function whileReleasing(input: LeaseInput): Transition {
     case 'unanswered':
     case 'refused':
     case 'release':
+    case 'detach':
       return STAYS.releasing
     default:
       return input satisfies never

@@ -10,16 +10,19 @@ import type {
   ChangeOutcome,
   LockEntry,
   LockView,
+  ReleaseEntry,
   Unknown,
 } from '../backend.ts'
-import { MemoryStore } from './memory-store.ts'
+import { MemoryStore, type StoreWatcher } from './memory-store.ts'
 
 export interface MemoryBackendOptions {
   /** Where the locks are. Default: a store of its own. */
   readonly store?: MemoryStore
+  /** Whether it tells of changes, as a server does that supports tracking. Default `true`. */
+  readonly watch?: boolean
 }
 
-type Operation = 'acquire' | 'renew' | 'release' | 'inspect'
+type Operation = 'acquire' | 'renew' | 'release' | 'verify' | 'inspect' | 'forceRelease'
 
 /** A request that waits: for the server to go on, or for the end. */
 interface Held {
@@ -34,6 +37,8 @@ const DONE = { type: 'done' } as const
  */
 export class MemoryBackend implements Backend {
   readonly store: MemoryStore
+  readonly #canWatch: boolean
+  #watching = false
   #prefix = ''
   #listener: BackendListener | undefined
   #blocked = false
@@ -43,10 +48,22 @@ export class MemoryBackend implements Backend {
   /** Requests that were carried out and not answered. */
   #dropped: Held[] = []
   #closed = false
-  readonly #requests: Record<Operation, number> = { acquire: 0, renew: 0, release: 0, inspect: 0 }
+  readonly #requests: Record<Operation, number> = {
+    acquire: 0,
+    renew: 0,
+    release: 0,
+    verify: 0,
+    inspect: 0,
+    forceRelease: 0,
+  }
 
   constructor(options: MemoryBackendOptions = {}) {
     this.store = options.store ?? new MemoryStore()
+    this.#canWatch = options.watch ?? true
+  }
+
+  get watching(): boolean {
+    return this.#watching && !this.#closed && this.#fault === undefined
   }
 
   /** How many requests have arrived, by kind; each may have carried many keys. */
@@ -67,11 +84,13 @@ export class MemoryBackend implements Backend {
     this.#listener?.onRecovered()
   }
 
-  /** A server that refuses everything with an error, or cannot be reached; `undefined` ends it. */
+  /** A server that refuses everything with an error, or cannot be reached, and tells of no change; `undefined` ends it. */
   fail(error: Error | undefined): void {
     const recovered = this.#fault !== undefined && error === undefined
     this.#fault = error
-    if (recovered) this.#listener?.onRecovered()
+    if (!recovered) return
+    this.#listener?.onRecovered()
+    if (this.#watching) this.#listener?.onChange()
   }
 
   /** A network that loses answers: requests are carried out, and nobody hears of it. */
@@ -82,43 +101,60 @@ export class MemoryBackend implements Backend {
   open(settings: BackendSettings, listener: BackendListener): void {
     this.#prefix = settings.prefix
     this.#listener = listener
+    this.#watching = settings.watch && this.#canWatch
   }
 
   ready(): undefined {
     return undefined
   }
 
-  acquire(entries: readonly LockEntry[]): Promise<readonly AcquireOutcome[]> {
+  acquire(entries: readonly LockEntry[], watch = false): Promise<readonly AcquireOutcome[]> {
     return this.#carryOut('acquire', entries, () => {
       let granted: AcquireOutcome | undefined
       return entries.map(({ key, token, ttl }): AcquireOutcome => {
-        const holder = this.store.get(this.#prefix + key)
+        const name = this.#prefix + key
+        const holder = this.store.get(name)
         if (holder !== undefined && holder !== token) {
-          return { type: 'refused', remaining: this.store.remaining(this.#prefix + key) ?? 0 }
+          this.#watch(name)
+          const remaining = this.store.remaining(name) ?? 0
+          return { type: 'refused', remaining, holder, watched: this.#watching }
         }
-        this.store.set(this.#prefix + key, token, ttl)
+        this.store.set(name, token, ttl, this.#watcher)
+        if (watch) this.#watch(name)
         granted ??= { type: 'granted', fence: this.store.nextFence() }
         return granted
       })
     })
   }
 
-  renew(entries: readonly LockEntry[]): Promise<readonly ChangeOutcome[]> {
-    return this.#change('renew', entries, (key, ttl) => this.store.extend(key, ttl))
+  renew(entries: readonly LockEntry[], watch = false): Promise<readonly ChangeOutcome[]> {
+    return this.#change('renew', entries, ({ ttl }, name) => {
+      this.store.extend(name, ttl, this.#watcher)
+      if (watch) this.#watch(name)
+    })
   }
 
-  release(entries: readonly LockEntry[]): Promise<readonly ChangeOutcome[]> {
-    return this.#change('release', entries, (key) => this.store.delete(key))
+  release(entries: readonly ReleaseEntry[]): Promise<readonly ChangeOutcome[]> {
+    return this.#change<ReleaseEntry>('release', entries, ({ watch }, name) => {
+      this.store.delete(name, this.#watcher)
+      if (watch) this.#watch(name)
+    })
+  }
+
+  verify(entries: readonly LockEntry[]): Promise<readonly ChangeOutcome[]> {
+    return this.#change('verify', entries, () => undefined)
   }
 
   async inspect(key: string): Promise<LockView | null> {
-    this.#requests.inspect += 1
-    if (!this.#closed && this.#fault) throw this.#fault
-    await this.#turn()
-    if (this.#closed) throw closed()
+    await this.#arrive('inspect')
     const token = this.store.get(this.#prefix + key)
     const remaining = this.store.remaining(this.#prefix + key)
     return token === undefined || remaining === undefined ? null : { token, remaining }
+  }
+
+  async forceRelease(key: string): Promise<boolean> {
+    await this.#arrive('forceRelease')
+    return this.store.delete(this.#prefix + key, this.#watcher)
   }
 
   async close(): Promise<void> {
@@ -129,20 +165,43 @@ export class MemoryBackend implements Backend {
     for (const request of unanswered) request.run()
   }
 
-  #change(
+  #change<E extends LockEntry>(
     operation: Operation,
-    entries: readonly LockEntry[],
-    change: (key: string, ttl: number) => void,
+    entries: readonly E[],
+    change: (entry: E, name: string) => void,
   ): Promise<readonly ChangeOutcome[]> {
     return this.#carryOut(operation, entries, () =>
-      entries.map(({ key, token, ttl }): ChangeOutcome => {
-        const holder = this.store.get(this.#prefix + key)
+      entries.map((entry): ChangeOutcome => {
+        const name = this.#prefix + entry.key
+        const holder = this.store.get(name)
         if (holder === undefined) return { type: 'refused', reason: 'missing' }
-        if (holder !== token) return { type: 'refused', reason: 'taken' }
-        change(this.#prefix + key, ttl)
+        if (holder !== entry.token) return { type: 'refused', reason: 'taken' }
+        change(entry, name)
         return DONE
       }),
     )
+  }
+
+  /** As the store knows this backend. */
+  readonly #watcher: StoreWatcher = { onChange: (name) => void this.#onChange(name) }
+
+  #watch(name: string): void {
+    if (this.#watching) this.store.watch(name, this.#watcher)
+  }
+
+  /** What a server says comes later, if it comes at all. */
+  async #onChange(name: string | undefined): Promise<void> {
+    await this.#turn()
+    if (this.#closed || this.#fault) return
+    this.#listener?.onChange(name === undefined ? undefined : [name.slice(this.#prefix.length)])
+  }
+
+  /** For a request that has an answer or none. */
+  async #arrive(operation: Operation): Promise<void> {
+    this.#requests[operation] += 1
+    if (!this.#closed && this.#fault) throw this.#fault
+    await this.#turn()
+    if (this.#closed) throw closed()
   }
 
   async #carryOut<O>(

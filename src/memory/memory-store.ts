@@ -14,10 +14,17 @@ export interface MemoryStoreOptions {
   readonly clock?: Pick<Clock, 'now'>
 }
 
+/** Somebody who wants to know of the next change of a key. */
+export interface StoreWatcher {
+  /** @param key which one was changed; without it, any may have been. */
+  onChange(key?: string): void
+}
+
 /** Its methods are also how a test plays the part of somebody else. */
 export class MemoryStore {
   readonly #clock: Pick<Clock, 'now'>
   readonly #values = new Map<string, Value>()
+  readonly #watchers = new Map<string, Set<StoreWatcher>>()
   #fence = 0
 
   constructor(options: MemoryStoreOptions = {}) {
@@ -35,20 +42,32 @@ export class MemoryStore {
     return value && value.expiresAt - this.#clock.now()
   }
 
-  /** Writes a key, whoever holds it. */
-  set(key: string, token: string, ttl: number): void {
+  /** Writes a key, whoever holds it. @param by who does, and need not be told. */
+  set(key: string, token: string, ttl: number, by?: StoreWatcher): void {
     this.#values.set(key, { token, expiresAt: this.#clock.now() + ttl })
+    this.#tell(key, by)
   }
 
-  /** Gives a key a whole ttl again. */
-  extend(key: string, ttl: number): void {
+  /** Gives a key a whole ttl again. @param by who does, and need not be told. */
+  extend(key: string, ttl: number, by?: StoreWatcher): void {
     const value = this.#live(key)
-    if (value) value.expiresAt = this.#clock.now() + ttl
+    if (value === undefined) return
+    value.expiresAt = this.#clock.now() + ttl
+    this.#tell(key, by)
   }
 
-  /** Deletes a key, whoever holds it. */
-  delete(key: string): boolean {
-    return this.#live(key) !== undefined && this.#values.delete(key)
+  /** Deletes a key, whoever holds it. @param by who does, and need not be told. @returns whether there was one. */
+  delete(key: string, by?: StoreWatcher): boolean {
+    const deleted = this.#live(key) !== undefined && this.#values.delete(key)
+    if (deleted) this.#tell(key, by)
+    return deleted
+  }
+
+  /** Tells a watcher of the next change of a key, once. A key that expires is told of when somebody next looks at it. */
+  watch(key: string, watcher: StoreWatcher): void {
+    const watchers = this.#watchers.get(key)
+    if (watchers) watchers.add(watcher)
+    else this.#watchers.set(key, new Set([watcher]))
   }
 
   /** The keys that are held. */
@@ -60,6 +79,9 @@ export class MemoryStore {
   clear(): void {
     this.#values.clear()
     this.#fence = 0
+    const watchers = new Set([...this.#watchers.values()].flatMap((some) => [...some]))
+    this.#watchers.clear()
+    for (const watcher of watchers) watcher.onChange()
   }
 
   /** The next fence: larger than all before, and than the time in µs. */
@@ -72,6 +94,14 @@ export class MemoryStore {
     const value = this.#values.get(key)
     if (value === undefined || this.#clock.now() < value.expiresAt) return value
     this.#values.delete(key)
+    this.#tell(key)
     return undefined
+  }
+
+  #tell(key: string, by?: StoreWatcher): void {
+    const watchers = this.#watchers.get(key)
+    if (watchers === undefined) return
+    this.#watchers.delete(key)
+    for (const watcher of watchers) if (watcher !== by) watcher.onChange(key)
   }
 }

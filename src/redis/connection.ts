@@ -14,6 +14,15 @@ const LONGEST_RECONNECT_DELAY = 1_000
 /** What ioredis says of a command without a connection where it must not queue it. */
 const NOT_WRITABLE = "Stream isn't writeable"
 
+/** What a connection tells of itself. */
+export type ConnectionListener = Pick<BackendListener, 'onRecovered' | 'onError'>
+
+export interface ConnectionRole {
+  /** Stands at the end of the connection's name. */
+  readonly name: string
+  readonly options: Omit<RedisOptions, 'replyMapping'>
+}
+
 interface Change {
   readonly promise: Promise<void>
   resolve(): void
@@ -24,7 +33,7 @@ export class Connection {
   readonly client: Redis
   /** The caller's own key prefix, which stands before ours. */
   readonly keyPrefix: string
-  readonly #listener: BackendListener
+  readonly #listener: ConnectionListener
   readonly #longestDelay: number
   #usable = false
   #wasUsable = false
@@ -37,15 +46,19 @@ export class Connection {
   /** Connections in a row on which nothing was answered. */
   #failures = 0
 
-  /** @param timeout ms that a request may stay unanswered: after twice that a silent connection is given up as dead. */
-  constructor(source: Redis | string, timeout: number, listener: BackendListener) {
+  /**
+   * @param timeout ms that a request may stay unanswered: after twice that a silent connection is given up as dead.
+   * @param role what the connection is for, if it is not the one that locks are asked for on.
+   */
+  constructor(source: Redis | string, timeout: number, listener: ConnectionListener, role?: ConnectionRole) {
     this.#listener = listener
     this.#longestDelay = Math.max(Math.min(LONGEST_RECONNECT_DELAY, timeout / 2), FIRST_RECONNECT_DELAY)
     // What a URL says would win over the options that come with it: it is only read here.
     const model = typeof source === 'string' ? new Redis(source, { lazyConnect: true }) : source
     // What `model.duplicate()` does, but by our own copy of ioredis: the application may have another one.
     const { replyMapping: _replyMapping, ...options }: RedisOptions = model.options
-    this.client = new Redis({ ...options, ...this.#overrides(model, timeout) })
+    this.client = new Redis({ ...options, ...this.#overrides(model, timeout), ...role?.options })
+    if (role) this.client.options.connectionName += `:${role.name}`
     this.keyPrefix = options.keyPrefix ?? ''
     this.client.on('connect', () => {
       this.#wrongDatabase = undefined
@@ -55,6 +68,11 @@ export class Connection {
     this.client.on('close', () => this.#onClose())
     this.client.on('end', () => this.#onClose())
     this.client.connect().catch(ignore)
+  }
+
+  /** Whether requests can be sent now. */
+  get usable(): boolean {
+    return this.#usable
   }
 
   /** See `Backend.ready`. */

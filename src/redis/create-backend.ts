@@ -9,7 +9,17 @@ import { RedisBackend } from './redis-backend.ts'
 /** An ioredis client, a `redis://` or `rediss://` URL, or a backend. */
 export type Connectable = Redis | Backend | string
 
-const BACKEND_METHODS = ['open', 'ready', 'acquire', 'renew', 'release', 'inspect', 'close'] as const
+const BACKEND_METHODS = [
+  'open',
+  'ready',
+  'acquire',
+  'renew',
+  'release',
+  'verify',
+  'inspect',
+  'forceRelease',
+  'close',
+] as const
 const EXPECTED = 'Expected `connection` to be an ioredis client, a redis:// or rediss:// URL, or a Backend'
 
 /** @throws TypeError naming what came, where it is none of these. */

@@ -1,6 +1,6 @@
 /**
  * The port over one Redis or Valkey server, alone or behind Sentinel: each call is one script for all its keys. May import
- * ioredis' types, the connection, the port and errors.
+ * ioredis' types, the connection, the tracking, the scripts, the port and errors.
  */
 import type { Redis } from 'ioredis'
 import {
@@ -12,12 +12,14 @@ import {
   FENCE_KEY,
   type LockEntry,
   type LockView,
+  type ReleaseEntry,
   type Unknown,
 } from '../backend.ts'
 import { UnavailableError } from '../errors.ts'
 import { Connection } from './connection.ts'
 import { type Call, Script } from './script.ts'
-import { ACQUIRE, INSPECT, RELEASE, RENEW } from './scripts.ts'
+import { ACQUIRE, ACQUIRE_AND_WATCH, INSPECT, RELEASE, RENEW, RENEW_AND_WATCH, VERIFY } from './scripts.ts'
+import { Tracking } from './tracking.ts'
 
 const DONE = { type: 'done' } as const
 const TAKEN = { type: 'refused', reason: 'taken' } as const
@@ -25,17 +27,27 @@ const MISSING = { type: 'refused', reason: 'missing' } as const
 
 interface Opened {
   readonly connection: Connection
+  /** None where nothing is to be watched. */
+  readonly tracking: Tracking | undefined
   readonly acquire: Script
+  readonly acquireAndWatch: Script
   readonly renew: Script
+  readonly renewAndWatch: Script
   readonly release: Script
+  readonly verify: Script
   readonly inspect: Script
+}
+
+interface Prepared {
+  readonly script: Script
+  readonly call: Call
 }
 
 export class RedisBackend implements Backend {
   readonly #source: Redis | string
   #opened: Opened | undefined
   /** What was made of arrays of entries: the same leases are renewed together again and again. */
-  readonly #renewals = new WeakMap<readonly LockEntry[], Call>()
+  readonly #renewals = new WeakMap<readonly LockEntry[], Prepared>()
   #prefix = ''
   #fenceKey = FENCE_KEY
 
@@ -43,19 +55,29 @@ export class RedisBackend implements Backend {
     this.#source = source
   }
 
+  get watching(): boolean {
+    return this.#opened?.tracking?.active ?? false
+  }
+
   open(settings: BackendSettings, listener: BackendListener): void {
-    const connection = new Connection(this.#source, settings.timeout, listener)
+    const { timeout, watch } = settings
+    const connection = new Connection(this.#source, timeout, listener)
     const { client, keyPrefix } = connection
     this.#prefix = keyPrefix + settings.prefix
     this.#fenceKey = keyPrefix + FENCE_KEY
     const known = new Set<Script>()
     client.on('connect', () => known.clear())
+    const script = (lua: string): Script => new Script(client, lua, known)
     this.#opened = {
       connection,
-      acquire: new Script(client, ACQUIRE, known),
-      renew: new Script(client, RENEW, known),
-      release: new Script(client, RELEASE, known),
-      inspect: new Script(client, INSPECT, known),
+      tracking: watch ? new Tracking(this.#source, timeout, connection, this.#prefix, listener) : undefined,
+      acquire: script(ACQUIRE),
+      acquireAndWatch: script(ACQUIRE_AND_WATCH),
+      renew: script(RENEW),
+      renewAndWatch: script(RENEW_AND_WATCH),
+      release: script(RELEASE),
+      verify: script(VERIFY),
+      inspect: script(INSPECT),
     }
   }
 
@@ -63,26 +85,46 @@ export class RedisBackend implements Backend {
     return this.#open.connection.ready()
   }
 
-  acquire(entries: readonly LockEntry[]): Promise<readonly AcquireOutcome[]> {
-    const { acquire } = this.#open
-    const call = acquire.prepare([this.#fenceKey, ...this.#keys(entries)], tokensAndTtls(entries))
-    return this.#ask(acquire, call, entries, acquireOutcomes)
+  acquire(entries: readonly LockEntry[], watch = false): Promise<readonly AcquireOutcome[]> {
+    const { acquire, acquireAndWatch, tracking } = this.#open
+    const script = watch && tracking?.active ? acquireAndWatch : acquire
+    const call = script.prepare([this.#fenceKey, ...this.#keys(entries)], tokensAndTtls(entries))
+    const period = tracking?.period
+    return this.#ask(script, call, entries, tracking, (reply, count) =>
+      // The keys were watched if nothing has happened to the tracking since they were asked for.
+      acquireOutcomes(reply, count, period !== undefined && period === tracking?.period),
+    )
   }
 
-  renew(entries: readonly LockEntry[]): Promise<readonly ChangeOutcome[]> {
-    const { renew } = this.#open
-    let call = this.#renewals.get(entries)
-    if (call === undefined) {
-      call = renew.prepare(this.#keys(entries), tokensAndTtls(entries))
-      this.#renewals.set(entries, call)
+  renew(entries: readonly LockEntry[], watch = false): Promise<readonly ChangeOutcome[]> {
+    const { renew, renewAndWatch, tracking } = this.#open
+    const watched = watch && tracking?.active
+    const script = watched ? renewAndWatch : renew
+    let prepared = this.#renewals.get(entries)
+    if (prepared?.script !== script) {
+      prepared = { script, call: script.prepare(this.#keys(entries), tokensAndTtls(entries)) }
+      this.#renewals.set(entries, prepared)
     }
-    return this.#ask(renew, call, entries, changeOutcomes)
+    return this.#ask(script, prepared.call, entries, watched ? tracking : undefined, changeOutcomes)
   }
 
-  release(entries: readonly LockEntry[]): Promise<readonly ChangeOutcome[]> {
-    const { release } = this.#open
-    const call = release.prepare(this.#keys(entries), tokens(entries))
-    return this.#ask(release, call, entries, changeOutcomes)
+  release(entries: readonly ReleaseEntry[]): Promise<readonly ChangeOutcome[]> {
+    const { release, tracking } = this.#open
+    const values = tokens(entries)
+    for (const [index, { watch }] of entries.entries()) if (watch) values.push(String(index + 1))
+    const watched = values.length > entries.length
+    return this.#ask(
+      release,
+      release.prepare(this.#keys(entries), values),
+      entries,
+      watched ? tracking : undefined,
+      changeOutcomes,
+    )
+  }
+
+  verify(entries: readonly LockEntry[]): Promise<readonly ChangeOutcome[]> {
+    const { verify } = this.#open
+    return this.#ask(verify, verify.prepare(this.#keys(entries), tokens(entries)), entries, undefined, changeOutcomes)
   }
 
   async inspect(key: string): Promise<LockView | null> {
@@ -97,8 +139,17 @@ export class RedisBackend implements Backend {
     }
   }
 
+  async forceRelease(key: string): Promise<boolean> {
+    const { connection } = this.#open
+    try {
+      return (await connection.client.del(this.#prefix + key)) === 1
+    } catch (error) {
+      throw connection.explain(error)
+    }
+  }
+
   async close(): Promise<void> {
-    await this.#opened?.connection.close()
+    await Promise.all([this.#opened?.connection.close(), this.#opened?.tracking?.close()])
   }
 
   get #open(): Opened {
@@ -106,15 +157,17 @@ export class RedisBackend implements Backend {
     return this.#opened
   }
 
+  /** @param tracking given where the server is to remember what the script reads. */
   async #ask<O>(
     script: Script,
     call: Call,
     entries: readonly LockEntry[],
+    tracking: Tracking | undefined,
     read: (reply: unknown, count: number) => readonly O[],
   ): Promise<readonly (O | Unknown)[]> {
     const { connection } = this.#open
     try {
-      const outcomes = read(await script.run(call), entries.length)
+      const outcomes = read(await script.run(call, tracking?.watchNext), entries.length)
       connection.onAnswered()
       return outcomes
     } catch (error) {
@@ -141,11 +194,14 @@ function tokensAndTtls(entries: readonly LockEntry[]): string[] {
   return values
 }
 
-function acquireOutcomes(reply: unknown, count: number): readonly AcquireOutcome[] {
-  const [fence, ...results] = checkReply(reply) as number[]
-  const granted = { type: 'granted', fence: fence as number } as const
-  if (results.length === 0) return Array.from({ length: count }, () => granted)
-  return results.map((result) => (result === -2 ? granted : { type: 'refused', remaining: remainingOf(result) }))
+function acquireOutcomes(reply: unknown, count: number, watched: boolean): readonly AcquireOutcome[] {
+  const [fence, results, holders] = checkReply(reply) as [number, number[]?, string[]?]
+  const granted = { type: 'granted', fence } as const
+  if (results === undefined) return Array.from({ length: count }, () => granted)
+  return results.map((result, index) => {
+    if (result === -2) return granted
+    return { type: 'refused', remaining: remainingOf(result), holder: holders?.[index] ?? '', watched }
+  })
 }
 
 function changeOutcomes(reply: unknown, count: number): readonly ChangeOutcome[] {

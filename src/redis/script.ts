@@ -1,6 +1,6 @@
 /**
  * One Lua script on one connection: sent by its SHA, and whole where the server does not know it, be it new, restarted or
- * flushed. May import ioredis and node:crypto.
+ * flushed. May import ioredis' types, encoded commands and node:crypto.
  *
  * A script that is refused for being unknown and sent again runs behind what was sent after it, out of order. So it is sent
  * whole the first time on each connection, and again after any script turned out to be unknown.
@@ -9,9 +9,8 @@
  * them was most of what a renewal cost. Here a request is encoded in one go, and sent again as it is (docs/adr/0005).
  */
 import { createHash } from 'node:crypto'
-import { Command, type Redis } from 'ioredis'
-
-const CRLF = '\r\n'
+import type { Redis } from 'ioredis'
+import { CRLF, EncodedCommand, encode } from './encoded-command.ts'
 
 export class Script {
   readonly #client: Redis
@@ -35,26 +34,29 @@ export class Script {
   }
 
   /**
+   * @param prepare sends what must come right before the script on the connection.
    * @returns the script's answer, with replies of text as strings.
    * @throws what the server answered, or that the connection broke.
    */
-  async run(call: Call): Promise<unknown> {
-    if (!this.#known.has(this)) return this.#runWhole(call)
+  async run(call: Call, prepare?: () => void): Promise<unknown> {
+    if (!this.#known.has(this)) return this.#runWhole(call, prepare)
     try {
-      return await this.#client.sendCommand(new Request('evalsha', call.wire))
+      prepare?.()
+      return await this.#client.sendCommand(new EncodedCommand('evalsha', call.wire))
     } catch (error) {
       if (!(error instanceof Error && error.message.startsWith('NOSCRIPT'))) throw error
       // Others that were under way fail for the same flush, and are no reason to send everything whole again.
       if (this.#known.has(this)) this.#known.clear()
-      return this.#runWhole(call)
+      return this.#runWhole(call, prepare)
     }
   }
 
-  async #runWhole(call: Call): Promise<unknown> {
+  async #runWhole(call: Call, prepare?: () => void): Promise<unknown> {
     this.#known.add(this)
     const tail = call.wire.toString().slice(this.#wire('evalsha', this.#sha, call.count, '').length)
     const wire = Buffer.from(this.#wire('eval', this.#lua, call.count, tail))
-    return await this.#client.sendCommand(new Request('eval', wire))
+    prepare?.()
+    return await this.#client.sendCommand(new EncodedCommand('eval', wire))
   }
 
   #wire(name: 'evalsha' | 'eval', script: string, count: number, tail: string): string {
@@ -67,32 +69,4 @@ export interface Call {
   /** How many arguments it has, the command's name included. */
   readonly count: number
   readonly wire: Buffer
-}
-
-/** A command that is encoded already. */
-class Request extends Command {
-  readonly #wire: Buffer
-
-  constructor(name: string, wire: Buffer) {
-    super(name, [], { replyEncoding: 'utf8' })
-    this.#wire = wire
-  }
-
-  override toWritable(): Buffer {
-    return this.#wire
-  }
-}
-
-/** The lengths of most arguments, as they stand before them. */
-const HEADERS = Array.from({ length: 256 }, (_, length) => `$${length}`)
-
-/** Bulk strings of the Redis protocol, each with its line ends. */
-function encode(values: readonly string[]): string {
-  const lines: string[] = []
-  for (const value of values) {
-    const length = Buffer.byteLength(value)
-    lines.push(HEADERS[length] ?? `$${length}`, value)
-  }
-  lines.push('')
-  return lines.join(CRLF)
 }

@@ -13,41 +13,54 @@
  * KEYS: the fence counter, then the locks. ARGV: a token for each lock, then one ttl for all or one for each (ms).
  *
  * One fence serves all locks of a call: the larger of the last one plus 1 and the server's time in µs. The counter is
- * strictly larger with each call; the time keeps it so when the counter is lost.
+ * strictly larger with each call; the time keeps it so when the counter is lost. It is read by GETEX, which the server does not
+ * count as reading: it would be watched otherwise, and changes with every lock that anybody acquires.
  *
- * @returns the fence (0 if nothing was granted); if anything was refused, then for each lock -2 where it was granted,
- * otherwise what is left of the holder's ttl in ms, -1 if it has none.
+ * @returns the fence (0 if nothing was granted); if anything was refused, then two lists with an element for each lock: -2
+ * where it was granted, otherwise what is left of the holder's ttl in ms, -1 if it has none; and the holder's token where it was refused.
  */
-export const ACQUIRE = `
+function acquireScript(finish: string): string {
+  return `
 local count = #KEYS - 1
 local uniform = #ARGV == count + 1
-local results, granted, refused = {}, 0, false
+local results, holders, granted = {}, {}, 0
 for i = 1, count do
   local key, token = KEYS[i + 1], ARGV[i]
   local ttl = uniform and ARGV[count + 1] or ARGV[count + i]
+  results[i], holders[i] = -2, ''
   if redis.call('SET', key, token, 'NX', 'PX', ttl) then
-    results[i] = -2
-    granted = granted + 1
-  elseif redis.pcall('GET', key) == token then
-    redis.call('PEXPIRE', key, ttl)
-    results[i] = -2
     granted = granted + 1
   else
-    results[i] = redis.call('PTTL', key)
-    refused = true
+    local holder = redis.pcall('GET', key)
+    if holder == token then
+      redis.call('PEXPIRE', key, ttl)
+      granted = granted + 1
+    else
+      results[i] = redis.call('PTTL', key)
+      if type(holder) == 'string' then holders[i] = holder end
+    end
   end
 end
 local fence = 0
 if granted > 0 then
   local time = redis.call('TIME')
   fence = tonumber(time[1]) * 1000000 + tonumber(time[2])
-  local last = tonumber(redis.call('GET', KEYS[1]) or 0) or 0
+  local last = tonumber(redis.call('GETEX', KEYS[1]) or 0) or 0
   if last >= fence then fence = last + 1 end
   redis.call('SET', KEYS[1], string.format('%.0f', fence))
-end
-if not refused then return { fence } end
-return { fence, unpack(results) }
+end${finish}
+if granted == count then return { fence } end
+return { fence, results, holders }
 `
+}
+
+export const ACQUIRE: string = acquireScript('')
+/**
+ * As `ACQUIRE`, and watches what it granted. A server forgets who has read a key when it is changed, be it by the reader itself:
+ * so it is read once more, after that.
+ */
+export const ACQUIRE_AND_WATCH: string = acquireScript(`
+redis.call('EXISTS', unpack(KEYS, 2))`)
 
 /** Lua source that reports lock `i` as not ours: its index, and 1 for another's token or 0 for no key. */
 const REPORT_NOT_OURS = `
@@ -66,7 +79,8 @@ const REPORT_NOT_OURS = `
  *
  * @returns for each lock that is not ours its index (from 1), then 1 if another token is on it or 0 if it is gone.
  */
-export const RENEW: string = `
+function renewScript(finish: string): string {
+  return `
 local count = #KEYS
 local uniform = #ARGV == count + 1
 local ttl = ARGV[count + 1]
@@ -77,18 +91,38 @@ for i = 1, count do
     redis.call('PEXPIRE', KEYS[i], uniform and ttl or ARGV[count + i])
   else${REPORT_NOT_OURS}
   end
+end${finish}
+return exceptions
+`
+}
+
+export const RENEW: string = renewScript('')
+/** As `RENEW`, and watches them: see `ACQUIRE_AND_WATCH`. */
+export const RENEW_AND_WATCH: string = renewScript(`
+redis.call('EXISTS', unpack(KEYS))`)
+
+/** KEYS: the locks. ARGV: a token for each, then the indices (from 1) of those that are to be watched. @returns as `RENEW`. */
+export const RELEASE: string = `
+local count = #KEYS
+local held = redis.call('MGET', unpack(KEYS))
+local exceptions = {}
+for i = 1, count do
+  if held[i] == ARGV[i] then
+    redis.call('DEL', KEYS[i])
+  else${REPORT_NOT_OURS}
+  end
+end
+for i = count + 1, #ARGV do
+  redis.call('EXISTS', KEYS[tonumber(ARGV[i])])
 end
 return exceptions
 `
 
-/** KEYS: the locks. ARGV: a token for each. @returns as `RENEW`. */
-export const RELEASE: string = `
-local held = redis.call('MGET', unpack(KEYS))
+/** KEYS: the locks. ARGV: a token for each. Reads by GETEX, so that a server which has run out of room for watched keys is not made to forget others. @returns as `RENEW`. */
+export const VERIFY: string = `
 local exceptions = {}
 for i = 1, #KEYS do
-  if held[i] == ARGV[i] then
-    redis.call('DEL', KEYS[i])
-  else${REPORT_NOT_OURS}
+  if redis.pcall('GETEX', KEYS[i]) ~= ARGV[i] then${REPORT_NOT_OURS}
   end
 end
 return exceptions

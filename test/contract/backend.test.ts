@@ -16,7 +16,7 @@ class Opened {
 
   async open(backend: Backend, prefix = 'lease:'): Promise<Backend> {
     this.#backends.push(backend)
-    backend.open({ prefix, timeout: TIMEOUT }, this.#faults)
+    backend.open({ prefix, timeout: TIMEOUT, watch: true }, this.#faults)
     await backend.ready()
     return backend
   }

@@ -191,6 +191,7 @@ function inputOf({ type, reason, age }: Happening, now: number): LeaseInput {
   switch (type) {
     case 'observed':
     case 'release':
+    case 'detach':
       return { type, now }
     case 'confirmed':
       return { type, now, sentAt: now - age }

@@ -528,7 +528,7 @@ describe('an attempt of acquire', () => {
     }))
 
   it('that finds the server down last is UnavailableError, even if others were refused before', () =>
-    withManager({}, async ({ manager, backend, clock, store }) => {
+    withManager({ retry: exponentialBackoff() }, async ({ manager, backend, clock, store }) => {
       store.set('lease:a', 'somebody', 60_000)
       const call = watch(manager.acquire('a', { wait: 3_000 }))
       await clock.advance(1_000)

@@ -137,8 +137,8 @@ describe('the events of a manager', () => {
       await clock.advance(TTL)
       expect(release.value).to.equal(false)
       expect(told).to.deep.equal([
-        { lease: first, confirmed: true },
-        { lease: second, confirmed: false },
+        { lease: first, confirmed: true, detached: false },
+        { lease: second, confirmed: false, detached: false },
       ])
     }))
 
@@ -273,7 +273,7 @@ describe('the events of a manager', () => {
     }))
 
   it('may be answered by an acquisition of the key that was lost', () =>
-    withManager({}, async ({ manager, clock, store, events }) => {
+    withManager({ watch: false }, async ({ manager, clock, store, events }) => {
       manager.once('lost', ({ lease }) => {
         void manager.acquire(lease.key)
       })

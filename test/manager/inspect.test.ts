@@ -9,20 +9,23 @@ describe('inspect', () => {
     }))
 
   it('tells of a lease of this manager, which it hands over', () =>
-    withManager({}, async ({ manager, clock }) => {
+    withManager({ owner: 'web-1' }, async ({ manager, clock }) => {
       const lease = await grant(manager.tryAcquire('a'))
       await clock.advance(100)
-      expect(await manager.inspect('a')).to.deep.equal({ token: lease.token, remaining: TTL - 100, lease })
+      const { token } = lease
+      expect(await manager.inspect('a')).to.deep.equal({ token, owner: 'web-1', remaining: TTL - 100, lease })
     }))
 
   it('tells of a lock that another holds', () =>
     withStage(async ({ open, store }) => {
-      const [first, second] = [open(), open()]
-      const lease = await grant(first.manager.tryAcquire('a'))
-      expect(await second.manager.inspect('a')).to.deep.equal({ token: lease.token, remaining: TTL, lease: undefined })
+      const [first, second] = [open({ owner: 'web-1' }), open({ owner: 'web-2' })]
+      const { token } = await grant(first.manager.tryAcquire('a'))
+      const view = await second.manager.inspect('a')
+      expect(view).to.deep.equal({ token, owner: 'web-1', remaining: TTL, lease: undefined })
       store.set('lease:b', 'somebody', Infinity)
       expect(await second.manager.inspect('b')).to.deep.equal({
         token: 'somebody',
+        owner: undefined,
         remaining: Infinity,
         lease: undefined,
       })

@@ -62,7 +62,7 @@ describe('the token of a lease', () => {
         }
       }
       expect(tokens.size).to.equal(200)
-      for (const token of tokens) expect(token).to.match(/^[\w-]{22}$/)
+      for (const token of tokens) expect(token).to.match(/^[^:]+:\d+:[\w-]{22}$/)
     }))
 
   it('does not come from `random`', async () => {

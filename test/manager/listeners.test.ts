@@ -225,7 +225,7 @@ describe('a listener', () => {
         jeopardy: ['error', 'lease', 'remaining'],
         safe: ['lease'],
         lost: ['error', 'lease', 'reason'],
-        released: ['confirmed', 'lease'],
+        released: ['confirmed', 'detached', 'lease'],
       })
     }))
 })

@@ -35,7 +35,7 @@ describe('the backend of a manager', () => {
     await manager.close()
     expect(open.callCount).to.equal(1)
     const [settings]: readonly [BackendSettings, BackendListener] = open.firstCall.args
-    expect(settings).to.deep.equal({ prefix: 'p:', timeout: 1_000 })
+    expect(settings).to.deep.equal({ prefix: 'p:', timeout: 1_000, watch: true })
     expect(close.callCount).to.equal(1)
   })
 
@@ -43,6 +43,7 @@ describe('the backend of a manager', () => {
     withManager({}, async ({ backend, events, manager }) => {
       let listener: BackendListener | undefined
       const own: Backend = {
+        watching: false,
         open: (_settings, told) => {
           listener = told
         },
@@ -50,7 +51,9 @@ describe('the backend of a manager', () => {
         acquire: (entries) => backend.acquire(entries),
         renew: (entries) => backend.renew(entries),
         release: (entries) => backend.release(entries),
+        verify: (entries) => backend.verify(entries),
         inspect: (key) => backend.inspect(key),
+        forceRelease: (key) => backend.forceRelease(key),
         close: () => Promise.resolve(),
       }
       const other = new LeaseManager(own, { clock: new ManualClock() })

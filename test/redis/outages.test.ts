@@ -3,7 +3,16 @@ import { expect } from 'chai'
 import { Redis } from 'ioredis'
 import { UnavailableError } from 'leasewheel'
 import { type RedisServer, withRedis } from '../support/redis-server.ts'
-import { LASTING, messagesOf, rejectionOf, type Session, until, untilRenewed, withManager } from './support.ts'
+import {
+  LASTING,
+  messagesOf,
+  rejectionOf,
+  type Session,
+  until,
+  untilRenewed,
+  untilWatching,
+  withManager,
+} from './support.ts'
 
 const KEYS = Array.from({ length: 50 }, (_, index) => `key ${index}`)
 
@@ -153,6 +162,7 @@ describe('outages', () => {
   it('P11 P18 a server that is full refuses to lock, keeps what is locked, and nothing is left behind', () =>
     withRedis((server) =>
       withManager(server.url, LASTING, async ({ manager, journal }) => {
+        await untilWatching(manager)
         const [lease, released] = await manager.acquireAll(['a', 'released'])
         if (!lease || !released) expect.fail('expected two leases')
         const fence = await server.command('GET', 'leasewheel:fence')

@@ -171,6 +171,11 @@ export async function until(what: string, condition: () => boolean | Promise<boo
   }
 }
 
+/** Waits until the server tells the manager of changes. */
+export async function untilWatching(manager: LeaseManager): Promise<void> {
+  await until('changes are told', () => manager.stats().watching)
+}
+
 /** Asks for renewals until one is confirmed. */
 export async function untilRenewed(lease: Lease): Promise<void> {
   await until(`\`${lease.key}\` is renewed`, () =>

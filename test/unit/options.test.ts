@@ -1,3 +1,4 @@
+import { hostname } from 'node:os'
 import { expect } from 'chai'
 import {
   type AcquireOptions,
@@ -8,7 +9,7 @@ import {
   SystemClock,
 } from 'leasewheel'
 import { ManualClock, MemoryBackend } from 'leasewheel/memory'
-import { createToken } from '#src/token.js'
+import { tokensOf } from '#src/token.js'
 import { checkDistinctKeys, checkKeys, resolveAcquire, resolveManager, resolveTryAcquire } from '#src/options.js'
 
 /** A value that is not what it should be, and how it is shown. */
@@ -81,6 +82,9 @@ const ofManager = {
   ...ofLease,
   wait,
   retry,
+  watch: aBoolean,
+  watchLimit: numbers('a number >= 0 (leases)', [-1, Number.NEGATIVE_INFINITY], [0, 10.5, Number.POSITIVE_INFINITY]),
+  owner: { expected: 'a string', bad: allTypesBut('string', 'longString'), good: ['', 'web-1', 'x'.repeat(128)] },
   prefix: { expected: 'a string', bad: allTypesBut('string', 'longString'), good: ['', 'app:'] },
   batchSize: numbers('an integer >= 1 and <= 1000 (keys)', [0, -1, 1.5, 1_001, Number.POSITIVE_INFINITY], [1, 1_000]),
   driftFactor: numbers('a number >= 0 and <= 0.5', [-0.001, 0.51, Number.POSITIVE_INFINITY], [0, 0.01, 0.5]),
@@ -179,7 +183,14 @@ class Bench {
 
   /** That nothing was begun: no request, no timer, nobody who waits. */
   expectUntouched(): void {
-    expect(this.backend.requests).to.deep.equal({ acquire: 0, renew: 0, release: 0, inspect: 0 })
+    expect(this.backend.requests).to.deep.equal({
+      acquire: 0,
+      renew: 0,
+      release: 0,
+      verify: 0,
+      inspect: 0,
+      forceRelease: 0,
+    })
     expect(this.clock.timers).to.equal(0)
     const { held, waiting, undoing, timers } = this.leases.stats()
     expect({ held, waiting, undoing, timers }).to.deep.equal({ held: 0, waiting: 0, undoing: 0, timers: 0 })
@@ -286,16 +297,17 @@ describe('the options', () => {
       maxHold: Number.POSITIVE_INFINITY,
       autoRenew: true,
       wait: 10_000,
+      watch: true,
+      watchLimit: 50_000,
+      owner: `${hostname()}:${process.pid}`,
       prefix: 'lease:',
       batchSize: 256,
       driftFactor: 0.01,
       random: Math.random,
     })
     expect(clock).to.be.instanceOf(SystemClock)
-    const next = strategy.next({ key: 'a', attempts: 1, waited: 0, remaining: undefined, random: 0 })
-    expect(next).to.equal(
-      exponentialBackoff().next({ key: 'a', attempts: 1, waited: 0, remaining: undefined, random: 0 }),
-    )
+    const context = { key: 'a', attempts: 1, waited: 0, remaining: undefined, watched: false, random: 0 }
+    expect(strategy.next(context)).to.equal(exponentialBackoff().next(context))
   })
 
   it('of a call go before those of the manager, which go before the defaults', () => {
@@ -397,7 +409,7 @@ describe('the keys', () => {
       Object.entries(takersOfMany).map(([name, pass]) => [
         name,
         // The first key is another one each time: all keys but the last are in order.
-        (leases: LeaseManager, key: never) => pass(leases, [createToken(), key] as never),
+        (leases: LeaseManager, key: never) => pass(leases, [tokensOf('')(), key] as never),
       ]),
     ),
   }

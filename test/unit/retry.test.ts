@@ -3,7 +3,7 @@ import fc from 'fast-check'
 import { exponentialBackoff, fixedInterval, type RetryContext, type RetryStrategy } from 'leasewheel'
 
 function context(attempts: number, random = 0): RetryContext {
-  return { key: 'order:42', attempts, waited: 0, remaining: undefined, random }
+  return { key: 'order:42', attempts, waited: 0, remaining: undefined, watched: false, random }
 }
 
 /** The pauses after the first attempts, without jitter's help or with the given luck. */

@@ -1,9 +1,10 @@
 import { expect } from 'chai'
-import { createToken } from '#src/token.js'
+import { ownerOf, tokensOf } from '#src/token.js'
 
 const MANY = 20_000
 
-describe('createToken', () => {
+describe('tokensOf', () => {
+  const createToken = tokensOf('')
   const tokens = Array.from({ length: MANY }, createToken)
 
   it('makes 22 characters that need no quoting anywhere', () => {
@@ -41,5 +42,27 @@ describe('createToken', () => {
     }
     // Eight standard deviations on either side.
     for (const count of set) expect(count).to.be.within(MANY * 0.47, MANY * 0.53)
+  })
+
+  it('puts the owner in front, and a colon between', () => {
+    expect(tokensOf('web-1:4711')()).to.match(/^web-1:4711:[A-Za-z0-9_-]{22}$/)
+  })
+})
+
+describe('ownerOf', () => {
+  for (const owner of ['web-1:4711', ':', 'line\nline', 'Größe 漢字 🔒']) {
+    it(`finds ${JSON.stringify(owner)} again`, () => {
+      expect(ownerOf(tokensOf(owner)())).to.equal(owner)
+    })
+  }
+
+  it('finds nobody where there is no label', () => {
+    expect(ownerOf(tokensOf('')())).to.equal(undefined)
+  })
+
+  it('finds nobody in the tokens of other libraries', () => {
+    for (const token of ['', 'worker-7', '2fd4e1c6-7a2d-48fc-ad1e-0d4b6c1a2b3c', 'a:b', ':AAAAAAAAAAAAAAAAAAAAAA']) {
+      expect(ownerOf(token), token).to.equal(undefined)
+    }
   })
 })

@@ -74,7 +74,11 @@ describe('the types of', () => {
       readonly reason: LossReason
       readonly error: LeaseLostError
     }>()
-    expectTypeOf<ReleasedEvent>().toEqualTypeOf<{ readonly lease: Lease; readonly confirmed: boolean }>()
+    expectTypeOf<ReleasedEvent>().toEqualTypeOf<{
+      readonly lease: Lease
+      readonly confirmed: boolean
+      readonly detached: boolean
+    }>()
     expectTypeOf<LossReason>().toEqualTypeOf<'expired' | 'taken' | 'missing' | 'maxHold'>()
   })
 

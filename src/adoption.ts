@@ -1,0 +1,155 @@
+/**
+ * Taking over a lease that was detached elsewhere: a renewal proves that its key still holds its token, and from then on it is a
+ * lease of this manager. May import records, the table, the renewer, the outbox, timing and errors.
+ */
+import type { AbortWatch, Cancellable } from './abort-watch.ts'
+import type { ChangeOutcome } from './backend.ts'
+import type { Clock } from './clock.ts'
+import { isActive } from './core/lease-state.ts'
+import { deadlineOf } from './core/timing.ts'
+import { LeaseLostError, LockNotHeldError, UnavailableError } from './errors.ts'
+import type { DetachedLease } from './lease.ts'
+import { LeaseRecord } from './lease-record.ts'
+import { type LeaseTable, notHeld } from './lease-table.ts'
+import type { AdoptSettings } from './options.ts'
+import type { Request } from './outbox.ts'
+import type { Renewer } from './renewer.ts'
+
+export interface AdoptionParts {
+  readonly clock: Clock
+  readonly table: LeaseTable
+  readonly renewer: Renewer
+  readonly aborts: AbortWatch
+  readonly driftFactor: number
+  /** Collects a renewal for the end of this turn. */
+  readonly post: (request: Request<ChangeOutcome>) => void
+  /** Gives a lease its handle. */
+  readonly adopt: (record: LeaseRecord) => void
+}
+
+export class Adoptions {
+  readonly #parts: AdoptionParts
+  readonly #pending = new Set<Adoption>()
+
+  constructor(parts: AdoptionParts) {
+    this.#parts = parts
+  }
+
+  /** @throws LockNotHeldError, UnavailableError, or the reason of an abort. */
+  async run(lease: DetachedLease, settings: AdoptSettings): Promise<LeaseRecord> {
+    const adoption = new Adoption(this.#parts, lease, settings)
+    this.#pending.add(adoption)
+    try {
+      return await adoption.run()
+    } finally {
+      this.#pending.delete(adoption)
+    }
+  }
+
+  cancelAll(reasonFor: (key: string) => unknown): void {
+    for (const adoption of this.#pending) adoption.cancel(reasonFor(adoption.key))
+  }
+}
+
+class Adoption implements Request<ChangeOutcome>, Cancellable {
+  readonly key: string
+  readonly token: string
+  /** ms. */
+  readonly ttl: number
+  /** ms. */
+  readonly timeout: number
+  readonly #parts: AdoptionParts
+  readonly #fence: number
+  readonly #settings: AdoptSettings
+  #resolve: ((record: LeaseRecord) => void) | undefined
+  #reject: ((error: unknown) => void) | undefined
+
+  constructor(parts: AdoptionParts, { key, token, fence, ttl }: DetachedLease, settings: AdoptSettings) {
+    this.key = key
+    this.token = token
+    this.ttl = ttl
+    this.timeout = settings.timeout
+    this.#parts = parts
+    this.#fence = fence
+    this.#settings = settings
+  }
+
+  get wanted(): boolean {
+    return this.#reject !== undefined
+  }
+
+  async run(): Promise<LeaseRecord> {
+    const { aborts, post } = this.#parts
+    const { signal } = this.#settings
+    const answer = new Promise<LeaseRecord>((resolve, reject) => {
+      this.#resolve = resolve
+      this.#reject = reject
+    })
+    if (signal) aborts.add(signal, this)
+    // One that is cancelled already is given up before it is sent.
+    post(this)
+    try {
+      return await answer
+    } finally {
+      if (signal) aborts.remove(signal, this)
+    }
+  }
+
+  cancel(reason: unknown): void {
+    this.#reject?.(reason)
+    this.#reject = undefined
+  }
+
+  settle(outcome: ChangeOutcome, sentAt: number | undefined): void {
+    // Nobody waits any more: the key expires, or somebody else adopts it.
+    if (this.#reject === undefined) return
+    try {
+      this.#resolve?.(this.#conclude(outcome, sentAt))
+    } catch (error) {
+      this.#reject(error)
+    }
+    this.#reject = undefined
+  }
+
+  #conclude(outcome: ChangeOutcome, sentAt = Number.NEGATIVE_INFINITY): LeaseRecord {
+    switch (outcome.type) {
+      case 'done':
+        return this.#take(sentAt)
+      case 'refused': {
+        const cause = new LeaseLostError(this.key, outcome.reason)
+        throw new LockNotHeldError(this.key, 'lost', { cause })
+      }
+      case 'unknown':
+        throw this.#unavailable(outcome.error)
+      default:
+        return outcome satisfies never
+    }
+  }
+
+  #take(sentAt: number): LeaseRecord {
+    const { clock, table, renewer, adopt, driftFactor } = this.#parts
+    const { maxHold } = this.#settings
+    const now = clock.now()
+    if (now >= deadlineOf(sentAt, this.ttl, driftFactor)) throw this.#unavailable(TOO_LATE)
+    const present = table.get(this.key)
+    if (present && isActive(table.observe(present))) {
+      if (present.token === this.token) return present
+      // The answer says so: another token is on the key.
+      table.apply(present, { type: 'refused', now, reason: 'taken' })
+    }
+    const retireAt = maxHold === Number.POSITIVE_INFINITY ? undefined : now + maxHold
+    const record = new LeaseRecord(this, this.#fence, this.timeout, retireAt)
+    adopt(record)
+    renewer.join(record, { ...this.#settings, ttl: this.ttl }, sentAt)
+    table.add(record)
+    // A listener may have taken its time, or ended it.
+    if (!isActive(table.observe(record))) throw notHeld(record)
+    return record
+  }
+
+  #unavailable(cause: Error): UnavailableError {
+    return new UnavailableError(`Lock \`${this.key}\` could not be adopted: ${cause.message}`, this.key, { cause })
+  }
+}
+
+const TOO_LATE = new UnavailableError('It was confirmed so late that its lease was over already')

@@ -1,0 +1,182 @@
+/**
+ * Tells of changes of keys, whoever makes them: the server remembers which keys were read on the connection that locks are
+ * asked for on, and names each that is changed on a second connection. May import the connection, encoded commands, the
+ * port and errors.
+ *
+ * (Redis, "Client-side caching reference": tracking in the opt-in mode with redirection. A key is named once; to hear of its
+ * next change it has to be read again. What is changed on the first connection itself is not told: NOLOOP.)
+ *
+ *     off ──both connections ready, the server agrees──▶ on (a new period; anything may have changed before it: `onChange()`)
+ *     on  ──either connection breaks──▶ off (`onUnwatched()`, where locks can still be asked for)
+ *     off ──the server refuses──▶ off, until a connection is made anew (told once: `onError`)
+ */
+import type { Redis } from 'ioredis'
+import { asError } from '../as-error.ts'
+import type { BackendListener } from '../backend.ts'
+import { UnavailableError } from '../errors.ts'
+import { Connection } from './connection.ts'
+import { CRLF, EncodedCommand, encode } from './encoded-command.ts'
+
+/** Where a server that speaks RESP2 puts the names of keys that have changed. */
+const CHANNEL = '__redis__:invalidate'
+
+const CACHING_YES = Buffer.from(`*3${CRLF}${encode(['client', 'caching', 'yes'])}`)
+
+export class Tracking {
+  readonly #commands: Connection
+  readonly #pushes: Connection
+  readonly #prefix: string
+  readonly #listener: BackendListener
+  /** How the second connection is known to the server. */
+  #id: number | undefined
+  #period: number | undefined
+  #periods = 0
+  /** Keys are still thought to be watched by those who asked for them, and are not. */
+  #lapsed = false
+  #refusalTold = false
+  #closed = false
+
+  /** @param prefix stands before every key that is of interest here. */
+  constructor(
+    source: Redis | string,
+    timeout: number,
+    commands: Connection,
+    prefix: string,
+    listener: BackendListener,
+  ) {
+    this.#commands = commands
+    this.#prefix = prefix
+    this.#listener = listener
+    const pushListener = { onRecovered: ignore, onError: (error: Error) => this.#onPushError(error) }
+    // The names of changed keys come as RESP2 messages: ioredis hands out no other pushes.
+    const options = { protocol: 2, autoResubscribe: false, keepAlive: 10_000 } as const
+    this.#pushes = new Connection(source, timeout, pushListener, { name: 'watch', options })
+    this.#pushes.client.on('messageBuffer', (_channel: unknown, keys: unknown) => this.#onMessage(keys))
+    this.#pushes.client.on('ready', () => void this.#subscribe())
+    this.#pushes.client.on('close', () => this.#onPushesClosed())
+    commands.client.on('ready', () => void this.#switchOn())
+    commands.client.on('close', () => this.#switchOff())
+  }
+
+  /** Whether the server remembers what is read. */
+  get active(): boolean {
+    return this.#period !== undefined
+  }
+
+  /** A number for as long as nothing that was read has been forgotten unsaid; undefined while it is off. */
+  get period(): number | undefined {
+    return this.#period
+  }
+
+  /** The server is to remember the keys that the very next command reads. */
+  readonly watchNext = (): void => {
+    if (this.active) void this.#watchNext()
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true
+    this.#period = undefined
+    await this.#pushes.close()
+  }
+
+  async #subscribe(): Promise<void> {
+    const { client } = this.#pushes
+    if (!this.#pushes.usable) return
+    try {
+      const id = await client.client('ID')
+      await client.subscribe(CHANNEL)
+      this.#id = id
+    } catch (error) {
+      this.#onRefused(error)
+      return
+    }
+    await this.#switchOn()
+  }
+
+  async #switchOn(): Promise<void> {
+    const id = this.#id
+    if (!this.#commands.usable) return
+    if (id === undefined) {
+      this.#tellLapse()
+      return
+    }
+    const period = ++this.#periods
+    try {
+      await this.#commands.client.client('TRACKING', 'ON', 'REDIRECT', id, 'OPTIN', 'NOLOOP')
+    } catch (error) {
+      if (period === this.#periods) this.#onRefused(error)
+      return
+    }
+    if (period !== this.#periods || this.#closed) return
+    this.#period = period
+    this.#lapsed = false
+    this.#listener.onChange()
+  }
+
+  async #watchNext(): Promise<void> {
+    try {
+      await this.#commands.client.sendCommand(new EncodedCommand('client', CACHING_YES))
+    } catch (error) {
+      this.#onRefused(error)
+    }
+  }
+
+  #switchOff(): void {
+    this.#periods += 1
+    if (this.active) this.#lapsed = true
+    this.#period = undefined
+  }
+
+  #onPushesClosed(): void {
+    this.#id = undefined
+    this.#switchOff()
+    // Where the other one has broken as well, that is found out by whoever asks, and told when it is mended.
+    if (this.#commands.usable) this.#tellLapse()
+  }
+
+  #onPushError(error: Error): void {
+    // Where locks cannot be asked for either, that is what is to be told.
+    if (this.#commands.usable) this.#listener.onError(error)
+  }
+
+  #onRefused(thrown: unknown): void {
+    // A connection that broke is made anew, and then this is tried again.
+    if (this.#closed || !isRefusal(thrown)) return
+    this.#switchOff()
+    // After a failover the two may have led to different servers.
+    if (thrown.message.includes('redirect')) this.#pushes.client.disconnect(true)
+    this.#tellLapse()
+    if (this.#refusalTold) return
+    this.#refusalTold = true
+    const message = `The server refuses to tell of changes, so waiters poll and losses are noticed at the next renewal: ${thrown.message}`
+    this.#listener.onError(new UnavailableError(message, undefined, { cause: thrown }))
+  }
+
+  #tellLapse(): void {
+    if (!this.#lapsed) return
+    this.#lapsed = false
+    this.#listener.onUnwatched()
+  }
+
+  /** @param keys a list of names, or null where all keys were deleted. */
+  #onMessage(keys: unknown): void {
+    if (this.#closed) return
+    if (!Array.isArray(keys)) {
+      this.#listener.onChange()
+      return
+    }
+    const ours: string[] = []
+    for (const key of keys) {
+      const name = String(key)
+      if (name.startsWith(this.#prefix)) ours.push(name.slice(this.#prefix.length))
+    }
+    if (ours.length > 0) this.#listener.onChange(ours)
+  }
+}
+
+/** Whether the server has answered, and did not want to. */
+function isRefusal(thrown: unknown): thrown is Error {
+  return asError(thrown).name === 'ReplyError'
+}
+
+function ignore(): void {}

@@ -1,0 +1,46 @@
+/**
+ * How long the callers of one process may pass a lock on among themselves before others have their turn. The server does not
+ * say whether others wait: a process leaves the lock to them for a moment, and sees whether anybody takes it. May import nothing.
+ */
+
+/** How often the lock is passed on in a row while nothing is known of others; twice as often each time nobody took it, up to a limit. */
+const FIRST_HAND_OVERS = 8
+const MOST_HAND_OVERS = 64
+/** How often while others are known to want it. */
+const CONTESTED_HAND_OVERS = 1
+/** For how long the lock is passed on in a row, in ms, if it is more than once. */
+const LONGEST_STRETCH = 1_000
+/** For how long the lock is left to others, in ms, the time that messages take not counted. */
+const PAUSE = 5
+
+export class Turns {
+  #handOvers = 0
+  #allowed = FIRST_HAND_OVERS
+  #since = 0
+  /** How long the last question took, there and back, in ms. */
+  roundTrip = 0
+
+  /** The lock was given back, and others here want it. @returns whether one of them may have it at once. */
+  passOn(now: number): boolean {
+    if (this.#handOvers === 0) this.#since = now
+    this.#handOvers += 1
+    return this.#handOvers <= this.#allowed && now - this.#since < LONGEST_STRETCH
+  }
+
+  /** For how long it is left to others, in ms: they must hear of it and ask for it. */
+  get pause(): number {
+    return PAUSE + 2 * this.roundTrip
+  }
+
+  /** Somebody else has it. */
+  onRefused(): void {
+    this.#handOvers = 0
+    this.#allowed = CONTESTED_HAND_OVERS
+  }
+
+  /** It was left to others, and nobody took it. */
+  onUnwanted(): void {
+    this.#handOvers = 0
+    this.#allowed = Math.min(this.#allowed * 2, MOST_HAND_OVERS)
+  }
+}
