@@ -51,8 +51,11 @@ interface Answer {
   readonly sentAt: number | undefined
 }
 
-/** Thrown attempts that another attempt may mend. */
-type Failure = LockNotAcquiredError | UnavailableError
+/**
+ * Thrown by attempts that were refused, and by all acquisitions that were in the end. One for all: a hundred thousand callers that wait
+ * would otherwise keep an error each, with its stack. What the caller is told is made by `explain`.
+ */
+export const REFUSED: Error = new Error('Held by another')
 
 /** Two refusals by one holder whose ttls end within this many ms of each other say that nothing has happened in between. */
 const SAME_END = 25
@@ -120,9 +123,7 @@ export class Acquisition implements Waiter, Request<AcquireOutcome> {
     return this.#onAnswer !== undefined
   }
 
-  /**
-   * @throws LockNotAcquiredError, UnavailableError, or the reason of `cancel`.
-   */
+  /** @throws REFUSED, UnavailableError, or the reason of `cancel`. */
   run(): Promise<LeaseRecord> {
     const { lines, table, aborts } = this.#parts
     const { signal } = this.#settings
@@ -162,6 +163,14 @@ export class Acquisition implements Waiter, Request<AcquireOutcome> {
     onAnswer({ outcome, sentAt })
   }
 
+  /** What the caller is told of what was thrown. */
+  explain(error: unknown): unknown {
+    if (error !== REFUSED) return error
+    const { holder, remaining } = this.#refusal ?? {}
+    const owner = holder === undefined ? undefined : ownerOf(holder)
+    return new LockNotAcquiredError(this.key, { attempts: this.#attempts, waited: this.#waited(), remaining, owner })
+  }
+
   wake(): void {
     this.#pause.end()
   }
@@ -195,7 +204,7 @@ export class Acquisition implements Waiter, Request<AcquireOutcome> {
     }
   }
 
-  async #repeat(first: Failure): Promise<LeaseRecord> {
+  async #repeat(first: Error): Promise<LeaseRecord> {
     await this.#pauseAfter(first)
     try {
       return await pRetry(() => this.#attempt(), {
@@ -246,7 +255,7 @@ export class Acquisition implements Waiter, Request<AcquireOutcome> {
   #conclude(answer: Answer | undefined): LeaseRecord {
     if (this.#cancelled && answer?.outcome.type === 'granted') this.#giveBack(answer.outcome, answer.sentAt)
     this.#throwIfCancelled()
-    if (answer === undefined) throw this.#refusal ? this.#refused() : this.#unavailable(UNANSWERED)
+    if (answer === undefined) throw this.#refusal ? REFUSED : this.#unavailable(UNANSWERED)
     const { outcome, sentAt } = answer
     switch (outcome.type) {
       case 'granted': {
@@ -255,7 +264,7 @@ export class Acquisition implements Waiter, Request<AcquireOutcome> {
         return record
       }
       case 'refused':
-        throw this.#refused()
+        throw REFUSED
       case 'unknown':
         throw this.#unavailable(outcome.error)
       default:
@@ -271,7 +280,7 @@ export class Acquisition implements Waiter, Request<AcquireOutcome> {
     while (line.first !== this || table.isHeld(this.key) || line.offer === 'open') {
       const left = this.#timeLeft()
       if (this.#settings.wait === 0) await this.#shareAttempt(line)
-      else if (left <= 0) throw this.#refused()
+      else if (left <= 0) throw REFUSED
       else await this.#pause.rest(left)
       this.#throwIfCancelled()
       if (this.#answer) return
@@ -283,7 +292,7 @@ export class Acquisition implements Waiter, Request<AcquireOutcome> {
    * serves both. Returns only when whoever was ahead has left without an answer.
    */
   async #shareAttempt(line: WaitingLine): Promise<void> {
-    if (this.#parts.table.isHeld(this.key)) throw this.#refused()
+    if (this.#parts.table.isHeld(this.key)) throw REFUSED
     const outcome = await new Promise<AcquireOutcome | undefined>((resolve) => {
       void this.#pause.rest(Number.POSITIVE_INFINITY).then(() => resolve(undefined))
       line.listeners.push(resolve)
@@ -292,7 +301,7 @@ export class Acquisition implements Waiter, Request<AcquireOutcome> {
     this.#pause.end()
     this.#throwIfCancelled()
     if (outcome?.type === 'unknown') throw this.#unavailable(outcome.error)
-    if (outcome) throw this.#refused()
+    if (outcome) throw REFUSED
   }
 
   /** Asks for the lock; `onAnswer` is called once, with nothing if the answer is not waited for. */
@@ -423,9 +432,9 @@ export class Acquisition implements Waiter, Request<AcquireOutcome> {
     return Math.min(interval, (this.#refusal?.remaining ?? Number.POSITIVE_INFINITY) + 1, left)
   }
 
-  /** What was answered last, be it during the pause; and a refusal says how long the caller has waited in all. */
-  #upToDate(error: Failure): Failure {
-    return this.#refusal || error instanceof LockNotAcquiredError ? this.#refused() : error
+  /** What was answered last, be it during the pause. */
+  #upToDate(error: Error): Error {
+    return this.#refusal ? REFUSED : error
   }
 
   #nextInterval(): number | null {
@@ -451,12 +460,6 @@ export class Acquisition implements Waiter, Request<AcquireOutcome> {
     return this.#settings.wait - this.#waited()
   }
 
-  #refused(): LockNotAcquiredError {
-    const { holder, remaining } = this.#refusal ?? {}
-    const owner = holder === undefined ? undefined : ownerOf(holder)
-    return new LockNotAcquiredError(this.key, { attempts: this.#attempts, waited: this.#waited(), remaining, owner })
-  }
-
   #unavailable(cause: Error): UnavailableError {
     return new UnavailableError(`Lock \`${this.key}\` could not be asked for: ${cause.message}`, this.key, { cause })
   }
@@ -465,9 +468,10 @@ export class Acquisition implements Waiter, Request<AcquireOutcome> {
     if (this.#cancelled) throw this.#cancelled.reason
   }
 
-  #rethrowUnlessFailure(error: unknown): asserts error is Failure {
+  /** Another attempt may mend it. */
+  #rethrowUnlessFailure(error: unknown): asserts error is Error {
     this.#throwIfCancelled()
-    if (!(error instanceof LockNotAcquiredError || error instanceof UnavailableError)) throw error
+    if (error !== REFUSED && !(error instanceof UnavailableError)) throw error
   }
 
   #giveBack(outcome: AcquireOutcome, sentAt: number | undefined): void {

@@ -6,7 +6,7 @@
 import { asError } from './as-error.ts'
 import { AbortWatch } from './abort-watch.ts'
 import { acquireAll } from './acquire-all.ts'
-import { Acquisition, type AcquisitionParts } from './acquisition.ts'
+import { Acquisition, type AcquisitionParts, REFUSED } from './acquisition.ts'
 import { Adoptions } from './adoption.ts'
 import { type AcquireOutcome, type Backend, type ChangeOutcome, FENCE_KEY } from './backend.ts'
 import { ChangeDesk } from './change-desk.ts'
@@ -14,7 +14,7 @@ import { checkFunction, checkNumber, checkOptions } from './check.ts'
 import type { Clock } from './clock.ts'
 import { Cohort } from './cohort.ts'
 import { isActive } from './core/lease-state.ts'
-import { LockNotAcquiredError, ManagerClosedError, UnavailableError } from './errors.ts'
+import { ManagerClosedError, UnavailableError } from './errors.ts'
 import { GuardedEmitter } from './events.ts'
 import { type DetachedLease, Lease, type LeasePort } from './lease.ts'
 import type { LeaseRecord } from './lease-record.ts'
@@ -395,7 +395,10 @@ export class LeaseManager extends GuardedEmitter implements AsyncDisposable, Ite
 
   #lease(key: string, settings: AcquireSettings): Promise<Lease> {
     this.#throwIfClosed(key)
-    return new Acquisition(this.#parts, key, settings).run().then(handleOf)
+    const acquisition = new Acquisition(this.#parts, key, settings)
+    return acquisition.run().then(handleOf, (error: unknown) => {
+      throw acquisition.explain(error)
+    })
   }
 
   #leaseOrNull(key: string, settings: AcquireSettings): Promise<Lease | null> {
@@ -480,7 +483,7 @@ function handleOf(record: LeaseRecord): Lease {
 }
 
 function nullIfRefused(error: unknown): null {
-  if (error instanceof LockNotAcquiredError) return null
+  if (error === REFUSED) return null
   throw error
 }
 
