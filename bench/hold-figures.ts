@@ -1,4 +1,5 @@
 /** Promises what the raw measurements mean: per renewal, per second, per lock. Pure. May import types, and what counts. */
+import type { WorstOf } from './figures.ts'
 import type { HoldMeasurement } from './hold-measurement.ts'
 import { countCommands, countRenewals } from './server-counters.ts'
 
@@ -39,30 +40,5 @@ export function computeFigures({ locks, acquire, cost, delay, heap, end }: HoldM
   }
 }
 
-/** Each figure's median; but the fewest alive, the most lost and the longest delay, which are promises and not prices. */
-export function combineRounds(rounds: readonly HoldFigures[]): HoldFigures {
-  const all = (name: keyof HoldFigures): number[] => rounds.map((figures) => figures[name])
-  const middle = (name: keyof HoldFigures): number => median(all(name))
-  return {
-    acquiresPerSecond: middle('acquiresPerSecond'),
-    renewalsPerSecond: middle('renewalsPerSecond'),
-    nodeCpu: middle('nodeCpu'),
-    redisCpu: middle('redisCpu'),
-    commandsPerSecond: middle('commandsPerSecond'),
-    heap: middle('heap'),
-    delayP50: middle('delayP50'),
-    delayP99: middle('delayP99'),
-    delayMax: Math.max(...all('delayMax')),
-    alive: Math.min(...all('alive')),
-    lost: Math.max(...all('lost')),
-  }
-}
-
-function median(numbers: readonly number[]): number {
-  const sorted = numbers.toSorted((one, other) => one - other)
-  const [low = Number.NaN, high = Number.NaN] = [
-    sorted[Math.floor((sorted.length - 1) / 2)],
-    sorted[Math.ceil((sorted.length - 1) / 2)],
-  ]
-  return (low + high) / 2
-}
+/** Promises, and not prices: the fewest alive, the most lost and the longest delay of all rounds. */
+export const worst: WorstOf<HoldFigures> = { alive: Math.min, lost: Math.max, delayMax: Math.max }

@@ -6,6 +6,7 @@ import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { setTimeout } from 'node:timers/promises'
 import { Redis } from 'ioredis'
 import { answerWith } from './child-process.ts'
+import { endServer } from './end-server.ts'
 import type { HoldJob, HoldMeasurement } from './hold-measurement.ts'
 import { countKeys, makeKeys } from './keys.ts'
 import { type Holder, loadLibrary } from './library.ts'
@@ -88,13 +89,6 @@ async function liveBytes(): Promise<number> {
   // `external` includes the array buffers.
   const { heapUsed, external } = process.memoryUsage()
   return heapUsed + external
-}
-
-/** Nobody else is left to end the server. */
-async function endServer({ url }: HoldJob): Promise<void> {
-  const client = new Redis(url, { retryStrategy: () => null })
-  // It has no time to answer.
-  await client.shutdown('NOSAVE').catch(() => undefined)
 }
 
 await answerWith(measure, endServer)

@@ -19,7 +19,8 @@ export interface Option<Value> {
 
 type Description<Value> = Pick<Option<Value>, 'placeholder' | 'summary' | 'initial'>
 type Options = Readonly<Record<string, Option<number | string | readonly string[] | undefined>>>
-type Values<Declared extends Options> = {
+/** What `parseOptions` returns. */
+export type Values<Declared extends Options> = {
   readonly [Name in keyof Declared]: Declared[Name] extends Option<infer Value> ? Value : never
 }
 

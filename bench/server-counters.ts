@@ -8,9 +8,10 @@
  *   So, where scripts ran, calls of `SCRIPTED` are taken for theirs; all else (EVALSHA, EVAL, PING, SCRIPT ...) comes
  *   from a client. Every library here renews by scripts only.
  *
- * May import ioredis.
+ * May import ioredis and figures.ts.
  */
 import type { Redis } from 'ioredis'
+import { sum } from './figures.ts'
 
 export interface ServerCounters {
   /** Of the thread that executes commands, user and system, in µs. */
@@ -54,8 +55,4 @@ function readCpuSeconds(info: string): number {
   const read = (field: string): number => Number(new RegExp(`^${field}:([\\d.]+)`, 'm').exec(info)?.[1])
   const ofMainThread = read('used_cpu_user_main_thread') + read('used_cpu_sys_main_thread')
   return Number.isNaN(ofMainThread) ? read('used_cpu_user') + read('used_cpu_sys') : ofMainThread
-}
-
-function sum(numbers: readonly number[]): number {
-  return numbers.reduce((total, number) => total + number, 0)
 }
