@@ -5,9 +5,17 @@
 import type { LibraryName } from './library-name.ts'
 
 export interface Library {
-  /** Connects with a client of its own. `ttl` in ms; every lock is renewed each third of it, so that renewals compare. */
-  open(url: string, ttl: number): Promise<Holder>
+  /**
+   * Connects with a client of its own. `ttl` in ms; every lock of `acquireAll` is renewed each third of it, so that
+   * renewals compare. `onLost` is called with the key of each one that is lost; without it no lock costs a function.
+   */
+  open(url: string, ttl: number, onLost?: OnLost): Promise<Holder>
 }
+
+export type OnLost = (key: string) => void
+
+/** Gives one lock back. */
+export type Release = () => Promise<unknown>
 
 /** One process's use of a library. */
 export interface Holder {
@@ -15,6 +23,8 @@ export interface Holder {
   acquireAll(keys: readonly string[]): Promise<void>
   /** Gives back all that `acquireAll` took. */
   releaseAll(): Promise<void>
+  /** Takes one lock, and waits for it as the library does by default, but for as long as it takes. */
+  acquire(key: string): Promise<Release>
   /** Locks held, by the library's own word. */
   held(): number
   /** Locks lost since `open`, by the library's own word. */

@@ -1,14 +1,16 @@
 /**
  * Holds locks of a library that renews only during a call (`using(..., routine)`): each routine waits until it is told
- * to end. Promises to cost the library nothing per lock but the signal, which is how it tells of a loss. May import
- * in-parallel.ts.
+ * to end. Promises to cost the library nothing per lock but the signal, which is how it tells of a loss, unless somebody
+ * wants to be told of each. May import in-parallel.ts and types.
  */
 import { CALLERS } from '../in-parallel.ts'
+import type { OnLost } from '../library.ts'
 
 type Routine = (signal: AbortSignal) => Promise<void>
 
 export class HeldByUsing {
   readonly #using: (key: string, routine: Routine) => Promise<void>
+  readonly #onLost: OnLost | undefined
   #signals: AbortSignal[] = []
   #lost = 0
   #endAll: () => void = () => {}
@@ -16,8 +18,9 @@ export class HeldByUsing {
   #running = 0
   #whenIdle: () => void = () => {}
 
-  constructor(using: (key: string, routine: Routine) => Promise<void>) {
+  constructor(using: (key: string, routine: Routine) => Promise<void>, onLost?: OnLost) {
     this.#using = using
+    this.#onLost = onLost
   }
 
   /** Settles when all the routines have begun, or one of the locks was refused. */
@@ -41,7 +44,7 @@ export class HeldByUsing {
         const next = rest.next()
         if (next.done) return
         this.#running++
-        void this.#using(next.value, routine).then(ended, failed)
+        void this.#using(next.value, this.#reporting(next.value, routine)).then(ended, failed)
       }
       const routine: Routine = async (signal) => {
         this.#signals.push(signal)
@@ -51,6 +54,15 @@ export class HeldByUsing {
       }
       for (let caller = 0; caller < CALLERS; caller++) begin()
     })
+  }
+
+  #reporting(key: string, routine: Routine): Routine {
+    const onLost = this.#onLost
+    if (onLost === undefined) return routine
+    return (signal) => {
+      signal.addEventListener('abort', () => onLost(key), { once: true })
+      return routine(signal)
+    }
   }
 
   async releaseAll(): Promise<void> {

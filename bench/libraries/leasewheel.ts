@@ -1,7 +1,7 @@
 /** leasewheel, with nothing set but the ttl: it renews at a third of it by itself. May import library.ts. */
 import { Redis } from 'ioredis'
 import { type Lease, LeaseManager } from 'leasewheel'
-import type { Holder, Library } from '../library.ts'
+import type { Holder, Library, OnLost, Release } from '../library.ts'
 
 class LeasewheelHolder implements Holder {
   readonly #client: Redis
@@ -10,11 +10,12 @@ class LeasewheelHolder implements Holder {
   #handles: readonly Lease[] = []
   #lost = 0
 
-  constructor(url: string, ttl: number) {
+  constructor(url: string, ttl: number, onLost?: OnLost) {
     this.#client = new Redis(url)
     this.#leases = new LeaseManager(this.#client, { ttl })
-    this.#leases.on('lost', () => {
+    this.#leases.on('lost', ({ lease }) => {
       this.#lost++
+      onLost?.(lease.key)
     })
   }
 
@@ -27,6 +28,11 @@ class LeasewheelHolder implements Holder {
   async releaseAll(): Promise<void> {
     await Promise.all(this.#handles.map((lease) => lease.release()))
     this.#handles = []
+  }
+
+  async acquire(key: string): Promise<Release> {
+    const lease = await this.#leases.acquire(key, { wait: Number.POSITIVE_INFINITY })
+    return () => lease.release()
   }
 
   held(): number {
@@ -44,7 +50,7 @@ class LeasewheelHolder implements Holder {
 }
 
 export const leasewheel: Library = {
-  async open(url, ttl) {
-    return new LeasewheelHolder(url, ttl)
+  async open(url, ttl, onLost) {
+    return new LeasewheelHolder(url, ttl, onLost)
   },
 }

@@ -5,22 +5,24 @@
 import { Redis } from 'ioredis'
 import { Mutex } from 'redis-semaphore'
 import { inParallel } from '../in-parallel.ts'
-import type { Holder, Library } from '../library.ts'
+import type { Holder, Library, OnLost, Release } from '../library.ts'
 
 class RedisSemaphoreHolder implements Holder {
   readonly #client: Redis
   readonly #ttl: number
+  readonly #onLost: OnLost | undefined
   /** What an application keeps: the handles. */
   #mutexes: Mutex[] = []
   #lost = 0
   // One function for all, so that counting costs no memory per lock.
-  readonly #onLockLost = (): void => {
+  readonly #countLoss = (): void => {
     this.#lost++
   }
 
-  constructor(url: string, ttl: number) {
+  constructor(url: string, ttl: number, onLost?: OnLost) {
     this.#client = new Redis(url)
     this.#ttl = ttl
+    this.#onLost = onLost
   }
 
   async acquireAll(keys: readonly string[]): Promise<void> {
@@ -29,16 +31,36 @@ class RedisSemaphoreHolder implements Holder {
       const mutex = new Mutex(this.#client, key, {
         lockTimeout: this.#ttl,
         refreshInterval,
-        onLockLost: this.#onLockLost,
+        onLockLost: this.#onLockLost(key),
       })
       await mutex.acquire()
       this.#mutexes.push(mutex)
     })
   }
 
+  /** What the library tells of a loss does not have the key. */
+  #onLockLost(key: string): () => void {
+    const onLost = this.#onLost
+    if (onLost === undefined) return this.#countLoss
+    return () => {
+      this.#countLoss()
+      onLost(key)
+    }
+  }
+
   async releaseAll(): Promise<void> {
     await inParallel(this.#mutexes, (mutex) => mutex.release())
     this.#mutexes = []
+  }
+
+  async acquire(key: string): Promise<Release> {
+    const mutex = new Mutex(this.#client, key, {
+      lockTimeout: this.#ttl,
+      acquireTimeout: Number.POSITIVE_INFINITY,
+      onLockLost: this.#countLoss,
+    })
+    await mutex.acquire()
+    return () => mutex.release()
   }
 
   held(): number {
@@ -56,7 +78,7 @@ class RedisSemaphoreHolder implements Holder {
 }
 
 export const redisSemaphore: Library = {
-  async open(url, ttl) {
-    return new RedisSemaphoreHolder(url, ttl)
+  async open(url, ttl, onLost) {
+    return new RedisSemaphoreHolder(url, ttl, onLost)
   },
 }

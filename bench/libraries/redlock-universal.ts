@@ -4,21 +4,23 @@
  * held-by-using.ts.
  */
 import { Redis } from 'ioredis'
-import { createLock, executeWithAutoExtension, IoredisAdapter } from 'redlock-universal'
-import type { Holder, Library } from '../library.ts'
+import { createLock, executeWithAutoExtension, IoredisAdapter, type Lock } from 'redlock-universal'
+import type { Holder, Library, OnLost, Release } from '../library.ts'
 import { HeldByUsing } from './held-by-using.ts'
 
 class RedlockUniversalHolder implements Holder {
   readonly #client: Redis
+  readonly #adapter: IoredisAdapter
+  readonly #ttl: number
   readonly #locks: HeldByUsing
 
-  constructor(url: string, ttl: number) {
+  constructor(url: string, ttl: number, onLost?: OnLost) {
     this.#client = new Redis(url)
     // A timeout per command, 5 s by default: in a burst the later commands may rightly wait for longer.
-    const adapter = new IoredisAdapter(this.#client, { timeout: ttl })
+    this.#adapter = new IoredisAdapter(this.#client, { timeout: ttl })
+    this.#ttl = ttl
     this.#locks = new HeldByUsing(async (key, routine) => {
-      // `lean`: by its documentation the mode with the least memory and the least overhead.
-      const lock = createLock({ adapter, key, ttl, performance: 'lean' })
+      const lock = this.#createLock(key)
       const handle = await lock.acquire()
       await executeWithAutoExtension({
         locks: [lock],
@@ -29,7 +31,7 @@ class RedlockUniversalHolder implements Holder {
         // 1,000 ms by default, and when a third of the ttl is less, it extends without a pause.
         minExtensionInterval: Math.min(1_000, Math.round(ttl / 10)),
       })
-    })
+    }, onLost)
   }
 
   acquireAll(keys: readonly string[]): Promise<void> {
@@ -38,6 +40,17 @@ class RedlockUniversalHolder implements Holder {
 
   releaseAll(): Promise<void> {
     return this.#locks.releaseAll()
+  }
+
+  async acquire(key: string): Promise<Release> {
+    const lock = this.#createLock(key, { retryAttempts: Number.MAX_SAFE_INTEGER })
+    const handle = await lock.acquire()
+    return () => lock.release(handle)
+  }
+
+  /** `lean`: by its documentation the mode with the least memory and the least overhead. */
+  #createLock(key: string, options: { readonly retryAttempts?: number } = {}): Lock {
+    return createLock({ adapter: this.#adapter, key, ttl: this.#ttl, performance: 'lean', ...options })
   }
 
   held(): number {
@@ -55,7 +68,7 @@ class RedlockUniversalHolder implements Holder {
 }
 
 export const redlockUniversal: Library = {
-  async open(url, ttl) {
-    return new RedlockUniversalHolder(url, ttl)
+  async open(url, ttl, onLost) {
+    return new RedlockUniversalHolder(url, ttl, onLost)
   },
 }

@@ -4,7 +4,7 @@
  */
 import { Redis } from 'ioredis'
 import Redlock from 'redlock'
-import type { Holder, Library } from '../library.ts'
+import type { Holder, Library, OnLost, Release } from '../library.ts'
 import { HeldByUsing } from './held-by-using.ts'
 
 /** redlock's own default; said here because the threshold depends on it. */
@@ -22,15 +22,18 @@ function extensionThreshold(ttl: number): number {
 
 class RedlockHolder implements Holder {
   readonly #client: Redis
+  readonly #redlock: Redlock
+  readonly #ttl: number
   readonly #locks: HeldByUsing
 
-  constructor(url: string, ttl: number) {
+  constructor(url: string, ttl: number, onLost?: OnLost) {
     this.#client = new Redis(url)
-    const redlock = new Redlock([this.#client], {
+    this.#ttl = ttl
+    this.#redlock = new Redlock([this.#client], {
       driftFactor: DRIFT_FACTOR,
       automaticExtensionThreshold: extensionThreshold(ttl),
     })
-    this.#locks = new HeldByUsing((key, routine) => redlock.using([key], ttl, routine))
+    this.#locks = new HeldByUsing((key, routine) => this.#redlock.using([key], ttl, routine), onLost)
   }
 
   acquireAll(keys: readonly string[]): Promise<void> {
@@ -39,6 +42,12 @@ class RedlockHolder implements Holder {
 
   releaseAll(): Promise<void> {
     return this.#locks.releaseAll()
+  }
+
+  async acquire(key: string): Promise<Release> {
+    // -1: as often as it takes.
+    const lock = await this.#redlock.acquire([key], this.#ttl, { retryCount: -1 })
+    return () => lock.release()
   }
 
   held(): number {
@@ -56,7 +65,7 @@ class RedlockHolder implements Holder {
 }
 
 export const redlock: Library = {
-  async open(url, ttl) {
-    return new RedlockHolder(url, ttl)
+  async open(url, ttl, onLost) {
+    return new RedlockHolder(url, ttl, onLost)
   },
 }

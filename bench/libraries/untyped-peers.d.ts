@@ -12,8 +12,14 @@ declare module 'redlock' {
     readonly automaticExtensionThreshold: number
   }
 
+  interface Lock {
+    release(): Promise<unknown>
+  }
+
   export default class Redlock {
     constructor(clients: Iterable<Redis>, settings?: Settings)
+    /** @param duration the ttl in ms */
+    acquire(resources: string[], duration: number, settings?: { readonly retryCount?: number }): Promise<Lock>
     /** @param duration the ttl in ms */
     using<Result>(
       resources: string[],
@@ -31,8 +37,9 @@ declare module 'redlock-universal' {
     readonly value: string
   }
 
-  interface Lock {
+  export interface Lock {
     acquire(): Promise<LockHandle>
+    release(handle: LockHandle): Promise<boolean>
   }
 
   export class IoredisAdapter {
@@ -46,6 +53,7 @@ declare module 'redlock-universal' {
     /** In ms. */
     readonly ttl: number
     readonly performance: 'standard' | 'lean' | 'enterprise'
+    readonly retryAttempts?: number
   }): Lock
 
   export function executeWithAutoExtension<Result>(config: {
