@@ -4,11 +4,15 @@
  */
 import { constants } from 'node:os'
 import { type Command, UsageError } from './command.ts'
+import { handoff } from './handoff.ts'
 import { hold } from './hold.ts'
 
-const commands: ReadonlyMap<string, Command> = new Map([['hold', hold]])
+const commands: ReadonlyMap<string, Command> = new Map([
+  ['hold', hold],
+  ['handoff', handoff],
+])
 
-const help = `Measures leasewheel beside other Redis lock libraries, each with a Redis server and a process of its own.
+const help = `Measures leasewheel beside other Redis lock libraries, each with a Redis server and processes of its own.
 
 npm run bench -- <command> [options]
 

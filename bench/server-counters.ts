@@ -6,7 +6,7 @@
  *   of `RENEWING` (redlock renews with SET).
  * - A command is what a client sent. INFO's total_commands_processed cannot tell, since it includes what scripts call.
  *   So, where scripts ran, calls of `SCRIPTED` are taken for theirs; all else (EVALSHA, EVAL, PING, SCRIPT ...) comes
- *   from a client. Every library here renews by scripts only.
+ *   from a client. Every library here renews by scripts only. (Not every one acquires so: traffic.ts counts otherwise.)
  *
  * May import ioredis and figures.ts.
  */
@@ -48,6 +48,11 @@ export function countCommands({ calls }: ServerCounters): number {
   const ranScripts = RUNNING_SCRIPTS.some((name) => (calls[name] ?? 0) > 0)
   const isSent = (name: string): boolean => name !== 'info' && !(ranScripts && SCRIPTED.includes(name))
   return sum(Object.entries(calls).map(([name, count]) => (isSent(name) ? count : 0)))
+}
+
+/** Only clients call these. */
+export function countScriptCalls({ calls }: ServerCounters): number {
+  return sum(RUNNING_SCRIPTS.map((name) => calls[name] ?? 0))
 }
 
 /** The main thread's, where the server tells it (since 6.2, not on every system): others free memory in the background. */
