@@ -8,7 +8,7 @@ import { Redis } from 'ioredis'
 import { answerWith } from './child-process.ts'
 import { endServer } from './end-server.ts'
 import type { HoldJob, HoldMeasurement } from './hold-measurement.ts'
-import { countKeys, makeKeys } from './keys.ts'
+import { findKeys, makeKeys } from './keys.ts'
 import { type Holder, loadLibrary } from './library.ts'
 import { countersBetween, readServerCounters } from './server-counters.ts'
 
@@ -37,7 +37,7 @@ async function measure(job: HoldJob): Promise<HoldMeasurement> {
   const delay = await measureDelay(seconds)
   const bytesLate = await liveBytes()
 
-  const end = { held: holder.held(), lost: holder.lost(), alive: await countKeys(control, 'benched:') }
+  const end = { held: holder.held(), lost: holder.lost(), alive: (await findKeys(control, 'benched:')).size }
   await holder.close()
   control.disconnect()
   // The smaller one: a burst of renewals in flight is no part of what a held lock takes.

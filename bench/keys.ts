@@ -11,12 +11,17 @@ export function makeKeys(kind: KeyKind, count: number): string[] {
   )
 }
 
-/** How many of them the server has and has not let expire; libraries may put a prefix of their own before a key. */
-export async function countKeys(client: Redis, kind: KeyKind): Promise<number> {
+/** Their names on the server, as far as it has not let them expire: libraries may put a prefix of their own before a key. */
+export async function findKeys(client: Redis, kind: KeyKind): Promise<ReadonlySet<string>> {
   // A set, because SCAN may tell a key twice.
   const found = new Set<string>()
   for await (const keys of client.scanStream({ match: `*${kind}*`, count: 1_000 })) {
     for (const key of keys as string[]) found.add(key)
   }
-  return found.size
+  return found
+}
+
+/** What the library was asked for. */
+export function withoutPrefix(name: string, kind: KeyKind): string {
+  return name.slice(name.indexOf(kind))
 }

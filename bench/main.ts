@@ -6,10 +6,12 @@ import { constants } from 'node:os'
 import { type Command, UsageError } from './command.ts'
 import { handoff } from './handoff.ts'
 import { hold } from './hold.ts'
+import { loss } from './loss.ts'
 
 const commands: ReadonlyMap<string, Command> = new Map([
   ['hold', hold],
   ['handoff', handoff],
+  ['loss', loss],
 ])
 
 const help = `Measures leasewheel beside other Redis lock libraries, each with a Redis server and processes of its own.
