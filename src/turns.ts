@@ -3,19 +3,20 @@
  * say whether others wait: a process leaves the lock to them for a moment, and sees whether anybody takes it. May import nothing.
  */
 
-/** How often the lock is passed on in a row while nothing is known of others; twice as often each time nobody took it, up to a limit. */
-const FIRST_HAND_OVERS = 8
+/**
+ * How often the lock is passed on in a row: between processes it takes two messages more than within one. Twice as often each time
+ * nobody else took it, up to a limit.
+ */
+const FEWEST_HAND_OVERS = 8
 const MOST_HAND_OVERS = 64
-/** How often while others are known to want it. */
-const CONTESTED_HAND_OVERS = 1
-/** For how long the lock is passed on in a row, in ms, if it is more than once. */
+/** After how many ms others have their turn in any case. */
 const LONGEST_STRETCH = 1_000
 /** For how long the lock is left to others, in ms, the time that messages take not counted. */
 const PAUSE = 5
 
 export class Turns {
   #handOvers = 0
-  #allowed = FIRST_HAND_OVERS
+  #allowed = FEWEST_HAND_OVERS
   #since = 0
   /** How long the last question took, there and back, in ms. */
   roundTrip = 0
@@ -35,7 +36,7 @@ export class Turns {
   /** Somebody else has it. */
   onRefused(): void {
     this.#handOvers = 0
-    this.#allowed = CONTESTED_HAND_OVERS
+    this.#allowed = FEWEST_HAND_OVERS
   }
 
   /** It was left to others, and nobody took it. */

@@ -67,7 +67,7 @@ export class RedisBackend implements Backend {
     this.#fenceKey = keyPrefix + FENCE_KEY
     const known = new Set<Script>()
     client.on('connect', () => known.clear())
-    const script = (lua: string): Script => new Script(client, lua, known)
+    const script = (lua: string): Script => new Script(connection, lua, known)
     this.#opened = {
       connection,
       tracking: watch ? new Tracking(this.#source, timeout, connection, this.#prefix, listener) : undefined,

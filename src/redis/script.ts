@@ -1,6 +1,6 @@
 /**
  * One Lua script on one connection: sent by its SHA, and whole where the server does not know it, be it new, restarted or
- * flushed. May import ioredis' types, encoded commands and node:crypto.
+ * flushed. May import the connection's type, encoded commands and node:crypto.
  *
  * A script that is refused for being unknown and sent again runs behind what was sent after it, out of order. So it is sent
  * whole the first time on each connection, and again after any script turned out to be unknown.
@@ -9,18 +9,18 @@
  * them was most of what a renewal cost. Here a request is encoded in one go, and sent again as it is (docs/adr/0005).
  */
 import { createHash } from 'node:crypto'
-import type { Redis } from 'ioredis'
+import type { Connection } from './connection.ts'
 import { CRLF, EncodedCommand, encode } from './encoded-command.ts'
 
 export class Script {
-  readonly #client: Redis
+  readonly #connection: Connection
   readonly #lua: string
   readonly #sha: string
   readonly #known: Set<Script>
 
   /** @param known the scripts that were sent whole on this connection; shared by all of them, and emptied when it is another one. */
-  constructor(client: Redis, lua: string, known: Set<Script>) {
-    this.#client = client
+  constructor(connection: Connection, lua: string, known: Set<Script>) {
+    this.#connection = connection
     this.#lua = lua
     this.#sha = createHash('sha1').update(lua).digest('hex')
     this.#known = known
@@ -42,7 +42,7 @@ export class Script {
     if (!this.#known.has(this)) return this.#runWhole(call, prepare)
     try {
       prepare?.()
-      return await this.#client.sendCommand(new EncodedCommand('evalsha', call.wire))
+      return await this.#connection.send(new EncodedCommand('evalsha', call.wire))
     } catch (error) {
       if (!(error instanceof Error && error.message.startsWith('NOSCRIPT'))) throw error
       // Others that were under way fail for the same flush, and are no reason to send everything whole again.
@@ -56,7 +56,7 @@ export class Script {
     const tail = call.wire.toString().slice(this.#wire('evalsha', this.#sha, call.count, '').length)
     const wire = Buffer.from(this.#wire('eval', this.#lua, call.count, tail))
     prepare?.()
-    return await this.#client.sendCommand(new EncodedCommand('eval', wire))
+    return await this.#connection.send(new EncodedCommand('eval', wire))
   }
 
   #wire(name: 'evalsha' | 'eval', script: string, count: number, tail: string): string {

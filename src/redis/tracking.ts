@@ -115,7 +115,7 @@ export class Tracking {
 
   async #watchNext(): Promise<void> {
     try {
-      await this.#commands.client.sendCommand(new EncodedCommand('client', CACHING_YES))
+      await this.#commands.send(new EncodedCommand('client', CACHING_YES))
     } catch (error) {
       this.#onRefused(error)
     }
