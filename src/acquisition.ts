@@ -3,7 +3,8 @@
  * p-retry, the pause, the table, the lines, the releaser, the verifier, the outbox, timing, tokens and errors.
  *
  * In a pause it may be hinted that the key has changed. Then the lock is asked for without leaving the pause, because most changes
- * are the holder's own renewals: only an answer other than another refusal ends it.
+ * are the holder's own renewals: only an answer other than another refusal ends it. A hint that comes at any other time is
+ * remembered: the answer that is on its way may be older.
  */
 import pRetry from 'p-retry'
 import type { AbortWatch } from './abort-watch.ts'
@@ -39,6 +40,10 @@ export interface AcquisitionParts {
   readonly driftFactor: number
   readonly random: () => number
   readonly createToken: () => string
+  /** Whether what is watched is told of, as far as is known. */
+  readonly isReliable: () => boolean
+  /** A change was not told, or changes are told that were none. */
+  readonly onUnreliable: () => void
   /** Collects a request for the end of this turn. */
   readonly post: (request: Request<AcquireOutcome>) => void
   /** Gives a granted lease its handle. */
@@ -96,10 +101,10 @@ export class Acquisition implements Waiter, Request<AcquireOutcome> {
   #onAnswer: ((answer: Answer | undefined) => void) | undefined = undefined
   /** The answer that ended a pause. */
   #answer: Answer | undefined = undefined
-  /** A change was hinted at while the question was under way: its answer may be older. */
+  /** A change was hinted at since the last question was asked: its answer may be older. */
   #stale = false
-  /** The question under way follows a hint. */
-  #hinted = false
+  /** Why the next answer was asked for: it was time, or there was a hint, by name or in general. */
+  #cause: 'time' | 'hint' | 'name' = 'time'
   /** How many hints in a row turned out to be for nothing. */
   #falseHints = 0
   /** Rings when a hint that is doubted is followed after all. */
@@ -172,16 +177,18 @@ export class Acquisition implements Waiter, Request<AcquireOutcome> {
   }
 
   wake(): void {
-    this.#pause.end()
+    if (this.#pause.active) this.#pause.end()
+    else this.#stale = true
   }
 
   nudge(): void {
     if (this.#onAnswer === undefined && this.#pause.active) this.#probe()
   }
 
-  hint(): void {
-    if (this.#onAnswer) this.#stale = true
-    else if (this.#pause.active && !this.#parts.table.isHeld(this.key)) this.#followHint()
+  hint(named = false): void {
+    this.#cause = named ? 'name' : 'hint'
+    if (this.#onAnswer || !this.#pause.active) this.#stale = true
+    else if (!this.#parts.table.isHeld(this.key)) this.#followHint()
   }
 
   cancel(reason: unknown): void {
@@ -222,6 +229,9 @@ export class Acquisition implements Waiter, Request<AcquireOutcome> {
 
   #end(): void {
     const { signal } = this.#settings
+    // A question that was asked in a pause may still be under way.
+    this.#abandon()
+    this.#pause.end()
     if (signal) this.#parts.aborts.remove(signal, this)
     this.#parts.lines.leave(this)
     this.#doubt?.cancel()
@@ -277,9 +287,10 @@ export class Acquisition implements Waiter, Request<AcquireOutcome> {
     const { table } = this.#parts
     this.#throwIfCancelled()
     const line = this.line as WaitingLine
-    while (line.first !== this || table.isHeld(this.key) || line.offer === 'open') {
+    const impatient = this.#settings.wait === 0
+    while (line.first !== this || table.isHeld(this.key) || (line.offer === 'open' && !impatient)) {
       const left = this.#timeLeft()
-      if (this.#settings.wait === 0) await this.#shareAttempt(line)
+      if (impatient) await this.#shareAttempt(line)
       else if (left <= 0) throw REFUSED
       else await this.#pause.rest(left)
       this.#throwIfCancelled()
@@ -364,7 +375,6 @@ export class Acquisition implements Waiter, Request<AcquireOutcome> {
    * would make it forget others, without end.
    */
   #followHint(): void {
-    this.#hinted = true
     const doubts = this.#falseHints - BELIEVED_HINTS
     if (doubts < 0) {
       this.#probe()
@@ -379,10 +389,16 @@ export class Acquisition implements Waiter, Request<AcquireOutcome> {
 
   #remember(refusal: Refusal, now: number): void {
     const end = refusal.remaining === Number.POSITIVE_INFINITY ? 0 : now + refusal.remaining
-    const same = refusal.holder === this.#refusal?.holder && Math.abs(end - this.#refusalEnd) < SAME_END
+    const before = this.#refusal
+    const sameHolder = refusal.holder === before?.holder
+    const same = sameHolder && Math.abs(end - this.#refusalEnd) < SAME_END
     if (!same) this.#falseHints = 0
-    else if (this.#hinted) this.#falseHints += 1
-    this.#hinted = false
+    else if (this.#cause === 'name' && !this.#stale) this.#falseHints += 1
+    // Its ttl should be over, and it was renewed without a word.
+    const missed = this.#cause === 'time' && before?.watched && sameHolder && !same && now >= this.#refusalEnd
+    if (missed || this.#falseHints === BELIEVED_HINTS) this.#parts.onUnreliable()
+    // A hint that came meanwhile is the cause of the next question.
+    if (!this.#stale) this.#cause = 'time'
     this.#refusal = refusal
     this.#refusalEnd = end
   }
@@ -418,10 +434,11 @@ export class Acquisition implements Waiter, Request<AcquireOutcome> {
     this.#backingOff = true
     const pause = this.#pause.rest(duration)
     if (this.#stale) this.#followHint()
-    if (await pause) this.#parts.tally.wakeUps.timeout += 1
+    const elapsed = await pause
     this.#backingOff = false
     this.#throwIfCancelled()
     if (this.#answer === undefined && this.#timeLeft() <= 0) throw this.#upToDate(error)
+    if (elapsed) this.#parts.tally.wakeUps.timeout += 1
   }
 
   /** The strategy's pause, cut short by the end of the holder's ttl or of the caller's patience; nothing where either has had enough. */
@@ -444,7 +461,7 @@ export class Acquisition implements Waiter, Request<AcquireOutcome> {
       attempts: Math.max(this.#attempts - this.#extraAttempts, 1),
       waited: this.#waited(),
       remaining: this.#refusal?.remaining,
-      watched: this.#refusal?.watched ?? false,
+      watched: (this.#refusal?.watched ?? false) && this.#parts.isReliable(),
       random: this.#parts.random(),
     }
     const interval: unknown = retry.next(context)

@@ -14,22 +14,29 @@ import { type LeaseTable, notHeld } from './lease-table.ts'
 import type { AdoptSettings } from './options.ts'
 import type { Request } from './outbox.ts'
 import type { Renewer } from './renewer.ts'
+import type { Verifier } from './verifier.ts'
 
 export interface AdoptionParts {
   readonly clock: Clock
   readonly table: LeaseTable
   readonly renewer: Renewer
+  readonly verifier: Verifier
   readonly aborts: AbortWatch
   readonly driftFactor: number
   /** Collects a renewal for the end of this turn. */
   readonly post: (request: Request<ChangeOutcome>) => void
   /** Gives a lease its handle. */
   readonly adopt: (record: LeaseRecord) => void
+  /** A key may have been renewed for nobody: what a manager changes itself, the server does not tell it. */
+  readonly onUnsettled: (key: string) => void
 }
 
 export class Adoptions {
   readonly #parts: AdoptionParts
-  readonly #pending = new Set<Adoption>()
+  /** By key: one at a time, as the backend is asked for a key once in a request. */
+  readonly #pending = new Map<string, Adoption>()
+  /** Why nothing is adopted any more. */
+  #reasonFor: ((key: string) => unknown) | undefined
 
   constructor(parts: AdoptionParts) {
     this.#parts = parts
@@ -37,17 +44,27 @@ export class Adoptions {
 
   /** @throws LockNotHeldError, UnavailableError, or the reason of an abort. */
   async run(lease: DetachedLease, settings: AdoptSettings): Promise<LeaseRecord> {
+    for (let other = this.#pending.get(lease.key); other; other = this.#pending.get(lease.key)) await other.over
+    if (this.#reasonFor) throw this.#reasonFor(lease.key)
     const adoption = new Adoption(this.#parts, lease, settings)
-    this.#pending.add(adoption)
+    this.#pending.set(lease.key, adoption)
     try {
       return await adoption.run()
     } finally {
-      this.#pending.delete(adoption)
+      this.#pending.delete(lease.key)
     }
   }
 
+  /** A key may have been changed; without one, any may have been. */
+  hint(key?: string): void {
+    if (key !== undefined) this.#pending.get(key)?.hint()
+    else for (const adoption of this.#pending.values()) adoption.hint()
+  }
+
+  /** For good. */
   cancelAll(reasonFor: (key: string) => unknown): void {
-    for (const adoption of this.#pending) adoption.cancel(reasonFor(adoption.key))
+    this.#reasonFor = reasonFor
+    for (const adoption of this.#pending.values()) adoption.cancel(reasonFor(adoption.key))
   }
 }
 
@@ -63,6 +80,10 @@ class Adoption implements Request<ChangeOutcome>, Cancellable {
   readonly #settings: AdoptSettings
   #resolve: ((record: LeaseRecord) => void) | undefined
   #reject: ((error: unknown) => void) | undefined
+  /** A change was hinted at while the answer was on its way: it may be older. */
+  #stale = false
+  /** Settles when it is over, however it ends. */
+  over: Promise<unknown> | undefined
 
   constructor(parts: AdoptionParts, { key, token, fence, ttl }: DetachedLease, settings: AdoptSettings) {
     this.key = key
@@ -85,6 +106,7 @@ class Adoption implements Request<ChangeOutcome>, Cancellable {
       this.#resolve = resolve
       this.#reject = reject
     })
+    this.over = answer.catch(() => undefined)
     if (signal) aborts.add(signal, this)
     // One that is cancelled already is given up before it is sent.
     post(this)
@@ -95,12 +117,17 @@ class Adoption implements Request<ChangeOutcome>, Cancellable {
     }
   }
 
+  hint(): void {
+    this.#stale = true
+  }
+
   cancel(reason: unknown): void {
     this.#reject?.(reason)
     this.#reject = undefined
   }
 
   settle(outcome: ChangeOutcome, sentAt: number | undefined): void {
+    if (outcome.type !== 'refused' && sentAt !== undefined) this.#parts.onUnsettled(this.key)
     // Nobody waits any more: the key expires, or somebody else adopts it.
     if (this.#reject === undefined) return
     try {
@@ -127,21 +154,18 @@ class Adoption implements Request<ChangeOutcome>, Cancellable {
   }
 
   #take(sentAt: number): LeaseRecord {
-    const { clock, table, renewer, adopt, driftFactor } = this.#parts
+    const { clock, table, renewer, verifier, adopt, driftFactor } = this.#parts
     const { maxHold } = this.#settings
     const now = clock.now()
     if (now >= deadlineOf(sentAt, this.ttl, driftFactor)) throw this.#unavailable(TOO_LATE)
     const present = table.get(this.key)
-    if (present && isActive(table.observe(present))) {
-      if (present.token === this.token) return present
-      // The answer says so: another token is on the key.
-      table.apply(present, { type: 'refused', now, reason: 'taken' })
-    }
+    if (present?.token === this.token && isActive(table.observe(present))) return present
     const retireAt = maxHold === Number.POSITIVE_INFINITY ? undefined : now + maxHold
     const record = new LeaseRecord(this, this.#fence, this.timeout, retireAt)
     adopt(record)
     renewer.join(record, { ...this.#settings, ttl: this.ttl }, sentAt)
     table.add(record)
+    if (this.#stale) verifier.verify(record)
     // A listener may have taken its time, or ended it.
     if (!isActive(table.observe(record))) throw notHeld(record)
     return record

@@ -135,7 +135,7 @@ export class LeaseManager extends GuardedEmitter implements AsyncDisposable, Ite
       onVacated: (record, givenBack) => lines.onVacated(record.key, givenBack, record.turns),
       onAbandoned: (record) => this.#releaser.abandon(record),
     })
-    const isWatching = (): boolean => watch && table.size <= watchLimit
+    const isWatching = (added = 0): boolean => watch && table.size + added <= watchLimit
     this.#scheduler = scheduler
     this.#lines = lines
     this.#table = table
@@ -152,8 +152,9 @@ export class LeaseManager extends GuardedEmitter implements AsyncDisposable, Ite
       onFault,
     })
     this.#renewer = renewer
+    const hint = (key: string): void => lines.get(key)?.first?.hint()
     const outboxParts: OutboxParts = { backend, clock, scheduler, tally, batchSize }
-    this.#acquires = new Outbox(outboxParts, (entries) => backend.acquire(entries, isWatching()))
+    this.#acquires = new Outbox(outboxParts, (entries) => backend.acquire(entries, isWatching(entries.length)))
     this.#releases = new Outbox(outboxParts, (entries) => backend.release(entries))
     this.#verifications = new Outbox(outboxParts, (entries) => backend.verify(entries))
     this.#renewals = new Outbox(outboxParts, (entries) => backend.renew(entries, isWatching()))
@@ -162,6 +163,7 @@ export class LeaseManager extends GuardedEmitter implements AsyncDisposable, Ite
       scheduler,
       table,
       random,
+      onDeletedLate: hint,
       isOffered: (key) => lines.isOffered(key),
       post: (request) => this.#post(this.#releases, request),
     })
@@ -191,12 +193,25 @@ export class LeaseManager extends GuardedEmitter implements AsyncDisposable, Ite
       driftFactor,
       random,
       createToken: tokensOf(settings.owner),
+      isReliable: () => this.#desk.isReliable(),
+      onUnreliable: () => this.#desk.onUnreliable(),
       post: (request) => this.#post(this.#acquires, request),
       adopt,
     }
     const postRenewal = (request: Request<ChangeOutcome>): void => this.#post(this.#renewals, request)
-    this.#adoptions = new Adoptions({ clock, table, renewer, aborts, driftFactor, post: postRenewal, adopt })
-    const desk = new ChangeDesk({ clock, table, lines, renewer, verifier, tally })
+    const adoptions = new Adoptions({
+      clock,
+      table,
+      renewer,
+      verifier,
+      aborts,
+      driftFactor,
+      post: postRenewal,
+      adopt,
+      onUnsettled: hint,
+    })
+    this.#adoptions = adoptions
+    const desk = new ChangeDesk({ clock, table, lines, renewer, verifier, adoptions, tally })
     this.#desk = desk
     backend.open(
       { prefix, timeout: this.#tryDefaults.timeout, watch },
@@ -325,10 +340,12 @@ export class LeaseManager extends GuardedEmitter implements AsyncDisposable, Ite
    * @throws UnavailableError when the backend did not answer within `timeout`; the key may have been deleted all the same.
    */
   async forceRelease(key: string): Promise<boolean> {
-    const deleted = await this.#askFor(this.#checkKey(key), 'released', () => this.#backend.forceRelease(key))
-    // A server does not tell of changes that one makes oneself.
-    if (deleted) this.#desk.onChange([key])
-    return deleted
+    try {
+      return await this.#askFor(this.#checkKey(key), 'released', () => this.#backend.forceRelease(key))
+    } finally {
+      // What a manager changes itself, or may have changed, the server does not tell it.
+      this.#desk.onChange([key])
+    }
   }
 
   /**

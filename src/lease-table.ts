@@ -76,9 +76,12 @@ export class LeaseTable {
     return this.#records.values()
   }
 
-  /** Takes in a lease that has just been granted and has joined a cohort. */
+  /** Takes in a lease that has just been granted, or adopted, and has joined a cohort. */
   add(record: LeaseRecord): void {
-    const { scheduler, tally } = this.#parts
+    const { clock, scheduler, tally } = this.#parts
+    // Another one on this key is over: the backend has just said so.
+    const present = this.#records.get(record.key)
+    if (present) this.apply(present, { type: 'refused', now: clock.now(), reason: 'taken' })
     this.#records.set(record.key, record)
     if (record.retireAt !== undefined) {
       record.alarm = scheduler.add(record)

@@ -20,6 +20,8 @@ export interface ReleaserParts {
   readonly scheduler: Alarms
   readonly table: LeaseTable
   readonly random: () => number
+  /** A key was deleted at another moment than its lease ended: what a manager changes itself, the server does not tell it. */
+  readonly onDeletedLate: (key: string) => void
   /** Whether the next change of a key is of interest from the moment of its deletion on. */
   readonly isOffered: (key: string) => boolean
   /** Collects a compare-and-delete for the end of this turn. */
@@ -133,6 +135,9 @@ export class Releaser {
     if (this.#closed) return
     const deletion = new Deletion(this.#parts, goal, (outcome, over) => {
       if (over) this.#deletions.delete(deletion)
+      if (outcome.type !== 'refused' && (onAnswer === undefined || deletion.repeated)) {
+        this.#parts.onDeletedLate(goal.entry.key)
+      }
       if (!this.#unanswered.delete(deletion)) return
       onAnswer?.(outcome)
       if (this.#unanswered.size === 0) this.#tellIdle()
@@ -177,6 +182,11 @@ class Deletion {
     this.#parts = parts
     this.#goal = goal
     this.#onAnswer = onAnswer
+  }
+
+  /** Whether the first attempt was not answered. */
+  get repeated(): boolean {
+    return this.#repetitions > 0
   }
 
   start(): void {

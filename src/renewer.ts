@@ -127,7 +127,9 @@ export class Renewer {
 
   #renewEach(isWanted: (cohort: Cohort) => boolean): void {
     for (const { cohort } of this.#parts.table.values()) {
-      if (cohort?.terms.autoRenew && cohort.renewal === undefined && isWanted(cohort)) this.#enqueue(cohort)
+      if (!cohort?.terms.autoRenew || !isWanted(cohort)) continue
+      if (cohort.renewal === undefined) this.#enqueue(cohort)
+      else cohort.stale = cohort.renewal !== 'queued'
     }
     this.#pumpSoon()
   }
@@ -155,6 +157,7 @@ export class Renewer {
 
   #enqueue(cohort: Cohort): void {
     cohort.renewal = 'queued'
+    cohort.stale = false
     this.#queue.add(cohort)
     // Where it has to wait for its turn that long, it is in jeopardy, whatever the reason.
     const { clock, scheduler } = this.#parts
@@ -251,7 +254,9 @@ export class Renewer {
       if (cohort.size === 0) continue
       const error = failed.get(cohort)
       if (error === undefined) {
-        if (this.#confirm(cohort, flight.sentAt) && awaited) confirmed.push(cohort)
+        const inTime = this.#confirm(cohort, flight.sentAt)
+        if (awaited && inTime && cohort.stale && cohort.renewal === undefined) this.#enqueue(cohort)
+        if (awaited && inTime) confirmed.push(cohort)
       } else if (awaited) {
         this.#fail(cohort, error)
       }

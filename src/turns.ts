@@ -5,12 +5,11 @@
 
 /**
  * How often the lock is passed on in a row: between processes it takes two messages more than within one. Twice as often each time
- * nobody else took it, up to a limit.
+ * nobody else took it.
  */
 const FEWEST_HAND_OVERS = 8
-const MOST_HAND_OVERS = 64
 /** After how many ms others have their turn in any case. */
-const LONGEST_STRETCH = 1_000
+const LONGEST_STRETCH = 500
 /** For how long the lock is left to others, in ms, the time that messages take not counted. */
 const PAUSE = 5
 
@@ -18,8 +17,8 @@ export class Turns {
   #handOvers = 0
   #allowed = FEWEST_HAND_OVERS
   #since = 0
-  /** How long the last question took, there and back, in ms. */
-  roundTrip = 0
+  /** How long the fastest question took, there and back, in ms. */
+  #roundTrip = Number.POSITIVE_INFINITY
 
   /** The lock was given back, and others here want it. @returns whether one of them may have it at once. */
   passOn(now: number): boolean {
@@ -30,7 +29,12 @@ export class Turns {
 
   /** For how long it is left to others, in ms: they must hear of it and ask for it. */
   get pause(): number {
-    return PAUSE + 2 * this.roundTrip
+    return PAUSE + (this.#roundTrip === Number.POSITIVE_INFINITY ? 0 : 2 * this.#roundTrip)
+  }
+
+  /** A question was answered. @param roundTrip ms. */
+  onAnswered(roundTrip: number): void {
+    this.#roundTrip = Math.min(this.#roundTrip, roundTrip)
   }
 
   /** Somebody else has it. */
@@ -42,6 +46,6 @@ export class Turns {
   /** It was left to others, and nobody took it. */
   onUnwanted(): void {
     this.#handOvers = 0
-    this.#allowed = Math.min(this.#allowed * 2, MOST_HAND_OVERS)
+    this.#allowed *= 2
   }
 }

@@ -23,8 +23,8 @@ export interface Waiter {
   wake(): void
   /** Somebody who does not want to wait shares the next attempt: it is made now. */
   nudge(): void
-  /** The key may have changed. */
-  hint(): void
+  /** The key may have changed. @param named the server has named it; otherwise any may have changed. */
+  hint(named?: boolean): void
   /** The manager is closed, or the caller's signal aborted. */
   cancel(reason: unknown): void
 }
@@ -65,7 +65,7 @@ class WaitingLine {
     } else if (outcome.type === 'granted' && this.offer === 'declined') {
       this.turns?.onUnwanted()
     }
-    if (this.turns) this.turns.roundTrip = roundTrip
+    if (outcome.type !== 'unknown') this.turns?.onAnswered(roundTrip)
     this.closeOffer()
   }
 

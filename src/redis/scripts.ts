@@ -14,7 +14,8 @@
  *
  * One fence serves all locks of a call: the larger of the last one plus 1 and the server's time in µs. The counter is
  * strictly larger with each call; the time keeps it so when the counter is lost. It is read by GETEX, which the server does not
- * count as reading: it would be watched otherwise, and changes with every lock that anybody acquires.
+ * count as reading: it would be watched otherwise, and changes with every lock that anybody acquires. That comes after the locks: a server
+ * without memory refuses the first write of a script only, and takes GETEX for one.
  *
  * @returns the fence (0 if nothing was granted); if anything was refused, then two lists with an element for each lock: -2
  * where it was granted, otherwise what is left of the holder's ttl in ms, -1 if it has none; and the holder's token where it was refused.
@@ -122,7 +123,9 @@ return exceptions
 export const VERIFY: string = `
 local exceptions = {}
 for i = 1, #KEYS do
-  if redis.pcall('GETEX', KEYS[i]) ~= ARGV[i] then${REPORT_NOT_OURS}
+  local held = redis.pcall('GETEX', KEYS[i])
+  if type(held) == 'table' and not string.find(held.err, 'WRONGTYPE') then return held end
+  if held ~= ARGV[i] then${REPORT_NOT_OURS}
   end
 end
 return exceptions

@@ -9,6 +9,7 @@
  *     off ──both connections ready, the server agrees──▶ on (a new period; anything may have changed before it: `onChange()`)
  *     on  ──either connection breaks──▶ off (`onUnwatched()`, where locks can still be asked for)
  *     off ──the server refuses──▶ off, until a connection is made anew (told once: `onError`)
+ *     off ──the server fails──▶ off, until the second connection has been made anew (told once, after some failures in a row)
  */
 import type { Redis } from 'ioredis'
 import { asError } from '../as-error.ts'
@@ -19,6 +20,12 @@ import { CRLF, EncodedCommand, encode } from './encoded-command.ts'
 
 /** Where a server that speaks RESP2 puts the names of keys that have changed. */
 const CHANNEL = '__redis__:invalidate'
+
+/** What a server says that does not know how, or whose user may not; anything else passes. */
+const REFUSALS = /^NOPERM|unknown (sub)?command|syntax error|^ERR Unknown/i
+
+/** Failures in a row that are told, if they are no refusals. */
+const PATIENCE = 5
 
 const CACHING_YES = Buffer.from(`*3${CRLF}${encode(['client', 'caching', 'yes'])}`)
 
@@ -33,7 +40,9 @@ export class Tracking {
   #periods = 0
   /** Keys are still thought to be watched by those who asked for them, and are not. */
   #lapsed = false
-  #refusalTold = false
+  /** In a row. */
+  #failures = 0
+  #failureTold = false
   #closed = false
 
   /** @param prefix stands before every key that is of interest here. */
@@ -87,7 +96,7 @@ export class Tracking {
       await client.subscribe(CHANNEL)
       this.#id = id
     } catch (error) {
-      this.#onRefused(error)
+      this.#onFailed(error)
       return
     }
     await this.#switchOn()
@@ -104,12 +113,14 @@ export class Tracking {
     try {
       await this.#commands.client.client('TRACKING', 'ON', 'REDIRECT', id, 'OPTIN', 'NOLOOP')
     } catch (error) {
-      if (period === this.#periods) this.#onRefused(error)
+      if (period === this.#periods) this.#onFailed(error)
       return
     }
     if (period !== this.#periods || this.#closed) return
     this.#period = period
     this.#lapsed = false
+    this.#failures = 0
+    this.#pushes.onAnswered()
     this.#listener.onChange()
   }
 
@@ -117,7 +128,7 @@ export class Tracking {
     try {
       await this.#commands.send(new EncodedCommand('client', CACHING_YES))
     } catch (error) {
-      this.#onRefused(error)
+      this.#onFailed(error)
     }
   }
 
@@ -139,17 +150,20 @@ export class Tracking {
     if (this.#commands.usable) this.#listener.onError(error)
   }
 
-  #onRefused(thrown: unknown): void {
+  #onFailed(thrown: unknown): void {
+    const error = asError(thrown)
     // A connection that broke is made anew, and then this is tried again.
-    if (this.#closed || !isRefusal(thrown)) return
+    if (this.#closed || error.name !== 'ReplyError') return
     this.#switchOff()
-    // After a failover the two may have led to different servers.
-    if (thrown.message.includes('redirect')) this.#pushes.client.disconnect(true)
     this.#tellLapse()
-    if (this.#refusalTold) return
-    this.#refusalTold = true
-    const message = `The server refuses to tell of changes, so waiters poll and losses are noticed at the next renewal: ${thrown.message}`
-    this.#listener.onError(new UnavailableError(message, undefined, { cause: thrown }))
+    const refused = REFUSALS.test(error.message)
+    this.#failures += 1
+    // A server that is busy, or another one than the second connection leads to: tried again, with the pauses of a reconnection.
+    if (!refused) this.#pushes.client.disconnect(true)
+    if (this.#failureTold || !(refused || this.#failures === PATIENCE)) return
+    this.#failureTold = true
+    const message = `The server ${refused ? 'refuses to' : 'does not'} tell of changes, so callers that wait poll and losses are noticed at the next renewal: ${error.message}`
+    this.#listener.onError(new UnavailableError(message, undefined, { cause: error }))
   }
 
   #tellLapse(): void {
@@ -172,11 +186,6 @@ export class Tracking {
     }
     if (ours.length > 0) this.#listener.onChange(ours)
   }
-}
-
-/** Whether the server has answered, and did not want to. */
-function isRefusal(thrown: unknown): thrown is Error {
-  return asError(thrown).name === 'ReplyError'
 }
 
 function ignore(): void {}
