@@ -6,15 +6,19 @@
 import { expect } from 'chai'
 import {
   type AcquireOutcome,
+  type BackendListener,
+  type BackendSettings,
   type ChangeOutcome,
+  type DetachedLease,
   type Lease,
   type LeaseEvents,
   LeaseManager,
   type LeaseManagerOptions,
   type LockEntry,
   type LockView,
+  type ReleaseEntry,
 } from 'leasewheel'
-import { ManualClock, MemoryBackend, MemoryStore } from 'leasewheel/memory'
+import { ManualClock, MemoryBackend, type MemoryBackendOptions, MemoryStore } from 'leasewheel/memory'
 
 /** Width of a slot of the manager's wheel: alarms come at most this much late, in ms. */
 export const TICK = 10
@@ -43,7 +47,7 @@ export function heldFor(ttl: number, driftFactor = 0.01): number {
   return ttl - (ttl * driftFactor + 2)
 }
 
-export type Operation = 'acquire' | 'renew' | 'release'
+export type Operation = 'acquire' | 'renew' | 'release' | 'verify'
 type LeaseEventName = Exclude<keyof LeaseEvents, 'error'>
 
 interface Told {
@@ -60,11 +64,19 @@ interface Call {
   readonly at: number
   readonly operation: Operation
   readonly entries: readonly LockEntry[]
+  /** The keys that were to be watched: all of them or none, but for a release. */
+  readonly watched: readonly string[]
+}
+
+/** The manager was asked to go on with a lease. */
+interface Adopting {
+  readonly kind: 'adopting'
+  readonly token: string
 }
 
 /** What happened on one manager, in order. */
 class Journal {
-  readonly items: (Told | Call)[] = []
+  readonly items: (Told | Call | Adopting)[] = []
 
   told(): Told[] {
     return this.items.filter((item) => item.kind === 'event')
@@ -80,7 +92,7 @@ class Journal {
     return new Set(acquires.flatMap(({ entries }) => entries.map(({ token }) => token)))
   }
 
-  /** P11 and P12: what is renewed was acquired, and is not over. And a key is asked for once in a request. */
+  /** P11 and P12: what is renewed was acquired, or is to be adopted, and is not over. And a key is asked for once in a request. */
   checkCalls(): void {
     const acquired = new Set<string>()
     const over = new Set<string>()
@@ -88,6 +100,11 @@ class Journal {
       if (item.kind === 'event') {
         if (item.name === 'acquired') acquired.add(item.lease.token)
         if (item.name === 'lost' || item.name === 'released') over.add(item.lease.token)
+        continue
+      }
+      if (item.kind === 'adopting') {
+        acquired.add(item.token)
+        over.delete(item.token)
         continue
       }
       const { operation, entries } = item
@@ -167,6 +184,8 @@ export class TestBackend extends MemoryBackend {
   back = 0
   /** More requests came at one and the same moment than any test has use for. From then on all are refused, so that a loop ends. */
   overrun = false
+  /** What the server tells of changes is lost on the way. */
+  deaf = false
   /** Requests and answers that are on their way: each is a timer of the clock that is not the manager's. */
   inTransit = 0
   /** Answers that are held back, oldest first. */
@@ -177,11 +196,29 @@ export class TestBackend extends MemoryBackend {
   readonly #confirmed = new Map<string, number>()
   #latest = Number.NaN
   #atOnce = 0
+  #listener: BackendListener | undefined
 
-  constructor(store: MemoryStore, clock: ManualClock, journal: Journal) {
-    super({ store })
+  constructor(options: MemoryBackendOptions, clock: ManualClock, journal: Journal) {
+    super(options)
     this.#clock = clock
     this.#journal = journal
+  }
+
+  /** What the manager listens with: a test may tell it what a server would. */
+  get listener(): BackendListener {
+    return this.#listener ?? expect.fail('the backend has not been opened')
+  }
+
+  override open(settings: BackendSettings, listener: BackendListener): void {
+    this.#listener = listener
+    super.open(settings, {
+      onRecovered: () => listener.onRecovered(),
+      onChange: (keys) => {
+        if (!this.deaf) listener.onChange(keys)
+      },
+      onUnwatched: () => listener.onUnwatched(),
+      onError: (error) => listener.onError(error),
+    })
   }
 
   /** When the last request was sent that gave this token a whole ttl and was answered, in ms. */
@@ -208,6 +245,7 @@ export class TestBackend extends MemoryBackend {
   heal(): void {
     this.there = 0
     this.back = 0
+    this.deaf = false
     this.fail(undefined)
     this.dropAnswers(false)
     this.unblock()
@@ -215,15 +253,20 @@ export class TestBackend extends MemoryBackend {
   }
 
   override acquire(entries: readonly LockEntry[], watch?: boolean): Promise<readonly AcquireOutcome[]> {
-    return this.#travel('acquire', entries, () => super.acquire(entries, watch))
+    return this.#travel('acquire', entries, watched(entries, watch), () => super.acquire(entries, watch))
   }
 
   override renew(entries: readonly LockEntry[], watch?: boolean): Promise<readonly ChangeOutcome[]> {
-    return this.#travel('renew', entries, () => super.renew(entries, watch))
+    return this.#travel('renew', entries, watched(entries, watch), () => super.renew(entries, watch))
   }
 
-  override release(entries: readonly LockEntry[]): Promise<readonly ChangeOutcome[]> {
-    return this.#travel('release', entries, () => super.release(entries))
+  override release(entries: readonly ReleaseEntry[]): Promise<readonly ChangeOutcome[]> {
+    const offered = entries.filter(({ watch }) => watch).map(({ key }) => key)
+    return this.#travel('release', entries, offered, () => super.release(entries))
+  }
+
+  override verify(entries: readonly LockEntry[]): Promise<readonly ChangeOutcome[]> {
+    return this.#travel('verify', entries, [], () => super.verify(entries))
   }
 
   override async inspect(key: string): Promise<LockView | null> {
@@ -236,11 +279,12 @@ export class TestBackend extends MemoryBackend {
   async #travel<O extends AcquireOutcome | ChangeOutcome>(
     operation: Operation,
     entries: readonly LockEntry[],
+    watched: readonly string[],
     carryOut: () => Promise<readonly O[]>,
   ): Promise<readonly O[]> {
     const at = this.#clock.now()
     const copies = entries.map(({ key, token, ttl }) => ({ key, token, ttl }))
-    this.#journal.items.push({ kind: 'call', at, operation, entries: copies })
+    this.#journal.items.push({ kind: 'call', at, operation, entries: copies, watched })
     this.#atOnce = at === this.#latest ? this.#atOnce + 1 : 1
     this.#latest = at
     if (this.#atOnce > MOST_AT_ONCE) this.overrun = true
@@ -256,6 +300,8 @@ export class TestBackend extends MemoryBackend {
       })
     }
     if (this.back > 0) await this.#pass(this.back)
+    // A verification gives nobody time.
+    if (operation === 'verify') return outcomes
     for (const [index, { token }] of copies.entries()) {
       const type = outcomes[index]?.type
       if (type === 'granted' || type === 'done') this.#confirm(token, at)
@@ -277,6 +323,10 @@ export class TestBackend extends MemoryBackend {
   }
 }
 
+function watched(entries: readonly LockEntry[], watch: boolean | undefined): string[] {
+  return watch ? entries.map(({ key }) => key) : []
+}
+
 /** A manager, what it stands on, and what it told. */
 export interface Member {
   readonly manager: LeaseManager
@@ -289,7 +339,7 @@ export interface Stage {
   /** The locks, without the prefix that stands before every key: `lease:`, unless an option says otherwise. */
   readonly store: MemoryStore
   /** Another manager on the same store and clock. */
-  readonly open: (options?: LeaseManagerOptions) => Member
+  readonly open: (options?: LeaseManagerOptions, backend?: Pick<MemoryBackendOptions, 'watch'>) => Member
 }
 
 export interface StageOptions {
@@ -307,9 +357,12 @@ export async function withStage(work: (stage: Stage) => Promise<void>, options: 
   const { clock = new ManualClock() } = options
   const store = new MemoryStore({ clock: options.storeClock ?? clock })
   const members: (Member & { journal: Journal })[] = []
-  const open = (managerOptions: LeaseManagerOptions = {}): Member => {
+  const open = (
+    managerOptions: LeaseManagerOptions = {},
+    backendOptions: Pick<MemoryBackendOptions, 'watch'> = {},
+  ): Member => {
     const journal = new Journal()
-    const backend = new TestBackend(store, clock, journal)
+    const backend = new TestBackend({ ...backendOptions, store }, clock, journal)
     // Without luck: what jitter could bring early comes as late as it may.
     const manager = new LeaseManager(backend, { ttl: TTL, clock, random: () => 0, ...managerOptions })
     const events = new EventLog(journal)
@@ -368,6 +421,11 @@ function record(manager: LeaseManager, clock: ManualClock, journal: Journal, eve
   manager.on('error', (error) => {
     events.errors.push(error)
   })
+  const adopt = manager.adopt.bind(manager)
+  manager.adopt = (lease, options) => {
+    journal.items.push({ kind: 'adopting', token: String((lease as DetachedLease | undefined)?.token) })
+    return adopt(lease, options)
+  }
 }
 
 /** A promise that can be looked at, and whose rejection is nobody's surprise. */
