@@ -1,6 +1,12 @@
 /** Callers that are told of changes: they ask when there is a reason to, and not otherwise. */
 import { expect } from 'chai'
-import { exponentialBackoff, fixedInterval, LockNotAcquiredError, type RetryContext, UnavailableError } from 'leasewheel'
+import {
+  exponentialBackoff,
+  fixedInterval,
+  LockNotAcquiredError,
+  type RetryContext,
+  UnavailableError,
+} from 'leasewheel'
 import { grant, only, rejectionOf, type TestBackend, TICK, TTL, watch, withManager, withStage } from './support.ts'
 
 const HOUR = 3_600_000
