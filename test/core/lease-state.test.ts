@@ -56,6 +56,7 @@ const TABLE: readonly [string, LeaseInput, ...string[]][] = [
     '.',
   ],
   ['release', { type: 'release', now: IN_TIME }, 'releasing', 'releasing', '.', '.', '.'],
+  ['detach', { type: 'detach', now: IN_TIME }, 'released (released)', 'released (released)', '.', '.', '.'],
   ['deleted', { type: 'deleted' }, '.', '.', 'released (released)', '.', '.'],
   ['gone: taken', { type: 'gone', reason: 'taken' }, '.', '.', 'lost (lost) taken', '.', '.'],
   ['gone: missing', { type: 'gone', reason: 'missing' }, '.', '.', 'lost (lost) missing', '.', '.'],
@@ -132,6 +133,15 @@ describe('the states of a lease', () => {
     for (const reason of ['taken', 'missing'] as const) {
       const answer = transition('releasing', limits, { type: 'gone', reason })
       expect(answer).to.deep.equal({ to: 'lost', notice: 'lost', reason })
+    }
+  })
+
+  it('P3 a lease that was given away has ended, and one that is over cannot be given away', () => {
+    for (const state of ['held', 'jeopardy'] as const) {
+      const given = transition(state, unlimited, { type: 'detach', now: LAST_MOMENT })
+      expect(given).to.deep.equal({ to: 'released', notice: 'released' })
+      const late = transition(state, unlimited, { type: 'detach', now: DEADLINE })
+      expect(late).to.deep.equal({ to: 'lost', notice: 'lost', reason: 'expired' })
     }
   })
 

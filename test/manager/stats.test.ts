@@ -1,5 +1,5 @@
 import { expect } from 'chai'
-import { grant, grantAll, heldFor, TICK, TTL, watch, withManager } from './support.ts'
+import { grant, grantAll, heldFor, TICK, TTL, watch, withManager, withStage } from './support.ts'
 
 const NOTHING = { count: 0, mean: 0, p50: 0, p90: 0, p99: 0, max: 0 }
 
@@ -87,6 +87,85 @@ describe('stats', () => {
       await manager.get('a')?.release()
       await clock.settle()
       expect(manager.stats().waiting).to.equal(0)
+    }))
+
+  it('count queues, one for each key that somebody waits for', () =>
+    withManager({}, async ({ manager, clock, store }) => {
+      for (const key of ['a', 'b']) store.set(`lease:${key}`, 'somebody', 60_000)
+      const calls = ['a', 'a', 'a', 'b'].map((key) => watch(manager.acquire(key, { wait: 1_000 })))
+      await clock.settle()
+      expect(manager.stats()).to.include({ waiting: 4, queues: 2 })
+      store.delete('lease:b')
+      await clock.settle()
+      expect(manager.stats()).to.include({ waiting: 3, queues: 1 })
+      await calls[3]?.value.release()
+      await clock.advance(1_000 + 2 * TICK)
+      expect(manager.stats()).to.include({ waiting: 0, queues: 0 })
+    }))
+
+  it('count how often the lock was asked for, and how often for each that was acquired', () =>
+    withManager({}, async ({ manager, clock, store }) => {
+      await grant(manager.tryAcquire('a'))
+      expect(await manager.tryAcquire('a'), 'nobody is asked about one’s own').to.equal(null)
+      expect(manager.stats()).to.include({ asks: 1, asksPerGrant: 1 })
+      store.set('lease:b', 'somebody', 60_000)
+      const call = watch(manager.acquire('b'))
+      await clock.settle()
+      expect(manager.stats()).to.include({ asks: 2, asksPerGrant: 2 })
+      for (const holder of ['another', 'a third']) {
+        store.set('lease:b', holder, 60_000)
+        await clock.settle()
+      }
+      store.delete('lease:b')
+      await clock.settle()
+      expect(call.value.held).to.equal(true)
+      expect(manager.stats()).to.include({ acquired: 2, asks: 5, asksPerGrant: 2.5 })
+    }))
+
+  it('count what callers that wait were woken by', () =>
+    withManager({}, async ({ manager, backend, clock, store }) => {
+      const nothing = { handOver: 0, change: 0, reconnect: 0, timeout: 0 }
+      const lease = await manager.acquire('a')
+      const next = watch(manager.acquire('a'))
+      await clock.settle()
+      await lease.release()
+      await clock.settle()
+      expect(manager.stats().wakeUps).to.deep.equal({ ...nothing, handOver: 1 })
+      expect(next.value.held).to.equal(true)
+
+      store.set('lease:b', 'somebody', 60_000)
+      const other = watch(manager.acquire('b'))
+      await clock.settle()
+      store.set('lease:b', 'another', 5_000)
+      await clock.settle()
+      expect(manager.stats().wakeUps).to.deep.equal({ ...nothing, handOver: 1, change: 1 })
+      backend.listener.onUnwatched()
+      await clock.settle()
+      expect(manager.stats().wakeUps).to.deep.equal({ ...nothing, handOver: 1, change: 1, reconnect: 1 })
+      backend.deaf = true
+      await clock.advance(5_000 + 3 * TICK)
+      expect(other.value.held).to.equal(true)
+      expect(manager.stats().wakeUps).to.deep.equal({ handOver: 1, change: 1, reconnect: 1, timeout: 1 })
+    }))
+
+  it('count an adopted lease as acquired, and a detached one as released', () =>
+    withManager({}, async ({ manager }) => {
+      const lease = await grant(manager.tryAcquire('a'))
+      await manager.adopt(lease.detach())
+      expect(manager.stats()).to.include({ held: 1, acquired: 2, released: 1, asks: 1, asksPerGrant: 0.5 })
+    }))
+
+  it('say whether changes are told', () =>
+    withStage(async ({ open }) => {
+      expect(open().manager.stats().watching).to.equal(true)
+      expect(open({ watch: false }).manager.stats().watching).to.equal(false)
+      expect(open({}, { watch: false }).manager.stats().watching).to.equal(false)
+      const { manager, backend } = open()
+      backend.fail(new Error('ECONNRESET'))
+      expect(manager.stats().watching).to.equal(false)
+      backend.fail(undefined)
+      await manager.close()
+      expect(manager.stats().watching).to.equal(false)
     }))
 
   it('count requests, each for a whole batch', () =>

@@ -2,6 +2,7 @@ import { hostname } from 'node:os'
 import { expect } from 'chai'
 import {
   type AcquireOptions,
+  type AdoptOptions,
   exponentialBackoff,
   fixedInterval,
   LeaseManager,
@@ -95,6 +96,7 @@ const ofManager = {
   },
   random: { expected: 'a function', bad: allTypesBut('function'), good: [Math.random, () => 0] },
 }
+const ofAdopt = { timeout: ofTryAcquire.timeout, maxHold, autoRenew: aBoolean, signal }
 const ofFixedInterval = {
   interval: numbers('a number >= 1 (ms)', [0, 0.5, -1], [1, 1.5, 1_000]),
   maxAttempts: numbers('an integer >= 1', [0, -1, 1.5, Number.POSITIVE_INFINITY], [1, 10]),
@@ -155,6 +157,15 @@ const takers: readonly Taker[] = [
     name: 'using',
     rules: ofAcquire,
     pass: ({ leases }, options: AcquireOptions) => leases.using('a', () => undefined, options),
+  },
+  {
+    name: 'adopt',
+    rules: ofAdopt,
+    pass: async ({ leases, backend }, options: AdoptOptions) => {
+      backend.store.set('lease:a', 'token', 30_000)
+      const lease = await leases.adopt({ key: 'a', token: 'token', fence: 1, ttl: 30_000 }, options)
+      await lease.release()
+    },
   },
   { name: 'close', rules: ofClose, pass: ({ leases }, options: { timeout?: number }) => leases.close(options) },
   {
@@ -288,6 +299,24 @@ describe('the options', () => {
       })
     })
   }
+
+  it('reject an `owner` of more than 128 characters', async () => {
+    const message = 'Expected `owner` to be a string of at most 128 characters, got 129'
+    await expectComplaint(() => resolveManager({ owner: 'x'.repeat(129) }), RangeError, message)
+    expect(resolveManager({ owner: 'x'.repeat(128) }).owner).to.have.length(128)
+  })
+
+  it('have a default strategy that polls where changes are not told, and otherwise asks about once a minute', () => {
+    const { retry: strategy } = resolveManager({})
+    const backoff = exponentialBackoff()
+    for (const random of [0, 0.5, 0.999]) {
+      for (const attempts of [1, 2, 5, 1_000]) {
+        const context = { key: 'a', attempts, waited: 0, remaining: 60_000, watched: false, random }
+        expect(strategy.next(context)).to.equal(backoff.next(context))
+        expect(strategy.next({ ...context, watched: true })).to.equal(60_000 * (0.5 + random / 2))
+      }
+    }
+  })
 
   it('are what the documentation says where nothing is said', () => {
     const { clock, retry: strategy, ...settings } = resolveManager({})

@@ -7,9 +7,11 @@ import type { Redis } from 'ioredis'
 import {
   type AcquiredEvent,
   type AcquireOptions,
+  type AdoptOptions,
   type Backend,
   type Clock,
   type CloseOptions,
+  type DetachedLease,
   type exponentialBackoff,
   type fixedInterval,
   type HistogramSummary,
@@ -38,6 +40,7 @@ import {
   SystemClock,
   type TryAcquireOptions,
   type UnavailableError,
+  type WakeUpCause,
 } from 'leasewheel'
 import type { ManualClock, MemoryBackend, MemoryStore } from 'leasewheel/memory'
 
@@ -161,6 +164,27 @@ describe('the types of', () => {
     expectTypeOf<Lease['renew']>().toEqualTypeOf<() => Promise<void>>()
     expectTypeOf<Lease['release']>().toEqualTypeOf<() => Promise<boolean>>()
     expectTypeOf<Lease>().toExtend<AsyncDisposable>()
+  })
+
+  it('hand-over: what is detached is plain data, and may be adopted', () => {
+    expectTypeOf<DetachedLease>().toEqualTypeOf<{
+      readonly key: string
+      readonly token: string
+      readonly fence: number
+      readonly ttl: number
+    }>()
+    expectTypeOf<Lease['detach']>().toEqualTypeOf<() => DetachedLease>()
+    expectTypeOf<LeaseManager['adopt']>().toEqualTypeOf<
+      (lease: DetachedLease, options?: AdoptOptions) => Promise<Lease>
+    >()
+    expectTypeOf<LeaseManager['forceRelease']>().toEqualTypeOf<(key: string) => Promise<boolean>>()
+    expectTypeOf<keyof AdoptOptions>().toEqualTypeOf<'timeout' | 'maxHold' | 'autoRenew' | 'signal'>()
+    expectTypeOf<Lease>().toExtend<DetachedLease>()
+    expectTypeOf<LockInspection['owner']>().toEqualTypeOf<string | undefined>()
+    expectTypeOf<LockNotAcquiredError['owner']>().toEqualTypeOf<string | undefined>()
+    expectTypeOf<WakeUpCause>().toEqualTypeOf<'handOver' | 'change' | 'reconnect' | 'timeout'>()
+    expectTypeOf<LeaseManagerStats['wakeUps']>().toEqualTypeOf<Readonly<Record<WakeUpCause, number>>>()
+    expectTypeOf<RetryContext['watched']>().toEqualTypeOf<boolean>()
   })
 
   it('options: durations are numbers, all of them may be left out, and nothing may be written', () => {
