@@ -7,8 +7,8 @@ import type { AcquireOutcome, Backend, BackendListener, ChangeOutcome, LockEntry
 
 /** A place where locks are kept, with everything that others could do to them. Keys are whole: prefix included. */
 export interface Store {
-  /** Another backend on the same locks, open and ready to be asked; closed after the test. */
-  open(settings?: { readonly prefix?: string }): Promise<Backend>
+  /** Another backend on the same locks, open, ready to be asked and watching; closed after the test. */
+  open(settings?: { readonly prefix?: string; readonly listener?: Listener }): Promise<Backend>
   /** The value of a key; `null` when there is none. */
   get(key: string): Promise<string | null>
   /** What is left of a key's ttl in ms; Infinity without one. */
@@ -35,18 +35,33 @@ const TTL = 600_000
 /** What a restored ttl is told from: a key that has this much left has not been extended, ms. */
 const SHORT = 200_000
 
-/** Faults that a backend reported unasked. */
-export class Faults implements BackendListener {
+/** What a backend told unasked. */
+export class Listener implements BackendListener {
   readonly errors: Error[] = []
+  /** Keys that were said to have changed, in the order in which they were; `*` where nobody knows which. */
+  readonly heard: string[] = []
+  #onHeard: (() => void) | undefined
 
   onRecovered(): void {}
 
-  onChange(): void {}
+  onChange(keys: readonly string[] = ['*']): void {
+    this.heard.push(...keys)
+    this.#onHeard?.()
+  }
 
   onUnwatched(): void {}
 
   onError(error: Error): void {
     this.errors.push(error)
+  }
+
+  /** Resolves when a key has been told of, however long that takes: what is told comes when it comes. */
+  async hears(key: string): Promise<void> {
+    while (!this.heard.includes(key)) {
+      await new Promise<void>((resolve) => {
+        this.#onHeard = resolve
+      })
+    }
   }
 }
 
@@ -334,6 +349,193 @@ export function describeBackend(name: string, start: () => Promise<Store>): void
       })
     })
 
+    describe('watching', () => {
+      let listener: Listener
+      let watcher: Backend
+
+      beforeEach(async () => {
+        listener = new Listener()
+        watcher = await store.open({ prefix: 'lock:', listener })
+        // That it has begun to watch may be told as a change of everything.
+        listener.heard.length = 0
+        await store.set('lock:mark', 'theirs', SHORT)
+        await watcher.acquire([entry('mark', 'mine')])
+      })
+      afterEach(() => expect(listener.errors).to.deep.equal([]))
+
+      /** Everything that was told until now: what is told comes in order, so whatever was to be told comes before this. */
+      async function heard(): Promise<string[]> {
+        await store.delete('lock:mark')
+        await listener.hears('mark')
+        return listener.heard.filter((key) => key !== 'mark')
+      }
+
+      it('is on, until the backend is closed', async () => {
+        expect(watcher.watching).to.equal(true)
+        await watcher.close()
+        expect(watcher.watching).to.equal(false)
+      })
+
+      it('is what a refusal says of its key, and by whom it is held', async () => {
+        await backend.acquire([entry('a', 'theirs')])
+        const outcome = only(await watcher.acquire([entry('a', 'mine')]))
+        expect(outcome).to.include({ type: 'refused', holder: 'theirs', watched: true })
+      })
+
+      const changes: readonly [string, () => Promise<unknown>][] = [
+        ['is released', () => backend.release([entry('a', 'theirs')])],
+        ['is renewed', () => backend.renew([entry('a', 'theirs')])],
+        ['is deleted', () => store.delete('lock:a')],
+        ['is released by force', () => backend.forceRelease('a')],
+        ['is overwritten', () => store.set('lock:a', 'somebody', SHORT)],
+        ['expires', () => store.expire('lock:a')],
+      ]
+      for (const [what, change] of changes) {
+        it(`tells whoever was refused that the key ${what}`, async () => {
+          await backend.acquire([entry('a', 'theirs')])
+          await watcher.acquire([entry('a', 'mine')])
+          await change()
+          await listener.hears('a')
+          expect(await heard()).to.deep.equal(['a'])
+        })
+      }
+
+      it('tells of the next change only', async () => {
+        await store.set('lock:a', 'theirs', SHORT)
+        await watcher.acquire([entry('a', 'mine')])
+        await store.delete('lock:a')
+        await store.set('lock:a', 'theirs', SHORT)
+        await store.delete('lock:a')
+        expect(await heard()).to.deep.equal(['a'])
+      })
+
+      it('tells of changes of any of the keys of one request, and of no others', async () => {
+        const keys = ['a', 'b', 'c', '鍵 {1}', 'a:b']
+        for (const key of keys) await store.set(`lock:${key}`, 'theirs', SHORT)
+        await store.set('a', 'without the prefix', SHORT)
+        await watcher.acquire(keys.map((key) => entry(key, 'mine')))
+        for (const key of ['c', '鍵 {1}', 'a:b', 'a']) await store.delete(`lock:${key}`)
+        await store.delete('a')
+        await store.delete('lock:not asked for')
+        expect((await heard()).toSorted()).to.deep.equal(['a', 'a:b', 'c', '鍵 {1}'].toSorted())
+      })
+
+      it('does not tell of what one does oneself', async () => {
+        await watcher.acquire([entry('a', 'mine'), entry('b', 'mine')], true)
+        await watcher.renew([entry('a', 'mine'), entry('b', 'mine')], true)
+        await watcher.acquire([entry('a', 'mine')], true)
+        await watcher.release([entry('a', 'mine')])
+        await watcher.forceRelease('b')
+        expect(await heard()).to.deep.equal([])
+      })
+
+      it('tells of changes of what was granted, where that was wanted', async () => {
+        await watcher.acquire([entry('watched', 'mine')], true)
+        await watcher.acquire([entry('unwatched', 'mine')], false)
+        await watcher.acquire([entry('unsaid', 'mine')])
+        for (const key of ['unwatched', 'unsaid', 'watched']) await store.set(`lock:${key}`, 'theirs', SHORT)
+        expect(await heard()).to.deep.equal(['watched'])
+      })
+
+      it('tells of changes of what was renewed, where that was wanted, again and again', async () => {
+        const keys = ['watched', 'unwatched', 'no more']
+        const [watched, unwatched, noMore] = keys.map((key) => [entry(key, 'mine')]) as [
+          LockEntry[],
+          LockEntry[],
+          LockEntry[],
+        ]
+        await watcher.acquire(keys.map((key) => entry(key, 'mine')))
+        for (let times = 0; times < 3; times += 1) {
+          await watcher.renew(watched, true)
+          await watcher.renew(noMore, true)
+          await watcher.renew(unwatched)
+        }
+        await watcher.renew(noMore, false)
+        for (const key of ['unwatched', 'no more', 'watched']) await store.delete(`lock:${key}`)
+        expect(await heard()).to.deep.equal(['watched'])
+      })
+
+      it('does not tell of changes of what turned out not to be ours', async () => {
+        await store.set('lock:taken', 'theirs', SHORT)
+        await watcher.renew([entry('taken', 'mine'), entry('missing', 'mine')])
+        await watcher.release([entry('taken', 'mine'), entry('missing', 'mine')])
+        await watcher.verify([entry('taken', 'mine'), entry('missing', 'mine')])
+        await store.delete('lock:taken')
+        await store.set('lock:missing', 'theirs', SHORT)
+        expect(await heard()).to.deep.equal([])
+      })
+
+      it('tells who has it next, where a release says that this is of interest', async () => {
+        await watcher.acquire([entry('offered', 'mine'), entry('released', 'mine')], true)
+        await watcher.release([{ ...entry('released', 'mine'), watch: false }])
+        await watcher.release([{ ...entry('offered', 'mine'), watch: true }])
+        await backend.acquire([entry('released', 'theirs')])
+        await backend.acquire([entry('offered', 'theirs')])
+        expect(await heard()).to.deep.equal(['offered'])
+      })
+
+      it('tells that everything may have changed where everything was deleted', async () => {
+        await store.set('lock:a', 'theirs', SHORT)
+        await watcher.acquire([entry('a', 'mine')])
+        await store.flush()
+        await listener.hears('*')
+      })
+
+      it('goes on where one was told of a change', async () => {
+        for (let times = 0; times < 3; times += 1) {
+          await store.set('lock:a', 'theirs', SHORT)
+          await watcher.acquire([entry('a', 'mine')])
+          listener.heard.length = 0
+          await store.delete('lock:a')
+          await listener.hears('a')
+        }
+      })
+    })
+
+    describe('verify', () => {
+      it('says for each key whether it holds the token, and changes nothing', async () => {
+        await store.set('lock:mine', 'mine', SHORT)
+        await store.set('lock:theirs', 'theirs', SHORT)
+        const outcomes = await backend.verify([entry('mine', 'mine'), entry('theirs', 'mine'), entry('gone', 'mine')])
+        expect(outcomes).to.deep.equal([DONE, TAKEN, MISSING])
+        for (const key of ['mine', 'theirs']) {
+          expect(await store.get(`lock:${key}`)).to.equal(key)
+          expect(await store.remaining(`lock:${key}`)).to.be.within(1, SHORT)
+        }
+        expect(await store.get('lock:gone')).to.equal(null)
+      })
+
+      it('leaves a key watched that was, and unwatched that was not', async () => {
+        const listener = new Listener()
+        const watcher = await store.open({ prefix: 'lock:', listener })
+        listener.heard.length = 0
+        await watcher.acquire([entry('unwatched', 'mine')])
+        await watcher.acquire([entry('watched', 'mine')], true)
+        await watcher.verify([entry('watched', 'mine'), entry('unwatched', 'mine')])
+        await store.delete('lock:unwatched')
+        await store.delete('lock:watched')
+        await listener.hears('watched')
+        expect(listener.heard).to.deep.equal(['watched'])
+      })
+
+      it('verifies a thousand keys in one call', async () => {
+        await backend.acquire(thousand('mine'))
+        await store.delete('lock:key 7')
+        const outcomes = await backend.verify(thousand('mine'))
+        expect(outcomes).to.have.length(1_000)
+        expect(outcomes.flatMap(({ type }, index) => (type === 'done' ? [] : [index]))).to.deep.equal([7])
+      })
+    })
+
+    describe('forceRelease', () => {
+      it('deletes a key, whoever holds it, and says whether there was one', async () => {
+        await store.set('lock:a', 'theirs', Number.POSITIVE_INFINITY)
+        expect(await backend.forceRelease('a')).to.equal(true)
+        expect(await store.get('lock:a')).to.equal(null)
+        expect(await backend.forceRelease('a')).to.equal(false)
+      })
+    })
+
     describe('keys', () => {
       for (const [what, keys] of Object.entries(ODD_KEYS)) {
         it(`may have ${what}`, async () => {
@@ -420,7 +622,9 @@ export function describeBackend(name: string, start: () => Promise<Store>): void
         expectUnknown(await backend.acquire(entries), 2)
         expectUnknown(await backend.renew(entries), 2)
         expectUnknown(await backend.release(entries), 2)
+        expectUnknown(await backend.verify(entries), 2)
         expect(await rejectionOf(backend.inspect('a'))).to.be.instanceOf(Error)
+        expect(await rejectionOf(backend.forceRelease('b'))).to.be.instanceOf(Error)
         expect(await store.get('lock:a')).to.equal(null)
         expect(await store.get('lock:b')).to.equal('mine')
         expect(await store.remaining('lock:b')).to.be.within(1, SHORT)

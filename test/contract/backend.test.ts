@@ -4,7 +4,7 @@ import type { Backend } from 'leasewheel'
 import { MemoryBackend, MemoryStore } from 'leasewheel/memory'
 import { RedisBackend } from '#src/redis/redis-backend.js'
 import { RedisServer } from '../support/redis-server.ts'
-import { describeBackend, Faults, type Store } from './backend.contract.ts'
+import { describeBackend, Listener, type Store } from './backend.contract.ts'
 
 /** How long a backend may find a server silent before it gives up the connection, in ms. */
 const TIMEOUT = 5_000
@@ -12,20 +12,23 @@ const TIMEOUT = 5_000
 /** The backends of one test. Whoever opened them closes them, and none of them may have complained. */
 class Opened {
   #backends: Backend[] = []
-  #faults = new Faults()
+  #listener = new Listener()
 
-  async open(backend: Backend, prefix = 'lease:'): Promise<Backend> {
+  /** @param settings.listener without one, what the backend tells is looked at for faults only. */
+  async open(backend: Backend, settings: { prefix?: string; listener?: Listener } = {}): Promise<Backend> {
+    const { prefix = 'lease:', listener = this.#listener } = settings
     this.#backends.push(backend)
-    backend.open({ prefix, timeout: TIMEOUT, watch: true }, this.#faults)
+    backend.open({ prefix, timeout: TIMEOUT, watch: true }, listener)
     await backend.ready()
+    while (!backend.watching) await setTimeout(1)
     return backend
   }
 
   async close(): Promise<void> {
     await Promise.all(this.#backends.map((backend) => backend.close()))
-    const { errors } = this.#faults
+    const { errors } = this.#listener
     this.#backends = []
-    this.#faults = new Faults()
+    this.#listener = new Listener()
     expect(errors, 'faults that a backend reported').to.deep.equal([])
   }
 }
@@ -36,10 +39,10 @@ async function memoryStore(): Promise<Store> {
   let hanging: MemoryBackend[] = []
   let backends: MemoryBackend[] = []
   return {
-    open: ({ prefix } = {}) => {
+    open: (settings) => {
       const backend = new MemoryBackend({ store })
       backends.push(backend)
-      return opened.open(backend, prefix)
+      return opened.open(backend, settings)
     },
     get: async (key) => store.get(key) ?? null,
     remaining: async (key) => store.remaining(key) ?? expect.fail(`there is no key \`${key}\``),
@@ -70,7 +73,7 @@ async function redisStore(): Promise<Store> {
   const server = await RedisServer.start()
   const opened = new Opened()
   return {
-    open: ({ prefix } = {}) => opened.open(new RedisBackend(server.url), prefix),
+    open: (settings) => opened.open(new RedisBackend(server.url), settings),
     get: (key) => server.command('GET', key) as Promise<string | null>,
     remaining: async (key) => {
       const remaining = (await server.command('PTTL', key)) as number

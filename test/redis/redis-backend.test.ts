@@ -2,7 +2,7 @@
 import { expect } from 'chai'
 import type { AcquireOutcome, Backend, LockEntry } from 'leasewheel'
 import { RedisBackend } from '#src/redis/redis-backend.js'
-import { Faults } from '../contract/backend.contract.ts'
+import { Listener } from '../contract/backend.contract.ts'
 import { type RedisServer, withRedis } from '../support/redis-server.ts'
 import { only, scriptCalls } from './support.ts'
 
@@ -12,7 +12,7 @@ const FENCE = 'leasewheel:fence'
 async function withBackend(work: (backend: Backend, server: RedisServer) => Promise<void>, prefix = ''): Promise<void> {
   await withRedis(async (server) => {
     const backend = new RedisBackend(server.url)
-    backend.open({ prefix, timeout: 5_000, watch: true }, new Faults())
+    backend.open({ prefix, timeout: 5_000, watch: true }, new Listener())
     try {
       await backend.ready()
       await work(backend, server)
@@ -43,7 +43,7 @@ describe('RedisBackend', () => {
       let last = 0
       for (const prefix of ['one:', 'two:', '']) {
         const backend = new RedisBackend(server.url)
-        backend.open({ prefix, timeout: 5_000, watch: true }, new Faults())
+        backend.open({ prefix, timeout: 5_000, watch: true }, new Listener())
         await backend.ready()
         const fence = fenceOf(only(await backend.acquire([entry('a', 'mine')])))
         expect(fence).to.be.greaterThan(last)
