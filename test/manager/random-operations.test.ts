@@ -4,7 +4,7 @@
  */
 import { expect } from 'chai'
 import fc from 'fast-check'
-import type { Lease } from 'leasewheel'
+import type { DetachedLease, Lease } from 'leasewheel'
 import { heldFor, type Member, randomFrom, runs, TICK, type Watched, watch, withStage } from './support.ts'
 
 const MANAGERS = 3
@@ -34,6 +34,9 @@ const operation = fc.oneof(
   },
   { weight: 3, arbitrary: fc.record({ type: fc.constant('release' as const), index }) },
   { weight: 2, arbitrary: fc.record({ type: fc.constant('renew' as const), index }) },
+  { weight: 1, arbitrary: fc.record({ type: fc.constant('detach' as const), index }) },
+  { weight: 2, arbitrary: fc.record({ type: fc.constant('adopt' as const), manager, index }) },
+  { weight: 1, arbitrary: fc.record({ type: fc.constant('forceRelease' as const), manager, key }) },
   { weight: 1, arbitrary: fc.record({ type: fc.constant('abort' as const), index }) },
   { weight: 1, arbitrary: fc.record({ type: fc.constant('delete' as const), key }) },
   {
@@ -73,6 +76,11 @@ interface Known {
 class World {
   readonly leases: Known[] = []
   readonly calls: { call: Watched<unknown>; abort: AbortController }[] = []
+  /** Given away, and nobody's yet: each is adopted by one manager, and by another only where that did not come to anything. */
+  readonly #detached: DetachedLease[] = []
+  readonly #givenAway = new Set<string>()
+  /** Managers whose requests are carried out later, if at all. */
+  readonly #blocked = new Set<Member>()
   readonly #members: readonly Member[]
   readonly #now: () => number
   readonly #fences = new Map<string, number>()
@@ -105,6 +113,26 @@ class World {
       case 'renew':
         known?.lease.renew().catch(() => undefined)
         break
+      case 'detach':
+        if (known?.lease.held) {
+          this.#detached.push(known.lease.detach())
+          this.#givenAway.add(known.lease.token)
+        }
+        break
+      case 'adopt': {
+        const [detached] = this.#detached.splice(operation.index % this.#detached.length, 1)
+        if (detached) this.#call(operation.manager, (on, signal) => this.#adopt(on, detached, signal))
+        break
+      }
+      case 'forceRelease': {
+        const member = this.#members[operation.manager] as Member
+        // Where it is carried out later, nobody knows whom it hits.
+        if (this.#blocked.has(member)) break
+        await clock.settle()
+        this.#rob(operation.key)
+        await member.manager.forceRelease(operation.key).catch(() => undefined)
+        break
+      }
       case 'abort':
         this.calls[operation.index % this.calls.length]?.abort.abort()
         break
@@ -157,9 +185,33 @@ class World {
   }
 
   #onAcquired(member: Member, lease: Lease): void {
-    if (lease.fence <= (this.#fences.get(lease.key) ?? 0)) expect.fail(`P6: the fence of \`${lease.key}\` did not grow`)
+    const adopted = this.#givenAway.has(lease.token)
+    const last = this.#fences.get(lease.key) ?? 0
+    if (adopted ? lease.fence > last : lease.fence <= last) {
+      expect.fail(`P6: the fence of \`${lease.key}\` did not grow, or did where it was adopted`)
+    }
+    if (adopted) this.#adopted(member, lease)
+    else this.#acquired(member, lease)
+  }
+
+  async #adopt(on: Member['manager'], detached: DetachedLease, signal: AbortSignal): Promise<void> {
+    try {
+      await on.adopt(detached, { signal })
+    } catch (error) {
+      this.#detached.push(detached)
+      throw error
+    }
+  }
+
+  #acquired(member: Member, lease: Lease): void {
     this.#fences.set(lease.key, lease.fence)
     this.leases.push({ lease, member, ended: false, over: false, robbed: false })
+  }
+
+  /** It may have been robbed before, or be adopted a second time by somebody who was never answered the first time. */
+  #adopted(member: Member, lease: Lease): void {
+    const robbed = this.leases.some((known) => known.lease.token === lease.token && known.robbed)
+    this.leases.push({ lease, member, ended: false, over: false, robbed })
   }
 
   #onEnded(ended: Lease): void {
@@ -170,7 +222,10 @@ class World {
     for (const known of this.leases) if (known.lease.key === key) known.robbed = true
   }
 
-  #fault({ backend }: Member, fault: 'block' | 'fail' | 'drop' | 'heal'): void {
+  #fault(member: Member, fault: 'block' | 'fail' | 'drop' | 'heal'): void {
+    const { backend } = member
+    if (fault === 'block') this.#blocked.add(member)
+    if (fault === 'heal') this.#blocked.delete(member)
     if (fault === 'block') backend.block()
     else if (fault === 'fail') backend.fail(new Error('ECONNRESET'))
     else if (fault === 'drop') backend.dropAnswers(true)
