@@ -1,7 +1,6 @@
 /** Leases that change processes, and locks that are taken away. */
 import { expect } from 'chai'
 import {
-  type AdoptOptions,
   type DetachedLease,
   LeaseLostError,
   LockNotAcquiredError,
@@ -347,7 +346,7 @@ describe('adopt', () => {
         [{ maxHold: 0 }, '`maxHold`'],
       ]
       for (const [value, name] of options) {
-        const error = await rejectionOf(manager.adopt(good, value as AdoptOptions))
+        const error = await rejectionOf(manager.adopt(good, value))
         expect((error as Error).message).to.include(name)
       }
       expect(backend.requests.renew).to.equal(0)

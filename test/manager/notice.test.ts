@@ -76,6 +76,20 @@ describe('the holder of a lock that somebody else takes away', () => {
     }))
 })
 
+describe('a lock that goes from caller to caller in one process', () => {
+  it('is asked for once by each of them, and is not verified', () =>
+    withManager({}, async ({ manager, backend, clock }) => {
+      const calls = Array.from({ length: 50 }, async () => {
+        const lease = await manager.acquire('a', { wait: HOUR })
+        await lease.release()
+      })
+      await clock.advance(1_000)
+      await Promise.all(calls)
+      expect(backend.requests).to.include({ acquire: 50, release: 50, verify: 0 })
+      expect(manager.stats()).to.include({ asksPerGrant: 1 })
+    }))
+})
+
 describe('a verification', () => {
   it('P4 P12 finds the lock still held, and neither prolongs nor watches it', () =>
     withManager({ autoRenew: false }, async ({ manager, backend, clock, store, events }) => {

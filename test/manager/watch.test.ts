@@ -325,7 +325,7 @@ describe('a hint that the key may have changed', () => {
     }))
 
   it('reaches everybody where nobody knows what has changed, thousands of lines included', () =>
-    withManager({ wait: HOUR }, async ({ manager, clock, store, backend }) => {
+    withManager({ wait: HOUR }, async ({ manager, clock, store }) => {
       const keys = Array.from({ length: 5_000 }, (_, index) => `key-${index}`)
       for (const key of keys) store.set(`lease:${key}`, 'somebody', HOUR)
       const calls = keys.map((key) => watch(manager.acquire(key)))
