@@ -92,7 +92,7 @@ export class LeaseManager extends GuardedEmitter implements AsyncDisposable, Ite
   readonly #adoptions: Adoptions
   readonly #acquires: Outbox<AcquireOutcome>
   readonly #releases: Outbox<ChangeOutcome, ReleaseRequest>
-  readonly #verifications: Outbox<ChangeOutcome>
+  readonly #questions: Outbox<ChangeOutcome>
   readonly #renewals: Outbox<ChangeOutcome>
   readonly #parts: AcquisitionParts
   readonly #port: LeasePort
@@ -156,7 +156,7 @@ export class LeaseManager extends GuardedEmitter implements AsyncDisposable, Ite
     const outboxParts: OutboxParts = { backend, clock, scheduler, tally, batchSize }
     this.#acquires = new Outbox(outboxParts, (entries) => backend.acquire(entries, isWatching(entries.length)))
     this.#releases = new Outbox(outboxParts, (entries) => backend.release(entries))
-    this.#verifications = new Outbox(outboxParts, (entries) => backend.verify(entries))
+    this.#questions = new Outbox(outboxParts, (entries) => backend.verify(entries))
     this.#renewals = new Outbox(outboxParts, (entries) => backend.renew(entries, isWatching()))
     this.#releaser = new Releaser({
       clock,
@@ -167,7 +167,13 @@ export class LeaseManager extends GuardedEmitter implements AsyncDisposable, Ite
       isOffered: (key) => lines.isOffered(key),
       post: (request) => this.#post(this.#releases, request),
     })
-    const verifier = new Verifier({ clock, table, post: (request) => this.#post(this.#verifications, request) })
+    const postRenewal = (request: Request<ChangeOutcome>): void => this.#post(this.#renewals, request)
+    const verifier = new Verifier({
+      clock,
+      table,
+      postRenewal,
+      postQuestion: (request) => this.#post(this.#questions, request),
+    })
     this.#port = {
       observe: (record) => table.observe(record),
       remaining: (record) => Math.max(endOf(record) - clock.now(), 0),
@@ -198,7 +204,6 @@ export class LeaseManager extends GuardedEmitter implements AsyncDisposable, Ite
       post: (request) => this.#post(this.#acquires, request),
       adopt,
     }
-    const postRenewal = (request: Request<ChangeOutcome>): void => this.#post(this.#renewals, request)
     const adoptions = new Adoptions({
       clock,
       table,
@@ -446,7 +451,7 @@ export class LeaseManager extends GuardedEmitter implements AsyncDisposable, Ite
     this.#settings.clock.soon(() => {
       this.#flushing = false
       this.#releases.flush()
-      this.#verifications.flush()
+      this.#questions.flush()
       this.#renewals.flush()
       this.#acquires.flush()
     })

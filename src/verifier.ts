@@ -1,6 +1,10 @@
 /**
  * Looks after held leases whose keys may have been changed by somebody else: asks at once, in batches, and only a definite
  * answer ends one. May import types.
+ *
+ * Somebody may have shortened a ttl and left our token, so a lease is verified by renewing its key, which also has it watched again. Its
+ * deadline is left alone: that is its cohort's. But a server that has run out of room for watched keys calls others changed for each one it is
+ * made to remember, so what was verified a moment ago is only looked at; and so is what its owner renews by hand.
  */
 import type { ChangeOutcome } from './backend.ts'
 import type { Clock } from './clock.ts'
@@ -11,14 +15,21 @@ import type { Request } from './outbox.ts'
 export interface VerifierParts {
   readonly clock: Clock
   readonly table: LeaseTable
-  /** Collects a question for the end of this turn. */
-  readonly post: (request: Request<ChangeOutcome>) => void
+  /** Collects a renewal for the end of this turn. */
+  readonly postRenewal: (request: Request<ChangeOutcome>) => void
+  /** Collects a question that changes nothing. */
+  readonly postQuestion: (request: Request<ChangeOutcome>) => void
 }
+
+/** How long ago "a moment ago" is, in ms. */
+const MOMENT = 10_000
 
 export class Verifier {
   readonly #parts: VerifierParts
   /** Questions under way, by lease, and whether another change was hinted at meanwhile: the answer may be older. */
   readonly #pending = new Map<LeaseRecord, { stale: boolean }>()
+  /** When a lease was last renewed here. */
+  readonly #renewedAt = new WeakMap<LeaseRecord, number>()
 
   constructor(parts: VerifierParts) {
     this.#parts = parts
@@ -32,10 +43,29 @@ export class Verifier {
   }
 
   #ask(record: LeaseRecord): void {
+    const { clock, postRenewal, postQuestion } = this.#parts
     const { key, token, ttl, timeout } = record
     this.#pending.set(record, { stale: false })
     const settle = (outcome: ChangeOutcome): void => this.#settle(record, outcome)
-    this.#parts.post({ key, token, ttl, timeout, wanted: true, settle })
+    const request = {
+      key,
+      token,
+      ttl,
+      timeout,
+      settle,
+      // Nothing is renewed after its end (P12).
+      get wanted() {
+        return record.cohort !== undefined
+      },
+    }
+    const now = clock.now()
+    const recently = now < (this.#renewedAt.get(record) ?? Number.NEGATIVE_INFINITY) + MOMENT
+    if (recently || !record.cohort?.terms.autoRenew) {
+      postQuestion(request)
+      return
+    }
+    this.#renewedAt.set(record, now)
+    postRenewal(request)
   }
 
   #settle(record: LeaseRecord, outcome: ChangeOutcome): void {

@@ -17,7 +17,7 @@ describe('the holder of a lock that somebody else takes away', () => {
       expect(clock.now()).to.equal(before)
       expect(events.lines.slice(2).toSorted()).to.deep.equal(['lost gone: missing', 'lost stolen: taken'])
       expect(signals.map(({ reason }) => (reason as LeaseLostError).reason)).to.deep.equal(['missing', 'taken'])
-      expect(backend.requests).to.include({ renew: 0, release: 0 })
+      expect(backend.requests).to.include({ renew: 1, release: 0 })
       expect(store.get('lease:stolen')).to.equal('somebody')
     }))
 
@@ -46,8 +46,8 @@ describe('the holder of a lock that somebody else takes away', () => {
       await manager.acquireMany(keys)
       for (const key of keys.slice(0, 60)) store.delete(`lease:${key}`)
       await clock.settle()
-      expect(backend.requests).to.include({ verify: 1, renew: 0 })
-      expect(only(backend.calls('verify')).entries).to.have.length(60)
+      expect(backend.requests).to.include({ verify: 0, renew: 1 })
+      expect(only(backend.calls('renew')).entries).to.have.length(60)
       expect(events.lines.filter((line) => line.endsWith(': missing'))).to.have.length(60)
       expect(manager.size).to.equal(40)
     }))
@@ -103,6 +103,38 @@ describe('a verification', () => {
       expect(events.lines).to.deep.equal(['acquired a'])
     }))
 
+  it('P1 P7 gives a key its whole ttl again, and has it watched again: somebody may have shortened that and left our token', () =>
+    withManager({}, async ({ manager, clock, store, events }) => {
+      const lease = await grant(manager.tryAcquire('a'))
+      store.set('lease:a', lease.token, 50)
+      await clock.settle()
+      expect(store.remaining('lease:a')).to.equal(TTL)
+      expect(lease.remaining, 'the deadline is left alone').to.equal(heldFor(TTL))
+      store.delete('lease:a')
+      await clock.settle()
+      expect(events.lines).to.deep.equal(['acquired a', 'lost a: missing'])
+    }))
+
+  it('P21 renews once only where hints come again and again: a server without room for watched keys makes them itself', () =>
+    withManager({ ttl: 60_000 }, async ({ manager, backend, clock }) => {
+      await grant(manager.tryAcquire('a'))
+      for (let times = 0; times < 50; times += 1) {
+        backend.listener.onChange(['a'])
+        await clock.advance(TICK)
+      }
+      expect(backend.calls('renew').filter(({ watched }) => watched.length > 0)).to.have.length(1)
+      expect(backend.requests.verify).to.equal(49)
+    }))
+
+  it('P12 is not sent where the lease is released in the same turn', () =>
+    withManager({}, async ({ manager, backend, clock }) => {
+      const lease = await grant(manager.tryAcquire('a'))
+      backend.listener.onChange(['a'])
+      await lease.release()
+      await clock.settle()
+      expect(backend.requests).to.include({ renew: 0, verify: 0 })
+    }))
+
   it('P18 that is not answered is not a loss', () =>
     withManager({}, async ({ manager, backend, clock, events }) => {
       const lease = await grant(manager.tryAcquire('a', { autoRenew: false }))
@@ -120,7 +152,7 @@ describe('a verification', () => {
     }))
 
   it('is made again where another change is hinted at before its answer, which may be older', () =>
-    withManager({}, async ({ manager, backend, clock, store, events }) => {
+    withManager({ autoRenew: false }, async ({ manager, backend, clock, store, events }) => {
       await grant(manager.tryAcquire('a'))
       backend.holdAnswers('verify')
       backend.listener.onChange(['a'])
@@ -137,14 +169,15 @@ describe('a verification', () => {
     }))
 
   it('P16 that is answered “missing” while the release is under way tells of no loss', () =>
-    withManager({}, async ({ manager, backend, clock, events }) => {
+    withManager({ autoRenew: false }, async ({ manager, backend, clock, events }) => {
       const lease = await grant(manager.tryAcquire('a'))
       backend.holdAnswers('verify')
       backend.holdAnswers('release')
       backend.listener.onChange(['a'])
+      await clock.settle()
       const release = watch(lease.release())
       await clock.settle()
-      const [, verification] = backend.answers
+      const [verification] = backend.answers
       expect(verification?.operation).to.equal('verify')
       verification?.deliver([{ type: 'refused', reason: 'missing' }])
       await clock.settle()
@@ -156,7 +189,7 @@ describe('a verification', () => {
     }))
 
   it('P9 whose answer is late does not concern a later lease of the same key', () =>
-    withManager({}, async ({ manager, backend, clock, events }) => {
+    withManager({ autoRenew: false }, async ({ manager, backend, clock, events }) => {
       const lease = await grant(manager.tryAcquire('a'))
       backend.holdAnswers('verify')
       backend.listener.onChange(['a'])
@@ -170,7 +203,7 @@ describe('a verification', () => {
     }))
 
   it('P9 P14 and a renewal may both find the loss: it is told once', () =>
-    withManager({}, async ({ manager, backend, clock, store, events }) => {
+    withManager({ autoRenew: false }, async ({ manager, backend, clock, store, events }) => {
       const lease = await grant(manager.tryAcquire('a'))
       backend.holdAnswers('verify')
       backend.holdAnswers('renew')
@@ -185,7 +218,7 @@ describe('a verification', () => {
     }))
 
   it('ends a lease whose renewal was confirmed a moment before', () =>
-    withManager({}, async ({ manager, backend, clock, store, events }) => {
+    withManager({ autoRenew: false }, async ({ manager, backend, clock, store, events }) => {
       const lease = await grant(manager.tryAcquire('a'))
       backend.holdAnswers('renew')
       const renewing = watch(lease.renew())

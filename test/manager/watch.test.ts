@@ -224,7 +224,7 @@ describe('a hint that the key may have changed', () => {
     }))
 
   it('is followed with growing delays where hints come for nothing, and a release is found all the same', () =>
-    withManager({ wait: HOUR }, async ({ manager, clock, store, backend }) => {
+    withManager({ wait: HOUR, retry: { next: () => HOUR } }, async ({ manager, clock, store, backend }) => {
       store.set('lease:a', 'somebody', HOUR)
       const call = watch(manager.acquire('a'))
       await clock.settle()
