@@ -11,8 +11,13 @@ import type { Certificate } from './certificate.ts'
 interface Link {
   readonly client: Socket
   readonly server: Socket
+  /** What the client sent first. */
+  opening: string
   silent: boolean
 }
+
+/** As much of what a client sends first as may say what the connection is for. */
+const OPENING_LENGTH = 1_000
 
 export class Proxy {
   /** While it is set, no answer of the server arrives; requests still do. To be ended by a `cut`: no network loses what lies in between. */
@@ -44,9 +49,13 @@ export class Proxy {
     return this.#links.size
   }
 
-  /** The connections that are there now go silent for good: nothing passes in either direction, and nobody is told. New ones work. */
-  silence(): void {
-    for (const link of this.#links) link.silent = true
+  /**
+   * The connections that are there now go silent for good: nothing passes in either direction, and nobody is told. New ones work.
+   *
+   * @param mark only those are meant whose client began by sending this, in whatever; default all.
+   */
+  silence(mark = ''): void {
+    for (const link of this.#links) link.silent ||= link.opening.includes(mark)
   }
 
   /** The connections that are there now break. */
@@ -64,9 +73,10 @@ export class Proxy {
   }
 
   #accept(client: Socket, target: number): void {
-    const link = { client, server: connect(target, '127.0.0.1'), silent: false }
+    const link: Link = { client, server: connect(target, '127.0.0.1'), opening: '', silent: false }
     this.#links.add(link)
     client.on('data', (chunk) => {
+      if (link.opening.length < OPENING_LENGTH) link.opening += chunk.toString('latin1')
       if (!link.silent) link.server.write(chunk)
     })
     link.server.on('data', (chunk) => {

@@ -6,12 +6,21 @@
  * not be lost have ttls that no machine outlasts by mere slowness.
  */
 import { type ChildProcessByStdio, spawn } from 'node:child_process'
+import { once } from 'node:events'
 import type { Readable, Writable } from 'node:stream'
 import { setImmediate, setTimeout } from 'node:timers/promises'
 import { expect } from 'chai'
 import { Redis, type RedisOptions } from 'ioredis'
 import sinon from 'sinon'
-import { type Lease, LeaseManager, type LeaseManagerOptions, type LossReason, SystemClock } from 'leasewheel'
+import {
+  type Lease,
+  LeaseManager,
+  type LeaseManagerOptions,
+  type LossReason,
+  type RetryContext,
+  type RetryStrategy,
+  SystemClock,
+} from 'leasewheel'
 import type { RedisServer } from '../support/redis-server.ts'
 
 /** What a test may wait for in vain, in ms. */
@@ -176,6 +185,23 @@ export async function untilWatching(manager: LeaseManager): Promise<void> {
   await until('changes are told', () => manager.stats().watching)
 }
 
+/** Would ask again only after an hour: whoever waits by it and gets the lock was woken, or the holder's ttl was over. */
+export class Hourly implements RetryStrategy {
+  /** One for each refusal. */
+  readonly contexts: RetryContext[] = []
+
+  next(context: RetryContext): number {
+    this.contexts.push(context)
+    return 3_600_000
+  }
+
+  /** Resolves once refusals of so many keys say that their next change will be told. */
+  async untilTold(keys = 1): Promise<void> {
+    const told = (): number => new Set(this.contexts.filter(({ watched }) => watched).map(({ key }) => key)).size
+    await until(`changes of ${keys} keys will be told`, () => told() >= keys)
+  }
+}
+
 /** Asks for renewals until one is confirmed. */
 export async function untilRenewed(lease: Lease): Promise<void> {
   await until(`\`${lease.key}\` is renewed`, () =>
@@ -240,8 +266,14 @@ export async function scriptCalls(server: RedisServer): Promise<number> {
 
 /** The connections that the server has under this name. */
 export async function connectionsNamed(server: RedisServer, name: string): Promise<number> {
+  return (await connectionIds(server, name)).length
+}
+
+/** The server's numbers for the connections that it has under this name. */
+export async function connectionIds(server: RedisServer, name: string): Promise<string[]> {
   const list = (await server.command('CLIENT', 'LIST')) as string
-  return list.split('\n').filter((line) => line.split(' ').includes(`name=${name}`)).length
+  const fields = list.split('\n').map((line) => line.split(' '))
+  return fields.filter((line) => line.includes(`name=${name}`)).map(([id = '']) => id.slice('id='.length))
 }
 
 /** Runs a module in a process of its own, as this one runs its own: its `REDIS_URL` leads to the server, its output comes back. */
@@ -254,6 +286,55 @@ export function startProcess(code: string, server: RedisServer): ChildProcessByS
   child.stdout.setEncoding('utf8')
   child.stderr.setEncoding('utf8')
   return child
+}
+
+/** Such a process, and the lines that it has printed. */
+export class Worker {
+  readonly child: ChildProcessByStdio<Writable, Readable, Readable>
+  readonly closed: Promise<unknown>
+  #output = ''
+
+  constructor(code: string, server: RedisServer) {
+    this.child = startProcess(code, server)
+    this.closed = once(this.child, 'close')
+    for (const stream of [this.child.stdout, this.child.stderr]) {
+      stream.on('data', (text: string) => {
+        this.#output += text
+      })
+    }
+  }
+
+  /** What has been printed, to stdout and stderr, whole lines only. */
+  get lines(): string[] {
+    return this.#output.split('\n').slice(0, -1)
+  }
+
+  /** Writes a line to its stdin. */
+  tell(line: string): void {
+    this.child.stdin.write(`${line}\n`)
+  }
+
+  /** Resolves with the first line that begins so, once it has been printed. */
+  async until(beginning: string): Promise<string> {
+    const find = () => this.lines.find((line) => line.startsWith(beginning))
+    await until(`a process prints \`${beginning}\` after ${this.#output.slice(-1_000)}`, () => find() !== undefined)
+    return find() as string
+  }
+}
+
+/** Runs `work` with processes that run these modules, and kills them afterwards. */
+export async function withWorkers<T>(
+  codes: readonly string[],
+  server: RedisServer,
+  work: (workers: readonly Worker[]) => Promise<T>,
+): Promise<T> {
+  const workers = codes.map((code) => new Worker(code, server))
+  try {
+    return await work(workers)
+  } finally {
+    for (const { child } of workers) child.kill('SIGKILL')
+    await Promise.all(workers.map(async ({ closed }) => closed))
+  }
 }
 
 /** The one element of a list; fails the test where there are none or several. */
