@@ -1,8 +1,21 @@
 /** Callers that wait for a lock are woken by the server. None of them would ask again by itself within the hour. */
 import { expect } from 'chai'
-import type { LeaseManager } from 'leasewheel'
+import { Redis } from 'ioredis'
+import type { LeaseManager, LeaseManagerOptions } from 'leasewheel'
 import { type RedisServer, withRedis } from '../support/redis-server.ts'
-import { exists, Hourly, LASTING, type Session, until, untilWatching, withManager, withWorkers } from './support.ts'
+import { createCertificate } from './certificate.ts'
+import { withProxy } from './proxy.ts'
+import {
+  exists,
+  Hourly,
+  LASTING,
+  type Session,
+  until,
+  untilWatching,
+  withClient,
+  withManager,
+  withWorkers,
+} from './support.ts'
 
 /** What another library's unlocking looks like. */
 const COMPARE_AND_DELETE =
@@ -207,6 +220,138 @@ describe('a caller that waits', () => {
       expect(manager.stats().waiting).to.equal(0)
     }))
 })
+
+/** Where a manager's keys may be, and over what it may reach them. */
+const PLACES: readonly {
+  readonly what: string
+  readonly connect: (port: number) => Redis
+  readonly options?: LeaseManagerOptions
+  readonly database: number
+  readonly prefix: string
+}[] = [
+  {
+    what: 'in another database',
+    connect: (port) => new Redis({ port, db: 3 }),
+    database: 3,
+    prefix: 'lease:',
+  },
+  {
+    what: 'behind a key prefix of the client',
+    connect: (port) => new Redis({ port, keyPrefix: 'app:' }),
+    database: 0,
+    prefix: 'app:lease:',
+  },
+  {
+    what: 'behind no prefix at all',
+    connect: (port) => new Redis({ port }),
+    options: { prefix: '' },
+    database: 0,
+    prefix: '',
+  },
+  {
+    what: 'behind a prefix that is not ASCII',
+    connect: (port) => new Redis({ port }),
+    options: { prefix: 'Schlösser 🔒:' },
+    database: 0,
+    prefix: 'Schlösser 🔒:',
+  },
+  {
+    what: 'reached by a client whose options are against it',
+    connect: (port) =>
+      new Redis({
+        port,
+        autoResubscribe: true,
+        enableReadyCheck: false,
+        enableAutoPipelining: true,
+        enableOfflineQueue: false,
+        stringNumbers: true,
+        connectionName: 'application',
+        keyPrefix: 'x:',
+        db: 2,
+      }),
+    database: 2,
+    prefix: 'x:lease:',
+  },
+]
+
+describe('changes of keys are told', () => {
+  for (const { what, connect, options, database, prefix } of PLACES) {
+    it(`P18 P23 ${what}, to waiters and holders`, () =>
+      withRedis(async (server) => {
+        const client = connect(server.port)
+        client.on('error', () => undefined)
+        try {
+          await isTold(client, options, server, database, prefix)
+        } finally {
+          client.disconnect()
+        }
+      }))
+  }
+
+  it('P18 P23 over TLS, to waiters and holders', () =>
+    withRedis(async (server) => {
+      const certificate = createCertificate()
+      await withProxy(
+        server.port,
+        async ({ port }) =>
+          withClient({ port, tls: { ca: certificate.cert } }, async (client) =>
+            isTold(client, {}, server, 0, 'lease:'),
+          ),
+        certificate,
+      )
+    }))
+
+  it('P18 P23 with a password, to waiters and holders', () =>
+    withRedis(
+      async (server) =>
+        withClient({ port: server.port, password: 's3cret' }, async (client) =>
+          isTold(client, {}, server, 0, 'lease:'),
+        ),
+      { password: 's3cret' },
+    ))
+
+  it('of another database only as a hint: nothing is lost, and nobody gets what is held', () =>
+    withWaiting(async ({ manager, journal, server, retry }) => {
+      const lease = await manager.acquire('held')
+      await server.command('SET', 'lease:wanted', 'theirs')
+      const call = manager.acquire('wanted')
+      await retry.untilTold()
+      await server.command('SELECT', 1)
+      await server.command('SET', 'lease:held', 'theirs')
+      await server.command('SET', 'lease:wanted', 'theirs')
+      await server.command('DEL', 'lease:wanted')
+      await server.command('SELECT', 0)
+      await until('it was refused once more', () => retry.contexts.length >= 2)
+      expect(lease.held).to.equal(true)
+      await server.command('DEL', 'lease:wanted')
+      expect((await call).held).to.equal(true)
+      expect(journal.count('lost')).to.equal(0)
+    }))
+})
+
+/** A lease is lost when somebody deletes its key, and a waiter granted; without renewals and repetition. */
+async function isTold(
+  client: Redis,
+  options: LeaseManagerOptions | undefined,
+  server: RedisServer,
+  database: number,
+  prefix: string,
+): Promise<void> {
+  const retry = new Hourly()
+  await withManager(client, { ...LASTING, random: () => 0, retry, ...options }, async ({ manager, journal }) => {
+    await untilWatching(manager)
+    const lease = await manager.acquire('held')
+    await server.command('SELECT', database)
+    await server.command('SET', `${prefix}wanted`, 'theirs')
+    const call = manager.acquire('wanted')
+    await retry.untilTold()
+    await server.command('DEL', `${prefix}held`)
+    await journal.until('lost', lease)
+    await server.command('DEL', `${prefix}wanted`)
+    expect((await call).held).to.equal(true)
+    expect(journal.errors).to.deep.equal([])
+  })
+}
 
 /** Waits for a lock, and says when it will be told, when it has the lock, and what woke it. */
 const WAITER = `
