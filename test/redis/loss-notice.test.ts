@@ -124,6 +124,21 @@ describe('a lock that is held', () => {
       expect(manager.stats().renewals, 'renewals by the wheel').to.equal(renewals)
     }))
 
+  it('is not looked at because of what its own manager does', () =>
+    withHolder(async ({ manager, server }) => {
+      const leases = await manager.acquireAll(Array.from({ length: 100 }, (_, index) => `key ${index}`))
+      const before = manager.stats()
+      for (let turn = 0; turn < 5; turn += 1) await Promise.all(leases.map(async (lease) => lease.renew()))
+      for (const lease of leases.slice(50)) await lease.release()
+      // The last thing that is told: whatever came before has been told by then.
+      await server.command('DEL', 'lease:key 0')
+      await until('it is lost', () => leases[0]?.state === 'lost')
+      const after = manager.stats()
+      expect(after.renewals - before.renewals).to.equal(500)
+      // One for each round of renewals, one for each release, one for the change.
+      expect(after.requests - before.requests).to.equal(5 + 50 + 1)
+    }))
+
   it('P18 is watched where it is not renewed by the wheel, too', () =>
     withHolder(
       async ({ manager, journal, server }) => {

@@ -9,18 +9,19 @@ import {
   rejectionOf,
   untilNoMoreHandles,
   untilRenewed,
+  untilWatching,
   withClient,
   withManager,
 } from './support.ts'
 
 describe('a server behind Sentinel', () => {
-  it('P21 is found through it, and found again after a crash', () =>
+  it('P18 P21 is found through it, and found again after a crash, to tell of changes as before', () =>
     withRedis(
       (server) =>
         withSentinel(server, (port) =>
           withClient({ sentinels: [{ host: '127.0.0.1', port }], name: PRIMARY, db: 2 }, async (client) => {
             expect(await client.ping()).to.equal('PONG')
-            await withManager(client, LASTING, async ({ manager, journal }) => {
+            await withManager(client, { ...LASTING, random: () => 0 }, async ({ manager, journal }) => {
               const lease = await manager.acquire('a')
               await server.command('SELECT', 2)
               expect(await server.command('GET', 'lease:a')).to.equal(lease.token)
@@ -30,6 +31,11 @@ describe('a server behind Sentinel', () => {
               await server.restart()
               await untilRenewed(lease)
               expect(journal.count('lost')).to.equal(0)
+              await untilWatching(manager)
+              const other = await manager.acquire('b')
+              await server.command('SELECT', 2)
+              await server.command('DEL', 'lease:b')
+              await journal.until('lost', other)
               expect(await lease.release()).to.equal(true)
             })
           }),
