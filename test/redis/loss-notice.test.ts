@@ -142,10 +142,14 @@ describe('a lock that is held', () => {
   it('P18 is watched where it is not renewed by the wheel, too', () =>
     withHolder(
       async ({ manager, journal, server }) => {
-        const lease = await manager.acquire('a')
-        await server.command('DEL', 'lease:a')
-        await journal.until('lost', lease)
-        expect(journal.story(lease)).to.deep.equal(['acquired', 'lost: missing'])
+        const [first, second] = await manager.acquireAll(['first', 'second'])
+        if (!first || !second) expect.fail('expected two leases')
+        await server.command('DEL', 'lease:first')
+        await journal.until('lost', first)
+        expect(second.held).to.equal(true)
+        await server.command('FLUSHALL')
+        await journal.until('lost', second)
+        expect(journal.story()).to.deep.equal(['acquired', 'acquired', 'lost: missing', 'lost: missing'])
       },
       { ...LASTING, autoRenew: false },
     ))

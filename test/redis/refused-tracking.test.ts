@@ -109,6 +109,27 @@ describe('a server that refuses to tell of changes', () => {
         expect((await call).held).to.equal(true)
       })
     }))
+
+  it('P23 when it was about to tell of one: who waits asks again without', () =>
+    withRedis(async (server) => {
+      await server.command('ACL', 'SETUSER', 'worker', 'on', '>s3cret', '~*', '&*', '+@all')
+      const url = `redis://worker:s3cret@127.0.0.1:${server.port}`
+      await withManager(url, LASTING, async ({ manager, journal }) => {
+        await untilWatching(manager)
+        await server.command('SET', 'lease:a', 'theirs', 'PX', 600_000)
+        const call = manager.acquire('a')
+        await until('it waits', () => manager.stats().roundTrip.count === 1)
+        await server.command('ACL', 'SETUSER', 'worker', '-subscribe')
+        for (const id of await connectionIds(server, 'leasewheel:watch')) {
+          await server.command('CLIENT', 'KILL', 'ID', id)
+        }
+        await until('it is known that nothing is told', () => journal.errors.length > 0)
+        await server.command('DEL', 'lease:a')
+        expect((await call).held).to.equal(true)
+        expect(manager.stats().wakeUps.change).to.equal(0)
+        expect(manager.stats().watching).to.equal(false)
+      })
+    }))
 })
 
 describe('a manager that does not want to be told of changes', () => {

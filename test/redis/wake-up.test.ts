@@ -184,6 +184,22 @@ describe('a caller that waits', () => {
       ),
     ))
 
+  it('P23 has its turn before hundreds in another manager who came before it and pass the lock on among themselves', () =>
+    withWaiting(async ({ manager, server, retry }) => {
+      await withManager(server.url, { ...LASTING, retry: new Hourly() }, async ({ manager: other }) => {
+        await untilWatching(other)
+        const order: string[] = []
+        const lease = await other.acquire('a')
+        const crowd = Array.from({ length: 300 }, async () => other.using('a', () => void order.push('crowd')))
+        const call = manager.using('a', () => void order.push('alone'))
+        await retry.untilTold()
+        await lease.release()
+        await Promise.all([...crowd, call])
+        expect(order).to.have.length(301)
+        expect(order.indexOf('alone')).to.be.below(300)
+      })
+    }))
+
   it('P23 is told of the next change, though the server had forgotten the script', () =>
     withWaiting(async ({ manager, server, retry }) => {
       await server.command('SET', 'lease:a', 'theirs', 'PX', 600_000)
