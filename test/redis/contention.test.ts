@@ -5,7 +5,7 @@ import {
   exists,
   expiredKeys,
   Hourly,
-  LASTING,
+  ANSWERED,
   until,
   untilWatching,
   withClient,
@@ -19,8 +19,13 @@ const PREAMBLE = `
   import { createInterface } from 'node:readline'
   import { setTimeout } from 'node:timers/promises'
   import { LeaseManager } from 'leasewheel'
-  const start = async (options) => {
-    const retry = { next: ({ key, watched }) => (watched && console.log('told', key), 3_600_000) }
+  const start = async ({ verbose, ...options }) => {
+    const retry = {
+      next: ({ key, watched, remaining }) => {
+        if (watched && verbose) console.log('told', key)
+        return remaining === undefined ? 20 : 3_600_000
+      },
+    }
     const manager = new LeaseManager(process.env.REDIS_URL, { wait: 60_000, retry, ...options })
     manager.on('error', (error) => console.log('error', error.message))
     while (!manager.stats().watching) await setTimeout(5)
@@ -31,7 +36,7 @@ const PREAMBLE = `
 /** Callers that take turns until they are told to stop. They count who is inside with a counter of their own on the server. */
 const CONTENDER = `${PREAMBLE}
   import { Redis } from 'ioredis'
-  const manager = await start({ ttl: 60_000, timeout: 5_000, retry: { next: () => 3_600_000 } })
+  const manager = await start({ ttl: 60_000, timeout: 5_000 })
   const counter = new Redis(process.env.REDIS_URL)
   const found = { overlaps: 0, fencesOutOfOrder: 0, notHeld: 0, lost: 0, served: [] }
   manager.on('lost', () => { found.lost += 1 })
@@ -78,7 +83,7 @@ interface Found {
 
 /** Callers that say of each lease from when to when they have seen that they held it (ms of the wall clock). */
 const WITNESS = `${PREAMBLE}
-  const manager = await start({ ttl: 400, timeout: 400, retry: { next: () => 3_600_000 } })
+  const manager = await start({ ttl: 400, timeout: 400 })
   console.log('ready')
   const call = async (key) => {
     for (;;) {
@@ -100,7 +105,7 @@ const WITNESS = `${PREAMBLE}
 
 /** Holds a lock, or waits for it, and says so. */
 const CALLER = `${PREAMBLE}
-  const manager = await start({ ttl: 1_000, timeout: 1_000 })
+  const manager = await start({ verbose: true, ttl: 1_000, timeout: 1_000 })
   manager.on('lost', ({ lease, reason }) => console.log('lost', lease.key, reason))
   console.log('ready')
   for await (const key of createInterface(process.stdin)) {
@@ -174,7 +179,7 @@ describe('several processes that want the same locks', () => {
 describe('a process that is killed', () => {
   it('P7 P23 while it holds a lock: the next one has it as soon as the ttl is over', () =>
     withRedis((server) =>
-      withManager(server.url, { ...LASTING, retry: new Hourly() }, async ({ manager }) => {
+      withManager(server.url, { ...ANSWERED, retry: new Hourly() }, async ({ manager }) => {
         await untilWatching(manager)
         await withWorkers(times(3, CALLER), server, async (workers) => {
           await untilReady(workers)
@@ -200,7 +205,7 @@ describe('a process that is killed', () => {
 
   it('P23 while it waits at the head of the line: the others go on', () =>
     withRedis((server) =>
-      withManager(server.url, { ...LASTING, retry: new Hourly() }, async ({ manager }) => {
+      withManager(server.url, { ...ANSWERED, retry: new Hourly() }, async ({ manager }) => {
         await untilWatching(manager)
         await withWorkers(times(2, CALLER), server, async (workers) => {
           await untilReady(workers)
@@ -222,7 +227,7 @@ describe('a process that is killed', () => {
 describe('a process that is stopped', () => {
   it('P7 P13 while it holds a lock: others get it after its ttl, and it knows of its loss before it does anything', () =>
     withRedis((server) =>
-      withManager(server.url, { ...LASTING, retry: new Hourly() }, async ({ manager }) => {
+      withManager(server.url, { ...ANSWERED, retry: new Hourly() }, async ({ manager }) => {
         await untilWatching(manager)
         await withWorkers([CALLER], server, async ([worker]) => {
           await worker?.until('ready')
@@ -247,7 +252,7 @@ describe('a process that is stopped', () => {
   ] as const) {
     it(`P7 P10 P11 P13 while a lock is granted to it, and then ${what}: others get it after its ttl`, () =>
       withRedis((server) =>
-        withManager(server.url, LASTING, async ({ manager }) => {
+        withManager(server.url, ANSWERED, async ({ manager }) => {
           await untilWatching(manager)
           await server.command('SET', 'lease:a', 'theirs')
           await withWorkers([CALLER], server, async ([worker]) => {

@@ -6,7 +6,7 @@ import { withProxy } from './proxy.ts'
 import {
   connectionIds,
   Hourly,
-  LASTING,
+  ANSWERED,
   type Session,
   until,
   untilRenewed,
@@ -31,7 +31,7 @@ interface Pair {
 function withPair(work: (pair: Pair) => Promise<void>): Promise<void> {
   const retry = new Hourly()
   // Nothing is renewed by the wheel for longer than a test takes.
-  const options = { ...LASTING, random: () => 0 }
+  const options = { ...ANSWERED, random: () => 0 }
   return withRedis((server) =>
     withManager(server.url, options, (holder) =>
       withManager(server.url, { ...options, retry }, async (waiter) => {
@@ -135,9 +135,9 @@ describe('a network in which only the connection goes silent on which changes ar
       withProxy(server.port, (proxy) => {
         const retry = new Hourly()
         const url = `redis://127.0.0.1:${proxy.port}`
-        return withManager(url, { ...LASTING, retry }, async ({ manager }) => {
+        return withManager(url, { ...ANSWERED, retry }, async ({ manager }) => {
           await untilWatching(manager)
-          await withManager(server.url, { ...LASTING, autoRenew: false }, async ({ manager: other }) => {
+          await withManager(server.url, { ...ANSWERED, autoRenew: false }, async ({ manager: other }) => {
             const lease = await other.acquire('a', { ttl: 1_500 })
             const call = manager.acquire('a')
             await retry.untilTold()
