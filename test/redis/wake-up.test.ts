@@ -91,7 +91,8 @@ describe('a caller that waits', () => {
 
   it('P7 P23 is woken in another process', () =>
     withWaiting(async ({ manager, server }) => {
-      const lease = await manager.acquire('a')
+      // It is not renewed meanwhile: that would be another change.
+      const lease = await manager.acquire('a', { autoRenew: false })
       await withWorkers([WAITER], server, async ([worker]) => {
         await worker?.until('told')
         await lease.release()
@@ -129,7 +130,7 @@ describe('a caller that waits', () => {
 
   it('asks at most once for each renewal of the holder, and sleeps on', () =>
     withWaiting(async ({ manager, server, retry }) => {
-      await withManager(server.url, ANSWERED, async ({ manager: other }) => {
+      await withManager(server.url, { ...ANSWERED, autoRenew: false }, async ({ manager: other }) => {
         const lease = await other.acquire('a')
         const call = manager.acquire('a')
         await retry.untilTold()
