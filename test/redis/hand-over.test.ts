@@ -1,5 +1,6 @@
 /** Leases that change processes, are looked at from other processes, and are taken away by operators. */
 import { hostname } from 'node:os'
+import { setImmediate } from 'node:timers/promises'
 import { expect } from 'chai'
 import { type DetachedLease, LeaseLostError, LockNotAcquiredError, LockNotHeldError } from 'leasewheel'
 import { withRedis } from '../support/redis-server.ts'
@@ -119,6 +120,22 @@ describe('a lease that is handed over', () => {
           expect(journal.story()).to.deep.equal(['acquired', 'lost: missing'])
         }),
       ),
+    ))
+
+  it('P18 is told of a change that comes while it is being adopted', () =>
+    withRedis((server) =>
+      withManager(server.url, { ...ANSWERED, random: () => 0 }, async ({ manager, journal }) => {
+        await untilWatching(manager)
+        const detached = (await manager.acquire('a')).detach()
+        for (let turn = 0; turn < 60; turn += 1) {
+          await server.command('SET', 'lease:a', detached.token, 'PX', 60_000)
+          const adopted = manager.adopt(detached).catch(() => undefined)
+          for (let pause = turn % 3; pause > 0; pause -= 1) await setImmediate()
+          await server.command('DEL', 'lease:a')
+          const lease = await adopted
+          if (lease) await journal.until('lost', lease)
+        }
+      }),
     ))
 
   it('P23 that nobody adopts comes free after its ttl', () =>

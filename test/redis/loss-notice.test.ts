@@ -186,6 +186,37 @@ describe('a lock that is held', () => {
       expect(manager.get('a')).to.equal(lease)
     }))
 
+  it('P18 is lost at once, though its key was changed before in a way that left our token there', () =>
+    withHolder(async ({ manager, journal, server }) => {
+      const lease = await manager.acquire('a')
+      const before = manager.stats()
+      await server.command('EXPIRE', 'lease:a', 600)
+      await until('its key was looked at', () => manager.stats().requests > before.requests)
+      await until('nothing is under way', () => manager.stats().roundTrip.count >= manager.stats().requests)
+      await server.command('DEL', 'lease:a')
+      await journal.until('lost', lease)
+      expect(journal.story(lease).at(-1)).to.equal('lost: missing')
+    }))
+
+  it('P1 P7 P18 is not believed in for a third of its ttl after somebody has cut that short', () =>
+    withHolder(async ({ manager, journal, server }) => {
+      const lease = await manager.acquire('a')
+      await server.command('PEXPIRE', 'lease:a', 300)
+      await until('it is lost, or has its own ttl again', async () => {
+        return lease.state === 'lost' || Number(await server.command('PTTL', 'lease:a')) > 1_000
+      })
+      expect(journal.count('lost')).to.be.at.most(1)
+    }))
+
+  it('is not watched where there are more than the limit, be it that they come all at once', () =>
+    withHolder(
+      async ({ manager, server }) => {
+        await manager.acquireAll(Array.from({ length: 100 }, (_, index) => `key ${index}`))
+        expect(await trackedKeys(server)).to.equal(0)
+      },
+      { ...UNRENEWED, watchLimit: 50 },
+    ))
+
   it('is not watched where that is switched off, and the server remembers nothing', () =>
     withRedis((server) =>
       withManager(server.url, { ...UNRENEWED, watch: false }, async ({ manager }) => {

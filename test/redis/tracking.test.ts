@@ -110,6 +110,27 @@ describe('connections that break while locks are waited for and held', () => {
       expectQuiet(waiter)
     }))
 
+  it('P18 what is mended at once is not told as a refusal: the server has forgotten a connection that still looks alive', () =>
+    withRedis((server) =>
+      withProxy(server.port, (proxy) =>
+        withManager(
+          `redis://127.0.0.1:${proxy.port}`,
+          { ...ANSWERED, random: () => 0 },
+          async ({ manager, journal }) => {
+            await untilWatching(manager)
+            proxy.silence(PUSHES)
+            await breakAndDelete(server, [PUSHES, COMMANDS], [])
+            await until('it is noticed', () => !manager.stats().watching)
+            await untilWatching(manager)
+            const lease = await manager.acquire('a')
+            await server.command('DEL', 'lease:a')
+            await journal.until('lost', lease)
+            expect(journal.errors.map(({ message }) => message)).to.deep.equal([])
+          },
+        ),
+      ),
+    ))
+
   it('P4 P18 P23 a server that comes back empty: what was held is lost, and what was waited for is granted', () =>
     withPair(async ({ server, holder, waiter, retry }) => {
       const leases = await holder.manager.acquireAll(KEYS)
