@@ -55,6 +55,8 @@ export interface BackendListener {
   onChange(keys?: readonly string[]): void
   /** What was watched is so no more, and nobody will be told of changes until the next `onChange()`. */
   onUnwatched(): void
+  /** Some of what was watched may have been forgotten, with or without a word. */
+  onForgotten(): void
   /** A fault that belongs to no request. */
   onError(error: Error): void
 }

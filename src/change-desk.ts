@@ -58,8 +58,8 @@ export class ChangeDesk {
   }
 
   /**
-   * A change was not told, or one was told that was none: the server has no room left for watched keys, and forgets some of them, not
-   * always with a word. Callers that wait are to poll for a while.
+   * A change was not told, or one was told that was none, or the server says so: it has no room left for watched keys, and forgets some of
+   * them, not always with a word. Callers that wait are to poll for a while.
    */
   onUnreliable(): void {
     const reliable = this.isReliable()

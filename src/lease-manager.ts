@@ -224,6 +224,7 @@ export class LeaseManager extends GuardedEmitter implements AsyncDisposable, Ite
         onRecovered: () => renewer.onRecovered(),
         onChange: (keys) => desk.onChange(keys),
         onUnwatched: () => desk.wakeAll(),
+        onForgotten: () => desk.onUnreliable(),
         onError: (error) => void this.emit('error', error),
       },
     )

@@ -167,7 +167,9 @@ export class RedisBackend implements Backend {
   ): Promise<readonly (O | Unknown)[]> {
     const { connection } = this.#open
     try {
-      const outcomes = read(await script.run(call, tracking?.watchNext), entries.length)
+      const reply = script.run(call, tracking?.watchNext)
+      tracking?.onWatched(entries.length)
+      const outcomes = read(await reply, entries.length)
       connection.onAnswered()
       return outcomes
     } catch (error) {

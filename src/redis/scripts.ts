@@ -13,9 +13,10 @@
  * KEYS: the fence counter, then the locks. ARGV: a token for each lock, then one ttl for all or one for each (ms).
  *
  * One fence serves all locks of a call: the larger of the last one plus 1 and the server's time in µs. The counter is
- * strictly larger with each call; the time keeps it so when the counter is lost. It is read by GETEX, which the server does not
- * count as reading: it would be watched otherwise, and changes with every lock that anybody acquires. That comes after the locks: a server
- * without memory refuses the first write of a script only, and takes GETEX for one.
+ * strictly larger with each call; the time keeps it so when the counter is lost. It is read by GETEX, which is no reading to a server that
+ * watches keys: the counter changes with every lock that anybody acquires. (Before Redis 7.2 a script that reads one of its keys has read
+ * them all; the hints that come of it concern nobody.) That is done after the locks: a server without memory refuses the first write of a
+ * script only, and GETEX is one.
  *
  * @returns the fence (0 if nothing was granted); if anything was refused, then two lists with an element for each lock: -2
  * where it was granted, otherwise what is left of the holder's ttl in ms, -1 if it has none; and the holder's token where it was refused.

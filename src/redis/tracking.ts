@@ -24,6 +24,11 @@ const CHANNEL = '__redis__:invalidate'
 /** What a server says that does not know how, or whose user may not; anything else passes. */
 const REFUSALS = /^NOPERM|unknown (sub)?command|syntax error|^ERR Unknown/i
 
+/** How many keys a server remembers where its configuration does not say. */
+const USUAL_ROOM = 1_000_000
+/** After how many keys it is looked at how much room is left, at most. */
+const LOOK_AFTER = 256
+
 /** Failures in a row that are told, if they are no refusals. */
 const PATIENCE = 5
 
@@ -40,6 +45,11 @@ export class Tracking {
   #periods = 0
   /** Keys are still thought to be watched by those who asked for them, and are not. */
   #lapsed = false
+  /** How many keys the server remembers, for all its clients together. */
+  #room = USUAL_ROOM
+  /** Keys that it was made to remember since that was last compared with its room. */
+  #unchecked = 0
+  #checking = false
   /** In a row. */
   #failures = 0
   #failureTold = false
@@ -82,6 +92,17 @@ export class Tracking {
     if (this.active) void this.#watchNext()
   }
 
+  /**
+   * The server was made to remember so many keys more. When it has no room left it forgets others, and what it forgets because of our own
+   * commands it does not tell us (Redis 7): so it is asked from time to time.
+   */
+  onWatched(count: number): void {
+    this.#unchecked += count
+    if (this.#checking || this.#unchecked < Math.min(LOOK_AFTER, this.#room / 100)) return
+    this.#unchecked = 0
+    void this.#checkRoom()
+  }
+
   async close(): Promise<void> {
     this.#closed = true
     this.#period = undefined
@@ -116,12 +137,39 @@ export class Tracking {
       if (period === this.#periods) this.#onFailed(error)
       return
     }
+    const room = await this.#askForRoom()
     if (period !== this.#periods || this.#closed) return
+    this.#room = room
     this.#period = period
     this.#lapsed = false
     this.#failures = 0
     this.#pushes.onAnswered()
     this.#listener.onChange()
+  }
+
+  async #askForRoom(): Promise<number> {
+    try {
+      const answer = (await this.#commands.client.config('GET', 'tracking-table-max-keys')) as [string, string] | []
+      const keys = Number(answer[1] ?? USUAL_ROOM)
+      return keys === 0 ? Number.POSITIVE_INFINITY : keys
+    } catch {
+      // The user may not ask, or the server is gone, which is noticed elsewhere.
+      return USUAL_ROOM
+    }
+  }
+
+  async #checkRoom(): Promise<void> {
+    this.#checking = true
+    try {
+      const [room, info] = await Promise.all([this.#askForRoom(), this.#commands.client.info('stats')])
+      const { 1: keys } = /tracking_total_keys:(\d+)/.exec(info) ?? []
+      this.#room = room
+      if (Number(keys) >= room && !this.#closed) this.#listener.onForgotten()
+    } catch {
+      // A connection that breaks is made anew, and then everything is looked at.
+    } finally {
+      this.#checking = false
+    }
   }
 
   async #watchNext(): Promise<void> {

@@ -49,6 +49,8 @@ export class Listener implements BackendListener {
     this.#onHeard?.()
   }
 
+  onForgotten(): void {}
+
   onUnwatched(): void {}
 
   onError(error: Error): void {

@@ -217,6 +217,7 @@ export class TestBackend extends MemoryBackend {
         if (!this.deaf) listener.onChange(keys)
       },
       onUnwatched: () => listener.onUnwatched(),
+      onForgotten: () => listener.onForgotten(),
       onError: (error) => listener.onError(error),
     })
   }

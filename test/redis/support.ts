@@ -30,7 +30,7 @@ const PATIENCE = 15_000
  * For leases that must survive whatever a test does: a ttl that outlasts it, and impatience with single requests, so that
  * their failure is soon noticed. ms.
  */
-export const LASTING: LeaseManagerOptions = { ttl: 60_000, timeout: 500, wait: PATIENCE }
+export const LASTING: LeaseManagerOptions = { ttl: 60_000, timeout: 500, wait: PATIENCE, random: () => 0 }
 
 /** For leases on a server that answers everything: no question is given up because the machine is slow. */
 export const ANSWERED: LeaseManagerOptions = { ...LASTING, timeout: PATIENCE }
