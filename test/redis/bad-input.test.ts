@@ -121,13 +121,13 @@ describe('a connection that cannot work', () => {
             // The first are asked while the connection is being made, the next on one that had time to settle.
             for (let turn = 0; turn < 2; turn += 1) {
               const keys = Array.from({ length: 10 }, (_, index) => `key ${index}`)
-              const patient = manager.acquire('another', { wait: 200 })
+              const patient = rejectionOf(manager.acquire('another', { wait: 200 }))
               const failures = await Promise.all(keys.map(async (key) => rejectionOf(manager.tryAcquire(key))))
               for (const failure of failures) {
                 expect(failure).to.be.instanceOf(UnavailableError)
                 expect(messagesOf(failure)).to.match(/DB index is out of range|invalid DB index/)
               }
-              expect(await rejectionOf(patient)).to.be.instanceOf(UnavailableError)
+              expect(await patient).to.be.instanceOf(UnavailableError)
               expect(await rejectionOf(manager.inspect('a'))).to.be.instanceOf(UnavailableError)
             }
           })
