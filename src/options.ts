@@ -71,8 +71,8 @@ export interface LeaseManagerOptions extends LeaseOptions {
   readonly retry?: RetryStrategy
   /**
    * Whether the server is to tell of changes: callers that wait for a lock hear within milliseconds that it is free, and holders that somebody
-   * else has deleted or overwritten their key. Default `true`. Takes a second connection. Where the server does not support it (Redis 6 and later do, if
-   * the user's ACL permits `CLIENT`), one `error` event says so, waiting callers poll, and losses are noticed at the next renewal; so with `false`.
+   * else has deleted or overwritten their key. Default `true`. Takes a second connection. Where the server does not support it, or the user's ACL does not
+   * permit `CLIENT` and the channel `__redis__:invalidate`, one `error` event says so, waiting callers poll, and losses are noticed at the next renewal; so with `false`.
    */
   readonly watch?: boolean
   /**
