@@ -17,7 +17,7 @@ import {
   until,
   untilNoMoreHandles,
   withClient,
-  withManager,
+  withNewManager,
 } from './support.ts'
 
 /** A port of this machine on which nobody listens, and which no client is ever given: ports below 1024 need rights. */
@@ -117,7 +117,7 @@ describe('a connection that cannot work', () => {
         const connection = connect(server.port)
         if (connection instanceof Redis) connection.on('error', () => undefined)
         try {
-          await withManager(connection, { ...LASTING, timeout: 5_000 }, async ({ manager }) => {
+          await withNewManager(connection, { ...LASTING, timeout: 5_000 }, async ({ manager }) => {
             // The first are asked while the connection is being made, the next on one that had time to settle.
             for (let turn = 0; turn < 2; turn += 1) {
               const keys = Array.from({ length: 10 }, (_, index) => `key ${index}`)
@@ -144,7 +144,7 @@ describe('a connection that cannot work', () => {
     withRedis(async (server) =>
       withClient({ port: server.port, db: 3 }, async (client) => {
         await server.command('ACL', 'SETUSER', 'default', '+@all')
-        await withManager(client, { ttl: 1_500, timeout: 1_500, wait: 15_000 }, async ({ manager, journal }) => {
+        await withNewManager(client, { ttl: 1_500, timeout: 1_500, wait: 15_000 }, async ({ manager, journal }) => {
           const lease = await manager.acquire('a')
           // From here on no new connection gets out of database 0.
           await server.command('ACL', 'SETUSER', 'default', '-select')
@@ -179,7 +179,7 @@ describe('a client that is over', () => {
           await client.ping()
           await end(client)
           await until('the client is over', () => client.status === 'end')
-          await withManager(client, LASTING, async ({ manager }) => {
+          await withNewManager(client, LASTING, async ({ manager }) => {
             const lease = await manager.acquire('a')
             expect(await lease.release()).to.equal(true)
           })
@@ -192,7 +192,7 @@ describe('a client that is over', () => {
   it('may end while the manager works', () =>
     withRedis(async (server) =>
       withClient({ port: server.port }, async (client) =>
-        withManager(client, LASTING, async ({ manager }) => {
+        withNewManager(client, LASTING, async ({ manager }) => {
           const lease = await manager.acquire('a')
           client.disconnect()
           await lease.renew()
@@ -253,7 +253,7 @@ describe('what is no connection', () => {
  * @param timeout ms; long enough for another attempt to connect after the pause that precedes it.
  */
 async function failsWith(connection: Connectable, reason: RegExp, timeout = 5_000): Promise<void> {
-  await withManager(connection, { ...LASTING, timeout }, async ({ manager, journal }) => {
+  await withNewManager(connection, { ...LASTING, timeout }, async ({ manager, journal }) => {
     const single = [manager.tryAcquire('a'), manager.acquire('b', { wait: 0 }), manager.inspect('c')]
     const patient = [manager.acquire('d', { wait: 500 }), manager.acquireAll(['e', 'f'], { wait: 500 })]
     const failures = await Promise.all([...single, ...patient].map(async (call) => rejectionOf(call)))

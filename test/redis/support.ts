@@ -104,8 +104,28 @@ export interface Session {
 /** What a manager can be made of. */
 export type Connectable = ConstructorParameters<typeof LeaseManager>[0]
 
-/** Runs `work` with a manager, which is closed afterwards. A server must answer by then, or its releases are not waited for. */
+/** How long a manager may take to be told of changes, or to find out that it will not be, in ms. */
+const SETTLING = 3_000
+
+/**
+ * Runs `work` with a manager that is told of changes, if it is going to be: what it holds at that moment is renewed, which nobody would
+ * expect. It is closed afterwards. A server must answer by then, or its releases are not waited for.
+ */
 export async function withManager<T>(
+  connection: Connectable,
+  options: LeaseManagerOptions,
+  work: (session: Session) => Promise<T>,
+): Promise<T> {
+  return withNewManager(connection, options, async (session) => {
+    const giveUpAt = clock.now() + (options.watch === false ? 0 : SETTLING)
+    const isSettled = (): boolean => session.manager.stats().watching || session.journal.errors.length > 0
+    await until('the manager is settled', () => isSettled() || clock.now() >= giveUpAt)
+    return work(session)
+  })
+}
+
+/** Runs `work` with a manager at once. */
+export async function withNewManager<T>(
   connection: Connectable,
   options: LeaseManagerOptions,
   work: (session: Session) => Promise<T>,
