@@ -27,7 +27,7 @@ const REFUSALS = /^NOPERM|unknown (sub)?command|syntax error|^ERR Unknown/i
 /** How many keys a server remembers where its configuration does not say. */
 const USUAL_ROOM = 1_000_000
 /** After how many keys it is looked at how much room is left, at most. */
-const LOOK_AFTER = 256
+const LOOK_AFTER = 1_024
 
 /** Failures in a row that are told, if they are no refusals. */
 const PATIENCE = 5
