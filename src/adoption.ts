@@ -127,15 +127,19 @@ class Adoption implements Request<ChangeOutcome>, Cancellable {
   }
 
   settle(outcome: ChangeOutcome, sentAt: number | undefined): void {
-    if (outcome.type !== 'refused' && sentAt !== undefined) this.#parts.onUnsettled(this.key)
-    // Nobody waits any more: the key expires, or somebody else adopts it.
-    if (this.#reject === undefined) return
-    try {
-      this.#resolve?.(this.#conclude(outcome, sentAt))
-    } catch (error) {
-      this.#reject(error)
-    }
+    const reject = this.#reject
+    // From here on it cannot be cancelled: a listener that hears of the lease may try to.
     this.#reject = undefined
+    if (reject) {
+      try {
+        this.#resolve?.(this.#conclude(outcome, sentAt))
+        return
+      } catch (error) {
+        reject(error)
+      }
+    }
+    // Nobody has it: the key expires, or somebody else adopts it.
+    if (outcome.type !== 'refused' && sentAt !== undefined) this.#parts.onUnsettled(this.key)
   }
 
   #conclude(outcome: ChangeOutcome, sentAt = Number.NEGATIVE_INFINITY): LeaseRecord {

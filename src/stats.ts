@@ -21,7 +21,7 @@ export interface LeaseManagerStats {
   /** How often the backend was asked for a lock, and how often for each lease that was acquired (0 before the first one). */
   readonly asks: number
   readonly asksPerGrant: number
-  /** Why callers that were waiting asked again. */
+  /** How often callers that wait were given cause to ask again, by cause; some causes are not followed, or not at once. */
   readonly wakeUps: Readonly<Record<WakeUpCause, number>>
   readonly released: number
   readonly lost: Readonly<Record<LossReason, number>>

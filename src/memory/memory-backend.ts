@@ -38,6 +38,8 @@ const DONE = { type: 'done' } as const
 export class MemoryBackend implements Backend {
   readonly store: MemoryStore
   readonly #canWatch: boolean
+  /** As the store knows this backend. */
+  readonly #watcher: StoreWatcher = { onChange: (name) => void this.#onChange(name) }
   #watching = false
   #prefix = ''
   #listener: BackendListener | undefined
@@ -181,9 +183,6 @@ export class MemoryBackend implements Backend {
       }),
     )
   }
-
-  /** As the store knows this backend. */
-  readonly #watcher: StoreWatcher = { onChange: (name) => void this.#onChange(name) }
 
   #watch(name: string): void {
     if (this.#watching) this.store.watch(name, this.#watcher)

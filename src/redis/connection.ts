@@ -59,8 +59,7 @@ export class Connection {
     const model = typeof source === 'string' ? new Redis(source, { lazyConnect: true }) : source
     // What `model.duplicate()` does, but by our own copy of ioredis: the application may have another one.
     const { replyMapping: _replyMapping, ...options }: RedisOptions = model.options
-    this.client = new Redis({ ...options, ...this.#overrides(model, timeout), ...role?.options })
-    if (role) this.client.options.connectionName += `:${role.name}`
+    this.client = new Redis({ ...options, ...this.#overrides(model, timeout, role?.name), ...role?.options })
     this.keyPrefix = options.keyPrefix ?? ''
     this.client.on('connect', () => {
       this.#wrongDatabase = undefined
@@ -142,12 +141,12 @@ export class Connection {
     this.#settleChange(new UnavailableError('The connection to Redis is closed'))
   }
 
-  #overrides(model: Redis, timeout: number): Omit<RedisOptions, 'replyMapping'> {
+  #overrides(model: Redis, timeout: number, role: string | undefined): Omit<RedisOptions, 'replyMapping'> {
     const { options } = model
     const database = databaseOf(model)
     return {
       ...(database === undefined ? {} : { db: database }),
-      connectionName: options.connectionName ? `${options.connectionName}:leasewheel` : 'leasewheel',
+      connectionName: [options.connectionName, 'leasewheel', role].filter(Boolean).join(':'),
       // A lock that is asked for later than its caller believes, or twice, is worse than one that is refused.
       enableOfflineQueue: false,
       autoResendUnfulfilledCommands: false,

@@ -22,7 +22,7 @@ import { CRLF, EncodedCommand, encode } from './encoded-command.ts'
 const CHANNEL = '__redis__:invalidate'
 
 /** What a server says that does not know how, or whose user may not; anything else passes. */
-const REFUSALS = /^NOPERM|unknown (sub)?command|syntax error|^ERR Unknown/i
+const REFUSALS = /^NOPERM|unknown (sub)?command|syntax error/i
 
 /** How many keys a server remembers where its configuration does not say. */
 const USUAL_ROOM = 1_000_000
@@ -97,6 +97,7 @@ export class Tracking {
    * commands it does not tell us (Redis 7): so it is asked from time to time.
    */
   onWatched(count: number): void {
+    if (!this.active) return
     this.#unchecked += count
     if (this.#checking || this.#unchecked < Math.min(LOOK_AFTER, this.#room / 100)) return
     this.#unchecked = 0

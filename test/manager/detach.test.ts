@@ -244,6 +244,31 @@ describe('adopt', () => {
       expect(await rejectionOf(to.manager.adopt(handle))).to.be.instanceOf(LockNotHeldError)
     }))
 
+  it('cannot be aborted any more by a listener that hears of the lease: it has been adopted', () =>
+    withStage(async ({ open }) => {
+      const [from, to] = [open(), open()]
+      const handle = (await grant(from.manager.tryAcquire('a'))).detach()
+      const abort = new AbortController()
+      to.manager.once('acquired', () => abort.abort())
+      const lease = await to.manager.adopt(handle, { signal: abort.signal })
+      expect(lease.held).to.equal(true)
+      expect(to.manager.get('a')).to.equal(lease)
+    }))
+
+  it('gives callers who wait for the same lock no cause to ask', () =>
+    withStage(async ({ open, clock }) => {
+      const [from, to] = [open(), open()]
+      const handle = (await grant(from.manager.tryAcquire('a'))).detach()
+      const waiting = watch(to.manager.acquire('a', { wait: 60_000 }))
+      await clock.settle()
+      const lease = await to.manager.adopt(handle)
+      await clock.settle()
+      expect(to.backend.requests.acquire).to.equal(1)
+      await lease.release()
+      await clock.settle()
+      expect(waiting.value.held).to.equal(true)
+    }))
+
   it('rejects with the reason of an abort, and leaves the key to whoever comes next', () =>
     withStage(async ({ open, clock }) => {
       const [from, to] = [open(), open()]
