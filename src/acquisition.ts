@@ -289,12 +289,12 @@ export class Acquisition implements Waiter, Request<AcquireOutcome> {
     const line = this.line as WaitingLine
     const impatient = this.#settings.wait === 0
     while (line.first !== this || table.isHeld(this.key) || (line.offer === 'open' && !impatient)) {
-      const left = this.#timeLeft()
       if (impatient) await this.#shareAttempt(line)
-      else if (left <= 0) throw REFUSED
-      else await this.#pause.rest(left)
+      else await this.#pause.rest(this.#timeLeft())
       this.#throwIfCancelled()
       if (this.#answer) return
+      // A question that was asked in the pause has been given up as well, and may still be granted: no other may follow it.
+      if (!impatient && this.#timeLeft() <= 0) throw REFUSED
     }
   }
 
