@@ -85,8 +85,8 @@ export interface LockView {
 
 /**
  * `acquire`, `renew`, `release` and `verify` each take an array and answer with an array of the same length and order, every entry
- * on its own. No key comes twice in one call, except that a release may name one with two tokens. They are carried out in the order in which they were called, and should
- * never reject: what goes wrong is an `unknown` outcome. (A rejection is read as `unknown` for all entries.)
+ * on its own. No key comes twice in one `acquire`; in the others it may come with two tokens, of which at most one is on it. They are carried out
+ * in the order in which they were called, and should never reject: what goes wrong is an `unknown` outcome. (A rejection is read as `unknown` for all entries.)
  */
 export interface Backend {
   /** Whether changes of keys are told at the moment. */

@@ -29,10 +29,26 @@ export interface TimeSources {
   readonly boot: () => number
 }
 
+/** How a machine calls back. */
+export interface TimerSource {
+  /** Calls `callback` once, after `delay` ms of the monotonic clock: an integer >= 0. */
+  sleep(callback: () => void, delay: number): Timer
+  /** Calls `callback` once the current turn of the event loop has done its work. */
+  soon(callback: () => void): void
+}
+
 const SYSTEM_SOURCES: TimeSources = {
   monotonic: () => performance.now(),
   wall: () => Date.now(),
   boot: () => uptime() * 1_000,
+}
+
+const SYSTEM_TIMERS: TimerSource = {
+  sleep(callback, delay) {
+    const handle = setTimeout(callback, delay)
+    return { cancel: () => clearTimeout(handle) }
+  },
+  soon: (callback) => void setImmediate(callback),
 }
 
 /** How far the monotonic and the wall clock may part before the boot-time clock is asked which of them is right, in ms. */
@@ -48,13 +64,15 @@ const LONGEST_SLEEP = 1_000
  */
 export class SystemClock implements Clock {
   readonly #sources: TimeSources
+  readonly #timers: TimerSource
   /** Wall minus monotonic, and boot minus monotonic, when they were last compared. */
   #wallOffset: number
   #bootOffset: number
   #slept = 0
 
-  constructor(sources: TimeSources = SYSTEM_SOURCES) {
+  constructor(sources: TimeSources = SYSTEM_SOURCES, timers: TimerSource = SYSTEM_TIMERS) {
     this.#sources = sources
+    this.#timers = timers
     const { wallOffset, bootOffset } = compare(sources)
     this.#wallOffset = wallOffset
     this.#bootOffset = bootOffset
@@ -69,22 +87,21 @@ export class SystemClock implements Clock {
 
   setTimer(callback: () => void, delay: number): Timer {
     const due = this.now() + delay
-    let handle: NodeJS.Timeout
+    let sleep: Timer
     const wait = (): void => {
-      handle = setTimeout(
-        () => {
-          if (this.now() < due) wait()
-          else callback()
-        },
-        Math.min(Math.max(Math.ceil(due - this.now()), 0), LONGEST_SLEEP),
-      )
+      const left = Math.max(Math.ceil(due - this.now()), 0)
+      sleep = this.#timers.sleep(onWake, Math.min(left, LONGEST_SLEEP))
+    }
+    const onWake = (): void => {
+      if (this.now() < due) wait()
+      else callback()
     }
     wait()
-    return { cancel: () => clearTimeout(handle) }
+    return { cancel: () => sleep.cancel() }
   }
 
   soon(callback: () => void): void {
-    setImmediate(callback)
+    this.#timers.soon(callback)
   }
 
   #decide(): void {

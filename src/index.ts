@@ -11,7 +11,7 @@ export type {
   ReleaseEntry,
   Unknown,
 } from './backend.ts'
-export { type Clock, SystemClock, type TimeSources, type Timer } from './clock.ts'
+export { type Clock, SystemClock, type Timer, type TimerSource, type TimeSources } from './clock.ts'
 export type { HistogramSummary } from './core/histogram.ts'
 export type { LeaseState, LossReason } from './core/lease-state.ts'
 export {

@@ -1,0 +1,257 @@
+/**
+ * Looks at what one manager says of its leases, by events and when they are read, and compares it with the evidence: P1 to P3, P9, P10,
+ * P14 to P18, P20 to P22. May import the library's types, the ledger, processes and the verdict.
+ */
+import type { Lease, LeaseManager } from 'leasewheel'
+import type { ServerInspector } from './server-inspector.ts'
+import type { SimulatedProcess } from './simulated-process.ts'
+import { type Evidence, TokenLedger } from './token-ledger.ts'
+import type { Verdict } from './violation.ts'
+
+/** How late an alarm of the manager may come while the event loop is free: a slot of its wheel, and what its steps take. ms. */
+const LATE = 15
+
+/** What is known of one lease. */
+export interface Known {
+  readonly lease: Lease
+  readonly evidence: Evidence
+  jeopardy: boolean
+  /** It has had its last event. */
+  ended: boolean
+  /** It was found not held. */
+  over: boolean
+  /** Its owner gave it back, or away. */
+  letGo: boolean
+}
+
+export interface LeaseInspectorParts {
+  readonly process: SimulatedProcess
+  readonly verdict: Verdict
+  readonly servers: ServerInspector
+  readonly describe: (lease: Lease) => string
+  /** Since when nothing has been wrong, in true time. */
+  readonly healthySince: () => number
+  /** How long it may take to mend what was wrong, in ms of true time, for leases of this ttl. */
+  readonly recovery: (ttl: number) => number
+  /** Requests fail by themselves. */
+  readonly failing: boolean
+}
+
+export class LeaseInspector {
+  readonly ledger: TokenLedger
+  /** Leases that have not had their last event. */
+  readonly live: Set<Known> = new Set()
+  /** Faults that came out as `error`. */
+  errors = 0
+  closed = false
+  readonly #parts: LeaseInspectorParts
+  readonly #known = new Map<Lease, Known>()
+  #manager: LeaseManager | undefined
+
+  constructor(parts: LeaseInspectorParts) {
+    this.#parts = parts
+    this.ledger = new TokenLedger(parts.process, parts.verdict)
+  }
+
+  attach(manager: LeaseManager): void {
+    this.#manager = manager
+    manager.on('acquired', ({ lease }) => this.#onAcquired(lease))
+    manager.on('renewed', ({ lease }) => this.#onConfirmed(lease, 'renewed'))
+    manager.on('safe', ({ lease }) => this.#onConfirmed(lease, 'safe'))
+    manager.on('jeopardy', ({ lease, remaining }) => this.#onJeopardy(lease, remaining))
+    manager.on('lost', ({ lease, reason }) => this.#onLost(lease, reason))
+    manager.on('released', ({ lease, confirmed, detached }) => this.#onReleased(lease, confirmed, detached))
+    manager.on('error', () => {
+      this.errors += 1
+    })
+  }
+
+  /** A caller has been given a lease: P10. @param atOnce as soon as it was acquired. */
+  onGiven(lease: Lease, atOnce: boolean): void {
+    const { verdict, process } = this.#parts
+    const known = this.#known.get(lease)
+    verdict.expect(known !== undefined, 'P14', () => `${lease.key} was given to its caller before it was acquired`)
+    const { held } = lease
+    // Others who know of it may have let go of it, and the process may have been stopped at this very point.
+    const excused = !atOnce || process.interrupted || known?.letGo === true
+    verdict.expect(held || excused, 'P10', () => `${lease.key} was not held when its caller got it`)
+  }
+
+  /** Its owner lets go. */
+  onLetGo(lease: Lease): void {
+    const known = this.#known.get(lease)
+    if (known === undefined || !this.read(known)) return
+    known.letGo = true
+  }
+
+  /** The manager is about to be closed: it lets go of everything. */
+  onClosing(): void {
+    for (const { lease } of this.live) this.onLetGo(lease)
+  }
+
+  /** Whether the lease is held: P1, P3. */
+  read(known: Known): boolean {
+    const { verdict, process } = this.#parts
+    const { lease, evidence } = known
+    const now = process.clock.now()
+    const { held } = lease
+    if (!held) {
+      known.over = true
+      return false
+    }
+    verdict.expect(!known.over, 'P3', () => `${lease.key} is held again`)
+    verdict.expect(!known.ended, 'P14', () => `${lease.key} is held after its last event`)
+    const late = now - this.ledger.boundOf(evidence)
+    verdict.expect(late < 0, 'P1', () => `${this.#parts.describe(lease)} is held ${late} ms after its deadline`)
+    return true
+  }
+
+  /** After each step of the process. */
+  check(): void {
+    const { verdict, process } = this.#parts
+    this.#checkRefusals()
+    const { size } = process.managerTimers
+    const expected = this.closed ? size === 0 : size === 1 || (size === 0 && this.#manager?.size === 0)
+    verdict.expect(expected, this.closed ? 'P24' : 'P22', () => `${size} timers are armed`)
+    if (!process.observable) return
+    const now = process.clock.now()
+    for (const known of this.live) this.#checkDeadline(known, now)
+  }
+
+  /** P18: a definite refusal is final at once. */
+  #checkRefusals(): void {
+    for (const refused of this.ledger.takeRefused()) {
+      for (const { lease, evidence, letGo } of this.live) {
+        if (evidence !== refused || letGo) continue
+        this.#parts.verdict.fail('P18', `the server said that ${lease.key} is not ours, and it was not lost`)
+      }
+    }
+  }
+
+  /** P15: the event loop was free, and nobody asked. P19: renewed before half of the ttl. */
+  #checkDeadline({ lease, evidence, letGo }: Known, now: number): void {
+    const { verdict, process, healthySince, failing, describe } = this.#parts
+    if (letGo) return
+    const free = process.time - process.freeSince
+    const late = Math.min(now - this.ledger.boundOf(evidence), free)
+    // The manager releases by itself what it has acquired in vain; reading the lease is how its end would be noticed, so that comes last.
+    if (late >= LATE && lease.state !== 'releasing') {
+      verdict.fail('P15', `the loss of ${describe(lease)} was not told ${late} ms after its deadline`)
+    }
+    if (isManual(lease.key) || failing) return
+    const { ttl } = lease
+    const overdue = now - evidence.confirmedAt - ttl / 2
+    if (overdue < 0 || ttl < 1_000 || process.time - healthySince() < ttl + this.#parts.recovery(ttl)) return
+    verdict.fail('P19', `${lease.key} was not renewed ${overdue} ms after half of its ttl`)
+  }
+
+  #onAcquired(lease: Lease): void {
+    const { verdict } = this.#parts
+    const { key, token, fence } = lease
+    const evidence = this.ledger.get(token)
+    verdict.expect(!this.#known.has(lease), 'P14', () => `${key} was acquired twice`)
+    if (evidence === undefined || evidence.confirmedAt === Number.NEGATIVE_INFINITY) {
+      verdict.fail('P9', `${key} was acquired without the server saying so`)
+      return
+    }
+    verdict.expect(!evidence.ended, 'P5', () => `${key} was acquired with the token of a lease that is over`)
+    verdict.expect(evidence.fence === 0 || evidence.fence === fence, 'P6', () => `${key} has another fence`)
+    evidence.claimed = true
+    const known = { lease, evidence, jeopardy: false, ended: false, over: false, letGo: false }
+    this.#known.set(lease, known)
+    this.live.add(known)
+  }
+
+  #onConfirmed(lease: Lease, name: 'renewed' | 'safe'): void {
+    const known = this.#alive(lease, name)
+    if (known === undefined) return
+    const { verdict } = this.#parts
+    verdict.expect(known.jeopardy === (name === 'safe'), 'P14', () => `${lease.key} was told to be ${name}`)
+    known.jeopardy = false
+    this.read(known)
+  }
+
+  #onJeopardy(lease: Lease, remaining: number): void {
+    const known = this.#alive(lease, 'jeopardy')
+    if (known === undefined) return
+    const { verdict, process } = this.#parts
+    verdict.expect(!known.jeopardy, 'P14', () => `${lease.key} came into jeopardy twice`)
+    known.jeopardy = true
+    const { evidence } = known
+    const left = this.ledger.boundOf(evidence) - process.clock.now()
+    verdict.expect(remaining <= left, 'P1', () => `${lease.key} was said to have ${remaining} ms left, and has ${left}`)
+    const failed = evidence.failedAt >= evidence.confirmedAt
+    const unharmed = !failed && this.#isHealthy(lease.ttl)
+    verdict.expect(!unharmed, 'P20', () => `${lease.key} is in jeopardy, and nothing that concerns it has failed`)
+  }
+
+  #onLost(lease: Lease, reason: string): void {
+    const known = this.#alive(lease, 'lost')
+    if (known === undefined) return
+    const { verdict, process, failing, servers } = this.#parts
+    const { evidence, letGo } = known
+    this.#end(known)
+    verdict.expect(lease.signal.aborted, 'P15', () => `the signal of ${lease.key} is not aborted`)
+    if (letGo) {
+      // It may have been stopped for so long between deciding to release it and doing so.
+      const late = (reason === 'expired' || reason === 'maxHold') && process.interrupted
+      const refused = evidence.refusedRelease !== undefined || late
+      verdict.expect(refused, 'P16', () => `${lease.key} was released, and told to be lost`)
+      return
+    }
+    if (reason === 'maxHold') return
+    if (reason !== 'expired') {
+      const known = evidence.refusal ?? evidence.refusedRelease ?? this.#hasSuccessor(evidence)
+      verdict.expect(Boolean(known), 'P18', () => `${lease.key} was lost (${reason}), and the server has not said so`)
+      return
+    }
+    const early = this.ledger.boundOf(evidence) - process.clock.now()
+    // Where the process was stopped between the reading of the clock and the sending, only the manager knows the deadline.
+    verdict.expect(early < LATE || process.disturbed, 'P18', () => `${lease.key} was lost ${early} ms early`)
+    const needless = this.#isHealthy(lease.ttl) && !isManual(lease.key) && !failing && !servers.isRobbed(lease.token)
+    verdict.expect(!needless, 'P21', () => `${lease.key} has expired, and nothing had been wrong for long`)
+  }
+
+  #onReleased(lease: Lease, confirmed: boolean, detached: boolean): void {
+    const known = this.#alive(lease, 'released')
+    if (known === undefined) return
+    const { verdict } = this.#parts
+    const { evidence } = known
+    this.#end(known)
+    if (confirmed) verdict.expect(evidence.deleted, 'P16', () => `${lease.key} is said to be deleted, and is not`)
+    if (detached) verdict.expect(!evidence.deleted, 'P16', () => `${lease.key} was deleted, and is said to be detached`)
+  }
+
+  #alive(lease: Lease, name: string): Known | undefined {
+    const { verdict } = this.#parts
+    const known = this.#known.get(lease)
+    if (known === undefined) verdict.fail('P14', `${lease.key} was told to be ${name} before it was acquired`)
+    else if (known.ended) verdict.fail('P14', `${lease.key} was told to be ${name} after its end`)
+    return known
+  }
+
+  #end(known: Known): void {
+    known.ended = true
+    known.over = true
+    known.evidence.ended = true
+    this.live.delete(known)
+  }
+
+  #isHealthy(ttl: number): boolean {
+    const { process, healthySince, recovery } = this.#parts
+    return process.time - healthySince() > recovery(ttl)
+  }
+
+  /** The server has given its key to another acquisition of this manager. */
+  #hasSuccessor({ key, confirmedAt, token }: Evidence): boolean {
+    for (const other of this.ledger.values()) {
+      if (other.key === key && other.token !== token && other.confirmedAt >= confirmedAt) return true
+    }
+    return false
+  }
+}
+
+/** Leases of these keys are not renewed by the wheel. */
+export function isManual(key: string): boolean {
+  return key.startsWith('manual')
+}

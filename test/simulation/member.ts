@@ -1,0 +1,142 @@
+/**
+ * One process with its manager, its way to the server, and those who watch it. May import the parts of the simulation and the library.
+ */
+import { LeaseManager, type LockEntry } from 'leasewheel'
+import type { Chronicle } from './chronicle.ts'
+import { Health, healthySince } from './health.ts'
+import { LeaseInspector } from './lease-inspector.ts'
+import type { Random } from './random.ts'
+import type { Scenario } from './scenario.ts'
+import type { ServerInspector } from './server-inspector.ts'
+import { type BackendObserver, SimulatedBackend } from './simulated-backend.ts'
+import { Link } from './simulated-network.ts'
+import { SimulatedProcess } from './simulated-process.ts'
+import type { SimulatedServer } from './simulated-server.ts'
+import type { Timeline } from './timeline.ts'
+import { timeoutOf } from './token-ledger.ts'
+import type { Verdict } from './violation.ts'
+
+export interface MemberParts {
+  readonly name: string
+  readonly scenario: Scenario
+  readonly timeline: Timeline
+  readonly chronicle: Chronicle
+  readonly random: Random
+  readonly server: SimulatedServer
+  /** What is wrong with the server. */
+  readonly serverHealth: Health
+  readonly servers: ServerInspector
+  readonly verdict: Verdict
+  readonly onStep: (process: SimulatedProcess, step: () => void) => void
+}
+
+const EVENTS = ['acquired', 'renewed', 'jeopardy', 'safe', 'lost', 'released'] as const
+
+export class Member {
+  readonly process: SimulatedProcess
+  readonly link: Link
+  readonly health: Health = new Health()
+  readonly inspector: LeaseInspector
+  readonly manager: LeaseManager
+  /** Listeners that throw were registered before all others. */
+  readonly throwing: boolean
+  /** How often they threw. */
+  thrown = 0
+  readonly #parts: MemberParts
+
+  constructor(parts: MemberParts) {
+    this.#parts = parts
+    const { name, scenario, timeline, chronicle, random, server, servers, verdict, onStep } = parts
+    const { rateError, readingsPerStop, latency, batchSize, watch, watchLimit, errors } = scenario
+    const longestTtl = Math.max(...scenario.ttls)
+    const rate = 1 + random.pick([-1, 1]) * rateError
+    const traits = { rate, readingsPerStop, longestStop: 2 * Math.min(longestTtl, 3_000) }
+    this.process = new SimulatedProcess(name, timeline, random.fork(), traits, onStep)
+    this.link = new Link(latency)
+    this.inspector = new LeaseInspector({
+      process: this.process,
+      verdict,
+      servers,
+      describe: (lease) => chronicle.nameOf(lease),
+      healthySince: () => this.healthySince,
+      recovery: (ttl) => this.recovery(ttl),
+      failing: errors > 0,
+    })
+    const { ledger } = this.inspector
+    const describe = (entry: LockEntry): string => chronicle.nameOf(entry)
+    const observer: BackendObserver = {
+      onSent: (operation, entries) => {
+        chronicle.note(name, () => `  asks to ${operation} ${entries.map(describe).join(', ')}`)
+        return ledger.onSent(operation, entries)
+      },
+      onOutcome: (sent, entry, outcome) => {
+        chronicle.note(name, () => `  is told of ${sent.operation} ${describe(entry)}: ${JSON.stringify(outcome)}`)
+        ledger.onOutcome(sent, entry, outcome)
+      },
+      onArrived: (operation, entries, redis, work) => {
+        chronicle.note('server', () => `${operation} ${entries.map(describe).join(', ')} of ${name}`)
+        return servers.onArrived(operation, entries, redis, work)
+      },
+      onTold: () => {
+        chronicle.note(name, () => '  hears something of the server')
+        ledger.extraRenewals += 1
+      },
+    }
+    const { process, link } = this
+    const backend = new SimulatedBackend({
+      timeline,
+      random: random.fork(),
+      process,
+      server,
+      link,
+      observer,
+      errors,
+    })
+    this.manager = new LeaseManager(backend, {
+      clock: process.clock,
+      random: random.fork().next,
+      ttl: longestTtl,
+      prefix: '',
+      owner: name,
+      batchSize,
+      watch,
+      watchLimit,
+    })
+    this.throwing = random.chance(scenario.throwing)
+    if (this.throwing) this.#addThrowingListeners()
+    this.inspector.attach(this.manager)
+    for (const event of EVENTS) {
+      this.manager.on(event, ({ lease }) => chronicle.note(name, () => `  ${event}: ${chronicle.nameOf(lease)}`))
+    }
+  }
+
+  /** Since when nothing has been wrong with it, in true time. */
+  get healthySince(): number {
+    return healthySince(this.process, this.health, this.#parts.serverHealth)
+  }
+
+  /**
+   * How long it may take until a lease is renewed again once nothing is wrong any more, in ms of true time: silence is noticed,
+   * connections are made anew, a renewal that failed is repeated.
+   */
+  recovery(ttl: number): number {
+    const timeout = timeoutOf(this.#parts.scenario.ttls.reduce((most, other) => Math.max(most, other), 0))
+    const silence = Math.max(2 * timeout, 1_000)
+    const reconnection = 2 * Math.max(Math.min(1_000, timeout / 2), 50)
+    return silence + reconnection + ttl / 5 + timeoutOf(ttl) + 8 * this.link.latency[1] + 100
+  }
+
+  kill(): void {
+    this.process.kill()
+    for (const connection of this.link.connections) connection.close(true)
+  }
+
+  #addThrowingListeners(): void {
+    for (const event of EVENTS) {
+      this.manager.on(event, () => {
+        this.thrown += 1
+        throw new Error(`a listener of \`${event}\``)
+      })
+    }
+  }
+}

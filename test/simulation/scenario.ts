@@ -1,0 +1,65 @@
+/**
+ * What is drawn from a seed before a run begins: how many processes and keys there are, how good the clocks and the network are, what
+ * is done and what goes wrong, and how often. May import chance and the port's constants.
+ */
+import type { Random } from './random.ts'
+
+export interface Scenario {
+  readonly processes: number
+  readonly keys: readonly string[]
+  /** ms; each call draws one of them. */
+  readonly ttls: readonly number[]
+  readonly batchSize: number
+  readonly watch: boolean
+  readonly watchLimit: number
+  /** ms, at least and at most. */
+  readonly latency: readonly [number, number]
+  /** How far the rate of a clock is from 1, at most: half of what `driftFactor` allows for two of them together. */
+  readonly rateError: number
+  /** Mean time between two things that users do, and between two faults, in ms; Infinity: never. */
+  readonly actionEvery: number
+  readonly faultEvery: number
+  /** See `ProcessTraits`. */
+  readonly readingsPerStop: number
+  /** See `BackendParts.errors`. */
+  readonly errors: number
+  /** See `ServerTraits`. */
+  readonly forgets: number
+  /** Whether crashes and failovers may lose what was written last; then the server's wall clock is never set back. */
+  readonly losesData: boolean
+  /** Whether the leases are looked at after every step, now and then, or hardly ever: reading one is how its end may be noticed. */
+  readonly reading: number
+  /** Listeners that throw, in how many of the processes. */
+  readonly throwing: number
+}
+
+/** How fast the two clocks of a lease may differ together, as the library's option of that name; its default. */
+export const DRIFT_FACTOR = 0.01
+
+export function drawScenario(random: Random): Scenario {
+  const kind = random.weighted({ calm: 1, stormy: 8, crowded: 0.3 })
+  const crowd = kind === 'crowded'
+  const calm = kind === 'calm'
+  return {
+    processes: crowd ? 1 : random.integer(1, 4),
+    keys: Array.from({ length: crowd ? 300 : random.integer(1, 5) }, (_, index) => `key ${index}`),
+    ttls: crowd ? [1_500] : random.pick([[300], [1_000], [1_000, 3_000], [3_000], [300, 10_000], [150, 1_200]]),
+    batchSize: crowd ? random.pick([4, 16]) : random.pick([1, 2, 256]),
+    watch: random.chance(0.7),
+    watchLimit: random.pick([0, 3, 50_000]),
+    latency: random.pick([
+      [0.1, 0.5],
+      [1, 5],
+      [5, 8],
+    ] as const),
+    rateError: random.pick([0, 0.004]),
+    actionEvery: crowd ? 20 : random.pick([40, 100, 250]),
+    faultEvery: calm || crowd ? Number.POSITIVE_INFINITY : random.pick([400, 1_500, 4_000]),
+    readingsPerStop: calm || crowd ? Number.POSITIVE_INFINITY : random.pick([Number.POSITIVE_INFINITY, 3_000, 30_000]),
+    errors: calm || crowd ? 0 : random.pick([0, 0, 0.02]),
+    forgets: calm ? 0 : random.pick([0, 0, 0.1]),
+    losesData: random.chance(0.5),
+    reading: random.pick([1, 0.1, 0.01]),
+    throwing: random.pick([0, 0, 0.5]),
+  }
+}

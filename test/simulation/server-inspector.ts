@@ -1,0 +1,86 @@
+/**
+ * Looks at what requests do to the keys of the server, whoever sent them: P4, P5 and P6, and knows which leases were robbed of
+ * their keys by somebody else or by a crash. May import the simulated Redis and the verdict.
+ */
+import type { LockEntry } from 'leasewheel'
+import type { Operation } from './simulated-backend.ts'
+import type { SimulatedRedis, Value } from './simulated-redis.ts'
+import type { Verdict } from './violation.ts'
+
+export class ServerInspector {
+  readonly #verdict: Verdict
+  /** The largest fence that was ever handed out, by key, and with which token. */
+  readonly #fences = new Map<string, { readonly fence: number; readonly token: string }>()
+  /** Tokens whose key was deleted, overwritten or lost behind their holder's back. */
+  readonly #robbed = new Set<string>()
+  /** Tokens that may be there for longer than their ttl. */
+  readonly #prolonged = new Set<string>()
+
+  constructor(verdict: Verdict) {
+    this.#verdict = verdict
+  }
+
+  isProlonged(token: string): boolean {
+    return this.#prolonged.has(token)
+  }
+
+  isRobbed(token: string): boolean {
+    return this.#robbed.has(token)
+  }
+
+  /** The server does what it was asked to. */
+  onArrived<T>(
+    operation: Operation | 'forceRelease',
+    entries: readonly LockEntry[],
+    redis: SimulatedRedis,
+    work: () => T,
+  ): T {
+    if (operation === 'forceRelease') return this.robbing(redis, work)
+    const before = entries.map(({ key }) => redis.look(key))
+    const outcomes = work()
+    for (const [index, entry] of entries.entries()) {
+      const present = before[index]
+      // A release may name a key twice.
+      const mine = entries.some(({ key, token }) => key === entry.key && token === present?.token)
+      if (!mine) this.#check(operation, entry, present, redis.peek(entry.key))
+      const outcome = (outcomes as readonly { type: string; fence?: number }[])[index]
+      if (outcome?.type === 'granted') this.#onGranted(entry, outcome.fence ?? 0)
+    }
+    return outcomes
+  }
+
+  /** Does something that may rob holders of their keys: what was there before and is not there after it was taken from them. */
+  robbing<T>(redis: SimulatedRedis, work: () => T): T {
+    const before = redis.keys().map((key) => [key, redis.peek(key)] as const)
+    const result = work()
+    for (const [key, value] of before) if (value && redis.peek(key) !== value) this.#robbed.add(value.token)
+    return result
+  }
+
+  /** The server's wall clock is set: what is there now goes early, or late. */
+  onClockStepped(redis: SimulatedRedis, by: number): void {
+    const set = by > 0 ? this.#robbed : this.#prolonged
+    for (const token of redis.tokens()) set.add(token)
+  }
+
+  /** What was not the asker's before. */
+  #check(operation: Operation, { key }: LockEntry, before: Value | undefined, after: Value | undefined): void {
+    if (before?.token === after?.token && before?.expiresAt === after?.expiresAt) return
+    if (operation === 'renew') this.#verdict.fail('P4', `a renewal changed ${key}, which was ${ownerOf(before)}`)
+    if (operation === 'release') this.#verdict.fail('P5', `a release changed ${key}, which was ${ownerOf(before)}`)
+    if (operation === 'verify') this.#verdict.fail('P4', `a question changed ${key}, which was ${ownerOf(before)}`)
+    if (operation === 'acquire' && before) this.#verdict.fail('P7', `an acquire took ${key}, which was another's`)
+  }
+
+  #onGranted({ key, token }: LockEntry, fence: number): void {
+    const last = this.#fences.get(key)
+    if (last && fence <= last.fence) {
+      this.#verdict.fail('P6', `the fence of ${key} went from ${last.fence} to ${fence}`)
+    }
+    this.#fences.set(key, { fence, token })
+  }
+}
+
+function ownerOf(value: Value | undefined): string {
+  return value ? "another's" : "nobody's"
+}

@@ -1,0 +1,356 @@
+/**
+ * The port over the simulated server: what `RedisBackend` does with its two connections, in virtual time. May import the network,
+ * the server, processes and the port's types.
+ *
+ *     the first connection carries requests; when it breaks, what was not answered is unknown, and another one is made
+ *     the second one tells of changes, as long as both are there
+ */
+import {
+  type AcquireOutcome,
+  type Backend,
+  type BackendListener,
+  type BackendSettings,
+  type ChangeOutcome,
+  type LockEntry,
+  type LockView,
+  type ReleaseEntry,
+  UnavailableError,
+} from 'leasewheel'
+import { type Link, SimulatedConnection } from './simulated-network.ts'
+import type { SimulatedProcess } from './simulated-process.ts'
+import type { SimulatedRedis, Subscriber } from './simulated-redis.ts'
+import type { SimulatedServer } from './simulated-server.ts'
+import type { Random } from './random.ts'
+import type { Timeline } from './timeline.ts'
+
+export type Operation = 'acquire' | 'renew' | 'release' | 'verify'
+
+/** A request that was sent. */
+export interface Sent {
+  readonly operation: Operation
+  /** On the clock of the process, in ms. */
+  readonly at: number
+}
+
+/** Who looks over its shoulder. */
+export interface BackendObserver {
+  onSent(operation: Operation, entries: readonly LockEntry[]): Sent
+  onOutcome(sent: Sent, entry: LockEntry, outcome: AcquireOutcome | ChangeOutcome): void
+  /** The manager was told something unasked. */
+  onTold(): void
+  /** The server does what was asked. */
+  onArrived<T>(
+    operation: Operation | 'forceRelease',
+    entries: readonly LockEntry[],
+    redis: SimulatedRedis,
+    work: () => T,
+  ): T
+}
+
+export interface BackendParts {
+  readonly timeline: Timeline
+  readonly random: Random
+  readonly process: SimulatedProcess
+  readonly server: SimulatedServer
+  readonly link: Link
+  readonly observer: BackendObserver
+  /** How many requests fail by themselves: the server answers an error, and has done nothing. */
+  readonly errors: number
+}
+
+/** A request that has not been answered. */
+interface Pending {
+  fail(error: Error): void
+}
+
+interface Waiting {
+  readonly promise: Promise<void>
+  readonly resolve: () => void
+  readonly reject: (error: Error) => void
+}
+
+const FIRST_RECONNECT_DELAY = 50
+const LONGEST_RECONNECT_DELAY = 1_000
+
+export class SimulatedBackend implements Backend {
+  readonly #parts: BackendParts
+  #prefix = ''
+  #timeout = 0
+  #watch = false
+  #listener: BackendListener | undefined
+  #commands: SimulatedConnection | undefined
+  #pushes: SimulatedConnection | undefined
+  /** Connections that are being made. */
+  readonly #opening = new Set<SimulatedConnection>()
+  readonly #pending = new Set<Pending>()
+  #waiting: Waiting | undefined
+  /** A number for as long as nothing that was read has been forgotten. */
+  #period: number | undefined
+  #periods = 0
+  #failures = 0
+  #wasUsable = false
+  #heardAt = 0
+  #closed = false
+
+  constructor(parts: BackendParts) {
+    this.#parts = parts
+  }
+
+  get watching(): boolean {
+    return this.#period !== undefined
+  }
+
+  open({ prefix, timeout, watch }: BackendSettings, listener: BackendListener): void {
+    this.#prefix = prefix
+    this.#timeout = timeout
+    this.#watch = watch
+    this.#listener = listener
+    this.#connect()
+    if (watch) this.#connectPushes()
+  }
+
+  ready(): Promise<void> | undefined {
+    if (this.#commands) return undefined
+    if (this.#closed) return Promise.reject(new UnavailableError('The connection is closed'))
+    if (this.#waiting === undefined) {
+      let settle: Omit<Waiting, 'promise'> | undefined
+      const promise = new Promise<void>((resolve, reject) => {
+        settle = { resolve, reject }
+      })
+      promise.catch(() => undefined)
+      this.#waiting = { promise, ...(settle as unknown as Omit<Waiting, 'promise'>) }
+    }
+    return this.#waiting.promise
+  }
+
+  acquire(entries: readonly LockEntry[], watch = false): Promise<readonly AcquireOutcome[]> {
+    const period = this.#period
+    return this.#carryOut('acquire', entries, (redis, client, copies) => {
+      const watched = period === undefined ? undefined : client
+      return redis.acquire(copies, watched, watch)
+    }).then((outcomes) =>
+      outcomes.map((outcome) =>
+        outcome.type === 'refused' && period !== this.#period ? { ...outcome, watched: false } : outcome,
+      ),
+    )
+  }
+
+  renew(entries: readonly LockEntry[], watch = false): Promise<readonly ChangeOutcome[]> {
+    const watched = watch && this.watching
+    return this.#carryOut('renew', entries, (redis, client, copies) => redis.renew(copies, client, watched))
+  }
+
+  release(entries: readonly ReleaseEntry[]): Promise<readonly ChangeOutcome[]> {
+    const { watching } = this
+    const watched = entries.map(({ watch }) => watching && watch === true)
+    return this.#carryOut('release', entries, (redis, client, copies) =>
+      redis.release(
+        copies.map((entry, index) => ({ ...entry, watch: watched[index] === true })),
+        client,
+      ),
+    )
+  }
+
+  verify(entries: readonly LockEntry[]): Promise<readonly ChangeOutcome[]> {
+    return this.#carryOut('verify', entries, (redis, _client, copies) => redis.verify(copies))
+  }
+
+  inspect(key: string): Promise<LockView | null> {
+    return this.#ask((redis) => redis.inspect(this.#prefix + key))
+  }
+
+  forceRelease(key: string): Promise<boolean> {
+    const { observer } = this.#parts
+    return this.#ask((redis, client) =>
+      observer.onArrived('forceRelease', [], redis, () => redis.delete(this.#prefix + key, client)),
+    )
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true
+    this.#period = undefined
+    for (const connection of [this.#commands, this.#pushes, ...this.#opening]) connection?.close(true)
+    this.#commands = undefined
+    this.#pushes = undefined
+    this.#failPending('The connection is closed')
+    this.#waiting?.reject(new UnavailableError('The connection is closed'))
+  }
+
+  async #carryOut<O extends AcquireOutcome | ChangeOutcome>(
+    operation: Operation,
+    entries: readonly LockEntry[],
+    work: (redis: SimulatedRedis, client: Subscriber | undefined, copies: readonly LockEntry[]) => O[],
+  ): Promise<readonly (O | { type: 'unknown'; error: Error })[]> {
+    const { observer, errors, random } = this.#parts
+    const copies = entries.map(({ key, token, ttl }) => ({ key: this.#prefix + key, token, ttl }))
+    const sent = observer.onSent(operation, copies)
+    const fails = random.chance(errors)
+    let outcomes: readonly (O | { type: 'unknown'; error: Error })[]
+    try {
+      outcomes = await this.#ask((redis, client) => {
+        if (fails) throw new Error('ERR on purpose')
+        return observer.onArrived(operation, copies, redis, () => work(redis, client, copies))
+      })
+    } catch (error) {
+      outcomes = copies.map(() => ({ type: 'unknown', error: error as Error }))
+    }
+    for (const [index, outcome] of outcomes.entries()) {
+      observer.onOutcome(sent, copies[index] as LockEntry, outcome)
+    }
+    return outcomes
+  }
+
+  /** @throws what the server answers instead, or UnavailableError. */
+  #ask<T>(request: (redis: SimulatedRedis, client: Subscriber | undefined) => T): Promise<T> {
+    const { server, process } = this.#parts
+    const connection = this.#commands
+    if (connection === undefined) return Promise.reject(new UnavailableError('No connection'))
+    return new Promise<T>((resolve, reject) => {
+      const pending: Pending = { fail: reject }
+      if (this.#pending.size === 0) this.#heardAt = process.clock.now()
+      this.#pending.add(pending)
+      const attempt = (redis: SimulatedRedis, client: Subscriber | undefined): (() => void) => {
+        try {
+          const answer = request(redis, client)
+          return () => resolve(answer)
+        } catch (error) {
+          return () => reject(error as Error)
+        }
+      }
+      connection.request(() =>
+        server.receive(connection, attempt, (settle) => {
+          if (!this.#pending.delete(pending)) return
+          this.#heardAt = process.clock.now()
+          this.#failures = 0
+          settle()
+        }),
+      )
+      this.#watchSilence(connection)
+    })
+  }
+
+  /** A connection on which nothing is answered for long is given up for another. */
+  #watchSilence(connection: SimulatedConnection): void {
+    const { process } = this.#parts
+    const patience = Math.max(2 * this.#timeout, 500)
+    process.sleep(() => {
+      if (this.#commands !== connection || this.#pending.size === 0) return
+      if (process.clock.now() - this.#heardAt < patience) return
+      connection.close()
+    }, patience)
+  }
+
+  #connect(): void {
+    this.#open(
+      () => this.#onClosed(),
+      (connection) => {
+        this.#commands = connection
+        const recovered = this.#wasUsable
+        this.#wasUsable = true
+        this.#waiting?.resolve()
+        this.#waiting = undefined
+        if (recovered) this.#tell((listener) => listener.onRecovered())
+        this.#track()
+      },
+    )
+  }
+
+  #connectPushes(): void {
+    this.#open(
+      () => this.#onPushesClosed(),
+      (connection) => {
+        this.#pushes = connection
+        this.#track()
+      },
+    )
+  }
+
+  /** A connection is there once its first answer is; until then it may break as well, or take too long. */
+  #open(onClosed: () => void, onOpen: (connection: SimulatedConnection) => void): void {
+    const { timeline, random, link, process, server } = this.#parts
+    let gone = false
+    const onGone = (): void => {
+      if (gone || this.#closed) return
+      gone = true
+      this.#opening.delete(connection)
+      onClosed()
+    }
+    const connection = new SimulatedConnection(timeline, random, link, process, { onClosed: onGone })
+    this.#opening.add(connection)
+    const opened = (): void => {
+      this.#opening.delete(connection)
+      if (connection.open) onOpen(connection)
+    }
+    connection.request(() => {
+      if (server.accept(connection)) server.receive(connection, () => undefined, opened)
+      else connection.close()
+    })
+    const giveUp = (): void => {
+      if (!this.#opening.has(connection)) return
+      connection.close(true)
+      onGone()
+    }
+    process.sleep(giveUp, Math.max(2 * this.#timeout, 1_000))
+  }
+
+  /** Changes are told from now on, if both connections are there. */
+  #track(): void {
+    const { server } = this.#parts
+    const [commands, pushes] = [this.#commands, this.#pushes]
+    if (!this.#watch || commands === undefined) return
+    if (pushes === undefined) return
+    const period = ++this.#periods
+    const switchOn = (): void => server.track(commands, pushes, (name) => this.#onChange(name))
+    commands.request(() =>
+      server.receive(commands, switchOn, () => {
+        if (period !== this.#periods || this.#closed) return
+        this.#period = period
+        this.#tell((listener) => listener.onChange())
+      }),
+    )
+  }
+
+  #onChange(name: string | undefined): void {
+    if (this.#closed) return
+    this.#tell((listener) => listener.onChange(name === undefined ? undefined : [name.slice(this.#prefix.length)]))
+  }
+
+  #tell(what: (listener: BackendListener) => void): void {
+    this.#parts.observer.onTold()
+    if (this.#listener) what(this.#listener)
+  }
+
+  #onClosed(): void {
+    this.#commands = undefined
+    this.#periods += 1
+    this.#period = undefined
+    this.#failPending('The connection broke')
+    this.#waiting?.reject(new UnavailableError('No connection'))
+    this.#waiting = undefined
+    this.#again(() => this.#connect())
+  }
+
+  #onPushesClosed(): void {
+    this.#pushes = undefined
+    this.#periods += 1
+    const watched = this.#period !== undefined
+    this.#period = undefined
+    if (watched && this.#commands) this.#tell((listener) => listener.onUnwatched())
+    this.#again(() => this.#connectPushes())
+  }
+
+  #again(connect: () => void): void {
+    const longest = Math.max(Math.min(LONGEST_RECONNECT_DELAY, this.#timeout / 2), FIRST_RECONNECT_DELAY)
+    const delay = Math.min(FIRST_RECONNECT_DELAY * 2 ** Math.min(this.#failures, 10), longest)
+    this.#failures += 1
+    this.#parts.process.sleep(() => {
+      if (!this.#closed) connect()
+    }, delay)
+  }
+
+  #failPending(message: string): void {
+    const pending = [...this.#pending]
+    this.#pending.clear()
+    for (const request of pending) request.fail(new UnavailableError(message))
+  }
+}

@@ -1,0 +1,275 @@
+/**
+ * A process on a machine of its own: one thing at a time, on a clock that is wrong in all the ways in which clocks are. It may be
+ * stopped between any two steps and in the middle of one, at any reading of its clock; its machine may sleep; it may die.
+ * May import the clock of the library, the timeline and chance.
+ *
+ * What has come in over connections, timers that are due, and what was put off to the end of a turn are done in any order, except
+ * that each connection keeps its own. The clock is the library's `SystemClock`, over sources of time and timers that are simulated.
+ */
+import { SystemClock, type Timer, type TimerSource, type TimeSources } from 'leasewheel'
+import type { Random } from './random.ts'
+import type { Appointment, Timeline } from './timeline.ts'
+
+/** What a step of a process takes, in ms. */
+const STEP = 0.01
+/** Timers stand still while a machine sleeps: how long it may take until its clock notices, in ms. (`clock.ts`) */
+const LONGEST_SLEEP = 1_000
+/** How exact the boot-time clock is, in ms. */
+const BOOT_STEP = 10
+
+/** The shortest sleep of a machine, in ms: its clock notices those of more than a quarter second. */
+export const SHORTEST_SUSPEND = 300
+
+export interface ProcessTraits {
+  /** How fast its clock runs: 1 is right. */
+  readonly rate: number
+  /** How many readings of its clock pass, on average, until it is stopped in the middle of a step; Infinity: never. */
+  readonly readingsPerStop: number
+  /** The longest that it is stopped so, in ms. */
+  readonly longestStop: number
+}
+
+interface PendingTimer {
+  /** On the monotonic clock. */
+  readonly due: number
+  readonly callback: () => void
+}
+
+export class SimulatedProcess {
+  readonly name: string
+  readonly clock: SystemClock
+  /** The timers of the clock: those of the manager, counted apart from those of its connections and users. */
+  readonly managerTimers: Set<PendingTimer> = new Set()
+  condition: 'running' | 'stopped' | 'suspended' | 'dead' = 'running'
+  /** Since when it has been running freely, in true time: nothing kept it from doing what was due. */
+  freeSince = 0
+  /** It was stopped in the middle of the step that is being done, and in that of any step. */
+  interrupted = false
+  disturbed = false
+  readonly #timeline: Timeline
+  readonly #random: Random
+  readonly #traits: ProcessTraits
+  /** Called after each step, once all that follows from it at once has been done. */
+  readonly #onStep: (process: SimulatedProcess, step: () => void) => void
+  readonly #timers = new Set<PendingTimer>()
+  readonly #inboxes = new Map<object, (() => void)[]>()
+  #soon: (() => void)[] = []
+  #next: Appointment | undefined
+  #stepping = false
+  /** How long the step that is being done has taken, in true ms. */
+  #delay = 0
+  #busyUntil = 0
+  /** What its timers may be late after this step, in ms. */
+  #slow = 0
+  /** Readings of the clock until it is stopped. */
+  #countdown: number
+  /** How long its machine has slept, in true ms, and since when it sleeps. */
+  #slept = 0
+  #asleepSince = 0
+  /** What was added to its wall clock, in ms. */
+  #stepped: number
+
+  constructor(
+    name: string,
+    timeline: Timeline,
+    random: Random,
+    traits: ProcessTraits,
+    onStep: (process: SimulatedProcess, step: () => void) => void,
+  ) {
+    this.name = name
+    this.#timeline = timeline
+    this.#random = random
+    this.#traits = traits
+    this.#onStep = onStep
+    this.#countdown = this.#drawCountdown()
+    this.#stepped = random.between(-3_600_000, 3_600_000)
+    this.clock = new SystemClock(this.#sources, this.#timersOf(this.managerTimers))
+  }
+
+  /** The true time of the instruction that is being done, in ms. */
+  get time(): number {
+    return this.#timeline.now + this.#delay
+  }
+
+  /** Whether its clock and its leases can be read from outside at this moment. */
+  get observable(): boolean {
+    return this.condition === 'running' && this.#busyUntil <= this.#timeline.now
+  }
+
+  /** Does something as a step of this process, once what came before it on the same connection is done. */
+  post(connection: object, callback: () => void): void {
+    if (this.condition === 'dead') return
+    const inbox = this.#inboxes.get(connection)
+    if (inbox) inbox.push(callback)
+    else this.#inboxes.set(connection, [callback])
+    this.#arm()
+  }
+
+  /** A timer that is not the manager's. */
+  sleep(callback: () => void, delay: number): Timer {
+    return this.#timersOf(undefined).sleep(callback, delay)
+  }
+
+  stop(): void {
+    this.#pause('stopped')
+  }
+
+  /** The machine sleeps, and its monotonic clock with it. */
+  suspend(): void {
+    if (this.condition !== 'running') return
+    this.#pause('suspended')
+    this.#asleepSince = this.#timeline.now
+  }
+
+  resume(): void {
+    if (this.condition !== 'stopped' && this.condition !== 'suspended') return
+    const asleep = this.condition === 'suspended'
+    if (asleep) this.#slept += this.#timeline.now - this.#asleepSince
+    this.condition = 'running'
+    this.freeSince = Math.max(this.freeSince, this.#timeline.now + (asleep ? LONGEST_SLEEP : 0))
+    this.#arm()
+  }
+
+  kill(): void {
+    this.condition = 'dead'
+    this.#next?.cancel()
+  }
+
+  /** Somebody sets the wall clock. */
+  stepWallClock(by: number): void {
+    this.#stepped += by
+  }
+
+  readonly #sources: TimeSources = {
+    monotonic: () => this.#readMonotonic(),
+    wall: () => Math.floor(1.7e12 + this.#traits.rate * this.time + this.#stepped),
+    boot: () => Math.floor((5e6 + this.#traits.rate * this.time) / BOOT_STEP) * BOOT_STEP,
+  }
+
+  #timersOf(owner: Set<PendingTimer> | undefined): TimerSource {
+    return {
+      sleep: (callback, delay) => {
+        const timer = { due: this.#monotonic() + Math.max(1, Math.trunc(delay)), callback }
+        this.#timers.add(timer)
+        owner?.add(timer)
+        this.#arm()
+        return {
+          cancel: () => {
+            this.#timers.delete(timer)
+            owner?.delete(timer)
+          },
+        }
+      },
+      soon: (callback) => {
+        this.#soon.push(callback)
+        this.#arm()
+      },
+    }
+  }
+
+  #monotonic(): number {
+    return 1e5 + this.#traits.rate * (this.time - this.#slept)
+  }
+
+  #readMonotonic(): number {
+    if (!this.#stepping) return this.#monotonic()
+    this.#countdown -= 1
+    if (this.#countdown > 0) return this.#monotonic()
+    this.#countdown = this.#drawCountdown()
+    const before = this.#monotonic()
+    this.#interrupt()
+    // It was stopped right after the clock was read, or right before.
+    return this.#random.chance(0.5) ? before : this.#monotonic()
+  }
+
+  #interrupt(): void {
+    const { longestStop } = this.#traits
+    const duration = this.#random.chance(0.5) ? this.#random.between(1, 100) : this.#random.between(100, longestStop)
+    this.#delay += duration
+    this.interrupted = true
+    this.disturbed = true
+    // Shorter sleeps of a machine are not noticed by its clock, and that is so by design.
+    if (duration < SHORTEST_SUSPEND || this.#random.chance(0.7)) return
+    this.#slept += duration
+    this.#slow = LONGEST_SLEEP
+  }
+
+  #drawCountdown(): number {
+    const { readingsPerStop } = this.#traits
+    return Number.isFinite(readingsPerStop) ? Math.ceil(this.#random.exponential(readingsPerStop)) : readingsPerStop
+  }
+
+  #pause(condition: 'stopped' | 'suspended'): void {
+    if (this.condition !== 'running') return
+    this.condition = condition
+    this.#next?.cancel()
+    this.#next = undefined
+  }
+
+  /** Plans the next step, if there is anything to do. */
+  #arm(): void {
+    if (this.condition !== 'running' || this.#stepping) return
+    const due = this.#nextStep()
+    if (due === undefined) return
+    const time = Math.max(due, this.#busyUntil, this.#timeline.now) + STEP
+    if (this.#next && this.#next.time <= time) return
+    this.#next?.cancel()
+    this.#next = this.#timeline.at(time, () => this.#step())
+  }
+
+  /** When the next one is due, in true time. */
+  #nextStep(): number | undefined {
+    if (this.#soon.length > 0 || this.#inboxes.size > 0) return this.#timeline.now
+    const timer = this.#nextTimer()
+    return timer && this.#timeline.now + (timer.due - this.#monotonic()) / this.#traits.rate
+  }
+
+  #nextTimer(): PendingTimer | undefined {
+    let next: PendingTimer | undefined
+    for (const timer of this.#timers) if (next === undefined || timer.due < next.due) next = timer
+    return next
+  }
+
+  #step(): void {
+    this.#next = undefined
+    const work = this.#takeWork()
+    if (work === undefined) {
+      this.#arm()
+      return
+    }
+    this.#stepping = true
+    this.interrupted = false
+    this.#onStep(this, work)
+  }
+
+  /** All that follows from the step at once has been done. */
+  endStep(): void {
+    this.#stepping = false
+    this.#busyUntil = this.time
+    this.#delay = 0
+    if (this.interrupted) this.freeSince = Math.max(this.freeSince, this.#busyUntil + this.#slow)
+    this.#slow = 0
+    this.#arm()
+  }
+
+  #takeWork(): (() => void) | undefined {
+    const timer = this.#nextTimer()
+    const kinds: (() => (() => void) | undefined)[] = []
+    if (timer && timer.due <= this.#monotonic() + 1e-6) kinds.push(() => this.#takeTimer(timer))
+    if (this.#soon.length > 0) kinds.push(() => this.#soon.shift())
+    for (const [connection, inbox] of this.#inboxes) kinds.push(() => this.#takeFrom(connection, inbox))
+    return this.#random.pick(kinds)?.()
+  }
+
+  #takeTimer(timer: PendingTimer): () => void {
+    this.#timers.delete(timer)
+    this.managerTimers.delete(timer)
+    return timer.callback
+  }
+
+  #takeFrom(connection: object, inbox: (() => void)[]): (() => void) | undefined {
+    const callback = inbox.shift()
+    if (inbox.length === 0) this.#inboxes.delete(connection)
+    return callback
+  }
+}

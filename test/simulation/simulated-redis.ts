@@ -1,0 +1,197 @@
+/**
+ * The locks as a Redis server keeps them: what our scripts do to keys and answer, whom the server tells of changes, and what is
+ * left after a crash. Pure: the time is asked for from outside. `simulated-redis.test.ts` compares it with the real one. May import types.
+ */
+import type { AcquireOutcome, ChangeOutcome, LockEntry, LockView, ReleaseEntry } from 'leasewheel'
+
+/** Somebody who is told of changes, once for each key that it has asked for. */
+export interface Subscriber {
+  /** @param name the key; without it, all keys were deleted. */
+  onChange(name?: string): void
+}
+
+export interface Value {
+  readonly token: string
+  /** On the server's wall clock, in ms; Infinity: never. */
+  readonly expiresAt: number
+}
+
+/** What a key, or the fence counter, was before it was changed. */
+interface Undo {
+  readonly time: number
+  revert(): void
+}
+
+export class SimulatedRedis {
+  readonly #wall: () => number
+  readonly #values = new Map<string, Value>()
+  readonly #subscribers = new Map<string, Set<Subscriber>>()
+  #fence = 0
+  #log: Undo[] = []
+  #time = 0
+
+  /** @param wall ms; fractions are counted in fences only. */
+  constructor(wall: () => number) {
+    this.#wall = wall
+  }
+
+  /** From now on writes belong to this moment of true time, for the sake of `revertTo`. */
+  set time(time: number) {
+    this.#time = time
+  }
+
+  acquire(entries: readonly LockEntry[], by: Subscriber | undefined, watch: boolean): AcquireOutcome[] {
+    let fence: number | undefined
+    return entries.map(({ key, token, ttl }) => {
+      const present = this.look(key)
+      if (present && present.token !== token) {
+        if (by) this.#subscribe(key, by)
+        const remaining = present.expiresAt - this.#now
+        return { type: 'refused', remaining, holder: present.token, watched: by !== undefined }
+      }
+      this.write(key, { token, expiresAt: this.#now + ttl }, by)
+      if (watch && by) this.#subscribe(key, by)
+      fence ??= this.#nextFence()
+      return { type: 'granted', fence }
+    })
+  }
+
+  renew(entries: readonly LockEntry[], by: Subscriber | undefined, watch: boolean): ChangeOutcome[] {
+    return entries.map(({ key, token, ttl }) =>
+      this.#change(key, token, () => {
+        this.write(key, { token, expiresAt: this.#now + ttl }, by)
+        if (watch && by) this.#subscribe(key, by)
+      }),
+    )
+  }
+
+  release(entries: readonly ReleaseEntry[], by: Subscriber | undefined): ChangeOutcome[] {
+    return entries.map(({ key, token, watch }) => {
+      const outcome = this.#change(key, token, () => this.write(key, undefined, by))
+      if (watch && by) this.#subscribe(key, by)
+      return outcome
+    })
+  }
+
+  verify(entries: readonly LockEntry[]): ChangeOutcome[] {
+    return entries.map(({ key, token }) => this.#change(key, token, () => undefined))
+  }
+
+  inspect(key: string): LockView | null {
+    const present = this.look(key)
+    return present ? { token: present.token, remaining: present.expiresAt - this.#now } : null
+  }
+
+  /** @returns whether there was one. */
+  delete(key: string, by?: Subscriber): boolean {
+    const present = this.look(key) !== undefined
+    if (present) this.write(key, undefined, by)
+    return present
+  }
+
+  /** What is on a key; one that has expired goes as soon as it is looked at. */
+  look(key: string): Value | undefined {
+    const value = this.peek(key)
+    if (value === undefined && this.#values.has(key)) this.write(key, undefined)
+    return value
+  }
+
+  /** What is on a key, without touching it. */
+  peek(key: string): Value | undefined {
+    const value = this.#values.get(key)
+    return value && this.#now <= value.expiresAt ? value : undefined
+  }
+
+  keys(): string[] {
+    return [...this.#values.keys()].filter((key) => this.peek(key))
+  }
+
+  /** What is there, what has expired and was not deleted yet included. */
+  tokens(): string[] {
+    return Array.from(this.#values.values(), ({ token }) => token)
+  }
+
+  /** @param by who does, and need not be told. */
+  write(key: string, value: Value | undefined, by?: Subscriber): void {
+    const before = this.#values.get(key)
+    this.#remember(() => this.#put(key, before))
+    this.#put(key, value)
+    const subscribers = this.#subscribers.get(key)
+    this.#subscribers.delete(key)
+    for (const subscriber of subscribers ?? []) if (subscriber !== by) subscriber.onChange(key)
+  }
+
+  /** Deletes what has expired, as a server does from time to time. */
+  expire(): void {
+    for (const key of this.#values.keys()) this.look(key)
+  }
+
+  /** Deletes everything, the fence counter included. */
+  flush(): void {
+    const [values, fence] = [new Map(this.#values), this.#fence]
+    this.#remember(() => {
+      for (const [key, value] of values) this.#put(key, value)
+      this.#fence = fence
+    })
+    this.#values.clear()
+    this.#fence = 0
+    const all = new Set([...this.#subscribers.values()].flatMap((some) => [...some]))
+    this.#subscribers.clear()
+    for (const subscriber of all) subscriber.onChange()
+  }
+
+  /** Forgets that somebody wanted to be told. */
+  unsubscribe(subscriber: Subscriber): void {
+    for (const some of this.#subscribers.values()) some.delete(subscriber)
+  }
+
+  /** What was written after that moment was never written: a replica that was behind has taken over, or an older snapshot was read. */
+  revertTo(time: number): void {
+    for (let last = this.#log.at(-1); last && last.time > time; last = this.#log.at(-1)) {
+      this.#log.pop()
+      last.revert()
+    }
+    this.#subscribers.clear()
+  }
+
+  /** What was written before that moment is never to be reverted. */
+  keepAll(until: number): void {
+    this.#log = this.#log.filter(({ time }) => time >= until)
+  }
+
+  get #now(): number {
+    return Math.floor(this.#wall())
+  }
+
+  #change(key: string, token: string, change: () => void): ChangeOutcome {
+    const present = this.look(key)
+    if (present === undefined) return { type: 'refused', reason: 'missing' }
+    if (present.token !== token) return { type: 'refused', reason: 'taken' }
+    change()
+    return { type: 'done' }
+  }
+
+  #nextFence(): number {
+    const before = this.#fence
+    this.#remember(() => {
+      this.#fence = before
+    })
+    this.#fence = Math.max(before + 1, Math.floor(this.#wall() * 1_000))
+    return this.#fence
+  }
+
+  #subscribe(key: string, subscriber: Subscriber): void {
+    const subscribers = this.#subscribers.get(key)
+    if (subscribers) subscribers.add(subscriber)
+    else this.#subscribers.set(key, new Set([subscriber]))
+  }
+
+  #put(key: string, value: Value | undefined): void {
+    if (value) this.#values.set(key, value)
+    else this.#values.delete(key)
+  }
+
+  #remember(revert: () => void): void {
+    this.#log.push({ time: this.#time, revert })
+  }
+}

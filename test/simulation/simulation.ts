@@ -1,0 +1,210 @@
+/**
+ * One run: a world that follows from its seed, led through its time step by step, and looked at after each of them. The managers in it
+ * are the library's own, on clocks and backends that are simulated. May import the parts of the simulation.
+ *
+ * (Testing a distributed system by simulating all of it, deterministically: W. Wilson, "Testing Distributed Systems w/ Deterministic
+ * Simulation", Strange Loop 2014.)
+ */
+import { setImmediate } from 'node:timers/promises'
+import { Chronicle } from './chronicle.ts'
+import { type Fault, Faults } from './faults.ts'
+import { Health } from './health.ts'
+import { Member } from './member.ts'
+import { Random } from './random.ts'
+import { drawScenario, type Scenario } from './scenario.ts'
+import { ServerInspector } from './server-inspector.ts'
+import type { SimulatedProcess } from './simulated-process.ts'
+import { SimulatedServer } from './simulated-server.ts'
+import { Timeline } from './timeline.ts'
+import { Verdict, type Violation } from './violation.ts'
+import { Watchman } from './watchman.ts'
+import { Workload } from './workload.ts'
+
+/** More steps than any run takes, unless something turns round and round at one moment. */
+const MOST_STEPS = 500_000
+
+export interface RunReport {
+  readonly seed: number
+  readonly violation: Violation | undefined
+  /** Events that were simulated: after fewer of them nothing was wrong yet. */
+  readonly events: number
+  /** Simulated time, in ms. */
+  readonly duration: number
+  readonly leases: number
+  readonly faults: Partial<Record<Fault, number>>
+}
+
+export interface RunOptions {
+  readonly seed: number
+  /** How long users act and faults happen, in simulated ms. */
+  readonly duration: number
+  /** Is told of each event, in words. */
+  readonly onEvent?: (line: string) => void
+}
+
+export class Simulation {
+  readonly scenario: Scenario
+  readonly #options: RunOptions
+  readonly #timeline = new Timeline()
+  readonly #random: Random
+  readonly #chronicle: Chronicle
+  readonly #verdict = new Verdict()
+  readonly #serverHealth = new Health()
+  readonly #server: SimulatedServer
+  readonly #servers: ServerInspector
+  readonly #workload: Workload
+  readonly #faults: Faults
+  readonly #watchman: Watchman
+  readonly #reading: Random
+  /** Those who work; those who are not dead; and all of them, by process. */
+  #members: Member[] = []
+  readonly #living = new Set<Member>()
+  readonly #byProcess = new Map<SimulatedProcess, Member>()
+  /** The process whose step is being done. */
+  #stepping: SimulatedProcess | undefined
+  #events = 0
+
+  constructor(options: RunOptions) {
+    this.#options = options
+    const random = new Random(options.seed)
+    this.#random = random
+    const scenario = drawScenario(random.fork())
+    this.scenario = scenario
+    const timeline = this.#timeline
+    const chronicle = new Chronicle(timeline, options.onEvent)
+    this.#chronicle = chronicle
+    const verdict = this.#verdict
+    const rate = 1 + random.pick([-1, 1]) * scenario.rateError
+    this.#server = new SimulatedServer(timeline, random.fork(), { rate, forgets: scenario.forgets })
+    this.#servers = new ServerInspector(verdict)
+    const [server, servers] = [this.#server, this.#servers]
+    this.#workload = new Workload(scenario, random.fork(), verdict, server, servers, chronicle)
+    this.#faults = new Faults({
+      scenario,
+      timeline,
+      chronicle,
+      random: random.fork(),
+      server,
+      serverHealth: this.#serverHealth,
+      servers,
+      workload: this.#workload,
+      members: () => this.#members,
+      replace: (member, how) => this.#replace(member, how),
+    })
+    this.#reading = random.fork()
+    this.#watchman = new Watchman({
+      timeline,
+      verdict,
+      server,
+      servers,
+      workload: this.#workload,
+      longestTtl: Math.max(...scenario.ttls),
+    })
+  }
+
+  async run(): Promise<RunReport> {
+    const { processes, actionEvery, faultEvery } = this.scenario
+    const { duration, seed } = this.#options
+    for (let index = 0; index < processes; index += 1) this.#give()
+    this.#repeat(actionEvery, () => this.#workload.act(this.#random.pick(this.#members)))
+    if (Number.isFinite(faultEvery)) this.#repeat(faultEvery, () => this.#faults.inflict())
+    this.#round()
+    await this.#advance(duration)
+    await this.#end()
+    const { violation } = this.#verdict
+    const leases = this.#workload.given
+    return { seed, violation, events: this.#events, duration: this.#timeline.now, leases, faults: this.#faults.counts }
+  }
+
+  /** Everything gets well again, all that was begun comes to its end, and nothing is left. */
+  async #end(): Promise<void> {
+    await this.#advance(this.#options.duration + 2 * 13_000)
+    this.#watchman.checkQuiet(this.#members)
+    for (const member of this.#members) this.#close(member)
+    await this.#advance(this.#timeline.now + 12_000)
+    for (const { process, inspector } of this.#living) {
+      this.#verdict.expect(inspector.closed, 'P24', () => `${process.name} has never been closed`)
+    }
+    this.#watchman.checkEmpty()
+  }
+
+  /** What happens until `end`, one event after the other, as long as nothing is wrong. */
+  async #advance(end: number): Promise<void> {
+    let over = false
+    this.#timeline.at(end, () => {
+      over = true
+    })
+    while (!over && this.#verdict.violation === undefined && this.#timeline.step()) {
+      this.#events += 1
+      if (this.#events > MOST_STEPS) this.#verdict.fail('P21', `there is no end to it`)
+      const process = this.#stepping
+      const looks = this.#reading.chance(this.scenario.reading)
+      if (looks) this.#watchman.read(this.#living)
+      // Until all that follows from this event at once has happened.
+      if (process || looks) await setImmediate()
+      if (process) this.#afterStep(process)
+    }
+  }
+
+  readonly #onStep = (process: SimulatedProcess, step: () => void): void => {
+    this.#stepping = process
+    step()
+  }
+
+  #afterStep(process: SimulatedProcess): void {
+    this.#stepping = undefined
+    process.endStep()
+    this.#byProcess.get(process)?.inspector.check()
+  }
+
+  #give(): void {
+    const member = new Member({
+      name: `process ${this.#byProcess.size + 1}`,
+      scenario: this.scenario,
+      timeline: this.#timeline,
+      chronicle: this.#chronicle,
+      random: this.#random.fork(),
+      server: this.#server,
+      serverHealth: this.#serverHealth,
+      servers: this.#servers,
+      verdict: this.#verdict,
+      onStep: this.#onStep,
+    })
+    this.#members.push(member)
+    this.#living.add(member)
+    this.#byProcess.set(member.process, member)
+  }
+
+  #replace(member: Member, how: 'kill' | 'close'): void {
+    this.#members = this.#members.filter((other) => other !== member)
+    if (how === 'kill') {
+      this.#living.delete(member)
+      member.kill()
+    } else {
+      this.#close(member)
+    }
+    this.#give()
+  }
+
+  #close(member: Member): void {
+    member.process.post(member, () => {
+      member.inspector.onClosing()
+      void member.manager.close().then(() => this.#watchman.checkClosed(member))
+    })
+  }
+
+  #round(): void {
+    this.#watchman.round([...this.#living], this.scenario.keys)
+    this.#timeline.after(this.#watchman.interval, () => this.#round())
+  }
+
+  /** Again and again while users act. */
+  #repeat(every: number, work: () => void): void {
+    const next = this.#timeline.now + this.#random.exponential(every)
+    if (next > this.#options.duration) return
+    this.#timeline.at(next, () => {
+      work()
+      this.#repeat(every, work)
+    })
+  }
+}

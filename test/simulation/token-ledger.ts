@@ -1,0 +1,165 @@
+/**
+ * What went between one manager and the server, by token: the evidence for or against what the manager says of its leases.
+ * Checks on the way what may be sent at all. May import the port's types, processes and the verdict.
+ */
+import type { AcquireOutcome, ChangeOutcome, LockEntry } from 'leasewheel'
+import { DRIFT_FACTOR } from './scenario.ts'
+import type { Operation, Sent } from './simulated-backend.ts'
+import type { SimulatedProcess } from './simulated-process.ts'
+import type { Verdict } from './violation.ts'
+
+/** The most renewals of one lease within one ttl (`timing.ts`: 40, and some more for what is asked for by hand or verified). */
+const RENEWALS_PER_TTL = 60
+/** How long a manager waits for an answer: a sixth of the ttl, 50 ms to 2 s. */
+export function timeoutOf(ttl: number): number {
+  return Math.min(Math.max(Math.round(ttl / 6), 50), 2_000)
+}
+
+/** One acquisition. Times are ms on the clock of its process. */
+export interface Evidence {
+  readonly key: string
+  readonly token: string
+  readonly ttl: number
+  /** When the last request was sent that was confirmed. */
+  confirmedAt: number
+  /** The manager said that it has it, or asked to have it; and that it is over. */
+  claimed: boolean
+  ended: boolean
+  /** When the last request failed, and why it was refused, if it ever was. */
+  failedAt: number
+  refusal: 'taken' | 'missing' | undefined
+  refusedRelease: 'taken' | 'missing' | undefined
+  deleted: boolean
+  fence: number
+  /** Requests for it that have not been answered. */
+  underWay: number
+  /** Renewals that were sent since `windowStart`, and `extraRenewals` then. */
+  windowStart: number
+  sentInWindow: number
+  extraAtStart: number
+}
+
+export class TokenLedger {
+  readonly process: SimulatedProcess
+  /** Renewals that others than the wheel had reason to ask for. */
+  extraRenewals = 0
+  readonly #verdict: Verdict
+  readonly #byToken = new Map<string, Evidence>()
+  #refused: Evidence[] = []
+
+  constructor(process: SimulatedProcess, verdict: Verdict) {
+    this.process = process
+    this.#verdict = verdict
+  }
+
+  get(token: string): Evidence | undefined {
+    return this.#byToken.get(token)
+  }
+
+  values(): IterableIterator<Evidence> {
+    return this.#byToken.values()
+  }
+
+  /** A lease that another manager gave away: it may be renewed from now on. */
+  adopting(entry: LockEntry): void {
+    const evidence = this.#of(entry)
+    evidence.claimed = true
+    evidence.ended = false
+    evidence.confirmedAt = Number.NEGATIVE_INFINITY
+  }
+
+  /** The last moment at which a lease may be held, by what was confirmed: P1. */
+  boundOf({ confirmedAt, ttl }: Evidence): number {
+    return confirmedAt + ttl - (ttl * DRIFT_FACTOR + 2)
+  }
+
+  onSent(operation: Operation, entries: readonly LockEntry[]): Sent {
+    const sent = { operation, at: this.process.clock.now() }
+    const keys = new Set<string>()
+    for (const entry of entries) {
+      const { key, token } = entry
+      const evidence = this.#of(entry)
+      evidence.underWay += 1
+      const twice = keys.has(key) && operation === 'acquire'
+      this.#verdict.expect(!twice, 'P21', () => `${key} stands twice in one ${operation}`)
+      keys.add(key)
+      if (operation === 'renew') this.#onRenewalSent(evidence, sent.at)
+      if (operation === 'acquire') {
+        this.#verdict.expect(!evidence.ended, 'P9', () => `${key} was asked for with the token of a lease that is over`)
+      }
+      if (operation === 'release') evidence.ended = true
+      if (token === '') this.#verdict.fail('P5', `${key} was asked for without a token`)
+    }
+    return sent
+  }
+
+  onOutcome(sent: Sent, { token }: LockEntry, outcome: AcquireOutcome | ChangeOutcome): void {
+    const evidence = this.#byToken.get(token)
+    if (evidence === undefined) return
+    evidence.underWay -= 1
+    const { operation, at } = sent
+    if (outcome.type === 'unknown') evidence.failedAt = this.process.clock.now()
+    if (outcome.type === 'granted') evidence.fence = outcome.fence
+    if (outcome.type === 'granted' || (outcome.type === 'done' && operation === 'renew'))
+      this.#onConfirmed(evidence, at)
+    if (outcome.type === 'done' && operation === 'release') evidence.deleted = true
+    if (outcome.type !== 'refused' || !('reason' in outcome)) return
+    if (operation === 'release') evidence.refusedRelease = outcome.reason
+    else evidence.refusal = outcome.reason
+    const inTime = this.process.clock.now() < at + timeoutOf(evidence.ttl)
+    if (operation === 'renew' && inTime) this.#refused.push(evidence)
+  }
+
+  /** Leases that were definitely refused since this was last asked. */
+  takeRefused(): readonly Evidence[] {
+    if (this.#refused.length === 0) return this.#refused
+    const refused = this.#refused
+    this.#refused = []
+    return refused
+  }
+
+  /** An answer that comes after the deadline confirms nothing any more: P2. */
+  #onConfirmed(evidence: Evidence, sentAt: number): void {
+    const first = !evidence.claimed || evidence.confirmedAt === Number.NEGATIVE_INFINITY
+    if (!first && this.process.clock.now() >= this.boundOf(evidence)) return
+    evidence.confirmedAt = Math.max(evidence.confirmedAt, sentAt)
+  }
+
+  #onRenewalSent(evidence: Evidence, now: number): void {
+    const { key, ttl, claimed, ended } = evidence
+    this.#verdict.expect(claimed, 'P11', () => `${key} was renewed for nobody`)
+    this.#verdict.expect(!ended, 'P12', () => `${key} was renewed after its end`)
+    if (now - evidence.windowStart > ttl) {
+      evidence.windowStart = now
+      evidence.sentInWindow = 0
+      evidence.extraAtStart = this.extraRenewals
+    }
+    evidence.sentInWindow += 1
+    const most = RENEWALS_PER_TTL + 3 * (this.extraRenewals - evidence.extraAtStart)
+    this.#verdict.expect(evidence.sentInWindow <= most, 'P21', () => `${key} was renewed ${most} times within its ttl`)
+  }
+
+  #of({ key, token, ttl }: LockEntry): Evidence {
+    const present = this.#byToken.get(token)
+    if (present) return present
+    const evidence: Evidence = {
+      key,
+      token,
+      ttl,
+      confirmedAt: Number.NEGATIVE_INFINITY,
+      claimed: false,
+      ended: false,
+      failedAt: Number.NEGATIVE_INFINITY,
+      refusal: undefined,
+      refusedRelease: undefined,
+      deleted: false,
+      fence: 0,
+      underWay: 0,
+      windowStart: Number.NEGATIVE_INFINITY,
+      sentInWindow: 0,
+      extraAtStart: 0,
+    }
+    this.#byToken.set(token, evidence)
+    return evidence
+  }
+}

@@ -1,0 +1,31 @@
+/** Something that must not be. May import nothing. */
+
+export class Violation extends Error {
+  /** The number of the property that does not hold. */
+  readonly property: string
+
+  constructor(property: string, message: string) {
+    super(`${property}: ${message}`)
+    this.name = 'Violation'
+    this.property = property
+  }
+}
+
+/** Keeps the first violation of a run: what comes after it may be a consequence. */
+export class Verdict {
+  #violation: Violation | undefined
+
+  get violation(): Violation | undefined {
+    return this.#violation
+  }
+
+  /** Does not throw: most of what is found is found inside a listener, whose faults the manager keeps to itself. */
+  fail(property: string, message: string): void {
+    this.#violation ??= new Violation(property, message)
+  }
+
+  /** @param message made only where it is needed. */
+  expect(condition: boolean, property: string, message: () => string): void {
+    if (!condition && this.#violation === undefined) this.fail(property, message())
+  }
+}

@@ -1,0 +1,162 @@
+/**
+ * Looks at the whole: all processes at one moment, and what the server has compared with what they have. P7, P11, P13, P17, P23, P24.
+ * May import members, the workload, the server and the verdict.
+ */
+import type { Member } from './member.ts'
+import type { ServerInspector } from './server-inspector.ts'
+import type { SimulatedServer } from './simulated-server.ts'
+import type { Timeline } from './timeline.ts'
+import type { Verdict } from './violation.ts'
+import type { Call, Workload } from './workload.ts'
+
+/** How often it makes its round, in ms. */
+const ROUND = 500
+/** What a waiting caller may be late, in ms: one poll, at most a second, the hand-over that is left to others, and some steps. */
+const POLL = 1_500 + 500
+
+export interface WatchmanParts {
+  readonly timeline: Timeline
+  readonly verdict: Verdict
+  readonly server: SimulatedServer
+  readonly servers: ServerInspector
+  readonly workload: Workload
+  /** The longest ttl that is used, in ms. */
+  readonly longestTtl: number
+}
+
+export class Watchman {
+  readonly #parts: WatchmanParts
+  /** Since when a key has been free, and since when it has had this token; in true time. */
+  readonly #seen = new Map<string, { readonly token: string | undefined; readonly since: number }>()
+
+  constructor(parts: WatchmanParts) {
+    this.#parts = parts
+  }
+
+  /** P7, and what it stands on: a lease that is held has its key. */
+  read(members: Iterable<Member>): void {
+    const { verdict, server, servers } = this.#parts
+    const holders = new Map<string, string>()
+    for (const { process, inspector } of members) {
+      if (!process.observable) continue
+      for (const known of inspector.live) {
+        if (!inspector.read(known)) continue
+        const { key, token } = known.lease
+        if (servers.isRobbed(token)) continue
+        const other = holders.get(key)
+        verdict.expect(other === undefined, 'P7', () => `${key} is held by ${other} and by ${process.name}`)
+        holders.set(key, process.name)
+        const present = server.redis.peek(key)
+        verdict.expect(present?.token === token, 'P7', () => `${process.name} holds ${key} without its key`)
+      }
+    }
+  }
+
+  /** From time to time. */
+  round(members: readonly Member[], keys: readonly string[]): void {
+    const { timeline } = this.#parts
+    for (const key of keys) {
+      const token = this.#parts.server.redis.peek(key)?.token
+      const seen = this.#seen.get(key)
+      if (seen === undefined || seen.token !== token) this.#seen.set(key, { token, since: timeline.now })
+      else if (token !== undefined) this.#checkOrphan(members, key, token, seen.since)
+    }
+    for (const call of this.#parts.workload.calls) this.#checkCall(call)
+    for (const member of members) this.#checkThrown(member)
+  }
+
+  get interval(): number {
+    return ROUND
+  }
+
+  /** Everything is well, nobody has asked for anything for long, and all that was held has been let go. */
+  checkQuiet(members: readonly Member[]): void {
+    const { verdict, server, workload } = this.#parts
+    for (const call of workload.calls) {
+      if (isAlive(call)) verdict.fail('P24', `${call.what} in ${call.member.process.name} has never come to an end`)
+    }
+    for (const key of server.redis.keys()) {
+      const held = members.some(({ inspector }) => [...inspector.live].some(({ lease }) => lease.key === key))
+      const late = this.#parts.servers.isProlonged(server.redis.peek(key)?.token ?? '')
+      verdict.expect(held || late, 'P11', () => `${key} is left behind`)
+    }
+    for (const { process, manager } of members) {
+      const { held, waiting, undoing, timers } = manager.stats()
+      const idle = held === 0 && waiting === 0 && undoing === 0
+      verdict.expect(!idle || timers === 0, 'P22', () => `${process.name} has a timer for nothing`)
+      verdict.expect(waiting === 0 && undoing === 0, 'P24', () => `${process.name} is still busy`)
+    }
+  }
+
+  /** P24: a manager says that it is closed. */
+  checkClosed({ process, manager, inspector, link }: Member): void {
+    const { verdict, workload } = this.#parts
+    inspector.closed = true
+    verdict.expect(
+      inspector.live.size === 0,
+      'P24',
+      () => `${process.name} is closed, and has leases that have not ended`,
+    )
+    verdict.expect(manager.size === 0, 'P24', () => `${process.name} is closed, and holds leases`)
+    verdict.expect(process.managerTimers.size === 0, 'P24', () => `${process.name} is closed, and has a timer`)
+    verdict.expect(link.connections.size === 0, 'P24', () => `${process.name} is closed, and has a connection`)
+    for (const call of workload.calls) {
+      if (call.member.process !== process || call.working) continue
+      const { what } = call
+      // It is settled already, and its caller hears of it in this very step.
+      process.post(this, () => {
+        verdict.expect(!workload.calls.has(call), 'P24', () => `${process.name} is closed, and ${what} is not over`)
+      })
+    }
+  }
+
+  /** Whoever is to come next finds nothing of those who are gone: every key has been deleted, or has expired. */
+  checkEmpty(): void {
+    const { verdict, server, servers } = this.#parts
+    const isLate = (key: string): boolean => servers.isProlonged(server.redis.peek(key)?.token ?? '')
+    const key = server.redis.keys().find((name) => !isLate(name))
+    verdict.expect(key === undefined, 'P11', () => `${key} is left when everybody is gone`)
+  }
+
+  /** P11: a key belongs to a lease, to a call, or to somebody who deletes it; or it ends with its ttl. */
+  #checkOrphan(members: readonly Member[], key: string, token: string, since: number): void {
+    const { timeline, verdict, workload, servers } = this.#parts
+    const owner = members.find(({ inspector }) => inspector.ledger.get(token))
+    if (owner === undefined || workload.isGivenAway(token) || servers.isRobbed(token) || servers.isProlonged(token))
+      return
+    const { inspector, manager } = owner
+    const evidence = inspector.ledger.get(token)
+    if (evidence === undefined || evidence.underWay > 0) return
+    const held = [...inspector.live].some(({ lease }) => lease.token === token)
+    // What failed by itself may be tried again as late as a tenth of the ttl later.
+    const patience = owner.recovery(evidence.ttl) + evidence.ttl / 2
+    const healthy = timeline.now - Math.max(owner.healthySince, since)
+    if (held || healthy < patience) return
+    verdict.fail('P11', `${key} has been nobody's for ${healthy} ms, while ${manager.stats().undoing} are undone`)
+  }
+
+  /** P23 and P24: who waits for a key that is free gets it soon; and nobody waits for longer than they wanted to. */
+  #checkCall(call: Call): void {
+    const { timeline, verdict, longestTtl } = this.#parts
+    const { member, what, key, startedAt, patience, working } = call
+    if (working) return
+    const healthy = timeline.now - Math.max(member.healthySince, startedAt)
+    const overdue = healthy - patience - member.recovery(longestTtl)
+    verdict.expect(overdue < 0, 'P24', () => `${what} is not over ${overdue} ms after it was to be`)
+    const seen = key === undefined ? undefined : this.#seen.get(key)
+    if (seen === undefined || seen.token !== undefined) return
+    const free = Math.min(healthy, timeline.now - seen.since) - longestTtl - POLL - member.recovery(longestTtl)
+    verdict.expect(free < 0, 'P23', () => `${key} is free, and is waited for, since ${free} ms longer than it may`)
+  }
+
+  /** P17: what a listener throws comes out as \`error\`, and the others hear of the event all the same. */
+  #checkThrown({ process, thrown, inspector }: Member): void {
+    const { verdict } = this.#parts
+    const silent = process.observable && inspector.errors < thrown
+    verdict.expect(!silent, 'P17', () => `${thrown} faults of listeners came out as ${inspector.errors} errors`)
+  }
+}
+
+function isAlive({ member }: Call): boolean {
+  return member.process.condition !== 'dead'
+}

@@ -1,0 +1,31 @@
+/**
+ * A process that simulates run after run: it takes every n-th seed, and tells its parent of each. May import the simulation.
+ */
+import { type RunReport, Simulation } from './simulation.ts'
+
+export interface WorkerTask {
+  readonly seed: number
+  /** To the next seed that is this worker's. */
+  readonly stride: number
+  readonly runs: number
+  /** Simulated ms. */
+  readonly duration: number
+}
+
+/** What crosses the border between processes. */
+export type WorkerReport = Omit<RunReport, 'violation'> & { readonly violation: string | undefined }
+
+process.on('unhandledRejection', (reason) => {
+  throw new Error('Unhandled rejection', { cause: reason })
+})
+
+process.on('message', (task: WorkerTask) => void work(task))
+
+async function work({ seed, stride, runs, duration }: WorkerTask): Promise<void> {
+  for (let run = 0; run < runs; run += 1) {
+    const { violation, ...report } = await new Simulation({ seed: seed + run * stride, duration }).run()
+    process.send?.({ ...report, violation: violation?.message } satisfies WorkerReport)
+    if (violation) break
+  }
+  process.disconnect()
+}
