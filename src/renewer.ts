@@ -209,7 +209,7 @@ export class Renewer {
       next = Math.min(next, flight.sentAt + cohort.terms.timeout, cohort.deadline)
     }
     if (next === NEVER) this.#land(flight)
-    else flight.alarm = this.#parts.scheduler.after(Math.max(next - now, 0), (tick) => this.#onOverdue(flight, tick))
+    else flight.alarm = this.#parts.scheduler.at(Math.max(next, now), (tick) => this.#onOverdue(flight, tick))
   }
 
   #onOverdue(flight: Flight, tick: Tick): void {

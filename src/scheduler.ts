@@ -117,9 +117,14 @@ export class Scheduler<T extends object> implements Alarms {
   }
 
   after(delay: number, callback: (tick: Tick) => void): Alarm {
+    return this.at(this.#clock.now() + delay, callback)
+  }
+
+  /** Calls back once, no earlier than `time` (ms on the clock) and, the event loop permitting, at most a tick later. */
+  at(time: number, callback: (tick: Tick) => void): Alarm {
     const sleeper = new Sleeper(this, callback)
     sleeper.id = this.#wheel.add(sleeper)
-    this.schedule(sleeper.id, this.#clock.now() + delay + this.tick)
+    this.schedule(sleeper.id, time + this.tick)
     return sleeper
   }
 
@@ -156,11 +161,15 @@ export class Scheduler<T extends object> implements Alarms {
   #arm(): void {
     const next = this.#wheel.nextDue()
     if (next === undefined || next >= this.#armedFor) return
-    this.#timer?.cancel()
-    const now = this.#clock.now()
     this.#armedFor = next
-    this.#expectedAt = Math.max(next, now)
-    this.#timer = this.#clock.setTimer(this.#onTimer, this.#expectedAt - now)
+    for (;;) {
+      this.#timer?.cancel()
+      const now = this.#clock.now()
+      this.#expectedAt = Math.max(next, now)
+      this.#timer = this.#clock.setTimer(this.#onTimer, this.#expectedAt - now)
+      // Where the process was stopped in between, the timer would fire too late by that time.
+      if (this.#clock.now() - now < this.tick) return
+    }
   }
 
   #disarmIfIdle(): void {

@@ -143,7 +143,8 @@ export class Faults {
   }
 
   #pause(how: 'stop' | 'suspend', process: SimulatedProcess): void {
-    if (process.condition !== 'running') return
+    // One that is stopped in the middle of a step already goes on as planned.
+    if (!process.observable) return
     const least = how === 'suspend' ? SHORTEST_SUSPEND : 1
     this.#during(
       undefined,

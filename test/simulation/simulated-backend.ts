@@ -30,6 +30,8 @@ export interface Sent {
   readonly operation: Operation
   /** On the clock of the process, in ms. */
   readonly at: number
+  /** It was asked for by something that waits for the answer itself, not by the wheel. */
+  readonly verifying: boolean
 }
 
 /** Who looks over its shoulder. */
@@ -183,7 +185,7 @@ export class SimulatedBackend implements Backend {
   ): Promise<readonly (O | { type: 'unknown'; error: Error })[]> {
     const { observer, errors, random } = this.#parts
     const copies = entries.map(({ key, token, ttl }) => ({ key: this.#prefix + key, token, ttl }))
-    const sent = observer.onSent(operation, copies)
+    const sent = observer.onSent(operation, entries)
     const fails = random.chance(errors)
     let outcomes: readonly (O | { type: 'unknown'; error: Error })[]
     try {
@@ -213,8 +215,9 @@ export class SimulatedBackend implements Backend {
         try {
           const answer = request(redis, client)
           return () => resolve(answer)
-        } catch (error) {
-          return () => reject(error as Error)
+        } catch (thrown) {
+          const error = new UnavailableError('The server answers an error', undefined, { cause: thrown })
+          return () => reject(error)
         }
       }
       connection.request(() =>

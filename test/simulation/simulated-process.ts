@@ -56,6 +56,8 @@ export class SimulatedProcess {
   #soon: (() => void)[] = []
   #next: Appointment | undefined
   #stepping = false
+  /** When the step that is being done began, on the monotonic clock. */
+  #turnStart = 0
   /** How long the step that is being done has taken, in true ms. */
   #delay = 0
   #busyUntil = 0
@@ -149,7 +151,9 @@ export class SimulatedProcess {
   #timersOf(owner: Set<PendingTimer> | undefined): TimerSource {
     return {
       sleep: (callback, delay) => {
-        const timer = { due: this.#monotonic() + Math.max(1, Math.trunc(delay)), callback }
+        // Node counts from the beginning of the turn of its event loop.
+        const start = this.#stepping ? this.#turnStart : this.#monotonic()
+        const timer = { due: start + Math.max(1, Math.trunc(delay)), callback }
         this.#timers.add(timer)
         owner?.add(timer)
         this.#arm()
@@ -237,6 +241,7 @@ export class SimulatedProcess {
       this.#arm()
       return
     }
+    this.#turnStart = this.#monotonic()
     this.#stepping = true
     this.interrupted = false
     this.#onStep(this, work)

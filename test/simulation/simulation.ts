@@ -6,6 +6,7 @@
  * Simulation", Strange Loop 2014.)
  */
 import { setImmediate } from 'node:timers/promises'
+import { inspect } from 'node:util'
 import { Chronicle } from './chronicle.ts'
 import { type Fault, Faults } from './faults.ts'
 import { Health } from './health.ts'
@@ -109,8 +110,10 @@ export class Simulation {
     this.#repeat(actionEvery, () => this.#workload.act(this.#random.pick(this.#members)))
     if (Number.isFinite(faultEvery)) this.#repeat(faultEvery, () => this.#faults.inflict())
     this.#round()
+    process.on('unhandledRejection', this.#onUnhandled)
     await this.#advance(duration)
     await this.#end()
+    process.off('unhandledRejection', this.#onUnhandled)
     const { violation } = this.#verdict
     const leases = this.#workload.given
     return { seed, violation, events: this.#events, duration: this.#timeline.now, leases, faults: this.#faults.counts }
@@ -134,7 +137,7 @@ export class Simulation {
     this.#timeline.at(end, () => {
       over = true
     })
-    while (!over && this.#verdict.violation === undefined && this.#timeline.step()) {
+    while (!over && this.#verdict.violation === undefined && this.#step()) {
       this.#events += 1
       if (this.#events > MOST_STEPS) this.#verdict.fail('P21', `there is no end to it`)
       const process = this.#stepping
@@ -144,6 +147,19 @@ export class Simulation {
       if (process || looks) await setImmediate()
       if (process) this.#afterStep(process)
     }
+  }
+
+  #step(): boolean {
+    try {
+      return this.#timeline.step()
+    } catch (error) {
+      this.#verdict.fail('P22', `something was thrown at the event loop: ${inspect(error)}`)
+      return true
+    }
+  }
+
+  readonly #onUnhandled = (reason: unknown): void => {
+    this.#verdict.fail('P24', `a rejection was not handled: ${inspect(reason)}`)
   }
 
   readonly #onStep = (process: SimulatedProcess, step: () => void): void => {

@@ -41,7 +41,7 @@ export interface Evidence {
 
 export class TokenLedger {
   readonly process: SimulatedProcess
-  /** Renewals that others than the wheel had reason to ask for. */
+  /** How often others than the wheel had reason to renew. */
   extraRenewals = 0
   readonly #verdict: Verdict
   readonly #byToken = new Map<string, Evidence>()
@@ -74,7 +74,8 @@ export class TokenLedger {
   }
 
   onSent(operation: Operation, entries: readonly LockEntry[]): Sent {
-    const sent = { operation, at: this.process.clock.now() }
+    const [first] = entries
+    const sent = { operation, at: this.process.clock.now(), verifying: first !== undefined && 'settle' in first }
     const keys = new Set<string>()
     for (const entry of entries) {
       const { key, token } = entry
@@ -101,7 +102,7 @@ export class TokenLedger {
     if (outcome.type === 'unknown') evidence.failedAt = this.process.clock.now()
     if (outcome.type === 'granted') evidence.fence = outcome.fence
     if (outcome.type === 'granted' || (outcome.type === 'done' && operation === 'renew'))
-      this.#onConfirmed(evidence, at)
+      this.#onConfirmed(evidence, sent)
     if (outcome.type === 'done' && operation === 'release') evidence.deleted = true
     if (outcome.type !== 'refused' || !('reason' in outcome)) return
     if (operation === 'release') evidence.refusedRelease = outcome.reason
@@ -118,11 +119,11 @@ export class TokenLedger {
     return refused
   }
 
-  /** An answer that comes after the deadline confirms nothing any more: P2. */
-  #onConfirmed(evidence: Evidence, sentAt: number): void {
-    const first = !evidence.claimed || evidence.confirmedAt === Number.NEGATIVE_INFINITY
-    if (!first && this.process.clock.now() >= this.boundOf(evidence)) return
-    evidence.confirmedAt = Math.max(evidence.confirmedAt, sentAt)
+  /** An answer that comes after the deadline confirms nothing any more (P2), and a verification moves no deadline. */
+  #onConfirmed(evidence: Evidence, { at, verifying }: Sent): void {
+    const known = evidence.claimed && evidence.confirmedAt !== Number.NEGATIVE_INFINITY
+    if (known && (verifying || this.process.clock.now() >= this.boundOf(evidence))) return
+    evidence.confirmedAt = Math.max(evidence.confirmedAt, at)
   }
 
   #onRenewalSent(evidence: Evidence, now: number): void {

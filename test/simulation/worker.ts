@@ -15,10 +15,6 @@ export interface WorkerTask {
 /** What crosses the border between processes. */
 export type WorkerReport = Omit<RunReport, 'violation'> & { readonly violation: string | undefined }
 
-process.on('unhandledRejection', (reason) => {
-  throw new Error('Unhandled rejection', { cause: reason })
-})
-
 process.on('message', (task: WorkerTask) => void work(task))
 
 async function work({ seed, stride, runs, duration }: WorkerTask): Promise<void> {

@@ -186,12 +186,21 @@ export class Workload {
   #letGo(member: Member, lease: Lease): void {
     member.inspector.onLetGo(lease)
     if (lease.held && this.#random.chance(0.1)) {
-      const detached = lease.detach()
-      this.#detached.push(detached)
-      this.#givenAway.add(detached.token)
+      this.#giveAway(lease)
       return
     }
     this.#call(member, 'release', { ttl: lease.ttl }, lease.release())
+  }
+
+  #giveAway(lease: Lease): void {
+    try {
+      const detached = lease.detach()
+      this.#detached.push(detached)
+      this.#givenAway.add(detached.token)
+    } catch (error) {
+      // It was held a moment ago; the process may have been stopped since.
+      this.#verdict.expect(!lease.held, 'P14', () => `${lease.key} is held, and cannot be detached: ${String(error)}`)
+    }
   }
 
   #work(member: Member, lease: Lease): Promise<void> {
