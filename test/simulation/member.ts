@@ -70,7 +70,7 @@ export class Member {
         return ledger.onSent(operation, entries)
       },
       onOutcome: (sent, entry, outcome) => {
-        chronicle.note(name, () => `  is told of ${sent.operation} ${describe(entry)}: ${JSON.stringify(outcome)}`)
+        chronicle.note(name, () => `  is told of ${sent.operation} ${describe(entry)}: ${chronicle.outcome(outcome)}`)
         ledger.onOutcome(sent, entry, outcome)
       },
       onArrived: (operation, entries, redis, work) => {

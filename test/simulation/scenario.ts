@@ -27,7 +27,7 @@ export interface Scenario {
   readonly forgets: number
   /** Whether crashes and failovers may lose what was written last; then the server's wall clock is never set back. */
   readonly losesData: boolean
-  /** Whether the leases are looked at after every step, now and then, or hardly ever: reading one is how its end may be noticed. */
+  /** After how many of the events all leases are looked at: often, now and then, or hardly ever: reading one is how its end may be noticed. */
   readonly reading: number
   /** Listeners that throw, in how many of the processes. */
   readonly throwing: number
@@ -42,7 +42,7 @@ export function drawScenario(random: Random): Scenario {
   const calm = kind === 'calm'
   return {
     processes: crowd ? 1 : random.integer(1, 4),
-    keys: Array.from({ length: crowd ? 300 : random.integer(1, 5) }, (_, index) => `key ${index}`),
+    keys: Array.from({ length: crowd ? 150 : random.integer(1, 5) }, (_, index) => `key ${index}`),
     ttls: crowd ? [1_500] : random.pick([[300], [1_000], [1_000, 3_000], [3_000], [300, 10_000], [150, 1_200]]),
     batchSize: crowd ? random.pick([4, 16]) : random.pick([1, 2, 256]),
     watch: random.chance(0.7),
@@ -53,13 +53,13 @@ export function drawScenario(random: Random): Scenario {
       [5, 8],
     ] as const),
     rateError: random.pick([0, 0.004]),
-    actionEvery: crowd ? 20 : random.pick([40, 100, 250]),
+    actionEvery: crowd ? 50 : random.pick([60, 150, 400]),
     faultEvery: calm || crowd ? Number.POSITIVE_INFINITY : random.pick([400, 1_500, 4_000]),
     readingsPerStop: calm || crowd ? Number.POSITIVE_INFINITY : random.pick([Number.POSITIVE_INFINITY, 3_000, 30_000]),
     errors: calm || crowd ? 0 : random.pick([0, 0, 0.02]),
     forgets: calm ? 0 : random.pick([0, 0, 0.1]),
     losesData: random.chance(0.5),
-    reading: random.pick([1, 0.1, 0.01]),
+    reading: crowd ? 0.005 : random.pick([0.5, 0.05, 0.005]),
     throwing: random.pick([0, 0, 0.5]),
   }
 }

@@ -15,6 +15,9 @@ export interface WorkerTask {
 /** What crosses the border between processes. */
 export type WorkerReport = Omit<RunReport, 'violation'> & { readonly violation: string | undefined }
 
+// Where an error was made is of no interest here, and takes time.
+Error.stackTraceLimit = 0
+
 process.on('message', (task: WorkerTask) => void work(task))
 
 async function work({ seed, stride, runs, duration }: WorkerTask): Promise<void> {

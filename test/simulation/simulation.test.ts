@@ -1,0 +1,80 @@
+/** The simulator, run in small; `npm run simulate` does more. What it is able to find is shown in `test/regressions`. */
+import { execFile } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
+import { expect } from 'chai'
+import { Simulation } from './simulation.ts'
+
+const RUNS = Number(process.env['SIMULATION_RUNS'] ?? 40)
+const SEED = Number(process.env['SIMULATION_SEED'] ?? 1)
+
+const MAIN = fileURLToPath(new URL('main.ts', import.meta.url))
+
+interface Outcome {
+  readonly code: number
+  readonly output: string
+}
+
+function simulate(...args: readonly string[]): Promise<Outcome> {
+  const options = [...process.execArgv, MAIN, ...args]
+  return new Promise((resolve) => {
+    const child = execFile(process.execPath, options, (_error, stdout, stderr) => {
+      resolve({ code: child.exitCode ?? -1, output: stdout + stderr })
+    })
+  })
+}
+
+describe('managers in a simulated world', () => {
+  it('P1 P2 P3 P4 P5 P6 P7 P8 P9 P10 P11 P12 P13 P14 P15 P16 P17 P18 P19 P20 P21 P22 P23 P24 hold after every step, whatever fails', async () => {
+    let leases = 0
+    let faults = 0
+    for (let seed = SEED; seed < SEED + RUNS; seed += 1) {
+      const report = await new Simulation({ seed, duration: 60_000 }).run()
+      if (report.violation) expect.fail(`seed ${seed}: ${report.violation.message}`)
+      leases += report.leases
+      for (const count of Object.values(report.faults)) faults += count
+    }
+    expect(leases).to.be.greaterThan(RUNS * 10)
+    expect(faults).to.be.greaterThan(RUNS * 5)
+  }).timeout(120_000)
+
+  it('do the same whenever they have the same seed', async () => {
+    const stories = []
+    for (let turn = 0; turn < 2; turn += 1) {
+      const lines: string[] = []
+      await new Simulation({ seed: 7, duration: 10_000, onEvent: (line) => lines.push(line) }).run()
+      stories.push(lines)
+    }
+    const [first = [], second] = stories
+    expect(first.length).to.be.greaterThan(100)
+    expect(second).to.deep.equal(first)
+  })
+})
+
+describe('npm run simulate', () => {
+  it('says how many runs found nothing', async () => {
+    const { code, output } = await simulate('--runs', '3', '--seconds', '5', '--processes', '2')
+    expect(output).to.match(/^3 runs, .* leases, \d+ faults, in .* s$/m)
+    expect(output).to.include('Nothing was found.')
+    expect(code).to.equal(0)
+  })
+
+  it('prints every event of a run', async () => {
+    const { code, output } = await simulate('--runs', '1', '--seed', '7', '--seconds', '5', '--events')
+    expect(output).to.match(/^ +\d+\.\d\d {2}process \d+ +asks to acquire key \d #1/m)
+    expect(code).to.equal(0)
+  })
+
+  for (const [args, message] of [
+    [['--runs', '0'], 'Expected --runs to be an integer >= 1, got `0`'],
+    [['--seed', 'x'], 'Expected --seed to be an integer >= 0, got `x`'],
+    [['--soak', '1.5'], 'Expected --soak to be an integer >= 1, got `1.5`'],
+    [['--events'], 'Expected --events to come with --runs 1'],
+    [['--speed'], "Unknown option '--speed'"],
+  ] as const) {
+    it(`refuses ${args.join(' ')}`, async () => {
+      const { code, output } = await simulate(...args)
+      expect(output).to.include(message)
+      expect(code).to.equal(2)
+    })
+  }
+})
