@@ -241,6 +241,34 @@ describe('a lock that is left to others for a moment', () => {
       await calls[2]?.value.release()
     }))
 
+  it('P5 P7 P11 is asked for no second time by a caller whose patience ends together with that moment, and whose question may still be granted', () =>
+    withStage(async ({ open, clock, store }) => {
+      const { manager, backend } = open()
+      backend.there = 20
+      backend.back = 20
+      const first = watch(manager.tryAcquire('a'))
+      await clock.advance(50)
+      const second = watch(manager.acquire('a', { wait: HOUR }))
+      // It is left to others for 5 ms and two round trips.
+      const third = watch(manager.acquire('a', { wait: 600 + 85 }))
+      void first.value?.release()
+      await clock.advance(600)
+      void second.value.release()
+      await clock.advance(60)
+      // It is made to ask for both, and has no time left to be answered: what it is granted then is given back.
+      const fourth = watch(manager.tryAcquire('a'))
+      await clock.advance(300)
+      expect(third.state).to.equal('rejected')
+      expect(fourth.value).to.equal(null)
+      const [, , token, ...others] = backend
+        .calls('acquire')
+        .flatMap(({ entries }) => entries.map((entry) => entry.token))
+      expect(others).not.to.include(token)
+      expect(store.get('lease:a')).to.equal(undefined)
+      void manager.close()
+      await clock.advance(100)
+    }))
+
   it('P22 leaves no timer where all its callers abort', () =>
     withStage(async ({ open, clock, store }) => {
       const member = open()

@@ -9,6 +9,8 @@ const TICK = 10
 class StepClock implements Clock {
   #now = 1_000_000
   #set = 0
+  /** The process is stopped for so long right before the next timer is set, in ms. */
+  stopBeforeNext = 0
   readonly #timers = new Map<object, { due: number; callback: () => void }>()
 
   now(): number {
@@ -21,6 +23,8 @@ class StepClock implements Clock {
   }
 
   setTimer(callback: () => void, delay: number): Timer {
+    this.#now += this.stopBeforeNext
+    this.stopBeforeNext = 0
     if (!(delay >= 0)) throw new RangeError(`a timer was set for ${delay} ms`)
     const timer = { cancel: () => void this.#timers.delete(timer) }
     this.#timers.set(timer, { due: this.#now + delay, callback })
@@ -107,6 +111,30 @@ class Bench {
 }
 
 describe('Scheduler', () => {
+  describe('its alarms', () => {
+    it('ring at a time that was named, no earlier, and at most a tick later', () => {
+      const bench = new Bench()
+      const rung: number[] = []
+      for (const delay of [0, 95, 100, 101])
+        bench.scheduler.at(bench.clock.now() + delay, ({ now }) => rung.push(now - 1_000_000 - delay))
+      bench.clock.advance(120)
+      expect(rung).to.have.length(4)
+      for (const late of rung) expect(late).to.be.within(0, TICK)
+    })
+
+    it('P13 P15 ring within a tick where that time is past', () => {
+      const bench = new Bench()
+      let rung = false
+      const due = bench.clock.now() + 100
+      bench.clock.jump(60_000)
+      bench.scheduler.at(due, () => {
+        rung = true
+      })
+      bench.clock.advance(TICK)
+      expect(rung).to.equal(true)
+    })
+  })
+
   describe('its items', () => {
     it('come when they are due, at most one tick early', () => {
       const bench = new Bench()
@@ -117,6 +145,15 @@ describe('Scheduler', () => {
       expect(bench.names).to.deep.equal(['a', 'end'])
       expect(bench.told[0]?.tick).to.deep.equal({ now: 1_000_100, late: false })
       expect(bench.scheduler.tick).to.equal(TICK)
+    })
+
+    it('P13 P15 come at once where the process was stopped while the timer for them was set', () => {
+      const bench = new Bench()
+      bench.clock.stopBeforeNext = 5_000
+      bench.add('a', 1_000)
+      bench.clock.advance(1)
+      expect(bench.names).to.deep.equal(['a', 'end'])
+      expect(bench.clock.timers.now).to.equal(0)
     })
 
     it('come together when they are due in one tick, before its end is told', () => {
