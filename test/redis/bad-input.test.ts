@@ -5,8 +5,8 @@ import { expect } from 'chai'
 import { Redis } from 'ioredis'
 import { LeaseManager, UnavailableError } from 'leasewheel'
 import { withRedis } from '../support/redis-server.ts'
-import { createCertificate } from './certificate.ts'
-import { withProxy } from './proxy.ts'
+import { createCertificate } from '../support/certificate.ts'
+import { withProxy } from '../support/proxy.ts'
 import {
   type Connectable,
   inSilence,

@@ -6,8 +6,8 @@ import { expect } from 'chai'
 import { Redis } from 'ioredis'
 import type { Lease, LeaseManager } from 'leasewheel'
 import { type RedisServer, withRedis } from '../support/redis-server.ts'
-import { createCertificate } from './certificate.ts'
-import { withProxy } from './proxy.ts'
+import { createCertificate } from '../support/certificate.ts'
+import { withProxy } from '../support/proxy.ts'
 import { connectionsNamed, LASTING, until, withClient, withManager } from './support.ts'
 
 describe("the manager's connection", () => {

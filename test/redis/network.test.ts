@@ -2,7 +2,7 @@
 import { expect } from 'chai'
 import { LockNotHeldError, UnavailableError } from 'leasewheel'
 import { type RedisServer, withRedis } from '../support/redis-server.ts'
-import { type Proxy, withProxy } from './proxy.ts'
+import { type Proxy, withProxy } from '../support/proxy.ts'
 import {
   clock,
   exists,

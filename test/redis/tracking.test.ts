@@ -2,7 +2,7 @@
 import { expect } from 'chai'
 import type { Lease } from 'leasewheel'
 import { type RedisServer, withRedis } from '../support/redis-server.ts'
-import { withProxy } from './proxy.ts'
+import { withProxy } from '../support/proxy.ts'
 import {
   connectionIds,
   Hourly,

@@ -3,8 +3,8 @@ import { expect } from 'chai'
 import { Redis } from 'ioredis'
 import type { LeaseManager, LeaseManagerOptions } from 'leasewheel'
 import { type RedisServer, withRedis } from '../support/redis-server.ts'
-import { createCertificate } from './certificate.ts'
-import { withProxy } from './proxy.ts'
+import { createCertificate } from '../support/certificate.ts'
+import { withProxy } from '../support/proxy.ts'
 import {
   exists,
   Hourly,
