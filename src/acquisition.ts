@@ -11,7 +11,7 @@ import type { AbortWatch } from './abort-watch.ts'
 import type { AcquireOutcome, Refusal } from './backend.ts'
 import { describe } from './check.ts'
 import type { Clock } from './clock.ts'
-import { isActive } from './core/lease-state.ts'
+import type { CohortTerms } from './cohort.ts'
 import { deadlineOf } from './core/timing.ts'
 import { LockNotAcquiredError, UnavailableError } from './errors.ts'
 import { LeaseRecord } from './lease-record.ts'
@@ -20,7 +20,6 @@ import type { AcquireSettings } from './options.ts'
 import type { Request } from './outbox.ts'
 import { Pause } from './pause.ts'
 import type { Releaser } from './releaser.ts'
-import type { Renewer } from './renewer.ts'
 import type { Alarm, Alarms } from './scheduler.ts'
 import type { Tally } from './stats.ts'
 import { ownerOf } from './token.ts'
@@ -33,7 +32,6 @@ export interface AcquisitionParts {
   readonly table: LeaseTable
   readonly lines: WaitingLines
   readonly aborts: AbortWatch
-  readonly renewer: Renewer
   readonly releaser: Releaser
   readonly verifier: Verifier
   readonly tally: Tally
@@ -46,9 +44,13 @@ export interface AcquisitionParts {
   readonly onUnreliable: () => void
   /** Collects a request for the end of this turn. */
   readonly post: (request: Request<AcquireOutcome>) => void
-  /** Gives a granted lease its handle. */
-  readonly adopt: (record: LeaseRecord) => void
+  readonly grant: Grant
 }
+
+/** Makes a lease of what was granted by a request sent at `sentAt`. @returns whether it is held: a listener may have taken its time. */
+export type Grant = (record: LeaseRecord, fence: number, settings: GrantSettings, sentAt: number) => boolean
+
+export type GrantSettings = CohortTerms & Pick<AcquireSettings, 'maxHold'>
 
 /** What came of a question, and when it was sent: undefined if it never was. */
 interface Answer {
@@ -134,7 +136,9 @@ export class Acquisition implements Waiter, Request<AcquireOutcome> {
     const { signal } = this.#settings
     lines.enter(this.key, this)
     if (signal) aborts.add(signal, this)
-    if (this.#cancelled || this.line?.first !== this || table.isHeld(this.key)) return this.#persist()
+    if (this.#cancelled || this.line?.first !== this || table.isHeld(this.key) || lines.isReserved(this.key)) {
+      return this.#persist()
+    }
     // Most locks are free: the first attempt does without the machinery of repetition.
     return new Promise((resolve, reject) => {
       this.#ask((answer) => {
@@ -182,13 +186,13 @@ export class Acquisition implements Waiter, Request<AcquireOutcome> {
   }
 
   nudge(): void {
-    if (this.#onAnswer === undefined && this.#pause.active) this.#probe()
+    if (this.#onAnswer === undefined && this.#pause.active && !this.#parts.lines.isReserved(this.key)) this.#probe()
   }
 
   hint(named = false): void {
     this.#cause = named ? 'name' : 'hint'
     if (this.#onAnswer || !this.#pause.active) this.#stale = true
-    else if (!this.#parts.table.isHeld(this.key)) this.#followHint()
+    else if (!this.#parts.table.isHeld(this.key) && !this.#parts.lines.isReserved(this.key)) this.#followHint()
   }
 
   cancel(reason: unknown): void {
@@ -284,13 +288,16 @@ export class Acquisition implements Waiter, Request<AcquireOutcome> {
 
   /** Resolves when this caller is the first in its line, and the key is neither leased here nor left to others. */
   async #turn(): Promise<void> {
-    const { table } = this.#parts
+    const { table, lines } = this.#parts
     this.#throwIfCancelled()
     const line = this.line as WaitingLine
     const impatient = this.#settings.wait === 0
-    while (line.first !== this || table.isHeld(this.key) || (line.offer === 'open' && !impatient)) {
-      if (impatient) await this.#shareAttempt(line)
-      else await this.#pause.rest(this.#timeLeft())
+    const isReserved = (): boolean => lines.isReserved(this.key)
+    while (line.first !== this || table.isHeld(this.key) || isReserved() || (line.offer === 'open' && !impatient)) {
+      if (!impatient) await this.#pause.rest(this.#timeLeft())
+      // Whoever has reserved it will have an answer before its own timeout is over.
+      else if (line.first === this && isReserved()) await this.#pause.rest(Number.POSITIVE_INFINITY)
+      else await this.#shareAttempt(line)
       this.#throwIfCancelled()
       if (this.#answer) return
       // A question that was asked in the pause has been given up as well, and may still be granted: no other may follow it.
@@ -405,24 +412,18 @@ export class Acquisition implements Waiter, Request<AcquireOutcome> {
 
   /** The key is ours, if it still is by now: otherwise it is given back, and the next attempt is another acquisition. */
   #take(fence: number, sentAt = Number.NEGATIVE_INFINITY): LeaseRecord | undefined {
-    const { clock, table, renewer, verifier, adopt, createToken, driftFactor } = this.#parts
-    const { ttl, timeout, maxHold } = this.#settings
-    const now = clock.now()
+    const { clock, verifier, grant, createToken, driftFactor } = this.#parts
     this.#doubtfulSince = undefined
-    if (now >= deadlineOf(sentAt, ttl, driftFactor)) {
+    if (clock.now() >= deadlineOf(sentAt, this.ttl, driftFactor)) {
       this.#undo(sentAt, false)
       this.token = createToken()
       return undefined
     }
-    const retireAt = maxHold === Number.POSITIVE_INFINITY ? undefined : now + maxHold
-    const record = new LeaseRecord(this, fence, timeout, retireAt)
+    const record = new LeaseRecord(this.key, this.token, this)
     record.turns = this.line?.turns
-    adopt(record)
-    renewer.join(record, this.#settings, sentAt)
-    table.add(record)
+    const held = grant(record, fence, this.#settings, sentAt)
     if (this.#stale) verifier.verify(record)
-    // A listener may have taken its time.
-    if (isActive(table.observe(record))) return record
+    if (held) return record
     this.token = createToken()
     return undefined
   }

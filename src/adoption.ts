@@ -3,6 +3,7 @@
  * lease of this manager. May import records, the table, the renewer, the outbox, timing and errors.
  */
 import type { AbortWatch, Cancellable } from './abort-watch.ts'
+import type { Grant } from './acquisition.ts'
 import type { ChangeOutcome } from './backend.ts'
 import type { Clock } from './clock.ts'
 import { isActive } from './core/lease-state.ts'
@@ -13,20 +14,17 @@ import { LeaseRecord } from './lease-record.ts'
 import { type LeaseTable, notHeld } from './lease-table.ts'
 import type { AdoptSettings } from './options.ts'
 import type { Request } from './outbox.ts'
-import type { Renewer } from './renewer.ts'
 import type { Verifier } from './verifier.ts'
 
 export interface AdoptionParts {
   readonly clock: Clock
   readonly table: LeaseTable
-  readonly renewer: Renewer
   readonly verifier: Verifier
   readonly aborts: AbortWatch
   readonly driftFactor: number
   /** Collects a renewal for the end of this turn. */
   readonly post: (request: Request<ChangeOutcome>) => void
-  /** Gives a lease its handle. */
-  readonly adopt: (record: LeaseRecord) => void
+  readonly grant: Grant
   /** A key may have been renewed for nobody: what a manager changes itself, the server does not tell it. */
   readonly onUnsettled: (key: string) => void
 }
@@ -158,20 +156,14 @@ class Adoption implements Request<ChangeOutcome>, Cancellable {
   }
 
   #take(sentAt: number): LeaseRecord {
-    const { clock, table, renewer, verifier, adopt, driftFactor } = this.#parts
-    const { maxHold } = this.#settings
-    const now = clock.now()
-    if (now >= deadlineOf(sentAt, this.ttl, driftFactor)) throw this.#unavailable(TOO_LATE)
+    const { clock, table, verifier, grant, driftFactor } = this.#parts
+    if (clock.now() >= deadlineOf(sentAt, this.ttl, driftFactor)) throw this.#unavailable(TOO_LATE)
     const present = table.get(this.key)
     if (present?.token === this.token && isActive(table.observe(present))) return present
-    const retireAt = maxHold === Number.POSITIVE_INFINITY ? undefined : now + maxHold
-    const record = new LeaseRecord(this, this.#fence, this.timeout, retireAt)
-    adopt(record)
-    renewer.join(record, { ...this.#settings, ttl: this.ttl }, sentAt)
-    table.add(record)
+    const record = new LeaseRecord(this.key, this.token, this)
+    const held = grant(record, this.#fence, { ...this.#settings, ttl: this.ttl }, sentAt)
     if (this.#stale) verifier.verify(record)
-    // A listener may have taken its time, or ended it.
-    if (!isActive(table.observe(record))) throw notHeld(record)
+    if (!held) throw notHeld(record)
     return record
   }
 

@@ -92,8 +92,8 @@ export class ChangeDesk {
     const { table, renewer, verifier, adoptions } = this.#parts
     renewer.renewAll()
     adoptions.hint()
-    for (const record of table.values()) {
-      if (record.cohort?.terms.autoRenew === false) verifier.verify(record)
+    for (const { terms, members } of table.cohorts()) {
+      if (!terms.autoRenew) for (const record of members) verifier.verify(record)
     }
   }
 }

@@ -32,6 +32,9 @@ export class Cohort {
   state: 'held' | 'jeopardy' = 'held'
   /** The renewal that is waiting to be sent, or waiting for its answer: at most one at a time. */
   renewal: Flight | 'queued' | undefined = undefined
+  /** When its renewal was due, and since when that has been waiting to be sent. */
+  dueAt = 0
+  queuedAt = 0
   /** Something may have happened to its keys after the renewal under way: it is to be renewed once more. */
   stale = false
   /** Renewals that have failed in a row, and how the last of them did. */

@@ -7,6 +7,7 @@ import { asError } from './as-error.ts'
 import type { LossReason } from './core/lease-state.ts'
 import type { LeaseLostError } from './errors.ts'
 import type { Lease } from './lease.ts'
+import type { LoadReport } from './load-meter.ts'
 
 /** A lease was acquired and is held. Comes before the call that asked for it resolves. */
 export interface AcquiredEvent {
@@ -49,6 +50,12 @@ export interface ReleasedEvent {
 }
 
 /**
+ * Renewals do not keep up: one has waited for more than a sixth of its ttl to be sent. Told at once, then every second, and a last time, with
+ * `overloaded: false`, when that is over.
+ */
+export type OverloadEvent = LoadReport
+
+/**
  * In the life of one lease: `acquired (renewed | jeopardy safe)* jeopardy? (released | lost)`; exactly one of the last
  * two, and nothing after it.
  */
@@ -59,6 +66,7 @@ export interface LeaseEvents {
   safe: [event: SafeEvent]
   lost: [event: LostEvent]
   released: [event: ReleasedEvent]
+  overload: [event: OverloadEvent]
   /** A fault that belongs to no caller: a listener that threw, a connection that broke. */
   error: [error: Error]
 }

@@ -28,13 +28,24 @@ export type {
   JeopardyEvent,
   LeaseEvents,
   LostEvent,
+  OverloadEvent,
   ReleasedEvent,
   RenewedEvent,
   SafeEvent,
 } from './events.ts'
 export type { DetachedLease, Lease } from './lease.ts'
-export { type CloseOptions, LeaseManager, type LockInspection } from './lease-manager.ts'
-export type { AcquireOptions, AdoptOptions, LeaseManagerOptions, LeaseOptions, TryAcquireOptions } from './options.ts'
+export { LeaseManager, type LockInspection } from './lease-manager.ts'
+export type { LoadReport } from './load-meter.ts'
+export type {
+  AcquireManyOptions,
+  AcquireOptions,
+  AdoptOptions,
+  CloseOptions,
+  LeaseManagerOptions,
+  LeaseOptions,
+  Progress,
+  TryAcquireOptions,
+} from './options.ts'
 export {
   type ExponentialBackoffOptions,
   exponentialBackoff,

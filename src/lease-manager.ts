@@ -6,11 +6,19 @@
 import { asError } from './as-error.ts'
 import { AbortWatch } from './abort-watch.ts'
 import { acquireAll } from './acquire-all.ts'
-import { Acquisition, type AcquisitionParts, REFUSED } from './acquisition.ts'
+import { Acquisition, type AcquisitionParts, type Grant, REFUSED } from './acquisition.ts'
 import { Adoptions } from './adoption.ts'
-import { type AcquireOutcome, type Backend, type ChangeOutcome, FENCE_KEY } from './backend.ts'
+import {
+  type AcquireOutcome,
+  type Backend,
+  type ChangeOutcome,
+  FENCE_KEY,
+  type LockEntry,
+  type ReleaseEntry,
+} from './backend.ts'
 import { ChangeDesk } from './change-desk.ts'
-import { checkFunction, checkNumber, checkOptions } from './check.ts'
+import { BulkAcquisitions } from './bulk-acquisition.ts'
+import { checkFunction } from './check.ts'
 import type { Clock } from './clock.ts'
 import { Cohort } from './cohort.ts'
 import { isActive } from './core/lease-state.ts'
@@ -20,6 +28,8 @@ import { type DetachedLease, Lease, type LeasePort } from './lease.ts'
 import type { LeaseRecord } from './lease-record.ts'
 import { endOf, LeaseTable, notHeld, type Scheduled } from './lease-table.ts'
 import {
+  type AcquireManyOptions,
+  type AcquireManySettings,
   type AcquireOptions,
   type AcquireSettings,
   type AdoptOptions,
@@ -27,29 +37,30 @@ import {
   checkDistinctKeys,
   checkKey,
   checkKeys,
+  type CloseOptions,
+  type CloseSettings,
   type LeaseManagerOptions,
   type ManagerSettings,
+  type Progress,
   resolveAcquire,
+  resolveAcquireMany,
   resolveAdopt,
+  resolveClose,
   resolveManager,
   resolveTryAcquire,
   type TryAcquireOptions,
 } from './options.ts'
-import { Outbox, type OutboxParts, type Request } from './outbox.ts'
+import { LoadMeter } from './load-meter.ts'
+import { Outbox, type OutboxParts, type Parcel, type Request } from './outbox.ts'
 import { type Connectable, createBackend } from './redis/create-backend.ts'
-import { Releaser, type ReleaseRequest } from './releaser.ts'
-import { Renewer } from './renewer.ts'
+import { Releaser } from './releaser.ts'
+import { Renewer, surveyOf } from './renewer.ts'
 import { Scheduler } from './scheduler.ts'
 import { type LeaseManagerStats, Tally } from './stats.ts'
 import { ownerOf, tokensOf } from './token.ts'
 import { Verifier } from './verifier.ts'
 import { WaitingLines } from './waiting-line.ts'
 
-/** How many keys `acquireMany` has under way at once: bounds its memory, not its speed. */
-const KEYS_UNDER_WAY = 10_000
-
-/** ms that `close` gives the releases unless it is told otherwise. */
-const CLOSE_TIMEOUT = 10_000
 /** ms that a backend may take to close its connections before it is left to itself. */
 const CLOSE_BACKEND_TIMEOUT = 1_000
 
@@ -63,11 +74,6 @@ export interface LockInspection {
   readonly remaining: number
   /** The lease of this manager that it belongs to, if it is one of this manager's. */
   readonly lease: Lease | undefined
-}
-
-export interface CloseOptions {
-  /** How long releasing may take, in ms: a number >= 0. Default 10,000. What is not answered by then is left to expire. */
-  readonly timeout?: number
 }
 
 /**
@@ -86,15 +92,17 @@ export class LeaseManager extends GuardedEmitter implements AsyncDisposable, Ite
   readonly #tally = new Tally()
   readonly #lines: WaitingLines
   readonly #table: LeaseTable
+  readonly #load: LoadMeter
   readonly #renewer: Renewer
   readonly #releaser: Releaser
   readonly #desk: ChangeDesk
   readonly #adoptions: Adoptions
   readonly #acquires: Outbox<AcquireOutcome>
-  readonly #releases: Outbox<ChangeOutcome, ReleaseRequest>
+  readonly #releases: Outbox<ChangeOutcome, ReleaseEntry>
   readonly #questions: Outbox<ChangeOutcome>
   readonly #renewals: Outbox<ChangeOutcome>
   readonly #parts: AcquisitionParts
+  readonly #bulks: BulkAcquisitions
   readonly #port: LeasePort
   #flushing = false
   #closed = false
@@ -139,12 +147,19 @@ export class LeaseManager extends GuardedEmitter implements AsyncDisposable, Ite
     this.#scheduler = scheduler
     this.#lines = lines
     this.#table = table
+    this.#load = new LoadMeter({
+      clock,
+      scheduler,
+      survey: () => surveyOf(table.cohorts()),
+      tell: (report) => void this.emit('overload', report),
+    })
     const renewer = new Renewer({
       backend,
       clock,
       scheduler,
       table,
       tally,
+      load: this.#load,
       batchSize,
       driftFactor,
       random,
@@ -163,9 +178,11 @@ export class LeaseManager extends GuardedEmitter implements AsyncDisposable, Ite
       scheduler,
       table,
       random,
+      batchSize,
       onDeletedLate: hint,
       isOffered: (key) => lines.isOffered(key),
       post: (request) => this.#post(this.#releases, request),
+      postParcel: (parcel) => this.#postParcel(this.#releases, parcel),
     })
     const postRenewal = (request: Request<ChangeOutcome>): void => this.#post(this.#renewals, request)
     const verifier = new Verifier({
@@ -183,8 +200,13 @@ export class LeaseManager extends GuardedEmitter implements AsyncDisposable, Ite
       detach: (record) => detach(table, clock, record),
     }
     const aborts = new AbortWatch()
-    const adopt = (record: LeaseRecord): void => {
+    const grant: Grant = (record, fence, terms, sentAt) => {
+      record.fence = fence
+      if (terms.maxHold !== Number.POSITIVE_INFINITY) record.retireAt = clock.now() + terms.maxHold
       record.handle = new Lease(record, this.#port)
+      renewer.join(record, terms, sentAt)
+      table.add(record)
+      return isActive(table.observe(record))
     }
     this.#parts = {
       clock,
@@ -192,7 +214,6 @@ export class LeaseManager extends GuardedEmitter implements AsyncDisposable, Ite
       table,
       lines,
       aborts,
-      renewer,
       releaser: this.#releaser,
       verifier,
       tally,
@@ -202,17 +223,21 @@ export class LeaseManager extends GuardedEmitter implements AsyncDisposable, Ite
       isReliable: () => this.#desk.isReliable(),
       onUnreliable: () => this.#desk.onUnreliable(),
       post: (request) => this.#post(this.#acquires, request),
-      adopt,
+      grant,
     }
+    this.#bulks = new BulkAcquisitions({
+      ...this.#parts,
+      batchSize,
+      postParcel: (parcel) => this.#postParcel(this.#acquires, parcel),
+    })
     const adoptions = new Adoptions({
       clock,
       table,
-      renewer,
       verifier,
       aborts,
       driftFactor,
       post: postRenewal,
-      adopt,
+      grant,
       onUnsettled: hint,
     })
     this.#adoptions = adoptions
@@ -263,10 +288,11 @@ export class LeaseManager extends GuardedEmitter implements AsyncDisposable, Ite
    * @returns for each key its lease or `null`, in the order of the keys. A key that stands twice is `null` the second time.
    * @throws UnavailableError when an attempt was not answered; then all that was acquired has been released again.
    */
-  async acquireMany(keys: Iterable<string>, options: AcquireOptions = {}): Promise<(Lease | null)[]> {
+  async acquireMany(keys: Iterable<string>, options: AcquireManyOptions = {}): Promise<(Lease | null)[]> {
     this.#throwIfClosed()
-    const settings = resolveAcquire('acquireMany', options, this.#settings, 0)
-    return this.#tryEach(this.#checkKeys(checkKeys(keys)), settings)
+    const settings = resolveAcquireMany(options, this.#settings)
+    const onProgress = this.#guard(settings.onProgress)
+    return this.#tryEach(this.#checkKeys(checkKeys(keys)), { ...settings, onProgress })
   }
 
   /**
@@ -286,7 +312,7 @@ export class LeaseManager extends GuardedEmitter implements AsyncDisposable, Ite
       keys: this.#checkKeys(checkDistinctKeys(keys)),
       wait: settings.wait,
       waited: () => clock.now() - startedAt,
-      tryEach: (some) => this.#tryEach(some, { ...settings, wait: 0 }),
+      tryEach: (some) => this.#tryEach(some, { ...settings, wait: 0, onProgress: undefined }),
       waitFor: (key, wait) => this.#lease(key, { ...settings, wait }),
     })
   }
@@ -318,7 +344,7 @@ export class LeaseManager extends GuardedEmitter implements AsyncDisposable, Ite
     return record && isActive(this.#table.observe(record)) ? record.handle : undefined
   }
 
-  /** The leases that are held, in the order in which they were acquired. */
+  /** The leases that are held, in no particular order. */
   *[Symbol.iterator](): Iterator<Lease> {
     for (const record of this.#table.values()) {
       if (isActive(this.#table.observe(record))) yield record.handle as Lease
@@ -378,6 +404,7 @@ export class LeaseManager extends GuardedEmitter implements AsyncDisposable, Ite
       undoing: this.#releaser.undoing,
       watching: this.#backend.watching,
       timers: this.#scheduler.timers,
+      load: this.#load.report,
     })
   }
 
@@ -386,11 +413,10 @@ export class LeaseManager extends GuardedEmitter implements AsyncDisposable, Ite
    * `ManagerClosedError`. Every lease has had its last event when this resolves. Idempotent; never rejects, except for a bad option.
    */
   async close(options: CloseOptions = {}): Promise<void> {
-    checkOptions('close', options, ['timeout'])
-    const budget = options.timeout === undefined ? CLOSE_TIMEOUT : checkNumber('timeout', options.timeout, 0)
+    const settings = resolveClose(options)
     this.#closed = true
     // In a turn of its own: a listener that is told of the end of a lease may call this again.
-    this.#closing ??= Promise.resolve().then(() => this.#close(budget))
+    this.#closing ??= Promise.resolve().then(() => this.#close(settings))
     return this.#closing
   }
 
@@ -399,12 +425,13 @@ export class LeaseManager extends GuardedEmitter implements AsyncDisposable, Ite
     return this.close()
   }
 
-  async #close(budget: number): Promise<void> {
+  async #close({ timeout, onProgress }: CloseSettings): Promise<void> {
+    this.#bulks.cancelAll(new ManagerClosedError())
     this.#lines.cancelAll((key) => new ManagerClosedError(key))
     this.#adoptions.cancelAll((key) => new ManagerClosedError(key))
     let over = false
-    await this.#within(budget, async () => {
-      await this.#releaser.releaseAll(() => over)
+    await this.#within(timeout, async () => {
+      await this.#releaseAll(this.#guard(onProgress), () => over)
       // What was asked for before may still be granted, and is then given back.
       await this.#acquires.idle()
       await new Promise<void>((resolve) => this.#settings.clock.soon(resolve))
@@ -429,24 +456,48 @@ export class LeaseManager extends GuardedEmitter implements AsyncDisposable, Ite
     return new Acquisition(this.#parts, key, settings).run().then(handleOf, nullIfRefused)
   }
 
-  async #tryEach(keys: readonly string[], settings: AcquireSettings): Promise<(Lease | null)[]> {
-    const leases: (Lease | null)[] = []
-    for (let start = 0; start < keys.length; start += KEYS_UNDER_WAY) {
-      const some = keys.slice(start, start + KEYS_UNDER_WAY)
-      const results = await Promise.allSettled(some.map((key) => this.#leaseOrNull(key, settings)))
-      for (const result of results) leases.push(result.status === 'fulfilled' ? result.value : null)
-      const failure = results.find((result) => result.status === 'rejected')
-      if (failure) {
-        await Promise.all(leases.map(async (lease) => lease?.release()))
-        throw failure.reason
+  async #tryEach(keys: readonly string[], settings: AcquireManySettings): Promise<(Lease | null)[]> {
+    const records = await this.#bulks.run(keys, settings)
+    return records.map((record) => record && handleOf(record))
+  }
+
+  async #releaseAll(onProgress: CloseSettings['onProgress'], isOver: () => boolean): Promise<void> {
+    const total = this.#table.size
+    let done = 0
+    const onSettled = (count: number): void => {
+      done += count
+      onProgress?.({ done: Math.min(done, total), total })
+    }
+    // A listener may acquire something meanwhile, by what was asked for before.
+    while (this.#table.size > 0 && !isOver()) {
+      await this.#releaser.releaseEach(this.#table.values(), onSettled, isOver)
+    }
+  }
+
+  /** What a callback of the user's throws harms nobody. */
+  #guard(onProgress: CloseSettings['onProgress']): CloseSettings['onProgress'] {
+    if (onProgress === undefined) return undefined
+    return (progress: Progress) => {
+      try {
+        onProgress(progress)
+      } catch (fault) {
+        this.report(fault)
       }
     }
-    return leases
   }
 
   /** What is asked in one turn of the event loop is sent at its end: releases before acquires, so that a key can change hands in one go. */
-  #post<O, R extends Request<O>>(outbox: Outbox<O, R>, request: R): void {
+  #post<O, E extends LockEntry>(outbox: Outbox<O, E>, request: E & Request<O>): void {
     outbox.add(request)
+    this.#flushSoon()
+  }
+
+  #postParcel<O, E extends LockEntry>(outbox: Outbox<O, E>, parcel: Parcel<O, E>): void {
+    outbox.addParcel(parcel)
+    this.#flushSoon()
+  }
+
+  #flushSoon(): void {
     if (this.#flushing) return
     this.#flushing = true
     this.#settings.clock.soon(() => {

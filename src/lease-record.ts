@@ -8,6 +8,12 @@ import type { LeaseLostError } from './errors.ts'
 import type { Lease } from './lease.ts'
 import type { Turns } from './turns.ts'
 
+/** A release under way. */
+export interface PendingRelease {
+  /** Whether the key of this lease is known to have been deleted by it. */
+  outcomeOf(record: LeaseRecord): Promise<boolean>
+}
+
 /** Somebody who waits for the outcome of a renewal. */
 export interface RenewalWaiter {
   resolve(): void
@@ -19,17 +25,20 @@ export class LeaseRecord implements LockEntry {
   readonly token: string
   /** ms. */
   readonly ttl: number
-  readonly fence: number
   /** ms. */
   readonly timeout: number
-  /** When `maxHold` ends it; undefined without one. */
-  readonly retireAt: number | undefined
+  /** 0 until it is granted. */
+  fence = 0
+  /** When `maxHold` ends it; undefined without one, and until it is granted. */
+  retireAt: number | undefined = undefined
   /** Its own part of its state: while it is `held`, its cohort knows whether it is in jeopardy. */
   state: Exclude<LeaseState, 'jeopardy'> = 'held'
   /** With whom it is renewed, and its place there; none once it is not held. */
   cohort: Cohort | undefined = undefined
   place = -1
   waiters: RenewalWaiter[] | undefined = undefined
+  /** What its owner's release waits for. */
+  release: PendingRelease | undefined = undefined
   /** Its entry in the wheel, for the sake of `maxHold`; -1 without one. */
   alarm = -1
   /** How the lock came here from hand to hand; undefined where nobody had to wait for it. */
@@ -41,12 +50,10 @@ export class LeaseRecord implements LockEntry {
   /** Made when the signal is asked for. */
   controller: AbortController | undefined = undefined
 
-  constructor(entry: LockEntry, fence: number, timeout: number, retireAt: number | undefined) {
-    this.key = entry.key
-    this.token = entry.token
-    this.ttl = entry.ttl
-    this.fence = fence
+  constructor(key: string, token: string, { ttl, timeout }: { readonly ttl: number; readonly timeout: number }) {
+    this.key = key
+    this.token = token
+    this.ttl = ttl
     this.timeout = timeout
-    this.retireAt = retireAt
   }
 }

@@ -12,6 +12,7 @@ import {
   type LossReason,
   transition,
 } from './core/lease-state.ts'
+import { ShardedMap } from './core/sharded-map.ts'
 import { deadlineOf } from './core/timing.ts'
 import { LeaseLostError, LockNotHeldError } from './errors.ts'
 import type { LeaseEvents } from './events.ts'
@@ -46,7 +47,8 @@ type RecordInput = Exclude<LeaseInput, { type: 'confirmed' | 'unanswered' }>
 
 export class LeaseTable {
   readonly #parts: LeaseTableParts
-  readonly #records = new Map<string, LeaseRecord>()
+  readonly #records = new ShardedMap<LeaseRecord>()
+  readonly #cohorts = new Set<Cohort>()
   #jeopardy = 0
 
   constructor(parts: LeaseTableParts) {
@@ -72,8 +74,26 @@ export class LeaseTable {
     return this.#records.get(key)
   }
 
-  values(): IterableIterator<LeaseRecord> {
+  /** In no particular order; some may have ended by the time they are come to. */
+  values(): Iterable<LeaseRecord> {
     return this.#records.values()
+  }
+
+  /** All cohorts that have members; there may be more of them, or fewer, by the time one is come to. */
+  cohorts(): IterableIterator<Cohort> {
+    return this.#cohorts.values()
+  }
+
+  /** Takes in a new cohort, and gives it its entry in the wheel. */
+  enlist(cohort: Cohort): void {
+    cohort.alarm = this.#parts.scheduler.add(cohort)
+    this.#cohorts.add(cohort)
+  }
+
+  /** A cohort has no members any more. */
+  dismiss(cohort: Cohort): void {
+    this.#parts.scheduler.remove(cohort.alarm)
+    this.#cohorts.delete(cohort)
   }
 
   /** Takes in a lease that has just been granted, or adopted, and has joined a cohort. */
@@ -170,7 +190,7 @@ export class LeaseTable {
     const cohort = record.cohort as Cohort
     cohort.remove(record)
     if (cohort.state === 'jeopardy') this.#jeopardy -= 1
-    if (cohort.size === 0) scheduler.remove(cohort.alarm)
+    if (cohort.size === 0) this.dismiss(cohort)
     if (record.alarm !== -1) scheduler.remove(record.alarm)
     this.#records.delete(record.key)
     onVacated(record, givenBack)

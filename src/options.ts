@@ -22,6 +22,8 @@ import { type RetryStrategy, untilTold } from './retry.ts'
 const LONGEST = 2 ** 31 - 1
 const LONGEST_KEY = 4_096
 const LONGEST_OWNER = 128
+/** ms that `close` gives the releases unless it is told otherwise. */
+const CLOSE_TIMEOUT = 10_000
 
 /** What holds for one lease; each may be given to the manager as a default and to a call for that lease. */
 export interface LeaseOptions {
@@ -61,6 +63,27 @@ export interface AcquireOptions extends TryAcquireOptions {
    * `exponentialBackoff()` says.
    */
   readonly retry?: RetryStrategy
+}
+
+/** How far long work has come. */
+export interface Progress {
+  /** Keys or leases that are settled, one way or another. */
+  readonly done: number
+  readonly total: number
+}
+
+/** Options of `acquireMany`. */
+export interface AcquireManyOptions extends AcquireOptions {
+  /** Is told each time that some of the keys have been settled: after each batch. What it throws comes out as `error`. Default: nobody. */
+  readonly onProgress?: (progress: Progress) => void
+}
+
+/** Options of `close`. */
+export interface CloseOptions {
+  /** How long releasing may take, in ms: a number >= 0. Default 10,000. What is not answered by then is left to expire. */
+  readonly timeout?: number
+  /** Is told each time that some of the leases have been settled: after each batch. What it throws comes out as `error`. Default: nobody. */
+  readonly onProgress?: (progress: Progress) => void
 }
 
 /** Options of `new LeaseManager`. */
@@ -134,6 +157,17 @@ export interface AcquireSettings extends LeaseSettings {
   readonly signal: AbortSignal | undefined
 }
 
+/** The settings of an acquisition of many keys, every one of them known. */
+export interface AcquireManySettings extends AcquireSettings {
+  readonly onProgress: ((progress: Progress) => void) | undefined
+}
+
+export interface CloseSettings {
+  /** ms. */
+  readonly timeout: number
+  readonly onProgress: ((progress: Progress) => void) | undefined
+}
+
 /** The settings of one adoption, every one of them known. */
 export type AdoptSettings = Omit<LeaseSettings, 'ttl'> & Pick<AcquireSettings, 'signal'>
 
@@ -141,6 +175,8 @@ const LEASE_OPTIONS = ['ttl', 'timeout', 'maxHold', 'autoRenew'] as const
 const TRY_ACQUIRE_OPTIONS = [...LEASE_OPTIONS, 'signal'] as const
 const ADOPT_OPTIONS = TRY_ACQUIRE_OPTIONS.filter((name) => name !== 'ttl')
 const ACQUIRE_OPTIONS = [...TRY_ACQUIRE_OPTIONS, 'wait', 'retry'] as const
+const ACQUIRE_MANY_OPTIONS = [...ACQUIRE_OPTIONS, 'onProgress'] as const
+const CLOSE_OPTIONS = ['timeout', 'onProgress'] as const
 const MANAGER_OPTIONS = [
   ...LEASE_OPTIONS,
   'wait',
@@ -197,15 +233,21 @@ export function resolveTryAcquire(options: TryAcquireOptions, defaults: ManagerS
   return resolve(options, defaults, 0)
 }
 
-/** @param of the method that was called, for messages; @param wait what holds where the options say nothing. */
-export function resolveAcquire(
-  of: string,
-  options: AcquireOptions,
-  defaults: ManagerSettings,
-  wait: number = defaults.wait,
-): AcquireSettings {
+/** @param of the method that was called, for messages. */
+export function resolveAcquire(of: string, options: AcquireOptions, defaults: ManagerSettings): AcquireSettings {
   checkOptions(of, options, ACQUIRE_OPTIONS)
-  return resolve(options, defaults, wait)
+  return resolve(options, defaults, defaults.wait)
+}
+
+export function resolveAcquireMany(options: AcquireManyOptions, defaults: ManagerSettings): AcquireManySettings {
+  checkOptions('acquireMany', options, ACQUIRE_MANY_OPTIONS)
+  return { ...resolve(options, defaults, 0), onProgress: checkProgress(options.onProgress) }
+}
+
+export function resolveClose(options: CloseOptions): CloseSettings {
+  checkOptions('close', options, CLOSE_OPTIONS)
+  const { timeout = CLOSE_TIMEOUT, onProgress } = options
+  return { timeout: checkNumber('timeout', timeout, 0), onProgress: checkProgress(onProgress) }
 }
 
 /** @param ttl of the lease that is adopted. */
@@ -288,6 +330,10 @@ function checkOwner(owner: unknown): string {
 
 function checkTimeout(timeout: unknown, ttl: number): number {
   return checkInteger('timeout', timeout, 10, { max: ttl })
+}
+
+function checkProgress(onProgress: CloseOptions['onProgress']): CloseSettings['onProgress'] {
+  return onProgress === undefined ? undefined : checkFunction('onProgress', onProgress)
 }
 
 function checkMaxHold(maxHold: unknown): number {

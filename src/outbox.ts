@@ -1,6 +1,7 @@
 /**
  * What is asked in one turn of the event loop travels together: requests are collected, cut into batches, sent, and each
- * is settled exactly once, by its answer or by its timeout. May import the port, the clock, the scheduler and errors.
+ * is settled exactly once, by its answer or by its timeout. Whoever asks for many keys at once puts its batches together itself. May import
+ * the port, the clock, the scheduler and errors.
  */
 import type { Backend, LockEntry, Unknown } from './backend.ts'
 import type { Clock } from './clock.ts'
@@ -19,6 +20,21 @@ export interface Request<Outcome> extends LockEntry {
   settle(outcome: Outcome | Unknown, sentAt: number | undefined): void
 }
 
+/** What is sent as one batch. */
+export interface Parcel<Outcome, Entry extends LockEntry = LockEntry> {
+  /** ms. */
+  readonly timeout: number
+  /** Called once, as it is sent: the entries that are still wanted. With none nothing is sent. */
+  take(): readonly Entry[]
+  /**
+   * Called once.
+   *
+   * @param outcomeOf by the index in what `take` returned.
+   * @param sentAt when it was sent; undefined when it was given up before.
+   */
+  settle(outcomeOf: (index: number) => Outcome | Unknown, sentAt: number | undefined): void
+}
+
 export interface OutboxParts {
   readonly backend: Backend
   readonly clock: Clock
@@ -28,55 +44,68 @@ export interface OutboxParts {
 }
 
 /** The requests of one kind. `send` is the backend's method for that kind. */
-export class Outbox<Outcome, R extends Request<Outcome> = Request<Outcome>> {
+export class Outbox<Outcome, Entry extends LockEntry = LockEntry> {
   readonly #parts: OutboxParts
-  readonly #send: (requests: readonly R[]) => Promise<readonly (Outcome | Unknown)[]>
-  #collected: R[] = []
+  readonly #send: (entries: readonly Entry[]) => Promise<readonly (Outcome | Unknown)[]>
+  #collected: (Entry & Request<Outcome>)[] = []
+  #parcels: Parcel<Outcome, Entry>[] = []
   #underWay = 0
   #onIdle: (() => void)[] = []
 
-  constructor(parts: OutboxParts, send: (requests: readonly R[]) => Promise<readonly (Outcome | Unknown)[]>) {
+  constructor(parts: OutboxParts, send: (entries: readonly Entry[]) => Promise<readonly (Outcome | Unknown)[]>) {
     this.#parts = parts
     this.#send = send
   }
 
   /** Resolves when every request has been settled. */
   idle(): Promise<void> {
-    if (this.#underWay === 0 && this.#collected.length === 0) return Promise.resolve()
+    if (this.#isIdle()) return Promise.resolve()
     return new Promise((resolve) => {
       this.#onIdle.push(resolve)
     })
   }
 
-  add(request: R): void {
+  add(request: Entry & Request<Outcome>): void {
     this.#collected.push(request)
+  }
+
+  addParcel(parcel: Parcel<Outcome, Entry>): void {
+    this.#parcels.push(parcel)
   }
 
   /** Sends what has been collected, as soon as the backend can be asked. */
   flush(): void {
     const collected = this.#collected
+    const parcels = this.#parcels
     this.#collected = []
+    this.#parcels = []
     let start = 0
     for (let end = 1; end <= collected.length; end += 1) {
-      const first = collected[start] as R
+      const first = collected[start] as Request<Outcome>
       // A batch has one timeout; callers with another one go into another batch.
       if (end - start === this.#parts.batchSize || collected[end]?.timeout !== first.timeout) {
-        this.#underWay += 1
-        this.#dispatch(new Batch(this.#parts, collected.slice(start, end), this.#onSettled))
+        this.#dispatch(new Collection(collected.slice(start, end)))
         start = end
       }
     }
+    for (const parcel of parcels) this.#dispatch(parcel)
   }
 
   readonly #onSettled = (): void => {
     this.#underWay -= 1
-    if (this.#underWay > 0 || this.#collected.length > 0) return
+    if (!this.#isIdle()) return
     const waiting = this.#onIdle
     this.#onIdle = []
     for (const resolve of waiting) resolve()
   }
 
-  #dispatch(batch: Batch<Outcome, R>): void {
+  #isIdle(): boolean {
+    return this.#underWay === 0 && this.#collected.length === 0 && this.#parcels.length === 0
+  }
+
+  #dispatch(parcel: Parcel<Outcome, Entry>): void {
+    this.#underWay += 1
+    const batch = new Batch(this.#parts, parcel, this.#onSettled)
     const ready = this.#parts.backend.ready()
     if (ready === undefined) {
       void batch.send(this.#send)
@@ -89,28 +118,47 @@ export class Outbox<Outcome, R extends Request<Outcome> = Request<Outcome>> {
   }
 }
 
-class Batch<Outcome, R extends Request<Outcome>> {
+/** Requests that came from here and there. */
+class Collection<Outcome, Entry extends Request<Outcome>> implements Parcel<Outcome, Entry> {
+  readonly timeout: number
+  #requests: readonly Entry[]
+
+  constructor(requests: readonly Entry[]) {
+    this.#requests = requests
+    this.timeout = (requests[0] as Entry).timeout
+  }
+
+  take(): readonly Entry[] {
+    // Most often there is one, or all of them are.
+    if (!this.#requests.every(isWanted)) this.#requests = this.#requests.filter(isWanted)
+    return this.#requests
+  }
+
+  settle(outcomeOf: (index: number) => Outcome | Unknown, sentAt: number | undefined): void {
+    for (const [index, request] of this.#requests.entries()) request.settle(outcomeOf(index), sentAt)
+  }
+}
+
+class Batch<Outcome, Entry extends LockEntry> {
   readonly #parts: OutboxParts
-  #requests: readonly R[]
-  readonly #timeout: number
+  readonly #parcel: Parcel<Outcome, Entry>
   readonly #onSettled: () => void
   #alarm: Alarm
   #sentAt: number | undefined = undefined
   #settled = false
 
-  constructor(parts: OutboxParts, requests: readonly R[], onSettled: () => void) {
+  constructor(parts: OutboxParts, parcel: Parcel<Outcome, Entry>, onSettled: () => void) {
     this.#parts = parts
-    this.#requests = requests
+    this.#parcel = parcel
     this.#onSettled = onSettled
-    this.#timeout = (requests[0] as R).timeout
-    this.#alarm = parts.scheduler.after(this.#timeout, this.#onTimeout)
+    this.#alarm = parts.scheduler.after(parcel.timeout, this.#onTimeout)
   }
 
-  async send(send: (requests: readonly R[]) => Promise<readonly (Outcome | Unknown)[]>): Promise<void> {
+  async send(send: (entries: readonly Entry[]) => Promise<readonly (Outcome | Unknown)[]>): Promise<void> {
     if (this.#settled) return
-    this.#requests = this.#requests.filter((request) => request.wanted)
-    if (this.#requests.length === 0) {
-      this.#settle(() => NOT_SENT)
+    const entries = this.#parcel.take()
+    if (entries.length === 0) {
+      this.fail(NOT_WANTED)
       return
     }
     const { clock, tally } = this.#parts
@@ -118,11 +166,9 @@ class Batch<Outcome, R extends Request<Outcome>> {
     const sentAt = clock.now()
     this.#sentAt = sentAt
     try {
-      const outcomes = await send(this.#requests)
+      const outcomes = await send(entries)
       tally.roundTrip.record(clock.now() - sentAt)
-      this.#settle(
-        (index) => outcomes[index] ?? unknown(new UnavailableError('The backend gave no outcome for an entry')),
-      )
+      this.#settle((index) => outcomes[index] ?? NO_OUTCOME)
     } catch (error) {
       this.fail(asError(error))
     }
@@ -136,21 +182,24 @@ class Batch<Outcome, R extends Request<Outcome>> {
   readonly #onTimeout = ({ late }: Tick): void => {
     // The answer may have come while the event loop was blocked: let it be read first.
     if (late) this.#alarm = this.#parts.scheduler.after(0, this.#onTimeout)
-    else this.fail(new UnavailableError(`The backend did not answer within ${this.#timeout} ms`))
+    else this.fail(new UnavailableError(`The backend did not answer within ${this.#parcel.timeout} ms`))
   }
 
   #settle(outcomeOf: (index: number) => Outcome | Unknown): void {
     if (this.#settled) return
     this.#settled = true
     this.#alarm.cancel()
-    this.#requests.forEach((request, index) => {
-      request.settle(outcomeOf(index), this.#sentAt)
-    })
+    this.#parcel.settle(outcomeOf, this.#sentAt)
     this.#onSettled()
   }
 }
 
-const NOT_SENT = unknown(new UnavailableError('Nobody wanted it any more'))
+const NOT_WANTED = new UnavailableError('Nobody wanted it any more')
+const NO_OUTCOME = unknown(new UnavailableError('The backend gave no outcome for an entry'))
+
+function isWanted({ wanted }: { readonly wanted: boolean }): boolean {
+  return wanted
+}
 
 function unknown(error: Error): Unknown {
   return { type: 'unknown', error }

@@ -1,46 +1,34 @@
 /**
- * Giving keys back: `release()`, and the silent undoing of what nobody wants any more. Both are a compare-and-delete that
- * is repeated until it is answered or until the key has expired. May import the outbox, the table, timing and errors.
+ * Giving keys back: `release()`, releasing many, and the silent undoing of what nobody wants any more. Each is a compare-and-delete that
+ * is repeated until it is answered or until the key has expired. May import deletions, the outbox, the table and errors.
  */
-import type { ChangeOutcome, LockEntry, ReleaseEntry } from './backend.ts'
+import type { ChangeOutcome, ReleaseEntry, Unknown } from './backend.ts'
 import type { Clock } from './clock.ts'
 import { isActive } from './core/lease-state.ts'
-import { renewalRetryDelay } from './core/timing.ts'
-import { UnavailableError } from './errors.ts'
-import type { LeaseRecord } from './lease-record.ts'
+import { Deletion, type DeletionGoal, type DeletionParts, UNANSWERED } from './deletion.ts'
+import type { LeaseRecord, PendingRelease } from './lease-record.ts'
 import type { LeaseTable } from './lease-table.ts'
-import type { Request } from './outbox.ts'
-import type { Alarm, Alarms, Tick } from './scheduler.ts'
+import type { Parcel } from './outbox.ts'
 
-/** How many releases `releaseAll` has under way at once: bounds its memory, and how long it keeps the event loop. */
-const RELEASES_UNDER_WAY = 4_096
+/** Keys that are being released together at once: bounds memory, and how long the event loop is kept by those that are answered together. */
+const KEYS_UNDER_WAY = 4_096
 
-export interface ReleaserParts {
+export interface ReleaserParts extends DeletionParts {
   readonly clock: Clock
-  readonly scheduler: Alarms
   readonly table: LeaseTable
-  readonly random: () => number
+  readonly batchSize: number
   /** A key was deleted at another moment than its lease ended: what a manager changes itself, the server does not tell it. */
   readonly onDeletedLate: (key: string) => void
-  /** Whether the next change of a key is of interest from the moment of its deletion on. */
-  readonly isOffered: (key: string) => boolean
-  /** Collects a compare-and-delete for the end of this turn. */
-  readonly post: (request: ReleaseRequest) => void
-}
-
-export type ReleaseRequest = Request<ChangeOutcome> & ReleaseEntry
-
-/** A release whose caller still waits for its outcome. */
-interface PendingRelease {
-  readonly promise: Promise<boolean>
-  finish(outcome: ChangeOutcome): void
+  /** Sends a batch at the end of this turn. */
+  readonly postParcel: (parcel: Parcel<ChangeOutcome, ReleaseEntry>) => void
 }
 
 export class Releaser {
   readonly #parts: ReleaserParts
-  readonly #pending = new Map<LeaseRecord, PendingRelease>()
   readonly #deletions = new Set<Deletion>()
-  readonly #unanswered = new Set<Deletion>()
+  readonly #unanswered = new Set<Deletion | ReleaseParcel>()
+  /** Keys that are being deleted by batches. */
+  #inParcels = 0
   #onIdle: (() => void)[] = []
   #closed = false
 
@@ -50,51 +38,33 @@ export class Releaser {
 
   /** Keys that are being deleted. */
   get undoing(): number {
-    return this.#deletions.size
+    return this.#deletions.size + this.#inParcels
   }
 
   /** See `Lease.release`. */
   release(record: LeaseRecord): Promise<boolean> {
-    const { table, clock, scheduler } = this.#parts
-    const pending = this.#pending.get(record)
-    if (pending) return pending.promise
-    if (!isActive(table.observe(record))) return Promise.resolve(false)
-    const now = clock.now()
-    // The state flips before anything is sent: from here on nothing renews this key (P12, P16).
-    table.apply(record, { type: 'release', now })
-
-    let resolve: (released: boolean) => void
-    const promise = new Promise<boolean>((settle) => {
-      resolve = settle
-    })
-    const onPatienceOver = ({ late }: Tick): void => {
-      // The answer may have come while the event loop was blocked: let it be read first.
-      if (late) patience = scheduler.after(0, onPatienceOver)
-      else finish(UNDECIDED)
-    }
-    let patience = scheduler.after(record.timeout, onPatienceOver)
-    const finish = (outcome: ChangeOutcome): void => {
-      if (!this.#pending.delete(record)) return
-      patience.cancel()
-      table.apply(record, releaseInput(outcome))
-      resolve(outcome.type === 'done')
-    }
-    this.#pending.set(record, { promise, finish })
-    this.#delete({ entry: record, timeout: record.timeout, until: now + record.ttl, inDoubt: false }, finish)
-    return promise
+    if (record.release) return record.release.outcomeOf(record)
+    if (!this.#letGo(record)) return Promise.resolve(false)
+    return this.#deleteFor(record).outcomeOf()
   }
 
-  /** Releases every lease there is, some thousands at a time, until it is told that there is no more time. */
-  async releaseAll(isOver: () => boolean): Promise<void> {
-    const { table } = this.#parts
-    while (table.size > 0 && !isOver()) {
-      const releases: Promise<boolean>[] = []
-      for (const record of table.values()) {
-        releases.push(this.release(record))
-        if (releases.length === RELEASES_UNDER_WAY) break
+  /**
+   * Releases many leases, some thousands at a time. @param onSettled is told how many were settled just now. @param isOver says that there is no
+   * more time: then no more are begun.
+   */
+  async releaseEach(
+    records: Iterable<LeaseRecord>,
+    onSettled: (count: number) => void = ignore,
+    isOver: () => boolean = never,
+  ): Promise<void> {
+    const rest = records[Symbol.iterator]()
+    const work = async (): Promise<void> => {
+      for (let some = this.#takeSome(rest); some.length > 0 && !isOver(); some = this.#takeSome(rest)) {
+        await this.#releaseTogether(some)
+        onSettled(some.length)
       }
-      await Promise.all(releases)
     }
+    await Promise.all(Array.from({ length: Math.ceil(KEYS_UNDER_WAY / this.#parts.batchSize) }, work))
   }
 
   /** Deletes a key in the background if it still holds this token: an acquisition that nobody wants any more. */
@@ -104,8 +74,8 @@ export class Releaser {
 
   /** A lease ended by time: its key may still be there, and a renewal on its way may even prolong it. */
   abandon(record: LeaseRecord): void {
-    const until = this.#parts.clock.now() + record.ttl
-    this.#delete({ entry: record, timeout: record.timeout, until, inDoubt: false })
+    const { timeout, ttl } = record
+    this.#delete({ entry: record, timeout, until: this.#parts.clock.now() + ttl, inDoubt: false })
   }
 
   /** Resolves when every deletion has been answered. */
@@ -124,27 +94,95 @@ export class Releaser {
       table.apply(record, { type: 'release', now: clock.now() })
       table.apply(record, { type: 'undecided' })
     }
-    for (const pending of this.#pending.values()) pending.finish(UNDECIDED)
-    for (const deletion of this.#deletions) deletion.cancel()
+    for (const pending of this.#unanswered) pending.giveUp()
+    for (const deletion of this.#deletions) deletion.giveUp()
     this.#deletions.clear()
     this.#unanswered.clear()
     this.#tellIdle()
   }
 
-  #delete(goal: DeletionGoal, onAnswer?: (outcome: ChangeOutcome) => void): void {
-    if (this.#closed) return
-    const deletion = new Deletion(this.#parts, goal, (outcome, over) => {
+  /** The state flips before anything is sent: from here on nothing renews this key (P12, P16). @returns whether there is anything to delete. */
+  #letGo(record: LeaseRecord): boolean {
+    const { table, clock } = this.#parts
+    if (!isActive(table.observe(record))) return false
+    table.apply(record, { type: 'release', now: clock.now() })
+    return record.state === 'releasing'
+  }
+
+  #takeSome(rest: Iterator<LeaseRecord>): LeaseRecord[] {
+    const some: LeaseRecord[] = []
+    while (some.length < this.#parts.batchSize) {
+      const next = rest.next()
+      if (next.done) break
+      some.push(next.value)
+    }
+    return some
+  }
+
+  async #releaseTogether(records: readonly LeaseRecord[]): Promise<void> {
+    const { isOffered, postParcel } = this.#parts
+    const singles: Promise<boolean>[] = []
+    const since = this.#parts.clock.now()
+    const parcel = new ReleaseParcel((record, outcome) => this.#settle(record, outcome, since))
+    for (const record of records) {
+      if (record.release) singles.push(record.release.outcomeOf(record))
+      else if (!this.#letGo(record)) continue
+      // Whoever waits for it elsewhere is to be told of by name.
+      else if (isOffered(record.key)) singles.push(this.#deleteFor(record).outcomeOf())
+      else parcel.add(record)
+    }
+    if (parcel.size > 0) {
+      this.#inParcels += parcel.size
+      this.#unanswered.add(parcel)
+      postParcel(parcel)
+      await parcel.settled
+      this.#inParcels -= parcel.size
+      this.#onAnswered(parcel)
+    }
+    await Promise.all(singles)
+  }
+
+  /** One lease of a batch; what was not answered goes on by itself. */
+  #settle(record: LeaseRecord, outcome: ChangeOutcome, since: number): Promise<boolean> | boolean {
+    record.release = undefined
+    if (outcome.type === 'unknown' && !this.#closed) return this.#deleteFor(record, since, outcome).outcomeOf()
+    this.#parts.table.apply(record, releaseInput(outcome))
+    return outcome.type === 'done'
+  }
+
+  #deleteFor(record: LeaseRecord, since: number = this.#parts.clock.now(), first?: Unknown): Deletion {
+    const { table } = this.#parts
+    const { timeout, ttl } = record
+    const goal = { entry: record, timeout, until: since + ttl, inDoubt: false, since }
+    const deletion = this.#delete(goal, first, (outcome) => {
+      record.release = undefined
+      table.apply(record, releaseInput(outcome))
+    })
+    if (!deletion.decided) record.release = deletion
+    return deletion
+  }
+
+  /** @param first the outcome of an attempt that was made already. */
+  #delete(goal: DeletionGoal, first?: Unknown, onDecided?: (outcome: ChangeOutcome) => void): Deletion {
+    const deletion = new Deletion(this.#parts, goal, onDecided, (outcome, over) => {
       if (over) this.#deletions.delete(deletion)
-      if (outcome.type !== 'refused' && (onAnswer === undefined || deletion.repeated)) {
+      if (outcome.type !== 'refused' && (onDecided === undefined || deletion.repeated)) {
         this.#parts.onDeletedLate(goal.entry.key)
       }
-      if (!this.#unanswered.delete(deletion)) return
-      onAnswer?.(outcome)
-      if (this.#unanswered.size === 0) this.#tellIdle()
+      this.#onAnswered(deletion)
     })
+    if (this.#closed) {
+      deletion.giveUp()
+      return deletion
+    }
     this.#deletions.add(deletion)
     this.#unanswered.add(deletion)
-    deletion.start()
+    deletion.start(first)
+    return deletion
+  }
+
+  #onAnswered(asked: Deletion | ReleaseParcel): void {
+    if (this.#unanswered.delete(asked) && this.#unanswered.size === 0) this.#tellIdle()
   }
 
   #tellIdle(): void {
@@ -154,67 +192,61 @@ export class Releaser {
   }
 }
 
-const UNDECIDED = { type: 'unknown', error: new UnavailableError('The release was not answered in time') } as const
+/** Leases that are released together. Each of them may be asked about, and is settled on its own. */
+class ReleaseParcel implements Parcel<ChangeOutcome, ReleaseEntry>, PendingRelease {
+  timeout = Number.POSITIVE_INFINITY
+  /** Resolves when all are settled. */
+  readonly settled: Promise<void>
+  readonly #settleOne: (record: LeaseRecord, outcome: ChangeOutcome) => Promise<boolean> | boolean
+  readonly #records: LeaseRecord[] = []
+  readonly #askers = new Map<LeaseRecord, ((released: Promise<boolean> | boolean) => void)[]>()
+  #resolve: ((value: void | Promise<void>) => void) | undefined
 
-export interface DeletionGoal {
-  readonly entry: LockEntry
-  /** How long one attempt may stay unanswered, in ms. */
-  readonly timeout: number
-  /** When the key is sure to have expired, whatever happens. */
-  readonly until: number
-  /**
-   * A request that may create the key was never answered. "There is no such key" is no end then: the request may still be on
-   * its way, through another connection, and is looked for until `until`.
-   */
-  readonly inDoubt: boolean
-}
-
-/** One compare-and-delete, repeated with backoff while the key may still be, or come to be, there. */
-class Deletion {
-  readonly #parts: ReleaserParts
-  readonly #goal: DeletionGoal
-  readonly #onAnswer: (outcome: ChangeOutcome, over: boolean) => void
-  #repetitions = 0
-  #retry: Alarm | undefined
-  #cancelled = false
-
-  constructor(parts: ReleaserParts, goal: DeletionGoal, onAnswer: (outcome: ChangeOutcome, over: boolean) => void) {
-    this.#parts = parts
-    this.#goal = goal
-    this.#onAnswer = onAnswer
+  constructor(settleOne: (record: LeaseRecord, outcome: ChangeOutcome) => Promise<boolean> | boolean) {
+    this.#settleOne = settleOne
+    this.settled = new Promise((resolve) => {
+      this.#resolve = resolve
+    })
   }
 
-  /** Whether the first attempt was not answered. */
-  get repeated(): boolean {
-    return this.#repetitions > 0
+  get size(): number {
+    return this.#records.length
   }
 
-  start(): void {
-    const { entry, timeout } = this.#goal
-    const { key, token, ttl } = entry
-    const watch = this.#parts.isOffered(key)
-    this.#parts.post({ key, token, ttl, timeout, watch, wanted: true, settle: this.#onOutcome })
+  add(record: LeaseRecord): void {
+    record.release = this
+    this.timeout = Math.min(this.timeout, record.timeout)
+    this.#records.push(record)
   }
 
-  cancel(): void {
-    this.#cancelled = true
-    this.#retry?.cancel()
+  outcomeOf(record: LeaseRecord): Promise<boolean> {
+    return new Promise((resolve) => {
+      const askers = this.#askers.get(record)
+      if (askers) askers.push(resolve)
+      else this.#askers.set(record, [resolve])
+    })
   }
 
-  readonly #onOutcome = (outcome: ChangeOutcome): void => {
-    if (this.#cancelled) return
-    const { clock, scheduler, random } = this.#parts
-    const { entry, until, inDoubt } = this.#goal
-    const remaining = until - clock.now()
-    const over = outcome.type === 'done' || (outcome.type === 'refused' && !inDoubt) || remaining <= 0
-    // Where an earlier attempt was not answered, it may have been that one which deleted the key.
-    const undecided = outcome.type === 'refused' && this.#repetitions > 0
-    if (over || outcome.type !== 'unknown') this.#onAnswer(undecided ? UNDECIDED : outcome, over)
-    if (over) return
-    this.#repetitions += 1
-    this.#retry = scheduler.after(renewalRetryDelay(entry.ttl, this.#repetitions, remaining, random()), () =>
-      this.start(),
-    )
+  take(): readonly ReleaseEntry[] {
+    return this.#resolve ? this.#records : []
+  }
+
+  settle(outcomeOf: (index: number) => ChangeOutcome): void {
+    const resolve = this.#resolve
+    if (resolve === undefined) return
+    this.#resolve = undefined
+    const later: Promise<boolean>[] = []
+    for (const [index, record] of this.#records.entries()) {
+      const released = this.#settleOne(record, outcomeOf(index))
+      if (typeof released !== 'boolean') later.push(released)
+      for (const asker of this.#askers.get(record) ?? []) asker(released)
+    }
+    resolve(Promise.all(later).then(ignore))
+  }
+
+  /** What is not answered by now stays unknown. */
+  giveUp(): void {
+    this.settle(() => UNANSWERED)
   }
 }
 
@@ -229,4 +261,10 @@ function releaseInput(outcome: ChangeOutcome) {
     default:
       return outcome satisfies never
   }
+}
+
+function ignore(): void {}
+
+function never(): boolean {
+  return false
 }

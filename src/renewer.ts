@@ -7,16 +7,16 @@ import type { Backend, ChangeOutcome } from './backend.ts'
 import type { Clock } from './clock.ts'
 import { Cohort, type CohortTerms } from './cohort.ts'
 import { DeadlineQueue } from './core/deadline-queue.ts'
-import { deadlineOf, firstRenewalDue, renewalDue, renewalRetryDelay } from './core/timing.ts'
+import { Pacing } from './core/pacing.ts'
+import { deadlineOf, firstRenewalDue, RENEWALS_PER_TTL, renewalDue, renewalRetryDelay } from './core/timing.ts'
 import { UnavailableError } from './errors.ts'
 import { Flight } from './flight.ts'
 import type { LeaseRecord } from './lease-record.ts'
+import type { LoadMeter, LoadReport } from './load-meter.ts'
 import { type LeaseTable, notHeld, type Scheduled, takeWaiters } from './lease-table.ts'
 import type { Scheduler, Tick } from './scheduler.ts'
 import type { Tally } from './stats.ts'
 
-/** Batches on their way at once: enough to keep a server busy, few enough that the nearest deadline is never far back in line. */
-const BATCHES_IN_FLIGHT = 16
 const NEVER = Number.POSITIVE_INFINITY
 
 export interface RenewerParts {
@@ -25,6 +25,7 @@ export interface RenewerParts {
   readonly scheduler: Scheduler<Scheduled>
   readonly table: LeaseTable
   readonly tally: Tally
+  readonly load: LoadMeter
   readonly batchSize: number
   readonly driftFactor: number
   readonly random: () => number
@@ -36,6 +37,9 @@ export interface RenewerParts {
 export class Renewer {
   readonly #parts: RenewerParts
   readonly #queue: DeadlineQueue<Cohort>
+  readonly #pacing = new Pacing()
+  /** Taken out of the queue because their answer would come too late, as far as is known: sent when there is nothing better to do. */
+  #hopeless: Cohort[] = []
   /** The cohort that leases granted by one request are joining. */
   #forming: Cohort | undefined
   #flights = 0
@@ -63,22 +67,22 @@ export class Renewer {
       forming.add(record)
       return
     }
-    const { scheduler, driftFactor, random } = this.#parts
+    const { table, driftFactor, random } = this.#parts
     const { ttl, timeout, autoRenew } = terms
     const deadline = deadlineOf(sentAt, ttl, driftFactor)
     const phase = firstRenewalDue(sentAt, ttl, random())
     const cohort = new Cohort({ ttl, timeout, autoRenew }, { confirmedAt: sentAt, deadline, phase })
     cohort.add(record)
-    cohort.alarm = scheduler.add(cohort)
+    table.enlist(cohort)
     this.#schedule(cohort, phase)
     this.#forming = cohort
   }
 
   /** A cohort's time has come: its renewal is due, or it is over. */
   onDue(cohort: Cohort, { now }: Tick): void {
-    const { table, scheduler, tally } = this.#parts
-    // Something else that was due in the same tick may have ended its last member.
-    if (cohort.size === 0) return
+    const { table, scheduler } = this.#parts
+    // Something else that was due in the same tick may have ended its last member, or had it renewed.
+    if (cohort.size === 0 || cohort.renewal instanceof Flight || scheduler.isScheduled(cohort.alarm)) return
     const due = scheduler.dueOf(cohort.alarm)
     // Set before any work is done: nothing thrown below can leave it without an alarm.
     this.#schedule(cohort, now + cohort.terms.ttl / 60)
@@ -92,8 +96,7 @@ export class Renewer {
       this.#schedule(cohort, NEVER)
       return
     }
-    tally.renewalLag.record(now - due, cohort.size)
-    this.#enqueue(cohort)
+    this.#enqueue(cohort, due)
   }
 
   /** Renews now on behalf of a lease's owner, and its cohort with it. */
@@ -126,8 +129,8 @@ export class Renewer {
   }
 
   #renewEach(isWanted: (cohort: Cohort) => boolean): void {
-    for (const { cohort } of this.#parts.table.values()) {
-      if (!cohort?.terms.autoRenew || !isWanted(cohort)) continue
+    for (const cohort of this.#parts.table.cohorts()) {
+      if (!cohort.terms.autoRenew || !isWanted(cohort)) continue
       if (cohort.renewal === undefined) this.#enqueue(cohort)
       else cohort.stale = cohort.renewal !== 'queued'
     }
@@ -136,32 +139,65 @@ export class Renewer {
 
   /** Sends what is queued, as far as the number of batches in flight permits. */
   pump(): void {
-    while (this.#flights < BATCHES_IN_FLIGHT) {
+    const { clock, load } = this.#parts
+    while (this.#flights < this.#pacing.limit) {
       const cohorts = this.#takeBatch()
       if (cohorts.length === 0) break
       this.#send(cohorts).catch(this.#parts.onFault)
     }
+    const next = this.#queue.peek(isWaitingToBeSent)
+    if (next) load.onWaiting(clock.now() - next.queuedAt, next.terms.ttl)
+    else load.onIdle()
   }
 
+  /**
+   * Nearest deadline first, as long as the answer can come before it. Where a server is too slow for all of them, the nearest deadline is one that
+   * cannot be met any more: who kept to that order would be too late for every one. (C. Liu, J. Layland, 1973, for the order; C. Locke, 1986,
+   * for what becomes of it under overload.)
+   */
   #takeBatch(): Cohort[] {
     const cohorts: Cohort[] = []
     let size = 0
+    const soonest = this.#parts.clock.now() + this.#pacing.roundTrip
     for (let next = this.#queue.peek(isWaitingToBeSent); next; next = this.#queue.peek(isWaitingToBeSent)) {
-      if (size > 0 && size + next.size > this.#parts.batchSize) break
+      const isHopeless = next.deadline < soonest
+      if (!isHopeless && size > 0 && size + next.size > this.#parts.batchSize) return cohorts
       this.#queue.shift()
+      if (isHopeless) {
+        this.#hopeless.push(next)
+      } else {
+        size += next.size
+        cohorts.push(next)
+      }
+    }
+    return cohorts.length > 0 ? cohorts : this.#takeHopeless()
+  }
+
+  #takeHopeless(): Cohort[] {
+    const cohorts: Cohort[] = []
+    let size = 0
+    for (let next = this.#hopeless[0]; next; next = this.#hopeless[0]) {
+      const isWaiting = isWaitingToBeSent(next)
+      if (isWaiting && size > 0 && size + next.size > this.#parts.batchSize) break
+      this.#hopeless.shift()
+      if (!isWaiting) continue
       size += next.size
       cohorts.push(next)
     }
     return cohorts
   }
 
-  #enqueue(cohort: Cohort): void {
+  /** @param due when it was to be renewed, if that was not now. */
+  #enqueue(cohort: Cohort, due?: number): void {
+    // Where it has to wait for its turn too long, it is in jeopardy, whatever the reason.
+    const { clock, scheduler } = this.#parts
+    const now = clock.now()
     cohort.renewal = 'queued'
     cohort.stale = false
+    cohort.queuedAt = now
+    cohort.dueAt = due ?? now
     this.#queue.add(cohort)
-    // Where it has to wait for its turn that long, it is in jeopardy, whatever the reason.
-    const { clock, scheduler } = this.#parts
-    scheduler.schedule(cohort.alarm, Math.min(clock.now() + cohort.terms.timeout, cohort.deadline) + scheduler.tick)
+    scheduler.schedule(cohort.alarm, Math.min(now + cohort.terms.timeout, cohort.deadline) + scheduler.tick)
   }
 
   #pumpSoon(): void {
@@ -174,20 +210,25 @@ export class Renewer {
   }
 
   async #send(cohorts: readonly Cohort[]): Promise<void> {
-    const { backend, clock, scheduler, tally, isWatching } = this.#parts
+    const { backend, clock, scheduler, tally, load, isWatching } = this.#parts
     // Taken before a byte is written: every deadline that this batch may set counts from here.
     const flight = new Flight(clock.now(), cohorts)
+    const { sentAt } = flight
     for (const cohort of cohorts) {
       cohort.renewal = flight
       scheduler.cancel(cohort.alarm)
+      tally.renewalLag.record(sentAt - cohort.dueAt, cohort.size)
+      load.onWaited(sentAt - cohort.queuedAt, cohort.terms.ttl)
     }
     this.#flights += 1
-    this.#watch(flight, flight.sentAt)
+    this.#watch(flight, sentAt)
     tally.requests += 1
     let outcomes: readonly (ChangeOutcome | undefined)[]
     try {
       outcomes = await backend.renew(flight.records, isWatching())
-      tally.roundTrip.record(clock.now() - flight.sentAt)
+      const now = clock.now()
+      tally.roundTrip.record(now - sentAt)
+      this.#pacing.onAnswered(sentAt, now, (cohorts[0] as Cohort).terms.timeout)
     } catch (thrown) {
       const outcome = { type: 'unknown', error: asError(thrown) } as const
       outcomes = flight.records.map(() => outcome)
@@ -225,6 +266,7 @@ export class Renewer {
       if (cohort.renewal !== flight || !this.#parts.table.expire(cohort)) continue
       // The answer may have come while the event loop was blocked: let it be read first.
       if (late || now < flight.sentAt + cohort.terms.timeout) continue
+      this.#pacing.onOverdue(flight.sentAt, now)
       this.#fail(cohort, new UnavailableError(`A renewal was not answered within ${cohort.terms.timeout} ms`))
     }
   }
@@ -238,7 +280,7 @@ export class Renewer {
   }
 
   #settle(flight: Flight, outcomes: readonly (ChangeOutcome | undefined)[]): void {
-    const { table, clock } = this.#parts
+    const { table, clock, load } = this.#parts
     const failed = new Map<Cohort | undefined, Error>()
     for (const [index, record] of flight.records.entries()) {
       const outcome = outcomes[index]
@@ -254,6 +296,7 @@ export class Renewer {
       if (cohort.size === 0) continue
       const error = failed.get(cohort)
       if (error === undefined) {
+        load.onConfirmed(cohort.size)
         const inTime = this.#confirm(cohort, flight.sentAt)
         if (awaited && inTime && cohort.stale && cohort.renewal === undefined) this.#enqueue(cohort)
         if (awaited && inTime) confirmed.push(cohort)
@@ -279,7 +322,7 @@ export class Renewer {
 
   /** What was confirmed together is renewed together from now on. */
   #merge(cohorts: readonly Cohort[]): void {
-    const { scheduler } = this.#parts
+    const { table } = this.#parts
     const survivors: Cohort[] = []
     for (const cohort of cohorts) {
       // A listener may have ended its last member, or asked for another renewal.
@@ -288,7 +331,7 @@ export class Renewer {
       if (survivor === undefined) {
         survivors.push(cohort)
       } else {
-        scheduler.remove(cohort.alarm)
+        table.dismiss(cohort)
         survivor.absorb(cohort)
       }
     }
@@ -331,6 +374,17 @@ export class Renewer {
 }
 
 const NO_OUTCOME = new UnavailableError('The backend gave no outcome for a renewal')
+
+/** How many leases wait to be renewed, and how many renewals per second are needed for all of them. */
+export function surveyOf(cohorts: Iterable<Cohort>): Pick<LoadReport, 'behind' | 'demand'> {
+  let behind = 0
+  let demand = 0
+  for (const { renewal, size, terms } of cohorts) {
+    if (renewal === 'queued') behind += size
+    if (terms.autoRenew) demand += (size / terms.ttl) * RENEWALS_PER_TTL * 1_000
+  }
+  return { behind, demand }
+}
 
 function isWaitingToBeSent(cohort: Cohort): boolean {
   return cohort.renewal === 'queued' && cohort.size > 0

@@ -8,6 +8,9 @@ import { TimerWheel } from './core/timer-wheel.ts'
 /** A timer that fires this much later than it was to (ms) means that the event loop was blocked. */
 const LATE = 50
 
+/** What is due together may be a lot of work: after so many ms the event loop has a turn. */
+const LONGEST_STRETCH = 4
+
 /** What one tick brings. */
 export interface Tick {
   readonly now: number
@@ -55,7 +58,10 @@ class Sleeper implements Alarm {
 }
 
 export interface SchedulerHandler<T> {
-  /** An item's time has come: at most one tick early, and late only by what the event loop is. */
+  /**
+   * An item's time has come: at most one tick early, and late only by what the event loop is, and by the work that what was due with it is. It may
+   * have been scheduled anew meanwhile.
+   */
   onDue(item: T, tick: Tick): void
   /** All that was due has been told. */
   onTickEnd(): void
@@ -97,6 +103,11 @@ export class Scheduler<T extends object> implements Alarms {
   /** When an item was last scheduled for. */
   dueOf(id: number): number {
     return this.#wheel.dueOf(id)
+  }
+
+  /** Whether the item is going to come. */
+  isScheduled(id: number): boolean {
+    return this.#wheel.isScheduled(id)
   }
 
   schedule(id: number, due: number): void {
@@ -143,12 +154,22 @@ export class Scheduler<T extends object> implements Alarms {
     this.#timer = undefined
     this.#armedFor = Number.POSITIVE_INFINITY
     this.#arm()
-    for (const item of due) {
+    this.#tell(due, 0, tick)
+  }
+
+  #tell(due: readonly (T | Sleeper)[], start: number, tick: Tick): void {
+    const stopAt = this.#clock.now() + LONGEST_STRETCH
+    for (let index = start; index < due.length; index += 1) {
+      const item = due[index] as T | Sleeper
       try {
         if (item instanceof Sleeper) item.ring(tick)
         else this.#handler.onDue(item, tick)
       } catch (fault) {
         this.#handler.onFault(fault)
+      }
+      if (index + 1 < due.length && this.#clock.now() >= stopAt) {
+        this.#clock.soon(() => this.#goOn(due, index + 1, tick))
+        break
       }
     }
     try {
@@ -156,6 +177,12 @@ export class Scheduler<T extends object> implements Alarms {
     } catch (fault) {
       this.#handler.onFault(fault)
     }
+  }
+
+  #goOn(due: readonly (T | Sleeper)[], start: number, { late }: Tick): void {
+    // Closed meanwhile.
+    if (this.#armedFor === Number.NEGATIVE_INFINITY) return
+    this.#tell(due, start, { now: this.#clock.now(), late })
   }
 
   #arm(): void {

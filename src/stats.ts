@@ -1,8 +1,9 @@
 /**
- * What a manager counts, and the report it gives of it. Fixed size. May import `core/` only.
+ * What a manager counts, and the report it gives of it. Fixed size. May import `core/` and types.
  */
 import { Histogram, type HistogramSummary } from './core/histogram.ts'
 import type { LossReason } from './core/lease-state.ts'
+import type { LoadReport } from './load-meter.ts'
 
 /** A report of `manager.stats()`. Counts run from the manager's creation; durations are ms. */
 export interface LeaseManagerStats {
@@ -35,6 +36,8 @@ export interface LeaseManagerStats {
   readonly watching: boolean
   /** Timers armed now: 1 while anything is held or waited for, otherwise 0. */
   readonly timers: number
+  /** Whether renewals keep up, and how far behind they are if not. */
+  readonly load: LoadReport
   /** How late renewals were sent after they fell due. */
   readonly renewalLag: HistogramSummary
   /** Time from the sending of a request to its answer. */
@@ -61,7 +64,10 @@ export class Tally {
   readonly roundTrip: Histogram = new Histogram()
 
   report(
-    now: Pick<LeaseManagerStats, 'held' | 'jeopardy' | 'waiting' | 'queues' | 'undoing' | 'watching' | 'timers'>,
+    now: Pick<
+      LeaseManagerStats,
+      'held' | 'jeopardy' | 'waiting' | 'queues' | 'undoing' | 'watching' | 'timers' | 'load'
+    >,
   ): LeaseManagerStats {
     return {
       ...now,

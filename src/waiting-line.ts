@@ -91,6 +91,8 @@ export class WaitingLines {
   readonly #alarms: Alarms
   readonly #tally: Tally
   readonly #lines = new Map<string, WaitingLine>()
+  /** Keys that are asked for by somebody who stands in no line. */
+  readonly #reserved = new Set<string>()
   #size = 0
 
   constructor(alarms: Alarms, tally: Tally) {
@@ -111,6 +113,21 @@ export class WaitingLines {
   /** The line of a key, if anybody stands in it. */
   get(key: string): WaitingLine | undefined {
     return this.#lines.get(key)
+  }
+
+  /** The key is being asked for by somebody who stands in no line: whoever comes meanwhile waits for what comes of that. */
+  reserve(key: string): void {
+    this.#reserved.add(key)
+  }
+
+  isReserved(key: string): boolean {
+    return this.#reserved.has(key)
+  }
+
+  free(key: string): void {
+    this.#reserved.delete(key)
+    // Where it was granted, the first finds that it is leased here, and waits for its end.
+    this.#lines.get(key)?.first?.wake()
   }
 
   /** All lines; some may be gone by the time they are come to. */

@@ -128,6 +128,12 @@ export class TimerWheel<T> {
     return this.#due[id] as number
   }
 
+  /** Whether the entry waits in a slot. */
+  isScheduled(id: number): boolean {
+    this.#check(id)
+    return this.#slot[id] !== NONE
+  }
+
   /** Takes the entry out of the wheel, keeping its id. Cancelling an idle entry does nothing. */
   cancel(id: number): void {
     this.#check(id)

@@ -3,8 +3,10 @@
  * durations are ms; `random` is a number in [0, 1). May import nothing.
  */
 
+/** How often a lease is renewed within its ttl while nothing is wrong. */
+export const RENEWALS_PER_TTL = 3
 /** The part of a ttl after which a renewal is due. */
-const RENEWAL_FRACTION = 1 / 3
+const RENEWAL_FRACTION = 1 / RENEWALS_PER_TTL
 /** A renewal that was sent up to this much (ms) before its due time was that one, and not one before it: a wheel hands out early. */
 const EARLY = 10
 /** Covers what a driving clock's rate cannot explain: rounding on either side. */

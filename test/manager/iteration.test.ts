@@ -21,13 +21,13 @@ describe('the leases of a manager', () => {
       expect(manager.size).to.equal(2)
     }))
 
-  it('are iterated in the order in which they were acquired', () =>
+  it('are iterated, each of them once', () =>
     withManager({}, async ({ manager }) => {
       for (const key of ['c', 'a', 'b']) await manager.acquire(key)
-      expect([...manager].map(({ key }) => key)).to.deep.equal(['c', 'a', 'b'])
+      expect([...manager].map(({ key }) => key)).to.have.members(['a', 'b', 'c'])
       await manager.get('c')?.release()
       await manager.acquire('c')
-      expect([...manager].map(({ key }) => key)).to.deep.equal(['a', 'b', 'c'])
+      expect([...manager].map(({ key }) => key)).to.have.members(['a', 'b', 'c'])
       expect([...manager].every((lease) => manager.get(lease.key) === lease)).to.equal(true)
     }))
 

@@ -23,6 +23,7 @@ describe('stats', () => {
         requests: 0,
         watching: true,
         timers: 0,
+        load: { lag: 0, behind: 0, capacity: 0, demand: 0, overloaded: false },
         renewalLag: NOTHING,
         roundTrip: NOTHING,
       })

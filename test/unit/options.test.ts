@@ -1,8 +1,10 @@
 import { hostname } from 'node:os'
 import { expect } from 'chai'
 import {
+  type AcquireManyOptions,
   type AcquireOptions,
   type AdoptOptions,
+  type CloseOptions,
   exponentialBackoff,
   fixedInterval,
   LeaseManager,
@@ -11,7 +13,14 @@ import {
 } from 'leasewheel'
 import { ManualClock, MemoryBackend } from 'leasewheel/memory'
 import { tokensOf } from '#src/token.js'
-import { checkDistinctKeys, checkKeys, resolveAcquire, resolveManager, resolveTryAcquire } from '#src/options.js'
+import {
+  checkDistinctKeys,
+  checkKeys,
+  resolveAcquire,
+  resolveAcquireMany,
+  resolveManager,
+  resolveTryAcquire,
+} from '#src/options.js'
 
 /** A value that is not what it should be, and how it is shown. */
 type Bad = readonly [value: unknown, shown: string, error: typeof TypeError | typeof RangeError]
@@ -110,8 +119,9 @@ const ofExponentialBackoff = {
   jitter: aBoolean,
 }
 const closeTimeout = numbers('a number >= 0 (ms)', [-1, -0.001], [0, 0.5, 5_000, Number.POSITIVE_INFINITY])
-// `close` takes `null` for nothing said.
-const ofClose = { timeout: closeTimeout }
+const onProgress: Rule = { expected: 'a function', bad: allTypesBut('function'), good: [() => undefined] }
+const ofAcquireMany = { ...ofAcquire, onProgress }
+const ofClose = { timeout: closeTimeout, onProgress }
 
 /** Everything that takes options, and which. */
 interface Taker {
@@ -141,8 +151,8 @@ const takers: readonly Taker[] = [
   },
   {
     name: 'acquireMany',
-    rules: ofAcquire,
-    pass: async ({ leases }, options: AcquireOptions) => {
+    rules: ofAcquireMany,
+    pass: async ({ leases }, options: AcquireManyOptions) => {
       for (const lease of await leases.acquireMany(['a', 'b'], options)) await lease?.release()
     },
   },
@@ -167,7 +177,7 @@ const takers: readonly Taker[] = [
       await lease.release()
     },
   },
-  { name: 'close', rules: ofClose, pass: ({ leases }, options: { timeout?: number }) => leases.close(options) },
+  { name: 'close', rules: ofClose, pass: ({ leases }, options: CloseOptions) => leases.close(options) },
   {
     name: 'fixedInterval',
     rules: ofFixedInterval,
@@ -358,7 +368,7 @@ describe('the options', () => {
       retry: strategy,
     }
     expect(resolveAcquire('acquire', {}, manager)).to.deep.equal({ ...inherited, wait: 7 })
-    expect(resolveAcquire('acquireMany', {}, manager, 0)).to.deep.equal({ ...inherited, wait: 0 })
+    expect(resolveAcquireMany({}, manager)).to.deep.equal({ ...inherited, wait: 0, onProgress: undefined })
     expect(resolveTryAcquire({}, manager)).to.deep.equal({ ...inherited, wait: 0 })
     const own = {
       ttl: 6_000,
@@ -369,7 +379,8 @@ describe('the options', () => {
       wait: 8,
       retry: fixedInterval({ interval: 6 }),
     }
-    expect(resolveAcquire('acquireMany', own, manager, 0)).to.deep.equal(own)
+    const onProgress = (): void => undefined
+    expect(resolveAcquireMany({ ...own, onProgress }, manager)).to.deep.equal({ ...own, onProgress })
   })
 
   it('give a timeout that follows from the ttl of the lease, unless the manager has one', () => {

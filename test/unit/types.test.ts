@@ -37,6 +37,7 @@ import {
   type RetryContext,
   type RetryStrategy,
   type SafeEvent,
+  type OverloadEvent,
   SystemClock,
   type TryAcquireOptions,
   type UnavailableError,
@@ -52,7 +53,7 @@ type Heard<E extends keyof LeaseEvents> = Parameters<Parameters<typeof leases.on
 describe('the types of', () => {
   it('events: one payload each', () => {
     expectTypeOf<keyof LeaseEvents>().toEqualTypeOf<
-      'acquired' | 'renewed' | 'jeopardy' | 'safe' | 'lost' | 'released' | 'error'
+      'acquired' | 'renewed' | 'jeopardy' | 'safe' | 'lost' | 'released' | 'overload' | 'error'
     >()
     expectTypeOf<Heard<'acquired'>>().toEqualTypeOf<[event: AcquiredEvent]>()
     expectTypeOf<Heard<'renewed'>>().toEqualTypeOf<[event: RenewedEvent]>()
@@ -60,6 +61,7 @@ describe('the types of', () => {
     expectTypeOf<Heard<'safe'>>().toEqualTypeOf<[event: SafeEvent]>()
     expectTypeOf<Heard<'lost'>>().toEqualTypeOf<[event: LostEvent]>()
     expectTypeOf<Heard<'released'>>().toEqualTypeOf<[event: ReleasedEvent]>()
+    expectTypeOf<Heard<'overload'>>().toEqualTypeOf<[event: OverloadEvent]>()
     expectTypeOf<Heard<'error'>>().toEqualTypeOf<[error: Error]>()
   })
 

@@ -1,0 +1,261 @@
+/**
+ * Many keys at once, each on its own. A key that nobody here holds, wants or asks for is asked for without a turn, a promise or a
+ * pause of its own: batches of such keys are put together, sent and settled as wholes. All others, and those that are to be waited for, become
+ * acquisitions like any other. May import acquisitions, the outbox, the table, the lines, the releaser, timing and errors.
+ */
+import type { AbortWatch, Cancellable } from './abort-watch.ts'
+import { Acquisition, type AcquisitionParts, REFUSED } from './acquisition.ts'
+import type { AcquireOutcome } from './backend.ts'
+import { deadlineOf } from './core/timing.ts'
+import { UnavailableError } from './errors.ts'
+import { LeaseRecord } from './lease-record.ts'
+import type { AcquireManySettings } from './options.ts'
+import type { Parcel } from './outbox.ts'
+import type { Releaser } from './releaser.ts'
+
+/** Keys under way at once: bounds memory, and how long the event loop is kept by those that are answered together. */
+const KEYS_UNDER_WAY = 4_096
+/** Keys that are waited for at once. */
+const LONGEST_QUEUE = 10_000
+
+export interface BulkParts extends AcquisitionParts {
+  readonly batchSize: number
+  readonly aborts: AbortWatch
+  readonly releaser: Releaser
+  /** Sends a batch at the end of this turn. */
+  readonly postParcel: (parcel: Parcel<AcquireOutcome>) => void
+}
+
+export class BulkAcquisitions {
+  readonly #parts: BulkParts
+  readonly #underWay = new Set<BulkAcquisition>()
+
+  constructor(parts: BulkParts) {
+    this.#parts = parts
+  }
+
+  /**
+   * @returns a lease or nothing for each key, in their order.
+   * @throws UnavailableError, or the reason of an abort, once all that was acquired has been released.
+   */
+  async run(keys: readonly string[], settings: AcquireManySettings): Promise<(LeaseRecord | null)[]> {
+    const acquisition = new BulkAcquisition(this.#parts, keys, settings)
+    this.#underWay.add(acquisition)
+    try {
+      return await acquisition.run()
+    } finally {
+      this.#underWay.delete(acquisition)
+    }
+  }
+
+  cancelAll(reason: unknown): void {
+    for (const acquisition of this.#underWay) acquisition.cancel(reason)
+  }
+}
+
+class BulkAcquisition implements Cancellable {
+  readonly #parts: BulkParts
+  readonly #keys: readonly string[]
+  readonly #settings: AcquireManySettings
+  readonly #startedAt: number
+  readonly #results: (LeaseRecord | null)[]
+  readonly #batches = new Set<AcquireParcel>()
+  readonly #singles = new Set<Acquisition>()
+  /** The first key that has not been taken up yet. */
+  #next = 0
+  #done = 0
+  #failure: { readonly reason: unknown } | undefined
+  /** Called when a single acquisition is over. */
+  #onSingleOver: (() => void)[] = []
+
+  constructor(parts: BulkParts, keys: readonly string[], settings: AcquireManySettings) {
+    this.#parts = parts
+    this.#keys = keys
+    this.#settings = settings
+    this.#startedAt = parts.clock.now()
+    this.#results = keys.map(() => null)
+  }
+
+  async run(): Promise<(LeaseRecord | null)[]> {
+    const { aborts, releaser } = this.#parts
+    const { signal } = this.#settings
+    if (signal) aborts.add(signal, this)
+    await Promise.all(Array.from({ length: Math.ceil(KEYS_UNDER_WAY / this.#parts.batchSize) }, () => this.#work()))
+    while (this.#singles.size > 0) await this.#nextSingle()
+    if (signal) aborts.remove(signal, this)
+    if (this.#failure === undefined) return this.#results
+    await releaser.releaseEach(this.#results.filter((record) => record !== null))
+    throw this.#failure.reason
+  }
+
+  cancel(reason: unknown): void {
+    this.#fail(reason)
+    for (const batch of this.#batches) batch.cancel()
+    for (const single of this.#singles) single.cancel(reason)
+  }
+
+  #fail(reason: unknown): void {
+    this.#failure ??= { reason }
+  }
+
+  async #work(): Promise<void> {
+    while (this.#next < this.#keys.length) {
+      while (this.#singles.size >= LONGEST_QUEUE) await this.#nextSingle()
+      const start = this.#next
+      if (this.#failure || start >= this.#keys.length) return
+      this.#next = Math.min(start + this.#parts.batchSize, this.#keys.length)
+      await this.#ask(start, this.#next)
+    }
+  }
+
+  /** Asks for the keys from `start` up to `end`. */
+  async #ask(start: number, end: number): Promise<void> {
+    const { lines, table, postParcel } = this.#parts
+    const batch = new AcquireParcel(this.#parts, this.#settings)
+    for (let index = start; index < end; index += 1) {
+      const key = this.#keys[index] as string
+      if (lines.get(key) || lines.isReserved(key) || table.isHeld(key)) void this.#askSingly(index)
+      else batch.add(key, index)
+    }
+    if (batch.size === 0) {
+      // Whoever takes up thousands of them keeps the event loop for no longer than one batch takes.
+      await new Promise<void>((resolve) => this.#parts.clock.soon(resolve))
+      return
+    }
+    this.#batches.add(batch)
+    postParcel(batch)
+    await batch.settled
+    this.#batches.delete(batch)
+    this.#take(batch)
+  }
+
+  #take(batch: AcquireParcel): void {
+    if (batch.failure) this.#fail(batch.failure)
+    const { wait, onProgress } = this.#settings
+    let done = 0
+    for (const [position, record] of batch.granted.entries()) {
+      const index = batch.indices[position] as number
+      this.#results[index] = record
+      if (record === null && wait > 0 && this.#failure === undefined) void this.#askSingly(index)
+      else done += 1
+    }
+    this.#done += done
+    if (done > 0) onProgress?.({ done: this.#done, total: this.#keys.length })
+  }
+
+  async #askSingly(index: number): Promise<void> {
+    const { clock } = this.#parts
+    const { wait, signal: _signal, onProgress, ...rest } = this.#settings
+    const left = Math.max(wait - (clock.now() - this.#startedAt), 0)
+    const key = this.#keys[index] as string
+    // An abort is heard of here.
+    const single = new Acquisition(this.#parts, key, { ...rest, wait: left, signal: undefined })
+    this.#singles.add(single)
+    try {
+      this.#results[index] = await single.run()
+    } catch (error) {
+      if (error !== REFUSED) {
+        this.#fail(error)
+        for (const other of this.#singles) other.cancel(error)
+      }
+    } finally {
+      this.#singles.delete(single)
+      this.#done += 1
+      if (this.#failure === undefined) onProgress?.({ done: this.#done, total: this.#keys.length })
+      const waiting = this.#onSingleOver
+      this.#onSingleOver = []
+      for (const resolve of waiting) resolve()
+    }
+  }
+
+  #nextSingle(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#onSingleOver.push(resolve)
+    })
+  }
+}
+
+/** Keys that are asked for together. While they are, they are reserved. */
+class AcquireParcel implements Parcel<AcquireOutcome> {
+  readonly timeout: number
+  /** Resolves when it is answered, given up or cancelled. */
+  readonly settled: Promise<void>
+  /** By place: a lease, or nothing. */
+  granted: (LeaseRecord | null)[] = []
+  /** By place: the index of the key. */
+  readonly indices: number[] = []
+  failure: UnavailableError | undefined
+  readonly #parts: BulkParts
+  readonly #settings: AcquireManySettings
+  readonly #records: LeaseRecord[] = []
+  #resolve: (() => void) | undefined
+
+  constructor(parts: BulkParts, settings: AcquireManySettings) {
+    this.#parts = parts
+    this.#settings = settings
+    this.timeout = settings.timeout
+    this.settled = new Promise((resolve) => {
+      this.#resolve = resolve
+    })
+  }
+
+  get size(): number {
+    return this.#records.length
+  }
+
+  add(key: string, index: number): void {
+    const { lines, createToken } = this.#parts
+    lines.reserve(key)
+    this.#records.push(new LeaseRecord(key, createToken(), this.#settings))
+    this.indices.push(index)
+  }
+
+  take(): readonly LeaseRecord[] {
+    if (this.#resolve === undefined) return []
+    this.#parts.tally.asks += this.#records.length
+    return this.#records
+  }
+
+  settle(outcomeOf: (index: number) => AcquireOutcome, sentAt = Number.NEGATIVE_INFINITY): void {
+    const cancelled = this.#resolve === undefined
+    const { clock, driftFactor } = this.#parts
+    const late = clock.now() >= deadlineOf(sentAt, this.#settings.ttl, driftFactor)
+    const granted: (LeaseRecord | null)[] = []
+    for (const [index, record] of this.#records.entries()) {
+      const outcome = outcomeOf(index)
+      granted.push(null)
+      if (outcome.type === 'refused') continue
+      if (outcome.type === 'granted' && !late && !cancelled) {
+        if (this.#parts.grant(record, outcome.fence, this.#settings, sentAt)) granted[index] = record
+        else this.#fail(record, TOO_LATE)
+        continue
+      }
+      this.#fail(record, outcome.type === 'unknown' ? outcome.error : TOO_LATE)
+      if (sentAt !== Number.NEGATIVE_INFINITY) this.#undo(record, sentAt, outcome.type === 'unknown')
+    }
+    if (cancelled) return
+    this.granted = granted
+    this.#finish()
+  }
+
+  /** What it brings, or may bring, is given back. */
+  cancel(): void {
+    if (this.#resolve) this.#finish()
+  }
+
+  #finish(): void {
+    this.#resolve?.()
+    this.#resolve = undefined
+    for (const { key } of this.#records) this.#parts.lines.free(key)
+  }
+
+  #fail({ key }: LeaseRecord, cause: Error): void {
+    this.failure ??= new UnavailableError(`Lock \`${key}\` could not be asked for: ${cause.message}`, key, { cause })
+  }
+
+  #undo({ key, token, ttl, timeout }: LeaseRecord, sentAt: number, inDoubt: boolean): void {
+    this.#parts.releaser.undo({ entry: { key, token, ttl }, timeout, until: sentAt + ttl, inDoubt })
+  }
+}
+
+const TOO_LATE = new UnavailableError('It was granted so late that its lease was over already')
