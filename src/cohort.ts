@@ -35,7 +35,7 @@ export class Cohort {
   /** When its renewal was due, and since when that has been waiting to be sent. */
   dueAt = 0
   queuedAt = 0
-  /** Something may have happened to its keys after the renewal under way: it is to be renewed once more. */
+  /** Something may have happened to its keys: only a renewal that is sent from now on tells. */
   stale = false
   /** Renewals that have failed in a row, and how the last of them did. */
   failures = 0

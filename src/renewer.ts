@@ -42,7 +42,9 @@ export class Renewer {
   #hopeless: Cohort[] = []
   /** The cohort that leases granted by one request are joining. */
   #forming: Cohort | undefined
+  /** Sent, and neither answered nor given up; and given up, but not answered. */
   #flights = 0
+  #overdue = 0
   #pumping = false
 
   constructor(parts: RenewerParts) {
@@ -132,7 +134,7 @@ export class Renewer {
     for (const cohort of this.#parts.table.cohorts()) {
       if (!cohort.terms.autoRenew || !isWanted(cohort)) continue
       if (cohort.renewal === undefined) this.#enqueue(cohort)
-      else cohort.stale = cohort.renewal !== 'queued'
+      cohort.stale = true
     }
     this.#pumpSoon()
   }
@@ -140,7 +142,7 @@ export class Renewer {
   /** Sends what is queued, as far as the number of batches in flight permits. */
   pump(): void {
     const { clock, load } = this.#parts
-    while (this.#flights < this.#pacing.limit) {
+    while (this.#flights < this.#pacing.limit(this.#overdue)) {
       const cohorts = this.#takeBatch()
       if (cohorts.length === 0) break
       this.#send(cohorts).catch(this.#parts.onFault)
@@ -193,7 +195,6 @@ export class Renewer {
     const { clock, scheduler } = this.#parts
     const now = clock.now()
     cohort.renewal = 'queued'
-    cohort.stale = false
     cohort.queuedAt = now
     cohort.dueAt = due ?? now
     this.#queue.add(cohort)
@@ -216,6 +217,7 @@ export class Renewer {
     const { sentAt } = flight
     for (const cohort of cohorts) {
       cohort.renewal = flight
+      cohort.stale = false
       scheduler.cancel(cohort.alarm)
       tally.renewalLag.record(sentAt - cohort.dueAt, cohort.size)
       load.onWaited(sentAt - cohort.queuedAt, cohort.terms.ttl)
@@ -233,6 +235,7 @@ export class Renewer {
       const outcome = { type: 'unknown', error: asError(thrown) } as const
       outcomes = flight.records.map(() => outcome)
     }
+    if (flight.landed) this.#overdue -= 1
     try {
       this.#settle(flight, outcomes)
     } finally {
@@ -249,7 +252,7 @@ export class Renewer {
       if (cohort.renewal !== flight || cohort.size === 0) continue
       next = Math.min(next, flight.sentAt + cohort.terms.timeout, cohort.deadline)
     }
-    if (next === NEVER) this.#land(flight)
+    if (next === NEVER) this.#giveUp(flight)
     else flight.alarm = this.#parts.scheduler.at(Math.max(next, now), (tick) => this.#onOverdue(flight, tick))
   }
 
@@ -269,6 +272,11 @@ export class Renewer {
       this.#pacing.onOverdue(flight.sentAt, now)
       this.#fail(cohort, new UnavailableError(`A renewal was not answered within ${cohort.terms.timeout} ms`))
     }
+  }
+
+  #giveUp(flight: Flight): void {
+    if (!flight.landed) this.#overdue += 1
+    this.#land(flight)
   }
 
   /** It does not count as on its way any more: answered, or given up, so that a hung server keeps nobody from being asked. */
@@ -313,6 +321,8 @@ export class Renewer {
    */
   #confirm(cohort: Cohort, sentAt: number): boolean {
     if (sentAt < cohort.confirmedAt) return false
+    // It is waiting to be asked once more because this answer was late.
+    if (cohort.renewal === 'queued' && !cohort.stale) cohort.renewal = undefined
     try {
       return this.#parts.table.confirm(cohort, sentAt)
     } finally {

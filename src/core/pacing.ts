@@ -2,7 +2,7 @@
  * How much may be asked of a server at once, learned from how long it takes to answer. Pure: times are arguments, in ms. May import nothing.
  *
  * The time that an answer takes is estimated as TCP does it (V. Jacobson, "Congestion Avoidance and Control", 1988; RFC 6298). The number of
- * requests on their way grows by one with each answer, and is halved, once for all requests that were on their way together, when answers
+ * requests on their way grows by one with each round of answers, and is halved, once for all requests that were on their way together, when answers
  * take so long because of what is queued before them: more than half of the time after which they are given up, and more than twice the
  * shortest there was (D. Chiu, R. Jain, 1989: additive increase, multiplicative decrease; L. Brakmo, L. Peterson, "TCP Vegas", 1995: the shortest
  * round trip tells a long way from a long queue).
@@ -25,14 +25,14 @@ export class Pacing {
   #halvedAt = NEVER
   #answeredAt = NEVER
 
-  /** How many requests may be on their way. */
-  get limit(): number {
-    return this.#limit
+  /** How many requests may be on their way. @param overdue how many were given up, and are still to be answered before them. */
+  limit(overdue: number): number {
+    return Math.max(Math.floor(this.#limit) - overdue, FEWEST)
   }
 
   /** How long an answer takes, nearly always; 0 while nothing is known. ms. */
   get roundTrip(): number {
-    return this.#smoothed === undefined ? 0 : this.#smoothed + 4 * this.#deviation
+    return this.#smoothed === undefined ? 0 : this.#smoothed + 2 * this.#deviation
   }
 
   /** @param timeout after which the request was, or would have been, given up. */
@@ -42,7 +42,7 @@ export class Pacing {
     this.#estimate(took)
     this.#shortest = Math.min(this.#shortest * FORGETTING, took)
     if (took > timeout / 2 && took > 2 * this.#shortest) this.#halve(sentAt, now)
-    else this.#limit = Math.min(this.#limit + 1, MOST)
+    else this.#limit = Math.min(this.#limit + 1 / this.#limit, MOST)
   }
 
   /** A request was given up. While others are answered that says nothing about the server. */
@@ -53,7 +53,7 @@ export class Pacing {
   #halve(sentAt: number, now: number): void {
     if (sentAt < this.#halvedAt) return
     this.#halvedAt = now
-    this.#limit = Math.max(Math.floor(this.#limit / 2), FEWEST)
+    this.#limit = Math.max(this.#limit / 2, FEWEST)
   }
 
   #estimate(took: number): void {

@@ -131,3 +131,118 @@ describe('acquireMany', () => {
       expect(leases.map((lease) => lease?.held)).to.deep.equal([false, false])
     }))
 })
+
+describe('acquireMany, beside others', () => {
+  it('P7 lets whoever wants one of its keys meanwhile wait for its answer, and asks for each key once', () =>
+    withManager({}, async ({ manager, backend, clock }) => {
+      backend.holdAnswers('acquire')
+      const many = watch(manager.acquireMany(['a', 'b']))
+      const one = watch(manager.tryAcquire('a'))
+      const other = watch(manager.tryAcquire('a'))
+      const waiting = watch(manager.acquire('b'))
+      await clock.settle()
+      expect([one.state, other.state, waiting.state]).to.deep.equal(['pending', 'pending', 'pending'])
+      expect(backend.requests.acquire).to.equal(1)
+      backend.deliverAll()
+      await clock.advance(TICK)
+      expect([one.value, other.value]).to.deep.equal([null, null])
+      expect(many.value.map((lease) => lease?.held)).to.deep.equal([true, true])
+      expect(waiting.state).to.equal('pending')
+      void many.value[1]?.release()
+      await clock.advance(TICK)
+      expect(waiting.value.held).to.equal(true)
+    }))
+
+  it('P18 does not take what it was not answered for an answer to others', () =>
+    withManager({}, async ({ manager, backend, clock }) => {
+      backend.holdAnswers('acquire')
+      const many = watch(manager.acquireMany(['a'], { timeout: 100 }))
+      const one = watch(manager.tryAcquire('a'))
+      await clock.advance(50)
+      backend.answers.splice(0)[0]?.reject(new Error('ECONNRESET'))
+      await clock.settle()
+      expect(many.error).to.be.instanceOf(UnavailableError)
+      backend.deliverAll()
+      await clock.advance(100)
+      expect(one.value?.held).to.equal(true)
+    }))
+
+  it('gives way to callers that were there before', () =>
+    withManager({}, async ({ manager, backend, clock }) => {
+      backend.holdAnswers('acquire')
+      const one = watch(manager.tryAcquire('a'))
+      const many = watch(manager.acquireMany(['a', 'b']))
+      await clock.settle()
+      backend.deliverAll()
+      await clock.advance(TICK)
+      expect(one.value?.held).to.equal(true)
+      expect(many.value.map((lease) => lease?.key)).to.deep.equal([undefined, 'b'])
+    }))
+
+  it('P11 P24 gives back what is granted after it was aborted, or the manager closed', async () => {
+    for (const how of ['abort', 'close'] as const) {
+      await withManager({ batchSize: 2 }, async ({ manager, backend, clock, store, events }) => {
+        const abort = new AbortController()
+        backend.holdAnswers('acquire')
+        const call = watch(manager.acquireMany(['a', 'b', 'c'], { signal: abort.signal }))
+        await clock.settle()
+        if (how === 'abort') abort.abort()
+        else void manager.close()
+        await clock.settle()
+        expect(call.error).to.have.property('name', how === 'abort' ? 'AbortError' : 'ManagerClosedError')
+        expect(store.keys()).to.include('lease:a')
+        backend.deliverAll()
+        await clock.advance(TTL)
+        expect(store.keys()).to.deep.equal([])
+        expect(events.lines).to.deep.equal([])
+      })
+    }
+  })
+
+  it('P10 does not hand out what was granted too late', () =>
+    withManager({}, async ({ manager, backend, clock, store }) => {
+      backend.holdAnswers('acquire')
+      const call = watch(manager.acquireMany(['a', 'b']))
+      await clock.settle()
+      clock.jump(TTL)
+      backend.deliverAll()
+      await clock.advance(TICK)
+      expect(call.error).to.be.instanceOf(UnavailableError)
+      expect(store.keys()).to.deep.equal([])
+    }))
+})
+
+describe('acquireMany tells how far it has come', () => {
+  it('after each batch, and each key that it waited for', () =>
+    withManager({ batchSize: 2 }, async ({ manager, store, clock }) => {
+      store.set('lease:b', 'somebody', 1_000)
+      const told: number[][] = []
+      const call = watch(
+        manager.acquireMany(['a', 'b', 'c', 'd', 'e'], {
+          wait: 5_000,
+          onProgress: ({ done, total }) => told.push([done, total]),
+        }),
+      )
+      await clock.settle()
+      expect(told).to.deep.equal([
+        [1, 5],
+        [3, 5],
+        [4, 5],
+      ])
+      await clock.advance(1_000 + 2 * TICK)
+      expect(told.at(-1)).to.deep.equal([5, 5])
+      expect(call.value.every((lease) => lease?.held)).to.equal(true)
+    }))
+
+  it('P17 and what the listener throws harms nobody', () =>
+    withManager({}, async ({ manager, events }) => {
+      const fault = new Error('on purpose')
+      const onProgress = (): void => {
+        throw fault
+      }
+      const leases = await manager.acquireMany(['a', 'b'], { onProgress })
+      expect(leases.every((lease) => lease?.held)).to.equal(true)
+      await manager.close({ onProgress })
+      expect(events.takeErrors()).to.deep.equal([fault, fault])
+    }))
+})

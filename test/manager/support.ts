@@ -184,6 +184,8 @@ export class TestBackend extends MemoryBackend {
   back = 0
   /** More requests came at one and the same moment than any test has use for. From then on all are refused, so that a loop ends. */
   overrun = false
+  /** How many keys the server renews per ms, one after another. */
+  pace: number = Number.POSITIVE_INFINITY
   /** What the server tells of changes is lost on the way. */
   deaf = false
   /** Requests and answers that are on their way: each is a timer of the clock that is not the manager's. */
@@ -194,6 +196,7 @@ export class TestBackend extends MemoryBackend {
   readonly #journal: Journal
   readonly #clock: ManualClock
   readonly #confirmed = new Map<string, number>()
+  #busyUntil = 0
   #latest = Number.NaN
   #atOnce = 0
   #listener: BackendListener | undefined
@@ -246,6 +249,7 @@ export class TestBackend extends MemoryBackend {
   heal(): void {
     this.there = 0
     this.back = 0
+    this.pace = Number.POSITIVE_INFINITY
     this.deaf = false
     this.fail(undefined)
     this.dropAnswers(false)
@@ -291,6 +295,7 @@ export class TestBackend extends MemoryBackend {
     if (this.#atOnce > MOST_AT_ONCE) this.overrun = true
     if (this.overrun) throw new Error(`More than ${MOST_AT_ONCE} requests came at one moment`)
     if (this.there > 0) await this.#pass(this.there)
+    if (operation === 'renew') await this.#serve(entries.length)
     let outcomes = await carryOut()
     if (this.#holding.has(operation)) {
       outcomes = await new Promise<readonly O[]>((resolve, reject) => {
@@ -312,6 +317,12 @@ export class TestBackend extends MemoryBackend {
 
   #confirm(token: string, sentAt: number): void {
     this.#confirmed.set(token, Math.max(sentAt, this.#confirmed.get(token) ?? sentAt))
+  }
+
+  async #serve(count: number): Promise<void> {
+    const now = this.#clock.now()
+    this.#busyUntil = Math.max(this.#busyUntil, now) + count / this.pace
+    await this.#pass(this.#busyUntil - now)
   }
 
   async #pass(duration: number): Promise<void> {
