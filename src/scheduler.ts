@@ -74,6 +74,8 @@ export class Scheduler<T extends object> implements Alarms {
   readonly #handler: SchedulerHandler<T>
   readonly #wheel: TimerWheel<T | Sleeper>
   #timer: Timer | undefined
+  /** Whether the timer is taken back at the end of this turn, if there is nothing to wait for by then. */
+  #disarming = false
   /** The slot that the timer is armed for. */
   #armedFor = Number.POSITIVE_INFINITY
   /** When the timer was to fire: at that slot, or at once where it was past already. */
@@ -199,10 +201,16 @@ export class Scheduler<T extends object> implements Alarms {
     }
   }
 
+  /** At the end of this turn: a caller that takes one lock after another would have a timer set and taken back for each of its steps. */
   #disarmIfIdle(): void {
-    if (this.#timer === undefined || this.#wheel.size > 0) return
-    this.#timer.cancel()
-    this.#timer = undefined
-    this.#armedFor = Number.POSITIVE_INFINITY
+    if (this.#timer === undefined || this.#wheel.size > 0 || this.#disarming) return
+    this.#disarming = true
+    this.#clock.soon(() => {
+      this.#disarming = false
+      if (this.#timer === undefined || this.#wheel.size > 0) return
+      this.#timer.cancel()
+      this.#timer = undefined
+      this.#armedFor = Number.POSITIVE_INFINITY
+    })
   }
 }

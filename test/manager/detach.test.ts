@@ -15,7 +15,7 @@ const HOUR = 3_600_000
 
 describe('detach', () => {
   it('ends the lease here, and leaves its key where it is', () =>
-    withManager({}, async ({ manager, store, events }) => {
+    withManager({}, async ({ manager, store, clock, events }) => {
       const told: ReleasedEvent[] = []
       manager.on('released', (event) => told.push(event))
       const lease = await grant(manager.tryAcquire('a'))
@@ -33,6 +33,7 @@ describe('detach', () => {
       expect(store.get('lease:a')).to.equal(token)
       expect(only(told)).to.deep.equal({ lease, confirmed: false, detached: true })
       expect(events.lines).to.deep.equal(['acquired a', 'released a, unconfirmed'])
+      await clock.settle()
       expect(manager.stats()).to.include({ released: 1, held: 0, timers: 0 })
     }))
 

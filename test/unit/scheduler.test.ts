@@ -9,6 +9,7 @@ const TICK = 10
 class StepClock implements Clock {
   #now = 1_000_000
   #set = 0
+  readonly #soon: (() => void)[] = []
   /** The process is stopped for so long right before the next timer is set, in ms. */
   stopBeforeNext = 0
   readonly #timers = new Map<object, { due: number; callback: () => void }>()
@@ -32,13 +33,20 @@ class StepClock implements Clock {
     return timer
   }
 
-  soon(): void {
-    throw new Error('the scheduler has nothing to do soon')
+  /** Is called back by `turn`, and at the latest when the time moves on. */
+  soon(callback: () => void): void {
+    this.#soon.push(callback)
+  }
+
+  /** A turn of the event loop ends. */
+  turn(): void {
+    for (const callback of this.#soon.splice(0)) callback()
   }
 
   advance(duration: number): void {
     const end = this.#now + duration
     for (;;) {
+      this.turn()
       let next: object | undefined
       let due = end
       for (const [timer, appointment] of this.#timers) {
@@ -200,6 +208,34 @@ describe('Scheduler', () => {
       expect(bench.clock.timers.now).to.equal(1)
     })
 
+    it('come in several turns where they take long, so that the event loop is kept for no longer than some ms', () => {
+      const bench = new Bench()
+      const { clock } = bench
+      for (let index = 0; index < 10; index += 1) bench.add(`item ${index}`, 100, () => clock.jump(1))
+      bench.after('alarm', 101, () => clock.jump(1))
+      const cancelled = bench.after('cancelled', 101)
+      clock.advance(100)
+      const stretch = bench.names.indexOf('end')
+      expect(stretch).to.equal(4)
+      cancelled.cancel()
+      clock.advance(TICK)
+      expect(bench.names.filter((name) => name.startsWith('item'))).to.have.length(10)
+      expect(bench.names).to.include('alarm')
+      expect(bench.names).not.to.include('cancelled')
+      expect(bench.faults).to.deep.equal([])
+    })
+
+    it('P24 do not come any more when it is closed between two turns', () => {
+      const bench = new Bench()
+      const { clock } = bench
+      for (let index = 0; index < 10; index += 1) bench.add(`item ${index}`, 100, () => clock.jump(4))
+      clock.advance(100)
+      bench.scheduler.close()
+      const told = bench.names.length
+      clock.turn()
+      expect(bench.names).to.have.length(told)
+    })
+
     it('come at most once per tick, however often they ask to', () => {
       const bench = new Bench()
       const id = bench.add('a', 10, ({ now }) => bench.scheduler.schedule(id, now - 1_000))
@@ -282,11 +318,13 @@ describe('Scheduler', () => {
         scheduler.schedule(id, clock.now() + 100)
         expect([clock.timers.now, scheduler.timers]).to.deep.equal([1, 1])
         end()
+        clock.turn()
         expect([clock.timers.now, scheduler.timers]).to.deep.equal([0, 0])
       }
       scheduler.schedule(id, clock.now() + 100)
       scheduler.remove(id)
       bench.after('b', 100).cancel()
+      clock.turn()
       expect([clock.timers.now, scheduler.timers]).to.deep.equal([0, 0])
     })
 
@@ -299,6 +337,16 @@ describe('Scheduler', () => {
       bench.clock.advance(6_000)
       expect(bench.names.filter((name) => name === 'a').length).to.equal(1_000)
       expect(bench.clock.timers.now).to.equal(0)
+    })
+
+    it('stays where something is scheduled again before the turn ends, and costs nothing', () => {
+      const { scheduler, clock } = new Bench()
+      for (let step = 0; step < 100; step += 1) {
+        scheduler.after(100, () => undefined).cancel()
+        if (step % 10 === 9) scheduler.after(100, () => undefined)
+      }
+      clock.turn()
+      expect(clock.timers).to.deep.equal({ now: 1, everSet: 1 })
     })
 
     it('is set anew when something is due earlier, and left alone when it is due later', () => {
@@ -475,6 +523,7 @@ describe('Scheduler', () => {
           }
           // Whatever is told is told no earlier than a tick before its time, and once; what is not told is still to come.
           const check = (): void => {
+            clock.turn()
             expect(scheduler.timers).to.equal(due.size + alarms.size > 0 ? 1 : 0)
             expect(clock.timers.now).to.equal(scheduler.timers)
           }
