@@ -87,7 +87,8 @@ export class Acquisition implements Waiter, Request<AcquireOutcome> {
   readonly #parts: AcquisitionParts
   readonly #settings: AcquireSettings
   readonly #startedAt: number
-  readonly #pause: Pause
+  /** Made when the caller first has to wait. */
+  #restPlace: Pause | undefined = undefined
   /** The pause is one between attempts, not one for its turn to come. */
   #backingOff = false
   #attempts = 0
@@ -122,7 +123,15 @@ export class Acquisition implements Waiter, Request<AcquireOutcome> {
     this.#parts = parts
     this.#settings = settings
     this.#startedAt = parts.clock.now()
-    this.#pause = new Pause(parts.scheduler)
+  }
+
+  get #pause(): Pause {
+    this.#restPlace ??= new Pause(this.#parts.scheduler)
+    return this.#restPlace
+  }
+
+  get #isPausing(): boolean {
+    return this.#restPlace?.active ?? false
   }
 
   /** Whether an answer is waited for. */
@@ -181,23 +190,23 @@ export class Acquisition implements Waiter, Request<AcquireOutcome> {
   }
 
   wake(): void {
-    if (this.#pause.active) this.#pause.end()
+    if (this.#isPausing) this.#restPlace?.end()
     else this.#stale = true
   }
 
   nudge(): void {
-    if (this.#onAnswer === undefined && this.#pause.active && !this.#parts.lines.isReserved(this.key)) this.#probe()
+    if (this.#onAnswer === undefined && this.#isPausing && !this.#parts.lines.isReserved(this.key)) this.#probe()
   }
 
   hint(named = false): void {
     this.#cause = named ? 'name' : 'hint'
-    if (this.#onAnswer || !this.#pause.active) this.#stale = true
+    if (this.#onAnswer || !this.#isPausing) this.#stale = true
     else if (!this.#parts.table.isHeld(this.key) && !this.#parts.lines.isReserved(this.key)) this.#followHint()
   }
 
   cancel(reason: unknown): void {
     this.#cancelled ??= { reason }
-    this.#pause.end()
+    this.#restPlace?.end()
     this.#abandon()
   }
 
@@ -235,7 +244,7 @@ export class Acquisition implements Waiter, Request<AcquireOutcome> {
     const { signal } = this.#settings
     // A question that was asked in a pause may still be under way.
     this.#abandon()
-    this.#pause.end()
+    this.#restPlace?.end()
     if (signal) this.#parts.aborts.remove(signal, this)
     this.#parts.lines.leave(this)
     this.#doubt?.cancel()
@@ -313,10 +322,10 @@ export class Acquisition implements Waiter, Request<AcquireOutcome> {
     if (this.#parts.table.isHeld(this.key)) throw REFUSED
     const outcome = await new Promise<AcquireOutcome | undefined>((resolve) => {
       void this.#pause.rest(Number.POSITIVE_INFINITY).then(() => resolve(undefined))
-      line.listeners.push(resolve)
+      line.listen(resolve)
       line.first?.nudge()
     })
-    this.#pause.end()
+    this.#restPlace?.end()
     this.#throwIfCancelled()
     if (outcome?.type === 'unknown') throw this.#unavailable(outcome.error)
     if (outcome) throw REFUSED
@@ -360,7 +369,7 @@ export class Acquisition implements Waiter, Request<AcquireOutcome> {
         return
       }
       this.#answer = answer
-      this.#pause.end()
+      this.#restPlace?.end()
     })
   }
 

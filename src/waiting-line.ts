@@ -34,7 +34,7 @@ class WaitingLine {
   first: Waiter | undefined
   last: Waiter | undefined
   /** Those who share the first one's next attempt. Called once, with the next answer, or with nothing where whoever was to bring it has left. */
-  listeners: ((outcome: AcquireOutcome | undefined) => void)[] = []
+  #listeners: ((outcome: AcquireOutcome | undefined) => void)[] | undefined = undefined
   /** How the lock has gone from hand to hand, as far as this line has to know. */
   turns: Turns | undefined = undefined
   /** Whether the lock is left to others at the moment, or was and nobody took it. */
@@ -50,10 +50,16 @@ class WaitingLine {
     this.first?.wake()
   }
 
+  /** Hears of the first one's next answer. */
+  listen(listener: (outcome: AcquireOutcome | undefined) => void): void {
+    this.#listeners ??= []
+    this.#listeners.push(listener)
+  }
+
   onAnswer(outcome: AcquireOutcome | undefined): void {
-    if (this.listeners.length === 0) return
-    const { listeners } = this
-    this.listeners = []
+    const listeners = this.#listeners
+    if (listeners === undefined) return
+    this.#listeners = undefined
     for (const listener of listeners) listener(outcome)
   }
 
