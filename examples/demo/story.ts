@@ -14,8 +14,6 @@ import { OTHER_TOKEN } from './other-party.ts'
 import type { Screen } from './screen.ts'
 import { Watch } from './watch.ts'
 
-/** Progress is told so often while leases are acquired. */
-const PORTIONS = 5
 /** One in so many keys is deleted, and one in so many replaced. */
 const ONE_IN = 50
 /** How long the backend is blocked, as a multiple of the time that a request may stay unanswered. */
@@ -104,13 +102,12 @@ class Story {
   async #acquire(keys: readonly string[]): Promise<void> {
     const { screen } = this.#parts
     const startedAt = performance.now()
-    let acquired = 0
-    for (const portion of portionsOf(keys)) {
-      // A slow server may take several attempts; nobody else wants these keys.
-      const some = await this.#leases.acquireMany(portion, { wait: PATIENCE })
-      acquired += some.filter((lease) => lease !== null).length
-      screen.live(`Acquiring ${count(keys.length)} leases: ${count(acquired)}`)
-    }
+    // A slow server may take several attempts; nobody else wants these keys.
+    const leases = await this.#leases.acquireMany(keys, {
+      wait: PATIENCE,
+      onProgress: ({ done, total }) => screen.live(`Acquiring ${count(total)} leases: ${count(done)}`),
+    })
+    const acquired = leases.filter((lease) => lease !== null).length
     screen.settle()
     const { requests } = this.#leases.stats()
     screen.line(
@@ -183,7 +180,11 @@ class Story {
   async #close(replaced: readonly string[]): Promise<void> {
     const { backend, prefix, screen } = this.#parts
     const startedAt = performance.now()
-    await this.#leases.close({ timeout: PATIENCE })
+    await this.#leases.close({
+      timeout: PATIENCE,
+      onProgress: ({ done, total }) => screen.live(`Releasing ${count(total)} leases: ${count(done)}`),
+    })
+    screen.settle()
     this.watch.tell()
     const { timers, renewals, requests } = this.#leases.stats()
     screen.line(`Closed in ${since(startedAt)}`)
@@ -224,11 +225,6 @@ class Story {
 /** How long a request may stay unanswered, in ms. */
 function timeoutFor(ttl: number): number {
   return Math.min(Math.round(ttl / 6), 2_000)
-}
-
-function portionsOf(keys: readonly string[]): readonly (readonly string[])[] {
-  const size = Math.ceil(keys.length / PORTIONS)
-  return Array.from({ length: PORTIONS }, (_, index) => keys.slice(index * size, (index + 1) * size))
 }
 
 function isSame(some: readonly string[], others: readonly string[]): boolean {
