@@ -4,7 +4,7 @@
  * of it rather than for a time, so a slow machine takes longer and fails no expectation.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
-import { LeaseManager } from 'leasewheel'
+import { LeaseManager, type Progress } from 'leasewheel'
 import type { DemoArguments } from './arguments.ts'
 import type { DemoBackend } from './backend.ts'
 import { Expectations } from './expectations.ts'
@@ -105,7 +105,7 @@ class Story {
     // A slow server may take several attempts; nobody else wants these keys.
     const leases = await this.#leases.acquireMany(keys, {
       wait: PATIENCE,
-      onProgress: ({ done, total }) => screen.live(`Acquiring ${count(total)} leases: ${count(done)}`),
+      onProgress: everyTenth(({ done, total }) => screen.live(`Acquiring ${count(total)} leases: ${count(done)}`)),
     })
     const acquired = leases.filter((lease) => lease !== null).length
     screen.settle()
@@ -182,7 +182,7 @@ class Story {
     const startedAt = performance.now()
     await this.#leases.close({
       timeout: PATIENCE,
-      onProgress: ({ done, total }) => screen.live(`Releasing ${count(total)} leases: ${count(done)}`),
+      onProgress: everyTenth(({ done, total }) => screen.live(`Releasing ${count(total)} leases: ${count(done)}`)),
     })
     screen.settle()
     this.watch.tell()
@@ -225,6 +225,16 @@ class Story {
 /** How long a request may stay unanswered, in ms. */
 function timeoutFor(ttl: number): number {
   return Math.min(Math.round(ttl / 6), 2_000)
+}
+
+/** Tells of progress ten times in all. */
+function everyTenth(tell: (progress: Progress) => void): (progress: Progress) => void {
+  let told = 0
+  return (progress) => {
+    const tenths = Math.floor((10 * progress.done) / progress.total)
+    if (tenths > told) tell(progress)
+    told = tenths
+  }
 }
 
 function isSame(some: readonly string[], others: readonly string[]): boolean {
