@@ -50,7 +50,7 @@ export interface AcquisitionParts {
 /** Makes a lease of what was granted by a request sent at `sentAt`. @returns whether it is held: a listener may have taken its time. */
 export type Grant = (record: LeaseRecord, fence: number, settings: GrantSettings, sentAt: number) => boolean
 
-export type GrantSettings = CohortTerms & Pick<AcquireSettings, 'maxHold'>
+type GrantSettings = CohortTerms & Pick<AcquireSettings, 'maxHold'>
 
 /** What came of a question, and when it was sent: undefined if it never was. */
 interface Answer {

@@ -10,7 +10,7 @@ import type { PendingRelease } from './lease-record.ts'
 import type { Request } from './outbox.ts'
 import type { Alarm, Alarms, Tick } from './scheduler.ts'
 
-export type ReleaseRequest = Request<ChangeOutcome> & ReleaseEntry
+type ReleaseRequest = Request<ChangeOutcome> & ReleaseEntry
 
 export interface DeletionParts {
   readonly clock: Clock
