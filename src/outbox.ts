@@ -18,6 +18,8 @@ export interface Request<Outcome> extends LockEntry {
   readonly wanted: boolean
   /** @param sentAt when the request was sent; undefined when it was given up before. */
   settle(outcome: Outcome | Unknown, sentAt: number | undefined): void
+  /** An answer that comes after the request was given up, for those to whom it is of use. */
+  settleLate?(outcome: Outcome | Unknown): void
 }
 
 /** What is sent as one batch. */
@@ -33,6 +35,8 @@ export interface Parcel<Outcome, Entry extends LockEntry = LockEntry> {
    * @param sentAt when it was sent; undefined when it was given up before.
    */
   settle(outcomeOf: (index: number) => Outcome | Unknown, sentAt: number | undefined): void
+  /** An answer that comes after it was given up, for those to whom it is of use. */
+  settleLate?(outcomeOf: (index: number) => Outcome | Unknown): void
 }
 
 export interface OutboxParts {
@@ -137,6 +141,10 @@ class Collection<Outcome, Entry extends Request<Outcome>> implements Parcel<Outc
   settle(outcomeOf: (index: number) => Outcome | Unknown, sentAt: number | undefined): void {
     for (const [index, request] of this.#requests.entries()) request.settle(outcomeOf(index), sentAt)
   }
+
+  settleLate(outcomeOf: (index: number) => Outcome | Unknown): void {
+    for (const [index, request] of this.#requests.entries()) request.settleLate?.(outcomeOf(index))
+  }
 }
 
 class Batch<Outcome, Entry extends LockEntry> {
@@ -168,7 +176,9 @@ class Batch<Outcome, Entry extends LockEntry> {
     try {
       const outcomes = await send(entries)
       tally.roundTrip.record(clock.now() - sentAt)
-      this.#settle((index) => outcomes[index] ?? NO_OUTCOME)
+      const outcomeOf = (index: number): Outcome | Unknown => outcomes[index] ?? NO_OUTCOME
+      if (this.#settled) this.#parcel.settleLate?.(outcomeOf)
+      else this.#settle(outcomeOf)
     } catch (error) {
       this.fail(asError(error))
     }

@@ -53,6 +53,7 @@ export class Verifier {
       ttl,
       timeout,
       settle,
+      settleLate: (outcome: ChangeOutcome): void => this.#refuse(record, outcome),
       // Nothing is renewed after its end (P12).
       get wanted() {
         return record.cohort !== undefined
@@ -69,14 +70,19 @@ export class Verifier {
   }
 
   #settle(record: LeaseRecord, outcome: ChangeOutcome): void {
-    const { table, clock } = this.#parts
     const stale = this.#pending.get(record)?.stale
     this.#pending.delete(record)
     // What was not answered is found out by the next renewal.
-    if (outcome.type === 'refused') {
-      table.apply(record, { type: 'refused', now: clock.now(), reason: outcome.reason })
-    } else if (stale && outcome.type === 'done' && record.cohort) {
+    this.#refuse(record, outcome)
+    if (stale && outcome.type === 'done' && record.cohort) {
       this.#ask(record)
     }
+  }
+
+  /** However late it comes, a definite refusal is one: no key that was not ours has come back since (P18). */
+  #refuse(record: LeaseRecord, outcome: ChangeOutcome): void {
+    if (outcome.type !== 'refused') return
+    const { table, clock } = this.#parts
+    table.apply(record, { type: 'refused', now: clock.now(), reason: outcome.reason })
   }
 }

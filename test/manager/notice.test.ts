@@ -151,6 +151,20 @@ describe('a verification', () => {
       expect(events.lines).to.deep.equal(['acquired a'])
     }))
 
+  it('P18 is believed even when the answer comes after its timeout, for it is a definite one', () =>
+    withManager({ autoRenew: false }, async ({ manager, backend, clock, store, events }) => {
+      const lease = await grant(manager.tryAcquire('a'))
+      backend.holdAnswers('verify')
+      store.delete('lease:a')
+      await clock.settle()
+      await clock.advance(TTL / 6 + 2 * TICK)
+      expect(events.lines, 'it was given up').to.deep.equal(['acquired a'])
+      backend.deliverAll()
+      await clock.settle()
+      expect(lease.held).to.equal(false)
+      expect(events.lines).to.deep.equal(['acquired a', 'lost a: missing'])
+    }))
+
   it('is made again where another change is hinted at before its answer, which may be older', () =>
     withManager({ autoRenew: false }, async ({ manager, backend, clock, store, events }) => {
       await grant(manager.tryAcquire('a'))

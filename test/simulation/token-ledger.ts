@@ -98,7 +98,7 @@ export class TokenLedger {
     const evidence = this.#byToken.get(token)
     if (evidence === undefined) return
     evidence.underWay -= 1
-    const { operation, at } = sent
+    const { operation } = sent
     if (outcome.type === 'unknown') evidence.failedAt = this.process.clock.now()
     if (outcome.type === 'granted') evidence.fence = outcome.fence
     if (outcome.type === 'granted' || (outcome.type === 'done' && operation === 'renew'))
@@ -107,8 +107,7 @@ export class TokenLedger {
     if (outcome.type !== 'refused' || !('reason' in outcome)) return
     if (operation === 'release') evidence.refusedRelease = outcome.reason
     else evidence.refusal = outcome.reason
-    const inTime = this.process.clock.now() < at + timeoutOf(evidence.ttl)
-    if (operation === 'renew' && inTime) this.#refused.push(evidence)
+    if (operation !== 'release') this.#refused.push(evidence)
   }
 
   /** Leases that were definitely refused since this was last asked. */
