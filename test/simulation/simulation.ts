@@ -121,7 +121,7 @@ export class Simulation {
 
   /** Everything gets well again, all that was begun comes to its end, and nothing is left. */
   async #end(): Promise<void> {
-    await this.#advance(this.#options.duration + 2 * 13_000)
+    await this.#advance(this.#options.duration + restAfter(Math.max(...this.scenario.ttls)))
     this.#watchman.checkQuiet(this.#members)
     for (const member of this.#members) this.#close(member)
     await this.#advance(this.#timeline.now + 12_000)
@@ -223,4 +223,12 @@ export class Simulation {
       this.#repeat(every, work)
     })
   }
+}
+
+/**
+ * How long it takes to come to rest once nothing new is begun, in ms. What lasts longest: a server hangs for two ttls, then does what it was
+ * asked before that by a caller who has long given up, over a connection that is long closed; and that key expires by itself.
+ */
+function restAfter(longestTtl: number): number {
+  return Math.max(26_000, 3 * longestTtl + 8_000)
 }
