@@ -36,7 +36,7 @@ export class ServerInspector {
     work: () => T,
   ): T {
     if (operation === 'forceRelease') return this.robbing(redis, work)
-    const before = entries.map(({ key }) => redis.look(key))
+    const before = entries.map(({ key }) => redis.peek(key))
     const outcomes = work()
     for (const [index, entry] of entries.entries()) {
       const present = before[index]

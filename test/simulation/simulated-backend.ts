@@ -154,11 +154,11 @@ export class SimulatedBackend implements Backend {
   }
 
   verify(entries: readonly LockEntry[]): Promise<readonly ChangeOutcome[]> {
-    return this.#carryOut('verify', entries, (redis, _client, copies) => redis.verify(copies))
+    return this.#carryOut('verify', entries, (redis, client, copies) => redis.verify(copies, client))
   }
 
   inspect(key: string): Promise<LockView | null> {
-    return this.#ask((redis) => redis.inspect(this.#prefix + key))
+    return this.#ask((redis, client) => redis.inspect(this.#prefix + key, client))
   }
 
   forceRelease(key: string): Promise<boolean> {

@@ -43,7 +43,7 @@ export class SimulatedRedis {
   acquire(entries: readonly LockEntry[], by: Subscriber | undefined, watch: boolean): AcquireOutcome[] {
     let fence: number | undefined
     return entries.map(({ key, token, ttl }) => {
-      const present = this.look(key)
+      const present = this.look(key, by)
       if (present && present.token !== token) {
         if (by) this.#subscribe(key, by)
         const remaining = present.expiresAt - this.#now
@@ -57,42 +57,42 @@ export class SimulatedRedis {
   }
 
   renew(entries: readonly LockEntry[], by: Subscriber | undefined, watch: boolean): ChangeOutcome[] {
-    return entries.map(({ key, token, ttl }) =>
-      this.#change(key, token, () => {
-        this.write(key, { token, expiresAt: this.#now + ttl }, by)
-        if (watch && by) this.#subscribe(key, by)
-      }),
-    )
-  }
-
-  release(entries: readonly ReleaseEntry[], by: Subscriber | undefined): ChangeOutcome[] {
-    return entries.map(({ key, token, watch }) => {
-      const outcome = this.#change(key, token, () => this.write(key, undefined, by))
+    return entries.map(({ key, token, ttl }) => {
+      const outcome = this.#change(key, token, by, () => this.write(key, { token, expiresAt: this.#now + ttl }, by))
+      // All that were asked for are read at the end, those that are not ours included.
       if (watch && by) this.#subscribe(key, by)
       return outcome
     })
   }
 
-  verify(entries: readonly LockEntry[]): ChangeOutcome[] {
-    return entries.map(({ key, token }) => this.#change(key, token, () => undefined))
+  release(entries: readonly ReleaseEntry[], by: Subscriber | undefined): ChangeOutcome[] {
+    return entries.map(({ key, token, watch }) => {
+      const outcome = this.#change(key, token, by, () => this.write(key, undefined, by))
+      if (watch && by) this.#subscribe(key, by)
+      return outcome
+    })
   }
 
-  inspect(key: string): LockView | null {
-    const present = this.look(key)
+  verify(entries: readonly LockEntry[], by: Subscriber | undefined): ChangeOutcome[] {
+    return entries.map(({ key, token }) => this.#change(key, token, by, () => undefined))
+  }
+
+  inspect(key: string, by: Subscriber | undefined): LockView | null {
+    const present = this.look(key, by)
     return present ? { token: present.token, remaining: present.expiresAt - this.#now } : null
   }
 
   /** @returns whether there was one. */
   delete(key: string, by?: Subscriber): boolean {
-    const present = this.look(key) !== undefined
+    const present = this.look(key, by) !== undefined
     if (present) this.write(key, undefined, by)
     return present
   }
 
-  /** What is on a key; one that has expired goes as soon as it is looked at. */
-  look(key: string): Value | undefined {
+  /** What is on a key; one that has expired goes as soon as it is looked at. @param by who does, and is not told of that either. */
+  look(key: string, by?: Subscriber): Value | undefined {
     const value = this.peek(key)
-    if (value === undefined && this.#values.has(key)) this.write(key, undefined)
+    if (value === undefined && this.#values.has(key)) this.write(key, undefined, by)
     return value
   }
 
@@ -163,8 +163,8 @@ export class SimulatedRedis {
     return Math.floor(this.#wall())
   }
 
-  #change(key: string, token: string, change: () => void): ChangeOutcome {
-    const present = this.look(key)
+  #change(key: string, token: string, by: Subscriber | undefined, change: () => void): ChangeOutcome {
+    const present = this.look(key, by)
     if (present === undefined) return { type: 'refused', reason: 'missing' }
     if (present.token !== token) return { type: 'refused', reason: 'taken' }
     change()
