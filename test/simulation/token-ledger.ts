@@ -20,6 +20,8 @@ export interface Evidence {
   readonly key: string
   readonly token: string
   readonly ttl: number
+  /** When it was adopted here, if it was: what was asked before that was asked for the lease that was given away, which may have been here as well. */
+  adoptedAt: number
   /** When the last request was sent that was confirmed. */
   confirmedAt: number
   /** The manager said that it has it, or asked to have it; and that it is over. */
@@ -66,6 +68,7 @@ export class TokenLedger {
     evidence.claimed = true
     evidence.ended = false
     evidence.confirmedAt = Number.NEGATIVE_INFINITY
+    evidence.adoptedAt = this.process.clock.now()
   }
 
   /** The last moment at which a lease may be held, by what was confirmed: P1. */
@@ -120,6 +123,7 @@ export class TokenLedger {
 
   /** An answer that comes after the deadline confirms nothing any more (P2), and a verification moves no deadline. */
   #onConfirmed(evidence: Evidence, { at, verifying }: Sent): void {
+    if (at < evidence.adoptedAt) return
     const known = evidence.claimed && evidence.confirmedAt !== Number.NEGATIVE_INFINITY
     if (known && (verifying || this.process.clock.now() >= this.boundOf(evidence))) return
     evidence.confirmedAt = Math.max(evidence.confirmedAt, at)
@@ -146,6 +150,7 @@ export class TokenLedger {
       key,
       token,
       ttl,
+      adoptedAt: Number.NEGATIVE_INFINITY,
       confirmedAt: Number.NEGATIVE_INFINITY,
       claimed: false,
       ended: false,
