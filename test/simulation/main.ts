@@ -109,6 +109,7 @@ async function show(seed: number, duration: number, last: number): Promise<void>
   const simulation = new Simulation({
     seed,
     duration,
+    careful: true,
     onEvent: (line) => {
       if (last === Number.POSITIVE_INFINITY) console.log(line)
       else if (lines.push(line) > last) lines.shift()

@@ -85,6 +85,8 @@ export class SimulatedBackend implements Backend {
   /** Connections that are being made. */
   readonly #opening = new Set<SimulatedConnection>()
   readonly #pending = new Set<Pending>()
+  /** The one whose silence is waited for. */
+  #watched: SimulatedConnection | undefined
   #waiting: Waiting | undefined
   /** A number for as long as nothing that was read has been forgotten. */
   #period: number | undefined
@@ -234,13 +236,20 @@ export class SimulatedBackend implements Backend {
 
   /** A connection on which nothing is answered for long is given up for another. */
   #watchSilence(connection: SimulatedConnection): void {
+    if (this.#watched === connection) return
+    this.#watched = connection
+    this.#lookAfterSilence(connection, Math.max(2 * this.#timeout, 500))
+  }
+
+  #lookAfterSilence(connection: SimulatedConnection, patience: number, delay = patience): void {
     const { process } = this.#parts
-    const patience = Math.max(2 * this.#timeout, 500)
     process.sleep(() => {
-      if (this.#commands !== connection || this.#pending.size === 0) return
-      if (process.clock.now() - this.#heardAt < patience) return
-      connection.close()
-    }, patience)
+      if (this.#watched !== connection) return
+      const left = this.#heardAt + patience - process.clock.now()
+      if (this.#commands !== connection || this.#pending.size === 0) this.#watched = undefined
+      else if (left > 0) this.#lookAfterSilence(connection, patience, left)
+      else connection.close()
+    }, delay)
   }
 
   #connect(): void {

@@ -29,17 +29,58 @@ export interface ProcessTraits {
   readonly longestStop: number
 }
 
-interface PendingTimer {
+/** Timers that are pending, and which of them is due first. */
+class Timers {
+  readonly #pending = new Set<PendingTimer>()
+  #first: PendingTimer | undefined
+
+  /** Of several that are due at the same time, the one that was set first. */
+  get first(): PendingTimer | undefined {
+    if (this.#first === undefined) {
+      for (const timer of this.#pending)
+        if (this.#first === undefined || timer.due < this.#first.due) this.#first = timer
+    }
+    return this.#first
+  }
+
+  add(timer: PendingTimer): void {
+    this.#pending.add(timer)
+    if (this.#first && timer.due < this.#first.due) this.#first = timer
+  }
+
+  delete(timer: PendingTimer): void {
+    this.#pending.delete(timer)
+    if (this.#first === timer) this.#first = undefined
+  }
+}
+
+class PendingTimer implements Timer {
   /** On the monotonic clock. */
   readonly due: number
   readonly callback: () => void
+  readonly #timers: Timers
+  readonly #owner: Set<Timer> | undefined
+
+  constructor(due: number, callback: () => void, timers: Timers, owner: Set<Timer> | undefined) {
+    this.due = due
+    this.callback = callback
+    this.#timers = timers
+    this.#owner = owner
+    timers.add(this)
+    owner?.add(this)
+  }
+
+  cancel(): void {
+    this.#timers.delete(this)
+    this.#owner?.delete(this)
+  }
 }
 
 export class SimulatedProcess {
   readonly name: string
   readonly clock: SystemClock
   /** The timers of the clock: those of the manager, counted apart from those of its connections and users. */
-  readonly managerTimers: Set<PendingTimer> = new Set()
+  readonly managerTimers: Set<Timer> = new Set()
   condition: 'running' | 'stopped' | 'suspended' | 'dead' = 'running'
   /** Since when it has been running freely, in true time: nothing kept it from doing what was due. */
   freeSince = 0
@@ -51,7 +92,7 @@ export class SimulatedProcess {
   readonly #traits: ProcessTraits
   /** Called after each step, once all that follows from it at once has been done. */
   readonly #onStep: (process: SimulatedProcess, step: () => void) => void
-  readonly #timers = new Set<PendingTimer>()
+  readonly #timers = new Timers()
   readonly #inboxes = new Map<object, (() => void)[]>()
   #soon: (() => void)[] = []
   #next: Appointment | undefined
@@ -109,7 +150,7 @@ export class SimulatedProcess {
 
   /** A timer that is not the manager's. */
   sleep(callback: () => void, delay: number): Timer {
-    return this.#timersOf(undefined).sleep(callback, delay)
+    return this.#sleep(callback, delay, undefined)
   }
 
   stop(): void {
@@ -148,27 +189,22 @@ export class SimulatedProcess {
     boot: () => Math.floor((5e6 + this.#traits.rate * this.time) / BOOT_STEP) * BOOT_STEP,
   }
 
-  #timersOf(owner: Set<PendingTimer> | undefined): TimerSource {
+  #timersOf(owner: Set<Timer>): TimerSource {
     return {
-      sleep: (callback, delay) => {
-        // Node counts from the beginning of the turn of its event loop.
-        const start = this.#stepping ? this.#turnStart : this.#monotonic()
-        const timer = { due: start + Math.max(1, Math.trunc(delay)), callback }
-        this.#timers.add(timer)
-        owner?.add(timer)
-        this.#arm()
-        return {
-          cancel: () => {
-            this.#timers.delete(timer)
-            owner?.delete(timer)
-          },
-        }
-      },
+      sleep: (callback, delay) => this.#sleep(callback, delay, owner),
       soon: (callback) => {
         this.#soon.push(callback)
         this.#arm()
       },
     }
+  }
+
+  #sleep(callback: () => void, delay: number, owner: Set<Timer> | undefined): Timer {
+    // Node counts from the beginning of the turn of its event loop.
+    const start = this.#stepping ? this.#turnStart : this.#monotonic()
+    const timer = new PendingTimer(start + Math.max(1, Math.trunc(delay)), callback, this.#timers, owner)
+    this.#arm()
+    return timer
   }
 
   #monotonic(): number {
@@ -224,14 +260,8 @@ export class SimulatedProcess {
   /** When the next one is due, in true time. */
   #nextStep(): number | undefined {
     if (this.#soon.length > 0 || this.#inboxes.size > 0) return this.#timeline.now
-    const timer = this.#nextTimer()
+    const timer = this.#timers.first
     return timer && this.#timeline.now + (timer.due - this.#monotonic()) / this.#traits.rate
-  }
-
-  #nextTimer(): PendingTimer | undefined {
-    let next: PendingTimer | undefined
-    for (const timer of this.#timers) if (next === undefined || timer.due < next.due) next = timer
-    return next
   }
 
   #step(): void {
@@ -258,7 +288,7 @@ export class SimulatedProcess {
   }
 
   #takeWork(): (() => void) | undefined {
-    const timer = this.#nextTimer()
+    const timer = this.#timers.first
     const kinds: (() => (() => void) | undefined)[] = []
     if (timer && timer.due <= this.#monotonic() + 1e-6) kinds.push(() => this.#takeTimer(timer))
     if (this.#soon.length > 0) kinds.push(() => this.#soon.shift())
@@ -267,8 +297,7 @@ export class SimulatedProcess {
   }
 
   #takeTimer(timer: PendingTimer): () => void {
-    this.#timers.delete(timer)
-    this.managerTimers.delete(timer)
+    timer.cancel()
     return timer.callback
   }
 

@@ -5,6 +5,7 @@
  * (Testing a distributed system by simulating all of it, deterministically: W. Wilson, "Testing Distributed Systems w/ Deterministic
  * Simulation", Strange Loop 2014.)
  */
+import { nextTick } from 'node:process'
 import { setImmediate } from 'node:timers/promises'
 import { inspect } from 'node:util'
 import { Chronicle } from './chronicle.ts'
@@ -23,6 +24,8 @@ import { Workload } from './workload.ts'
 
 /** More steps than any run takes, unless something turns round and round at one moment. */
 const MOST_STEPS = 500_000
+/** After how many of the steps a turn of the event loop is waited for. */
+const TURNS = 1 / 8
 
 export interface RunReport {
   readonly seed: number
@@ -41,6 +44,8 @@ export interface RunOptions {
   readonly duration: number
   /** Is told of each event, in words. */
   readonly onEvent?: (line: string) => void
+  /** A rejection that is not handled is found right after the event from which it came. Default: some events later. */
+  readonly careful?: boolean
 }
 
 export class Simulation {
@@ -57,6 +62,7 @@ export class Simulation {
   readonly #faults: Faults
   readonly #watchman: Watchman
   readonly #reading: Random
+  readonly #turning: Random
   /** Those who work; those who are not dead; and all of them, by process. */
   #members: Member[] = []
   readonly #living = new Set<Member>()
@@ -93,6 +99,7 @@ export class Simulation {
       replace: (member, how) => this.#replace(member, how),
     })
     this.#reading = random.fork()
+    this.#turning = random.fork()
     this.#watchman = new Watchman({
       timeline,
       verdict,
@@ -143,10 +150,21 @@ export class Simulation {
       const process = this.#stepping
       const looks = this.#reading.chance(this.scenario.reading)
       if (looks) this.#watchman.read(this.#living)
-      // Until all that follows from this event at once has happened.
-      if (process || looks) await setImmediate()
+      if (process || looks) await this.#settled()
       if (process) this.#afterStep(process)
     }
+  }
+
+  /**
+   * Until all that follows from an event at once has happened. A rejection that nobody handles is told of in another turn of the event
+   * loop, which takes longer: so that is waited for now and then only.
+   */
+  #settled(): Promise<unknown> {
+    const { careful = false } = this.#options
+    if (this.#turning.chance(TURNS) || careful) return setImmediate()
+    return new Promise((resolve) => {
+      nextTick(resolve)
+    })
   }
 
   #step(): boolean {

@@ -8,10 +8,22 @@ export interface Appointment {
   cancel(): void
 }
 
-interface Entry extends Appointment {
+/** A class, as closures that have names are slow to make where TypeScript is compiled on the way. */
+class Entry implements Appointment {
+  readonly time: number
   readonly order: number
   /** None once it has been cancelled. */
   action: (() => void) | undefined
+
+  constructor(time: number, order: number, action: () => void) {
+    this.time = time
+    this.order = order
+    this.action = action
+  }
+
+  cancel(): void {
+    this.action = undefined
+  }
 }
 
 /** A binary heap (J. W. J. Williams, 1964) of appointments; those that were cancelled are passed over. */
@@ -22,14 +34,7 @@ export class Timeline {
   #order = 0
 
   at(time: number, action: () => void): Appointment {
-    const entry: Entry = {
-      time: Math.max(time, this.now),
-      order: this.#order++,
-      action,
-      cancel: () => {
-        entry.action = undefined
-      },
-    }
+    const entry = new Entry(Math.max(time, this.now), this.#order++, action)
     this.#heap.push(entry)
     this.#rise(this.#heap.length - 1)
     return entry
