@@ -24,6 +24,8 @@ import { Workload } from './workload.ts'
 
 /** More steps than any run takes, unless something turns round and round at one moment. */
 const MOST_STEPS = 500_000
+/** What `close` may take, in ms: its budget for releases, and what the backend may take after it. */
+const CLOSING = 10_000 + 1_000
 /** After how many of the steps a turn of the event loop is waited for. */
 const TURNS = 1 / 8
 
@@ -107,6 +109,7 @@ export class Simulation {
       servers,
       workload: this.#workload,
       longestTtl: Math.max(...scenario.ttls),
+      telling: scenario.watch && scenario.forgets === 0 && scenario.errors === 0,
     })
   }
 
@@ -224,6 +227,7 @@ export class Simulation {
     member.process.post(member, () => {
       member.inspector.onClosing()
       void member.manager.close().then(() => this.#watchman.checkClosed(member))
+      this.#watchman.expectClosed(member, CLOSING)
     })
   }
 

@@ -35,6 +35,8 @@ export interface Evidence {
   fence: number
   /** Requests for it that have not been answered. */
   underWay: number
+  /** Renewals by the wheel that have not been answered. */
+  readonly renewals: Set<Sent>
   /** Renewals that were sent since `windowStart`, and `extraRenewals` then. */
   windowStart: number
   sentInWindow: number
@@ -87,7 +89,7 @@ export class TokenLedger {
       const twice = keys.has(key) && operation === 'acquire'
       this.#verdict.expect(!twice, 'P21', () => `${key} stands twice in one ${operation}`)
       keys.add(key)
-      if (operation === 'renew') this.#onRenewalSent(evidence, sent.at)
+      if (operation === 'renew') this.#onRenewalSent(evidence, sent)
       if (operation === 'acquire') {
         this.#verdict.expect(!evidence.ended, 'P9', () => `${key} was asked for with the token of a lease that is over`)
       }
@@ -101,6 +103,7 @@ export class TokenLedger {
     const evidence = this.#byToken.get(token)
     if (evidence === undefined) return
     evidence.underWay -= 1
+    evidence.renewals.delete(sent)
     const { operation } = sent
     if (outcome.type === 'unknown') evidence.failedAt = this.process.clock.now()
     if (outcome.type === 'granted') evidence.fence = outcome.fence
@@ -129,8 +132,10 @@ export class TokenLedger {
     evidence.confirmedAt = Math.max(evidence.confirmedAt, at)
   }
 
-  #onRenewalSent(evidence: Evidence, now: number): void {
+  #onRenewalSent(evidence: Evidence, sent: Sent): void {
     const { key, ttl, claimed, ended } = evidence
+    const now = sent.at
+    if (!sent.verifying) this.#onRenewalByWheelSent(evidence, sent)
     this.#verdict.expect(claimed, 'P11', () => `${key} was renewed for nobody`)
     this.#verdict.expect(!ended, 'P12', () => `${key} was renewed after its end`)
     if (now - evidence.windowStart > ttl) {
@@ -141,6 +146,17 @@ export class TokenLedger {
     evidence.sentInWindow += 1
     const most = RENEWALS_PER_TTL + 3 * (this.extraRenewals - evidence.extraAtStart)
     this.#verdict.expect(evidence.sentInWindow <= most, 'P21', () => `${key} was renewed ${most} times within its ttl`)
+  }
+
+  /** P21: one at a time, but for those that have been given up. */
+  #onRenewalByWheelSent({ key, ttl, adoptedAt, renewals }: Evidence, sent: Sent): void {
+    for (const { at } of renewals) {
+      const [since, { disturbed }] = [sent.at - at, this.process]
+      // Where it was stopped between deciding to send it and doing so, only the manager knows when that was.
+      const excused = disturbed || at < adoptedAt || since >= timeoutOf(ttl)
+      this.#verdict.expect(excused, 'P21', () => `${key} is renewed twice at once, ${since} ms apart`)
+    }
+    renewals.add(sent)
   }
 
   #of({ key, token, ttl }: LockEntry): Evidence {
@@ -160,6 +176,7 @@ export class TokenLedger {
       deleted: false,
       fence: 0,
       underWay: 0,
+      renewals: new Set(),
       windowStart: Number.NEGATIVE_INFINITY,
       sentInWindow: 0,
       extraAtStart: 0,

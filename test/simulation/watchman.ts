@@ -14,6 +14,9 @@ const ROUND = 500
 /** What a waiting caller may be late, in ms: one poll, at most a second, the hand-over that is left to others, and some steps. */
 const POLL = 1_500 + 500
 
+/** What a manager may be late with what is due, in ms, while its process runs. */
+const LATE = 50
+
 export interface WatchmanParts {
   readonly timeline: Timeline
   readonly verdict: Verdict
@@ -22,6 +25,8 @@ export interface WatchmanParts {
   readonly workload: Workload
   /** The longest ttl that is used, in ms. */
   readonly longestTtl: number
+  /** Whoever waits is told of every change, as long as nothing is wrong. */
+  readonly telling: boolean
 }
 
 export class Watchman {
@@ -84,11 +89,24 @@ export class Watchman {
       verdict.expect(held || excused, 'P11', () => `${key} is left behind`)
     }
     for (const { process, manager } of members) {
-      const { held, waiting, undoing, timers } = manager.stats()
-      const idle = held === 0 && waiting === 0 && undoing === 0
-      verdict.expect(!idle || timers === 0, 'P22', () => `${process.name} has a timer for nothing`)
-      verdict.expect(waiting === 0 && undoing === 0, 'P24', () => `${process.name} is still busy`)
+      const { held, jeopardy, waiting, queues, undoing, timers } = manager.stats()
+      const busy = waiting + queues + undoing + jeopardy
+      verdict.expect(busy + held > 0 || timers === 0, 'P22', () => `${process.name} has a timer for nothing`)
+      verdict.expect(busy === 0, 'P24', () => `${process.name} is still busy: ${JSON.stringify(manager.stats())}`)
     }
+  }
+
+  /** P24: a manager is closed within its budget, whatever does not answer, if its process runs. */
+  expectClosed({ process, inspector }: Member, budget: number): void {
+    const { verdict } = this.#parts
+    const onOver = (): void => {
+      // After a stop all that is due comes at once, in any order.
+      const free = process.time - process.freeSince
+      if (inspector.closed) return
+      if (free > LATE) verdict.fail('P24', `${process.name} is not closed after ${budget} ms`)
+      else process.sleep(onOver, 2 * LATE)
+    }
+    process.sleep(onOver, budget + LATE)
   }
 
   /** P24: a manager says that it is closed. */
@@ -100,7 +118,9 @@ export class Watchman {
       'P24',
       () => `${process.name} is closed, and has leases that have not ended`,
     )
-    verdict.expect(manager.size === 0, 'P24', () => `${process.name} is closed, and holds leases`)
+    const { held, jeopardy, waiting, queues, undoing } = manager.stats()
+    const left = manager.size + held + jeopardy + waiting + queues + undoing
+    verdict.expect(left === 0, 'P24', () => `${process.name} is closed, and has not forgotten everything`)
     verdict.expect(process.managerTimers.size === 0, 'P24', () => `${process.name} is closed, and has a timer`)
     verdict.expect(link.connections.size === 0, 'P24', () => `${process.name} is closed, and has a connection`)
     for (const call of workload.calls) {
@@ -140,7 +160,7 @@ export class Watchman {
 
   /** P23 and P24: who waits for a key that is free gets it soon; and nobody waits for longer than they wanted to. */
   #checkCall(call: Call): void {
-    const { timeline, verdict, longestTtl } = this.#parts
+    const { timeline, verdict, longestTtl, telling } = this.#parts
     const { member, what, key, startedAt, patience, working } = call
     if (working) return
     const healthy = timeline.now - Math.max(member.healthySince, startedAt)
@@ -148,7 +168,9 @@ export class Watchman {
     verdict.expect(overdue < 0, 'P24', () => `${what} is not over ${overdue} ms after it was to be`)
     const seen = key === undefined ? undefined : this.#seen.get(key)
     if (seen === undefined || seen.token !== undefined) return
-    const free = Math.min(healthy, timeline.now - seen.since) - longestTtl - POLL - member.recovery(longestTtl)
+    // Who is not told asks when the ttl of its last holder is over.
+    const bound = (telling ? 0 : longestTtl) + POLL + member.recovery(longestTtl)
+    const free = Math.min(healthy, timeline.now - seen.since) - bound
     verdict.expect(free < 0, 'P23', () => `${key} is free, and is waited for, since ${free} ms longer than it may`)
   }
 
