@@ -169,8 +169,9 @@ export class Watchman {
     const seen = key === undefined ? undefined : this.#seen.get(key)
     if (seen === undefined || seen.token !== undefined) return
     // Who is not told asks when the ttl of its last holder is over.
-    const bound = (telling ? 0 : longestTtl) + POLL + member.recovery(longestTtl)
-    const free = Math.min(healthy, timeline.now - seen.since) - bound
+    const bound = (telling ? 0 : longestTtl) + POLL
+    const waited = Math.min(timeline.now - startedAt, healthy - member.recovery(longestTtl))
+    const free = Math.min(waited, timeline.now - seen.since) - bound
     verdict.expect(free < 0, 'P23', () => `${key} is free, and is waited for, since ${free} ms longer than it may`)
   }
 
