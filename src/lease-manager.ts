@@ -564,6 +564,8 @@ function nullIfRefused(error: unknown): null {
 function detach(table: LeaseTable, clock: Clock, record: LeaseRecord): DetachedLease {
   if (!isActive(table.observe(record))) throw notHeld(record)
   table.apply(record, { type: 'detach', now: clock.now() })
+  // Its deadline may have come since, and then its key is deleted.
+  if (record.state !== 'released') throw notHeld(record)
   const { key, token, fence, ttl } = record
   return { key, token, fence, ttl }
 }

@@ -1,5 +1,6 @@
 /** Leases that change processes, and locks that are taken away. */
 import { expect } from 'chai'
+import sinon from 'sinon'
 import {
   type DetachedLease,
   LeaseLostError,
@@ -100,6 +101,30 @@ describe('detach', () => {
       expect(events.lines.at(-1)).to.equal('lost expired: expired')
       await clock.advance(TTL)
       expect(store.keys()).to.deep.equal([])
+    }))
+
+  it('P7 P13 hands out no lease that is lost while it is being detached: its key is about to be deleted', () =>
+    withManager({ autoRenew: false }, async ({ manager, clock, events }) => {
+      for (let stop = 1; stop <= 3; stop += 1) {
+        const lease = await grant(manager.tryAcquire('a'))
+        let readings = 0
+        const now = sinon.stub(clock, 'now').callsFake(() => {
+          readings += 1
+          if (readings === stop) clock.jump(heldFor(TTL))
+          return now.wrappedMethod.call(clock)
+        })
+        let detached: DetachedLease | undefined
+        try {
+          detached = lease.detach()
+        } catch (error) {
+          expect(error).to.be.instanceOf(LockNotHeldError)
+        } finally {
+          now.restore()
+        }
+        expect(events.lines.at(-1)).to.equal(detached ? 'released a, unconfirmed' : 'lost a: expired')
+        await clock.advance(TTL)
+      }
+      expect(events.lines.filter((line) => line === 'lost a: expired')).to.have.length.above(0)
     }))
 
   it('P5 deletes nothing, then or when the lease is released after it or the manager is closed', () =>
