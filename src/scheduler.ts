@@ -74,6 +74,8 @@ export class Scheduler<T extends object> implements Alarms {
   readonly #handler: SchedulerHandler<T>
   readonly #wheel: TimerWheel<T | Sleeper>
   #timer: Timer | undefined
+  /** How often what is due together was cut, and has not gone on yet. */
+  #deferred = 0
   /** Whether the timer is taken back at the end of this turn, if there is nothing to wait for by then. */
   #disarming = false
   /** The slot that the timer is armed for. */
@@ -170,6 +172,8 @@ export class Scheduler<T extends object> implements Alarms {
         this.#handler.onFault(fault)
       }
       if (index + 1 < due.length && this.#clock.now() >= stopAt) {
+        this.#deferred += 1
+        this.#arm()
         this.#clock.soon(() => this.#goOn(due, index + 1, tick))
         break
       }
@@ -184,11 +188,14 @@ export class Scheduler<T extends object> implements Alarms {
   #goOn(due: readonly (T | Sleeper)[], start: number, { late }: Tick): void {
     // Closed meanwhile.
     if (this.#armedFor === Number.NEGATIVE_INFINITY) return
+    this.#deferred -= 1
+    this.#disarmIfIdle()
     this.#tell(due, start, { now: this.#clock.now(), late })
   }
 
   #arm(): void {
-    const next = this.#wheel.nextDue()
+    // While anything waits for its turn there is a timer, whatever becomes of that.
+    const next = this.#wheel.nextDue() ?? (this.#deferred > 0 ? this.#clock.now() + this.tick : undefined)
     if (next === undefined || next >= this.#armedFor) return
     this.#armedFor = next
     for (;;) {
@@ -201,14 +208,18 @@ export class Scheduler<T extends object> implements Alarms {
     }
   }
 
+  #isIdle(): boolean {
+    return this.#timer !== undefined && this.#wheel.size === 0 && this.#deferred === 0
+  }
+
   /** At the end of this turn: a caller that takes one lock after another would have a timer set and taken back for each of its steps. */
   #disarmIfIdle(): void {
-    if (this.#timer === undefined || this.#wheel.size > 0 || this.#disarming) return
+    if (this.#disarming || !this.#isIdle()) return
     this.#disarming = true
     this.#clock.soon(() => {
       this.#disarming = false
-      if (this.#timer === undefined || this.#wheel.size > 0) return
-      this.#timer.cancel()
+      if (!this.#isIdle()) return
+      this.#timer?.cancel()
       this.#timer = undefined
       this.#armedFor = Number.POSITIVE_INFINITY
     })
