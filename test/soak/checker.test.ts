@@ -1,0 +1,183 @@
+/** The checker, fed with histories that are as they must be, and with such as must not be. */
+import { expect } from 'chai'
+import fc from 'fast-check'
+import { findViolations } from './checker.ts'
+import type { AcceptedWrite } from './fenced-store.ts'
+import type { Hold } from './history.ts'
+
+/** A hold of `key` with a token of its own. */
+function hold(id: string, begin: number, end: number, fence: number, more: Partial<Hold> = {}): Hold {
+  return { id, key: 'key', token: `token ${id}`, fence, begin, end, refusedAt: undefined, ending: 'released', ...more }
+}
+
+function write({ id, key, fence }: Hold): AcceptedWrite {
+  return { hold: id, key, fence, at: 0 }
+}
+
+/** What is found, in short: the property and the first line. */
+function found(holds: readonly Hold[], writes: readonly AcceptedWrite[] = [], tolerance?: number): string[] {
+  return findViolations({ holds, writes }, tolerance).map(({ message }) => message.split('\n')[0] as string)
+}
+
+const FIRST = hold('1.1', 0, 10, 100)
+const SECOND = hold('2.1', 11, 20, 200)
+const THIRD = hold('1.2', 21, 30, 300)
+
+const OVERLAP = /^P7: two hold one key at once, for /
+const SHRUNK = ['P6: a fence does not grow from one holder to the next']
+const STALE = ['P6: a write of a stale holder was accepted']
+
+describe('the checker of a soak', () => {
+  it('finds nothing in holds that follow each other, in whatever order they are told', () => {
+    expect(found([THIRD, FIRST, SECOND], [FIRST, FIRST, SECOND, THIRD, THIRD].map(write))).to.deep.equal([])
+  })
+
+  it('finds nothing in holds of different keys, whatever their times and fences', () => {
+    const other = hold('2.1', 5, 15, 50, { key: 'other' })
+    expect(found([FIRST, other], [write(FIRST), write(other), write(FIRST)])).to.deep.equal([])
+  })
+
+  it('P7 finds two that hold one key at once', () => {
+    const violations = findViolations({ holds: [FIRST, hold('2.1', 9.5, 20, 200)], writes: [] })
+    expect(violations).to.have.length(1)
+    expect(violations[0]?.message).to.match(OVERLAP).and.include('"id":"1.1"').and.include('"id":"2.1"')
+    expect(violations[0]?.message).to.include('for 0.500 ms')
+  })
+
+  it('P7 finds one that held a key all the time while others came and went', () => {
+    const long = hold('3.1', 0, 100, 50)
+    expect(found([long, hold('1.1', 10, 20, 100), hold('2.1', 30, 40, 200), hold('1.2', 101, 110, 300)]))
+      .to.have.length(2)
+      .and.satisfy((texts: string[]) => texts.every((text) => OVERLAP.test(text)))
+  })
+
+  it('P7 finds two holds of one process', () => {
+    expect(found([FIRST, hold('1.2', 5, 8, 200)]).join()).to.match(OVERLAP)
+  })
+
+  it('P7 forgives what is within the tolerance, and no more', () => {
+    const early = hold('2.1', 8, 20, 200)
+    expect(found([FIRST, early], [], 2)).to.deep.equal([])
+    expect(found([FIRST, early], [], 1.9).join()).to.match(OVERLAP)
+  })
+
+  it('P6 finds a fence that is smaller than one before, or the same', () => {
+    expect(found([FIRST, hold('2.1', 11, 20, 99)])).to.deep.equal(SHRUNK)
+    expect(found([FIRST, hold('2.1', 11, 20, 100)])).to.deep.equal(SHRUNK)
+  })
+
+  it('P6 compares a fence with the largest before it', () => {
+    expect(found([FIRST, hold('2.1', 11, 20, 50), hold('1.2', 21, 30, 75)])).to.deep.equal([...SHRUNK, ...SHRUNK])
+  })
+
+  it('P6 lets a lease that is adopted keep its fence, and demands that it does', () => {
+    const { token } = FIRST
+    expect(found([FIRST, hold('2.1', 11, 20, 100, { token }), THIRD])).to.deep.equal([])
+    expect(found([FIRST, hold('2.1', 11, 20, 101, { token }), THIRD])).to.deep.equal(SHRUNK)
+  })
+
+  it('P7 finds a lease that is held by who detached it and by who adopted it', () => {
+    expect(found([FIRST, hold('2.1', 9, 20, 100, { token: FIRST.token })]).join()).to.match(OVERLAP)
+  })
+
+  it('P6 finds a write that was accepted after one of a later holder', () => {
+    const writes = [FIRST, SECOND, FIRST].map(write)
+    expect(found([FIRST, SECOND], writes)).to.deep.equal(STALE)
+  })
+
+  it('P6 finds a stale write also where the fences are the same', () => {
+    const later = hold('2.1', 11, 20, 100)
+    expect(found([FIRST, later], [FIRST, later, FIRST].map(write))).to.deep.equal([...SHRUNK, ...STALE])
+  })
+
+  it('P6 finds a store that accepted a smaller fence', () => {
+    const writes = [write(FIRST), { ...write(FIRST), fence: 99 }]
+    expect(found([FIRST], writes)).to.deep.equal(STALE)
+  })
+
+  it('P6 permits a write of who detached a lease after one of who adopted it: they have one fence', () => {
+    const adopted = hold('2.1', 11, 20, 100, { token: FIRST.token })
+    expect(found([FIRST, adopted], [FIRST, adopted, FIRST].map(write))).to.deep.equal([])
+  })
+
+  it('P6 finds a write of somebody who never held the lock', () => {
+    expect(found([FIRST], [write(SECOND)])).to.deep.equal([
+      'P6: a write was accepted of somebody who never held the lock',
+    ])
+  })
+
+  it('P6 finds a holder that was refused', () => {
+    expect(found([{ ...FIRST, refusedAt: 5 }])).to.deep.equal(['P6: a holder was refused as stale'])
+  })
+
+  describe('in histories at random', () => {
+    /** Holds of some keys, disjoint for each key, with fences that grow; each writes some times. */
+    const histories = fc
+      .array(
+        fc.record({
+          key: fc.constantFrom('a', 'b', 'c'),
+          pause: fc.double({ min: 0.001, max: 10, noNaN: true }),
+          length: fc.double({ min: 0.001, max: 10, noNaN: true }),
+          step: fc.integer({ min: 1, max: 5 }),
+          writes: fc.integer({ min: 1, max: 3 }),
+        }),
+        { minLength: 2, maxLength: 40 },
+      )
+      .map((turns) => {
+        let now = 0
+        let fence = 0
+        const holds = turns.map(({ key, pause, length, step }, index) => {
+          const begin = now + pause
+          now = begin + length
+          fence += step
+          return hold(`1.${index}`, begin, now, fence, { key })
+        })
+        const writes = holds.flatMap((one, index) =>
+          Array.from({ length: turns[index]?.writes ?? 0 }, () => write(one)),
+        )
+        return { holds, writes }
+      })
+
+    /** Two neighbours of one key: where there are none, the sample is not used. */
+    const neighbours = (holds: readonly Hold[], at: number): [Hold, Hold] => {
+      const first = holds[at % holds.length] as Hold
+      const second = holds.find(({ key, begin }) => key === first.key && begin > first.begin)
+      fc.pre(second !== undefined)
+      return [first, second]
+    }
+
+    it('finds nothing where all is well', () => {
+      fc.assert(fc.property(histories, (history) => findViolations(history).length === 0))
+    })
+
+    it('P7 finds a hold that goes on too long', () => {
+      fc.assert(
+        fc.property(histories, fc.nat(), ({ holds, writes }, at) => {
+          const [first, second] = neighbours(holds, at)
+          const wrong = holds.map((one) => (one === first ? { ...one, end: (second.begin + second.end) / 2 } : one))
+          const violations = findViolations({ holds: wrong, writes })
+          expect(violations.map(({ property }) => property)).to.deep.equal(['P7'])
+        }),
+      )
+    })
+
+    it('P6 finds a fence that was handed out too late', () => {
+      fc.assert(
+        fc.property(histories, fc.nat(), ({ holds }, at) => {
+          const [first, second] = neighbours(holds, at)
+          const wrong = holds.map((one) => (one === second ? { ...one, fence: first.fence } : one))
+          expect(found(wrong)).to.deep.equal(SHRUNK)
+        }),
+      )
+    })
+
+    it('P6 finds a write that came too late', () => {
+      fc.assert(
+        fc.property(histories, fc.nat(), ({ holds, writes }, at) => {
+          const [first] = neighbours(holds, at)
+          expect(found(holds, [...writes, write(first)])).to.deep.equal(STALE)
+        }),
+      )
+    })
+  })
+})

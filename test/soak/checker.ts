@@ -1,0 +1,115 @@
+/**
+ * Judges the history of a soak from outside: it knows nothing of managers or servers, only who held what when, and what the store
+ * accepted. May import types, and what a violation is.
+ *
+ * Each key's holds are intervals, and their two ends are known: a sweep over the ends in the order of time (Michael Shamos and Dan Hoey,
+ * "Geometric intersection problems", 1976; on a line it is a sort) finds an overlap whenever there is one. A search for a linearization (Jeannette Wing and
+ * Chun Gong, "Testing and verifying concurrent objects", 1993; Gavin Lowe, "Testing for linearizability", 2017) is for operations that took effect
+ * at some unknown moment between their call and their return. Here nothing is left to be searched for: a hold is proven to have been in force at
+ * all moments of its interval, so the order of disjoint holds is given, and is that of a lock; and two that share a moment are no lock's, in whatever
+ * order. What is not proven, before the first and after the last reading of `held`, cannot raise a false alarm.
+ */
+import { Violation } from '../simulation/violation.ts'
+import type { AcceptedWrite } from './fenced-store.ts'
+import type { Hold } from './history.ts'
+
+export interface History {
+  /** In whatever order. */
+  readonly holds: readonly Hold[]
+  /** In the order of the store. */
+  readonly writes: readonly AcceptedWrite[]
+}
+
+/**
+ * @param tolerance ms for which two holds may overlap. 0 for processes on one machine: their clocks are one, and their managers have taken the margin
+ * for the server's off already.
+ * @returns every violation there is, each with the records that show it.
+ */
+export function findViolations({ holds, writes }: History, tolerance = 0): Violation[] {
+  const byKey = groupByKey(holds)
+  const writesByKey = groupByKey(writes)
+  const violations: Violation[] = []
+  for (const key of new Set([...byKey.keys(), ...writesByKey.keys()])) {
+    const inOrder = (byKey.get(key) ?? []).toSorted((one, other) => one.begin - other.begin)
+    violations.push(
+      ...findOverlaps(inOrder, tolerance),
+      ...findShrunkFences(inOrder),
+      ...findRefusedHolders(inOrder),
+      ...findStaleWrites(inOrder, writesByKey.get(key) ?? []),
+    )
+  }
+  return violations
+}
+
+/** Each hold that began while one that had begun before it was still in force. */
+function findOverlaps(holds: readonly Hold[], tolerance: number): Violation[] {
+  const violations: Violation[] = []
+  let last: Hold | undefined
+  for (const hold of holds) {
+    if (last !== undefined && hold.begin < last.end - tolerance) {
+      const overlap = Math.min(hold.end, last.end) - hold.begin
+      violations.push(violation('P7', `two hold one key at once, for ${overlap.toFixed(3)} ms`, last, hold))
+    }
+    if (last === undefined || hold.end > last.end) last = hold
+  }
+  return violations
+}
+
+/** Each acquisition whose fence is not larger than that of one before it. A lease that was adopted is the same acquisition, and has the same fence. */
+function findShrunkFences(holds: readonly Hold[]): Violation[] {
+  const violations: Violation[] = []
+  let highest: Hold | undefined
+  for (const hold of holds) {
+    const isRight =
+      highest === undefined ||
+      (hold.token === highest.token ? hold.fence === highest.fence : hold.fence > highest.fence)
+    if (!isRight) violations.push(violation('P6', 'a fence does not grow from one holder to the next', highest, hold))
+    if (highest === undefined || hold.fence >= highest.fence) highest = hold
+  }
+  return violations
+}
+
+/** Each hold in which a write was refused: the store had a larger fence although nobody came later. */
+function findRefusedHolders(holds: readonly Hold[]): Violation[] {
+  return holds
+    .filter(({ refusedAt }) => refusedAt !== undefined)
+    .map((hold) => violation('P6', 'a holder was refused as stale', hold))
+}
+
+/** Each write that was accepted although somebody who acquired the lock later had written before. */
+function findStaleWrites(holds: readonly Hold[], writes: readonly AcceptedWrite[]): Violation[] {
+  const byId = new Map(holds.map((hold) => [hold.id, hold]))
+  /** Which acquisition of the key it is, the first or a later one. */
+  const turns = new Map<string, number>()
+  for (const { token } of holds) if (!turns.has(token)) turns.set(token, turns.size)
+  const violations: Violation[] = []
+  let latest = { turn: -1, fence: 0, write: undefined as AcceptedWrite | undefined }
+  for (const write of writes) {
+    const hold = byId.get(write.hold)
+    if (hold === undefined) {
+      violations.push(violation('P6', 'a write was accepted of somebody who never held the lock', write))
+      continue
+    }
+    const turn = turns.get(hold.token) as number
+    if (turn < latest.turn || write.fence < latest.fence) {
+      violations.push(violation('P6', 'a write of a stale holder was accepted', latest.write, write, hold))
+    } else {
+      latest = { turn, fence: write.fence, write }
+    }
+  }
+  return violations
+}
+
+function groupByKey<T extends { readonly key: string }>(list: readonly T[]): Map<string, T[]> {
+  const groups = new Map<string, T[]>()
+  for (const item of list) {
+    const group = groups.get(item.key)
+    if (group === undefined) groups.set(item.key, [item])
+    else group.push(item)
+  }
+  return groups
+}
+
+function violation(property: string, what: string, ...records: readonly unknown[]): Violation {
+  return new Violation(property, [what, ...records.map((record) => `  ${JSON.stringify(record)}`)].join('\n'))
+}

@@ -1,0 +1,96 @@
+/**
+ * The leases of one worker and what is written down of them. Promises that nothing is written as held that was not, also when the process is stopped
+ * between any two steps of this (see history.ts). May import the public package, the clock, the history and types.
+ */
+import type { Lease, LeaseManager } from 'leasewheel'
+import { type Ending, HistoryFile } from './history.ts'
+import { machineTime } from './machine-clock.ts'
+import type { Lie } from './messages.ts'
+
+/** How often all leases are looked at, in ms. */
+const LOOK = 10
+
+export class Holds {
+  readonly #file: HistoryFile
+  readonly #lie: Lie | undefined
+  /** Those that have not ended, with their numbers. */
+  readonly #numbers = new Map<Lease, number>()
+  readonly #timer: NodeJS.Timeout
+  #begun = 0
+
+  constructor(manager: LeaseManager, path: string, lie: Lie | undefined) {
+    this.#file = new HistoryFile(path)
+    this.#lie = lie
+    manager.on('acquired', ({ lease }) => this.#begin(lease))
+    manager.on('lost', ({ lease, reason }) => {
+      if (lie !== 'overstay') this.#end(lease, `lost: ${reason}`)
+    })
+    manager.on('released', ({ lease, confirmed, detached }) => {
+      this.#end(lease, detached ? 'detached' : confirmed ? 'released' : 'unconfirmed')
+    })
+    this.#timer = setInterval(() => this.#look(), LOOK)
+  }
+
+  /** Undefined for a lease that has ended, or was never seen to be held. */
+  numberOf(lease: Lease): number | undefined {
+    return this.#numbers.get(lease)
+  }
+
+  fenceOf(lease: Lease): number {
+    return this.#lie === 'constant fence' ? 1 : lease.fence
+  }
+
+  /** @returns whether the lease is held; then that is written down. */
+  prove(lease: Lease): boolean {
+    const hold = this.#numbers.get(lease)
+    if (hold === undefined) return false
+    const at = machineTime()
+    if (!this.#isHeld(lease)) return false
+    this.#file.add({ type: 'held', holds: [hold], at })
+    return true
+  }
+
+  /** The store has refused a write of this lease. It may do so, unless the lease is held even now. */
+  onRefused(lease: Lease): void {
+    const hold = this.#numbers.get(lease)
+    const at = machineTime()
+    if (hold !== undefined && this.#isHeld(lease)) this.#file.add({ type: 'refused', hold, at })
+  }
+
+  /** The work is done: nobody believes in the lease any longer, not even a liar. */
+  onDone(lease: Lease): void {
+    this.prove(lease)
+    if (this.#lie === 'overstay' && lease.state === 'lost') this.#end(lease, 'lost: expired')
+  }
+
+  close(): void {
+    clearInterval(this.#timer)
+    this.#file.close()
+  }
+
+  #begin(lease: Lease): void {
+    const at = machineTime()
+    if (!this.#isHeld(lease)) return
+    const { key, token } = lease
+    this.#begun += 1
+    this.#numbers.set(lease, this.#begun)
+    this.#file.add({ type: 'begin', hold: this.#begun, key, token, fence: this.fenceOf(lease), at })
+  }
+
+  #end(lease: Lease, ending: Ending): void {
+    const hold = this.#numbers.get(lease)
+    if (hold === undefined) return
+    this.#numbers.delete(lease)
+    this.#file.add({ type: 'end', hold, ending })
+  }
+
+  #look(): void {
+    const at = machineTime()
+    const holds = [...this.#numbers].filter(([lease]) => this.#isHeld(lease)).map(([, hold]) => hold)
+    if (holds.length > 0) this.#file.add({ type: 'held', holds, at })
+  }
+
+  #isHeld(lease: Lease): boolean {
+    return this.#lie === 'overstay' || lease.held
+  }
+}

@@ -1,0 +1,111 @@
+/** A soak in small, soaks whose workers or store break the rules, and the command. `npm run soak` goes on for longer. */
+import { execFile } from 'node:child_process'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { expect } from 'chai'
+import { HELP } from './arguments.ts'
+import { runSoak, type SoakOptions, type SoakReport } from './soak.ts'
+
+const MAIN = fileURLToPath(new URL('main.ts', import.meta.url))
+
+const SMALL: Omit<SoakOptions, 'directory'> = {
+  duration: 8_000,
+  processes: 3,
+  keys: 50,
+  ttl: 1_000,
+  seed: 1,
+  faultInterval: 150,
+}
+
+/** Few locks, and holders who wake up after others have taken them: whoever then believes in a lock, or writes with its fence, is wrong. */
+const UNFORGIVING: Omit<SoakOptions, 'directory'> = {
+  ...SMALL,
+  duration: 5_000,
+  processes: 2,
+  keys: 10,
+  ttl: 400,
+  faultInterval: 300,
+  faults: ['stopLong'],
+}
+
+async function soak(options: Omit<SoakOptions, 'directory'>): Promise<SoakReport> {
+  const directory = mkdtempSync(join(tmpdir(), 'leasewheel-soak-'))
+  try {
+    return await runSoak({ ...options, directory })
+  } finally {
+    rmSync(directory, { recursive: true, force: true })
+  }
+}
+
+/** The first line of each violation, each once, without its numbers. */
+function kindsOf({ violations }: SoakReport): string[] {
+  return [...new Set(violations.map(({ message }) => (message.split('\n')[0] as string).replace(/, for .*/, '')))]
+}
+
+describe('processes that share locks while things go wrong', () => {
+  it('P6 P7 P13 never hold one at the same time, and no stale write of theirs is accepted', async () => {
+    const { faults, holds, accepted, violations } = await soak(SMALL)
+    expect(violations.map(({ message }) => message)).to.deep.equal([])
+    expect(Object.values(faults).reduce((sum, count) => sum + count, 0)).to.be.greaterThan(10)
+    expect(holds.length).to.be.greaterThan(50)
+    expect(accepted).to.be.greaterThan(50)
+  }).timeout(150_000)
+
+  it('are found out when they believe in a lease that is lost', async () => {
+    expect(kindsOf(await soak({ ...UNFORGIVING, lie: 'overstay' }))).to.include('P7: two hold one key at once')
+  }).timeout(150_000)
+
+  it('are found out when their fences do not grow', async () => {
+    expect(kindsOf(await soak({ ...UNFORGIVING, lie: 'constant fence' }))).to.include.members([
+      'P6: a fence does not grow from one holder to the next',
+      'P6: a write of a stale holder was accepted',
+    ])
+  }).timeout(150_000)
+
+  it('are found out when a store accepts what they write too late', async () => {
+    expect(kindsOf(await soak({ ...UNFORGIVING, gullibleStore: true }))).to.deep.equal([
+      'P6: a write of a stale holder was accepted',
+    ])
+  }).timeout(150_000)
+})
+
+describe('npm run soak', () => {
+  function run(...args: readonly string[]): Promise<{ readonly code: number; readonly output: string }> {
+    const options = [...process.execArgv, MAIN, ...args]
+    return new Promise((resolve) => {
+      const child = execFile(process.execPath, options, (_error, stdout, stderr) => {
+        resolve({ code: child.exitCode ?? -1, output: stdout + stderr })
+      })
+    })
+  }
+
+  it('tells what happened, and that nothing was violated', async () => {
+    const { code, output } = await run('--minutes', '0.02', '--processes', '2', '--keys', '20', '--seed', '3')
+    expect(output).to.match(/^0\.02 minutes, 2 processes, 20 keys, ttl 1000 ms, seed 3$/m)
+    expect(output).to.match(/^\| acquisitions +\| +[1-9]/m)
+    expect(output).to.match(/^\| violations +\| +0 \|$/m)
+    expect(code).to.equal(0)
+  }).timeout(150_000)
+
+  it('explains itself', async () => {
+    expect(await run('--help')).to.deep.equal({ code: 0, output: `${HELP}\n` })
+  })
+
+  for (const [args, message] of [
+    [['--minutes', '0'], 'Expected --minutes to be a number > 0 and <= 10000, got `0`'],
+    [['--minutes', 'x'], 'Expected --minutes to be a number > 0 and <= 10000, got `x`'],
+    [['--processes', '0'], 'Expected --processes to be an integer from 1 to 64, got `0`'],
+    [['--keys', '1.5'], 'Expected --keys to be an integer from 1 to 100000, got `1.5`'],
+    [['--ttl', '5'], 'Expected --ttl to be an integer from 300 to 60000, got `5`'],
+    [['--seed', ''], 'Expected --seed to be an integer from 0 to 2147483647, got ``'],
+    [['--speed'], "Unknown option '--speed'"],
+  ] as const) {
+    it(`refuses ${args.join(' ')}`, async () => {
+      const { code, output } = await run(...args)
+      expect(output).to.equal(`${message}\nTry: npm run soak -- --help\n`)
+      expect(code).to.equal(2)
+    })
+  }
+})
