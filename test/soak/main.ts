@@ -19,10 +19,11 @@ async function main(args: readonly string[]): Promise<void> {
   if (options === 'help') return console.log(HELP)
   const { minutes, processes, keys, ttl, seed } = options
   const directory = mkdtempSync(join(tmpdir(), 'leasewheel-soak-'))
-  const clear = (): void => rmSync(directory, { recursive: true, force: true })
+  const clear = (): void => rmSync(directory, { recursive: true, force: true, maxRetries: 3 })
   process.once('exit', clear)
-  const setting = `${minutes} minutes, ${processes} processes, ${keys} keys, ttl ${ttl} ms, seed ${seed}`
-  console.log(setting)
+  console.log(
+    `npm run soak -- --minutes ${minutes} --processes ${processes} --keys ${keys} --ttl ${ttl} --seed ${seed}`,
+  )
   const { violations, ...rest } = await runSoak({
     duration: minutes * 60_000,
     processes,

@@ -1,8 +1,10 @@
 /** A soak in small, soaks whose workers or store break the rules, and the command. `npm run soak` goes on for longer. */
-import { execFile } from 'node:child_process'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { execFile, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { expect } from 'chai'
 import { HELP } from './arguments.ts'
@@ -39,6 +41,17 @@ async function soak(options: Omit<SoakOptions, 'directory'>): Promise<SoakReport
   }
 }
 
+/** What a soak keeps in the system's folder for such things: its server's folder, and its own. */
+function foldersIn(directory: string): string[] {
+  return readdirSync(directory).filter((name) => name.startsWith('leasewheel-'))
+}
+
+function historiesIn(directory: string): string[] {
+  return foldersIn(directory).flatMap((name) =>
+    readdirSync(join(directory, name)).filter((file) => file.startsWith('worker-')),
+  )
+}
+
 /** The first line of each violation, each once, without its numbers. */
 function kindsOf({ violations }: SoakReport): string[] {
   return [...new Set(violations.map(({ message }) => (message.split('\n')[0] as string).replace(/, for .*/, '')))]
@@ -53,22 +66,40 @@ describe('processes that share locks while things go wrong', () => {
     expect(accepted).to.be.greaterThan(50)
   }).timeout(150_000)
 
-  it('are found out when they believe in a lease that is lost', async () => {
-    expect(kindsOf(await soak({ ...UNFORGIVING, lie: 'overstay' }))).to.include('P7: two hold one key at once')
+  it('must not end by themselves', async () => {
+    const failure = await runSoak({ ...SMALL, directory: join(tmpdir(), 'leasewheel-soak-that-is-not-there') }).catch(
+      (error: unknown) => error,
+    )
+    expect(String(failure)).to.match(/^Error: Worker \d ended by itself, with code 1\n.*ENOENT/s)
   }).timeout(150_000)
 
-  it('are found out when their fences do not grow', async () => {
-    expect(kindsOf(await soak({ ...UNFORGIVING, lie: 'constant fence' }))).to.include.members([
-      'P6: a fence does not grow from one holder to the next',
-      'P6: a write of a stale holder was accepted',
-    ])
-  }).timeout(150_000)
+  describe('are found out', () => {
+    let overstaying: SoakReport
+    let repeating: SoakReport
+    let gullible: SoakReport
+    before(async () => {
+      ;[overstaying, repeating, gullible] = await Promise.all([
+        soak({ ...UNFORGIVING, lie: 'overstay' }),
+        soak({ ...UNFORGIVING, lie: 'constant fence' }),
+        soak({ ...UNFORGIVING, gullibleStore: true }),
+      ])
+    }).timeout(150_000)
 
-  it('are found out when a store accepts what they write too late', async () => {
-    expect(kindsOf(await soak({ ...UNFORGIVING, gullibleStore: true }))).to.deep.equal([
-      'P6: a write of a stale holder was accepted',
-    ])
-  }).timeout(150_000)
+    it('when they believe in a lease that is lost', () => {
+      expect(kindsOf(overstaying)).to.include('P7: two hold one key at once')
+    })
+
+    it('when their fences do not grow', () => {
+      expect(kindsOf(repeating)).to.include.members([
+        'P6: a fence does not grow from one holder to the next',
+        'P6: a write of a stale holder was accepted',
+      ])
+    })
+
+    it('when the store accepts what they write too late', () => {
+      expect(kindsOf(gullible)).to.deep.equal(['P6: a write of a stale holder was accepted'])
+    })
+  })
 })
 
 describe('npm run soak', () => {
@@ -82,11 +113,27 @@ describe('npm run soak', () => {
   }
 
   it('tells what happened, and that nothing was violated', async () => {
-    const { code, output } = await run('--minutes', '0.02', '--processes', '2', '--keys', '20', '--seed', '3')
-    expect(output).to.match(/^0\.02 minutes, 2 processes, 20 keys, ttl 1000 ms, seed 3$/m)
+    const { code, output } = await run('--minutes', '0.02', '--processes', '1', '--keys', '20', '--seed', '3')
+    expect(output).to.match(/^npm run soak -- --minutes 0\.02 --processes 1 --keys 20 --ttl 1000 --seed 3$/m)
     expect(output).to.match(/^\| acquisitions +\| +[1-9]/m)
     expect(output).to.match(/^\| violations +\| +0 \|$/m)
     expect(code).to.equal(0)
+  }).timeout(150_000)
+
+  it('ends on Ctrl-C, and leaves nothing behind', async () => {
+    const directory = mkdtempSync(join(tmpdir(), 'leasewheel-soak-'))
+    try {
+      const env = { ...process.env, TMPDIR: directory }
+      const child = spawn(process.execPath, [...process.execArgv, MAIN], { env, stdio: 'ignore' })
+      const closed = once(child, 'close')
+      const isUnderWay = (): boolean => foldersIn(directory).length === 2 && historiesIn(directory).length > 0
+      while (!isUnderWay() && child.exitCode === null) await setTimeout(20)
+      child.kill('SIGINT')
+      expect(await closed).to.deep.equal([130, null])
+      expect(foldersIn(directory)).to.deep.equal([])
+    } finally {
+      rmSync(directory, { recursive: true, force: true })
+    }
   }).timeout(150_000)
 
   it('explains itself', async () => {

@@ -26,7 +26,8 @@ export class WorkerProcess {
     this.number = task.worker
     this.#child = fork(WORKER, [JSON.stringify(task)], { stdio: ['ignore', 'ignore', 'pipe', 'ipc'] })
     const kill = (): void => void this.#child.kill('SIGKILL')
-    process.once('exit', kill)
+    // First of all: a folder that a worker writes to can be removed only then.
+    process.prependOnceListener('exit', kill)
     let errors = ''
     this.#child.stderr?.setEncoding('utf8').on('data', (text: string) => {
       errors = (errors + text).slice(-ERRORS_LENGTH)

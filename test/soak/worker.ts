@@ -127,7 +127,7 @@ class Worker {
       }
       if (lease.held && random.chance(0.1)) await lease.renew().catch(expectLeaseError)
       const left = endAt - machineTime()
-      if (left <= 0) break
+      if (left <= 0 || this.#finish.signal.aborted) break
       await setTimeout(Math.min(left, random.between(5, ttl / 2)))
     }
     this.#holds.onDone(lease)
