@@ -24,13 +24,16 @@ const SMALL: Omit<SoakOptions, 'directory'> = {
 /** Few locks, and holders who wake up after others have taken them: whoever then believes in a lock, or writes with its fence, is wrong. */
 const UNFORGIVING: Omit<SoakOptions, 'directory'> = {
   ...SMALL,
-  duration: 5_000,
-  processes: 2,
+  duration: 6_000,
+  processes: 3,
   keys: 10,
-  ttl: 400,
-  faultInterval: 300,
+  ttl: 600,
+  faultInterval: 700,
   faults: ['stopLong'],
 }
+
+/** So often what is wrong may fail to show. */
+const ATTEMPTS = 5
 
 async function soak(options: Omit<SoakOptions, 'directory'>): Promise<SoakReport> {
   const directory = mkdtempSync(join(tmpdir(), 'leasewheel-soak-'))
@@ -57,6 +60,13 @@ function kindsOf({ violations }: SoakReport): string[] {
   return [...new Set(violations.map(({ message }) => (message.split('\n')[0] as string).replace(/, for .*/, '')))]
 }
 
+/** What is found where rules are broken. On a slow machine there may be no occasion in one soak: then another is made, with the next seed. */
+async function kindsFound(options: Omit<SoakOptions, 'directory'>, awaited: string): Promise<readonly string[]> {
+  const kinds = kindsOf(await soak(options))
+  const isLast = options.seed === UNFORGIVING.seed + ATTEMPTS - 1
+  return kinds.includes(awaited) || isLast ? kinds : kindsFound({ ...options, seed: options.seed + 1 }, awaited)
+}
+
 describe('processes that share locks while things go wrong', () => {
   it('P6 P7 P13 never hold one at the same time, and no stale write of theirs is accepted', async () => {
     const { faults, holds, accepted, violations } = await soak(SMALL)
@@ -74,30 +84,28 @@ describe('processes that share locks while things go wrong', () => {
   }).timeout(150_000)
 
   describe('are found out', () => {
-    let overstaying: SoakReport
-    let repeating: SoakReport
-    let gullible: SoakReport
+    const STALE = 'P6: a write of a stale holder was accepted'
+    let overstaying: readonly string[]
+    let repeating: readonly string[]
+    let gullible: readonly string[]
     before(async () => {
       ;[overstaying, repeating, gullible] = await Promise.all([
-        soak({ ...UNFORGIVING, lie: 'overstay' }),
-        soak({ ...UNFORGIVING, lie: 'constant fence' }),
-        soak({ ...UNFORGIVING, gullibleStore: true }),
+        kindsFound({ ...UNFORGIVING, lie: 'overstay' }, 'P7: two hold one key at once'),
+        kindsFound({ ...UNFORGIVING, lie: 'constant fence' }, STALE),
+        kindsFound({ ...UNFORGIVING, gullibleStore: true }, STALE),
       ])
-    }).timeout(150_000)
+    }).timeout(600_000)
 
     it('when they believe in a lease that is lost', () => {
-      expect(kindsOf(overstaying)).to.include('P7: two hold one key at once')
+      expect(overstaying).to.include('P7: two hold one key at once')
     })
 
     it('when their fences do not grow', () => {
-      expect(kindsOf(repeating)).to.include.members([
-        'P6: a fence does not grow from one holder to the next',
-        'P6: a write of a stale holder was accepted',
-      ])
+      expect(repeating).to.include.members(['P6: a fence does not grow from one holder to the next', STALE])
     })
 
     it('when the store accepts what they write too late', () => {
-      expect(kindsOf(gullible)).to.deep.equal(['P6: a write of a stale holder was accepted'])
+      expect(gullible).to.deep.equal([STALE])
     })
   })
 })

@@ -12,6 +12,9 @@ const WORKER = fileURLToPath(new URL('worker.ts', import.meta.url))
 const ERRORS_LENGTH = 4_000
 
 export class WorkerProcess {
+  static readonly #running = new Set<WorkerProcess>()
+  static #isWatchingExit = false
+
   /** Resolves when it works, or is gone. */
   readonly started: Promise<unknown>
   /** Resolves when it is gone, and all it said has been heard: with what went wrong, unless it was killed from here or did what it was told. */
@@ -25,9 +28,14 @@ export class WorkerProcess {
   constructor(task: WorkerTask, onMessage: (message: MessageFromWorker) => void) {
     this.number = task.worker
     this.#child = fork(WORKER, [JSON.stringify(task)], { stdio: ['ignore', 'ignore', 'pipe', 'ipc'] })
-    const kill = (): void => void this.#child.kill('SIGKILL')
-    // First of all: a folder that a worker writes to can be removed only then.
-    process.prependOnceListener('exit', kill)
+    WorkerProcess.#running.add(this)
+    if (!WorkerProcess.#isWatchingExit) {
+      WorkerProcess.#isWatchingExit = true
+      // First of all: a folder that a worker writes to can be removed only then.
+      process.prependListener('exit', () => {
+        for (const worker of WorkerProcess.#running) worker.#child.kill('SIGKILL')
+      })
+    }
     let errors = ''
     this.#child.stderr?.setEncoding('utf8').on('data', (text: string) => {
       errors = (errors + text).slice(-ERRORS_LENGTH)
@@ -43,7 +51,7 @@ export class WorkerProcess {
     })
     this.gone = once(this.#child, 'close').then(() => {
       const { exitCode, signalCode } = this.#child
-      process.off('exit', kill)
+      WorkerProcess.#running.delete(this)
       this.isReady = false
       if (this.#isKilled || exitCode === 0) return undefined
       return `Worker ${this.number} ended by itself, with ${signalCode ?? `code ${exitCode}`}\n${errors}`.trim()
