@@ -90,6 +90,12 @@ describe('the checker of a soak', () => {
     expect(found([FIRST, later], [FIRST, later, FIRST].map(write))).to.deep.equal([...SHRUNK, ...STALE])
   })
 
+  it('P6 finds a stale write of a lease that was adopted meanwhile', () => {
+    const adopted = hold('2.1', 11, 20, 100, { token: FIRST.token })
+    const later = hold('1.2', 21, 30, 100)
+    expect(found([FIRST, adopted, later], [adopted, later, FIRST].map(write))).to.deep.equal([...SHRUNK, ...STALE])
+  })
+
   it('P6 finds a store that accepted a smaller fence', () => {
     const writes = [write(FIRST), { ...write(FIRST), fence: 99 }]
     expect(found([FIRST], writes)).to.deep.equal(STALE)
