@@ -288,7 +288,8 @@ export async function untilNoMoreHandles(before: readonly string[]): Promise<voi
 /** How many scripts the server has run, or refused to run. */
 export async function scriptCalls(server: RedisServer): Promise<number> {
   const statistics = await server.commandStats()
-  return (statistics.get('evalsha')?.calls ?? 0) + (statistics.get('eval')?.calls ?? 0)
+  const counts = ['evalsha', 'eval'].map((name) => statistics.get(name) ?? { calls: 0, rejected: 0 })
+  return counts.reduce((sum, { calls, rejected }) => sum + calls + rejected, 0)
 }
 
 /** The connections that the server has under this name. */

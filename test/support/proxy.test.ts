@@ -42,7 +42,7 @@ interface Line {
   readonly client: End
   readonly server: End
   /** Makes another connection. */
-  connect(opening: string): Promise<{ readonly client: End; readonly server: End }>
+  readonly connect: (opening: string) => Promise<{ readonly client: End; readonly server: End }>
 }
 
 /** Runs `work` with a connection through a proxy, on which the client has said `hello`. */

@@ -98,10 +98,9 @@ export class Direction implements Conditions {
    */
   cutAfter(bytes: number, mark = ''): Promise<void> {
     return new Promise((resolve) => {
-      for (const { [this.#name]: lane, client, server } of this.#marked(mark)) {
-        lane.cutAfter(bytes, () => {
-          client.destroy()
-          server.destroy()
+      for (const link of this.#marked(mark)) {
+        link[this.#name].cutAfter(bytes, () => {
+          breakOff(link)
           resolve()
         })
       }
@@ -178,12 +177,9 @@ export class Proxy {
     for (const direction of [this.up, this.down]) direction.blackHole({ mark })
   }
 
-  /** The connections that are there now break. */
-  cut(): void {
-    for (const { client, server } of this.#links) {
-      client.destroy()
-      server.destroy()
-    }
+  /** The connections that are there now break. @param mark as for a `Direction`. */
+  cut(mark = ''): void {
+    for (const link of this.#links) if (link.opening.includes(mark)) breakOff(link)
   }
 
   async stop(): Promise<void> {
@@ -209,6 +205,11 @@ export class Proxy {
       })
     }
   }
+}
+
+function breakOff({ client, server }: Link): void {
+  client.destroy()
+  server.destroy()
 }
 
 /** Runs `work` with a proxy before a server, which is stopped afterwards. */

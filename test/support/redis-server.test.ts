@@ -143,6 +143,9 @@ describe('RedisServer', () => {
       const get = (await server.commandStats()).get('get')
       expect(get?.calls).to.equal(2)
       expect(get?.microseconds).to.be.a('number')
+      expect(get?.rejected).to.equal(0)
+      await server.command('GET').catch(() => undefined)
+      expect((await server.commandStats()).get('get')?.rejected).to.equal(1)
     })
   })
 

@@ -41,6 +41,8 @@ export interface ServerOptions {
 /** One line of `INFO commandstats`. */
 export interface CommandStatistics {
   readonly calls: number
+  /** Calls that were not even begun: the server was busy, the client had no right. */
+  readonly rejected: number
   /** µs of the server's CPU, all calls together. */
   readonly microseconds: number
 }
@@ -169,7 +171,8 @@ export class RedisServer {
       fields.map(([field, value]) => {
         const numbers = new Map(value.split(',').map((pair) => pair.split('=') as [string, string]))
         const calls = Number(numbers.get('calls'))
-        return [field.replace('cmdstat_', ''), { calls, microseconds: Number(numbers.get('usec')) }]
+        const rejected = Number(numbers.get('rejected_calls'))
+        return [field.replace('cmdstat_', ''), { calls, rejected, microseconds: Number(numbers.get('usec')) }]
       }),
     )
   }
