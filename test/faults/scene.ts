@@ -8,8 +8,8 @@ import { exists, LASTING, type Session, until, untilRenewed, untilWatching, with
 import { type Proxy, withProxy } from '../support/proxy.ts'
 import { type RedisServer, type ServerOptions, withRedis } from '../support/redis-server.ts'
 
-/** How long the managers wait for an answer, in ms. */
-export const TIMEOUT = 200
+/** How long the managers wait for an answer where a test does not say, in ms. */
+const TIMEOUT = 200
 /** Of leases that do not outlast an outage: long enough for a renewal to fail before. ms. */
 export const BRIEF_TTL = 600
 
@@ -36,16 +36,18 @@ export interface SceneOptions {
   readonly server?: ServerOptions
   /** Whether there are to be leases that end soon. */
   readonly brief?: boolean
+  /** How long the managers wait for an answer, in ms. */
+  readonly timeout?: number
 }
 
 /** Runs `work` with such a scene. */
 export function withScene(options: SceneOptions, work: (scene: Scene) => Promise<void>): Promise<void> {
-  const { server: serverOptions = {}, brief = false } = options
+  const { server: serverOptions = {}, brief = false, timeout = TIMEOUT } = options
   return withRedis(
     (server) =>
       withProxy(server.port, (proxy) => {
         const url = server.url.replace(String(server.port), String(proxy.port))
-        const settings = { ...LASTING, timeout: TIMEOUT }
+        const settings = { ...LASTING, timeout }
         return withManager(url, settings, (watched) =>
           withManager(url, { ...settings, watch: false }, async (unwatched) => {
             await untilWatching(watched.manager)

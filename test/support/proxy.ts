@@ -94,15 +94,13 @@ export class Direction implements Conditions {
    * Each connection that is there now breaks once so many bytes more, at least one, have passed in this direction: within a request or a
    * reply, if one is longer.
    *
-   * @returns when the first of them has.
+   * @returns when the first of them has, for whatever reason.
    */
   cutAfter(bytes: number, mark = ''): Promise<void> {
     return new Promise((resolve) => {
       for (const link of this.#marked(mark)) {
-        link[this.#name].cutAfter(bytes, () => {
-          breakOff(link)
-          resolve()
-        })
+        link[this.#name].cutAfter(bytes, () => breakOff(link))
+        link.client.once('close', () => resolve())
       }
     })
   }
