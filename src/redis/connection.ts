@@ -63,6 +63,7 @@ export class Connection {
     this.keyPrefix = options.keyPrefix ?? ''
     this.client.on('connect', () => {
       this.#wrongDatabase = undefined
+      readBeforeGivingUp(this.client)
     })
     this.client.on('ready', () => this.#onReady())
     this.client.on('error', (error: Error) => this.#onError(error))
@@ -157,7 +158,8 @@ export class Connection {
       enableReadyCheck: options.enableReadyCheck !== false || (database ?? 0) !== 0,
       maxLoadingRetryTime: 100,
       connectTimeout: Math.max(2 * timeout, 1_000),
-      socketTimeout: Math.max(2 * timeout, 500),
+      // Given up at the second of these in a row: see `readBeforeGivingUp`.
+      socketTimeout: Math.max(timeout, 250),
       // Every request has its own timeout, and one that was given up is looked after.
       commandTimeout: undefined,
       disconnectTimeout: 100,
@@ -236,6 +238,28 @@ export class Connection {
 function databaseOf(client: Redis): number | undefined {
   const { condition } = client as unknown as { condition?: { select?: number } | null }
   return condition?.select ?? client.options.db
+}
+
+/**
+ * ioredis gives a silent connection up when a timer fires, and after the event loop was blocked that timer fires before the answers that lie in the socket
+ * are read. So the first time nothing is done but to set it again, and by the second whatever was there has been read.
+ */
+function readBeforeGivingUp(client: Redis): void {
+  const { stream } = client
+  const destroy = stream.destroy.bind(stream)
+  let silent = false
+  stream.on('data', () => {
+    silent = false
+  })
+  stream.destroy = (error) => {
+    if (silent || !error?.message.startsWith('Socket timeout')) return destroy(error)
+    silent = true
+    // ioredis forgets its timer right after this.
+    process.nextTick(() => {
+      if (!stream.destroyed) (Reflect.get(client, 'setSocketTimeout') as () => void).call(client)
+    })
+    return stream
+  }
 }
 
 /** For failures that are told by events as well. */
