@@ -1,4 +1,4 @@
-/** Connections break, wholly or by half, between requests or within them. The server is well, and new connections work. */
+/** Connections break, wholly or by half, between requests or within them, or go silent. The server is well, and new connections work. */
 import { expect } from 'chai'
 import { type Lease, UnavailableError } from 'leasewheel'
 import { exists, expiredKeys, rejectionOf, until, untilRenewed } from '../redis/support.ts'
@@ -26,6 +26,8 @@ type Break = (scene: Scene, mark: string) => unknown
 
 const BREAKS: Readonly<Record<string, Break>> = {
   'are cut by the network': ({ proxy }, mark) => proxy.cut(mark),
+  'become black holes for requests': ({ proxy }, mark) => proxy.up.blackHole({ mark }),
+  'become black holes for answers': ({ proxy }, mark) => proxy.down.blackHole({ mark }),
   'are half-closed by the network: requests': ({ proxy }, mark) => proxy.up.halfClose(mark),
   'are half-closed by the network: answers': ({ proxy }, mark) => proxy.down.halfClose(mark),
   'are cut inside a request': ({ proxy }, mark) => void proxy.up.cutAfter(20, mark),
@@ -41,7 +43,7 @@ const BREAKS: Readonly<Record<string, Break>> = {
   },
 }
 /** How often each of them happens. */
-const TURNS = 3
+const TURNS = 2
 
 describe('connections that', () => {
   for (const [title, inflict] of Object.entries(BREAKS)) {

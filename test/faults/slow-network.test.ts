@@ -10,7 +10,7 @@ const TTL = ANSWERED.ttl as number
 const DELAY = 100
 
 interface Slowness {
-  inflict(direction: Direction): void
+  readonly inflict: (direction: Direction) => void
   /** What everything takes at least, in ms. */
   readonly least: number
 }
