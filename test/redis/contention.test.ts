@@ -1,40 +1,11 @@
-/** Processes that want the same locks, and are stopped or killed while they have them, wait for them, or are given them. */
+/** Processes that want the same locks, again and again. */
 import { expect } from 'chai'
-import { type RedisServer, withRedis } from '../support/redis-server.ts'
-import {
-  exists,
-  expiredKeys,
-  Hourly,
-  ANSWERED,
-  until,
-  untilWatching,
-  withClient,
-  withManager,
-  withWorkers,
-  type Worker,
-} from './support.ts'
-
-/** What these processes have in common. None would ask again by itself within the hour. */
-const PREAMBLE = `
-  import { createInterface } from 'node:readline'
-  import { setTimeout } from 'node:timers/promises'
-  import { LeaseManager } from 'leasewheel'
-  const start = async ({ verbose, ...options }) => {
-    const retry = {
-      next: ({ key, watched, remaining }) => {
-        if (watched && verbose) console.log('told', key)
-        return remaining === undefined ? 20 : 3_600_000
-      },
-    }
-    const manager = new LeaseManager(process.env.REDIS_URL, { wait: 60_000, retry, ...options })
-    manager.on('error', (error) => console.log('error', error.message))
-    while (!manager.stats().watching) await setTimeout(5)
-    return manager
-  }
-`
+import { withRedis } from '../support/redis-server.ts'
+import { MANAGER_PROCESS, untilReady } from './manager-process.ts'
+import { until, withWorkers, type Worker } from './support.ts'
 
 /** Callers that take turns until they are told to stop. They count who is inside with a counter of their own on the server. */
-const CONTENDER = `${PREAMBLE}
+const CONTENDER = `${MANAGER_PROCESS}
   import { Redis } from 'ioredis'
   const manager = await start({ ttl: 60_000, timeout: 5_000 })
   const counter = new Redis(process.env.REDIS_URL)
@@ -82,7 +53,7 @@ interface Found {
 }
 
 /** Callers that say of each lease from when to when they have seen that they held it (ms of the wall clock). */
-const WITNESS = `${PREAMBLE}
+const WITNESS = `${MANAGER_PROCESS}
   const manager = await start({ ttl: 400, timeout: 400 })
   console.log('ready')
   const call = async (key) => {
@@ -102,24 +73,6 @@ const WITNESS = `${PREAMBLE}
   }
   for await (const line of createInterface(process.stdin)) for (const key of JSON.parse(line)) void call(key)
 `
-
-/** Holds a lock, or waits for it, and says so. */
-const CALLER = `${PREAMBLE}
-  const manager = await start({ verbose: true, ttl: 1_000, timeout: 1_000 })
-  manager.on('lost', ({ lease, reason }) => console.log('lost', lease.key, reason))
-  console.log('ready')
-  for await (const key of createInterface(process.stdin)) {
-    void manager.acquire(key).then((lease) => console.log('granted', lease.key, lease.held, lease.fence))
-  }
-`
-/** Of those. ms. */
-const TTL = 1_000
-/** What everything else may take on a machine that has much to do, in ms. */
-const SLOWNESS = 5_000
-
-async function untilReady(workers: readonly Worker[]): Promise<void> {
-  for (const worker of workers) await worker.until('ready')
-}
 
 function times<T>(count: number, value: T): T[] {
   return Array.from({ length: count }, () => value)
@@ -175,135 +128,6 @@ describe('several processes that want the same locks', () => {
       }),
     ))
 })
-
-describe('a process that is killed', () => {
-  it('P7 P23 while it holds a lock: the next one has it as soon as the ttl is over', () =>
-    withRedis((server) =>
-      withManager(server.url, { ...ANSWERED, retry: new Hourly() }, async ({ manager }) => {
-        await untilWatching(manager)
-        await withWorkers(times(3, CALLER), server, async (workers) => {
-          await untilReady(workers)
-          const calls = await Promise.all(
-            workers.map(async (worker, index) => {
-              worker.tell(`key ${index}`)
-              const fence = Number((await worker.until('granted')).split(' ').at(-1))
-              return { fence, call: manager.acquire(`key ${index}`) }
-            }),
-          )
-          await until('all wait', () => manager.stats().roundTrip.count >= 3)
-          const killedAt = Date.now()
-          for (const { child } of workers) child.kill('SIGKILL')
-          for (const { fence, call } of calls) {
-            const lease = await call
-            expect(Date.now() - killedAt).to.be.below(TTL + SLOWNESS)
-            expect(lease.held).to.equal(true)
-            expect(lease.fence).to.be.greaterThan(fence)
-          }
-        })
-      }),
-    ))
-
-  it('P23 while it waits at the head of the line: the others go on', () =>
-    withRedis((server) =>
-      withManager(server.url, { ...ANSWERED, retry: new Hourly() }, async ({ manager }) => {
-        await untilWatching(manager)
-        await withWorkers(times(2, CALLER), server, async (workers) => {
-          await untilReady(workers)
-          const [first, second] = workers as [Worker, Worker]
-          const lease = await manager.acquire('a')
-          first.tell('a')
-          await first.until('told')
-          second.tell('a')
-          await second.until('told')
-          first.child.kill('SIGKILL')
-          await first.closed
-          await lease.release()
-          expect(await second.until('granted')).to.match(/^granted a true /)
-        })
-      }),
-    ))
-})
-
-describe('a process that is stopped', () => {
-  it('P7 P13 while it holds a lock: others get it after its ttl, and it knows of its loss before it does anything', () =>
-    withRedis((server) =>
-      withManager(server.url, { ...ANSWERED, retry: new Hourly() }, async ({ manager }) => {
-        await untilWatching(manager)
-        await withWorkers([CALLER], server, async ([worker]) => {
-          await worker?.until('ready')
-          worker?.tell('a')
-          const fence = Number((await worker?.until('granted'))?.split(' ').at(-1))
-          const call = manager.acquire('a')
-          await until('it waits', () => manager.stats().roundTrip.count >= 1)
-          worker?.child.kill('SIGSTOP')
-          const next = await call
-          expect(next.fence).to.be.greaterThan(fence)
-          worker?.child.kill('SIGCONT')
-          expect(await worker?.until('lost')).to.match(/^lost a (expired|taken|missing)$/)
-          expect(await server.command('GET', 'lease:a')).to.equal(next.token)
-          await next.renew()
-        })
-      }),
-    ))
-
-  for (const [what, end] of [
-    ['goes on', 'SIGCONT'],
-    ['is killed', 'SIGKILL'],
-  ] as const) {
-    it(`P7 P10 P11 P13 while a lock is granted to it, and then ${what}: others get it after its ttl`, () =>
-      withRedis((server) =>
-        withManager(server.url, ANSWERED, async ({ manager }) => {
-          await untilWatching(manager)
-          await server.command('SET', 'lease:a', 'theirs')
-          await withWorkers([CALLER], server, async ([worker]) => {
-            if (!worker) expect.fail('expected a process')
-            await worker.until('ready')
-            worker.tell('a')
-            await worker.until('told')
-            await grantWhileStopped(server, worker)
-
-            const retry = new Hourly()
-            const next = await manager.acquire('a', { retry })
-            expect(retry.contexts[0]?.remaining ?? 0).to.be.at.most(TTL)
-            expect(await expiredKeys(server), 'it was held by nobody, and for no longer than that').to.equal(1)
-            worker.child.kill(end)
-            if (end === 'SIGKILL') {
-              await worker.closed
-            } else {
-              // Once for the lock of somebody else, and once for ours: it has understood that it has none.
-              await until('it waits again', () => worker.lines.filter((line) => line.startsWith('told')).length >= 2)
-              await next.renew()
-            }
-            expect(worker.lines.filter((line) => /^(granted|lost)/.test(line))).to.deep.equal([])
-            expect(await server.command('GET', 'lease:a')).to.equal(next.token)
-            await next.release()
-            if (end === 'SIGCONT') {
-              const [, , held, fence] = (await worker.until('granted')).split(' ')
-              expect(held).to.equal('true')
-              expect(Number(fence)).to.be.greaterThan(next.fence)
-            }
-          })
-        }),
-      ))
-  }
-})
-
-/**
- * Frees the lock that the process waits for and stops the process between its question and the answer. The server holds the question back meanwhile:
- * it lets nothing pass that may write.
- */
-async function grantWhileStopped(server: RedisServer, worker: Worker): Promise<void> {
-  await withClient({ port: server.port }, async (client) => {
-    await client.multi().del('lease:a').call('CLIENT', 'PAUSE', 60_000, 'WRITE').exec()
-    await until('the process has asked', async () => {
-      const list = (await client.call('CLIENT', 'LIST')) as string
-      return /name=leasewheel .* flags=\w*b/.test(list)
-    })
-    worker.child.kill('SIGSTOP')
-    await client.call('CLIENT', 'UNPAUSE')
-  })
-  await until('it is granted', async () => (await exists(server, 'lease:a')) || (await expiredKeys(server)) > 0)
-}
 
 /** Each of a key's holders has seen the lock in its hands only after the one before had seen it for the last time. */
 function expectInTurn(workers: readonly Worker[], key: string): void {

@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { setTimeout } from 'node:timers/promises'
 import { expect } from 'chai'
 import { withRedis } from '../support/redis-server.ts'
-import { exists, LASTING, startProcess, until, untilRenewed, withManager } from './support.ts'
+import { exists, LASTING, startProcess, until, untilRenewed, withManager } from '../redis/support.ts'
 
 /** Holds a lock, and says again and again what it believes: when it asked (ms of the wall clock), and whether it holds it. */
 const HOLDER = `

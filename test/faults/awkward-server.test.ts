@@ -1,4 +1,4 @@
-/** A server that forgets its scripts, drops connections, restarts, is demoted, loads, is full or busy. */
+/** A server that forgets its scripts, is a replica that is behind, is loading its data, or has no memory left. */
 import { expect } from 'chai'
 import { Redis } from 'ioredis'
 import { UnavailableError } from 'leasewheel'
@@ -12,12 +12,12 @@ import {
   untilRenewed,
   untilWatching,
   withManager,
-} from './support.ts'
+} from '../redis/support.ts'
 
 const KEYS = Array.from({ length: 50 }, (_, index) => `key ${index}`)
 
-describe('outages', () => {
-  it('P18 a flush of the scripts goes unnoticed', () =>
+describe('a server', () => {
+  it('P18 that forgets its scripts is told them again, unnoticed: SCRIPT FLUSH', () =>
     withRedis((server) =>
       withManager(server.url, LASTING, async ({ manager, journal }) => {
         const lease = await manager.acquire('a')
@@ -37,79 +37,7 @@ describe('outages', () => {
       }),
     ))
 
-  it('P18 P21 nothing is lost when the server drops all connections, again and again', () =>
-    withRedis((server) =>
-      withManager(server.url, LASTING, async (session) => {
-        const leases = await session.manager.acquireAll(KEYS)
-        for (let turn = 0; turn < 3; turn += 1) {
-          await server.command('CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes')
-          await Promise.all(leases.map(untilRenewed))
-        }
-        await expectAllSafe(session)
-      }),
-    ))
-
-  it('P18 P21 nothing is lost when a server that keeps its data crashes and comes back', () =>
-    withRedis(
-      (server) =>
-        withManager(server.url, LASTING, async (session) => {
-          const { manager } = session
-          const leases = await manager.acquireAll(KEYS)
-          await server.kill()
-          const failures = await Promise.all(leases.map(async (lease) => rejectionOf(lease.renew())))
-          for (const failure of failures) expect(failure).to.be.instanceOf(UnavailableError)
-          expect(manager.stats().jeopardy).to.equal(KEYS.length)
-          expect(await rejectionOf(manager.tryAcquire('another'))).to.be.instanceOf(UnavailableError)
-          await server.restart()
-          // Nobody asks for it: the manager comes back by itself, and renews what is in jeopardy.
-          for (const lease of leases) await session.journal.until('safe', lease)
-          await expectAllSafe(session)
-          expect(await manager.acquire('another')).to.include({ held: true })
-        }),
-      { persistence: 'aof' },
-    ))
-
-  it('P4 P18 leases whose keys went with a restart are lost as missing, and not silently taken again', () =>
-    withRedis((server) =>
-      withManager(server.url, LASTING, async ({ manager, journal }) => {
-        const leases = await manager.acquireAll(KEYS)
-        await server.restart()
-        for (const lease of leases) {
-          await until(`\`${lease.key}\` is lost`, () =>
-            lease.renew().then(
-              () => expect.fail('there is nothing to renew'),
-              () => lease.state === 'lost',
-            ),
-          )
-        }
-        for (const lease of leases) expect(journal.story(lease).at(-1)).to.equal('lost: missing')
-        expect(manager.stats().lost).to.include({ missing: KEYS.length, expired: 0, taken: 0 })
-        expect(await server.command('DBSIZE'), 'nothing was written').to.equal(0)
-        const again = await manager.acquire('key 0')
-        expect(again.fence).to.be.greaterThan(leases[0]?.fence as number)
-      }),
-    ))
-
-  it('P18 P21 a server that is made a replica answers nothing about locks, and loses nothing', () =>
-    withRedis((server) =>
-      withManager(server.url, LASTING, async (session) => {
-        const { manager, journal } = session
-        const [lease, gone] = await manager.acquireAll(['a', 'gone'])
-        if (!lease || !gone) expect.fail('expected two leases')
-        // Nobody listens there: the server keeps what it has.
-        await server.command('REPLICAOF', '127.0.0.1', 1)
-        for (const { key } of [lease, gone]) await failsReadOnly(lease.renew(), key)
-        await failsReadOnly(manager.tryAcquire('b'), 'b')
-        expect(await manager.acquireMany(['a']), 'what is leased here is not even asked for').to.deep.equal([null])
-        expect(lease.held).to.equal(true)
-        await server.command('REPLICAOF', 'NO', 'ONE')
-        await Promise.all([untilRenewed(lease), untilRenewed(gone)])
-        for (const held of [lease, gone]) await journal.until('safe', held)
-        expect(journal.count('lost')).to.equal(0)
-      }),
-    ))
-
-  it('P18 a replica that does not have a key does not say that it is gone', () =>
+  it('P18 that was made a replica and does not have a key does not say that it is gone: REPLICAOF, READONLY', () =>
     withRedis((server) =>
       // Nothing is renewed but what the test asks for, and nobody hears of what is done before the server is a replica.
       withManager(server.url, { ...LASTING, autoRenew: false, watch: false }, async ({ manager, journal }) => {
@@ -134,7 +62,7 @@ describe('outages', () => {
     ))
 
   for (const enableReadyCheck of [true, false]) {
-    it(`P18 P21 a server that is loading its data is waited for, with enableReadyCheck: ${enableReadyCheck}`, () =>
+    it(`P18 P21 that is loading its data is waited for, with enableReadyCheck: ${enableReadyCheck}`, () =>
       withRedis(
         async (server) => {
           // Loading takes a millisecond a key.
@@ -159,7 +87,7 @@ describe('outages', () => {
       ))
   }
 
-  it('P11 P18 a server that is full refuses to lock, keeps what is locked, and nothing is left behind', () =>
+  it('P11 P18 that is full refuses to lock, keeps what is locked, and nothing is left behind: maxmemory, noeviction, OOM', () =>
     withRedis((server) =>
       withManager(server.url, LASTING, async ({ manager, journal }) => {
         await untilWatching(manager)
@@ -183,7 +111,7 @@ describe('outages', () => {
       }),
     ))
 
-  it('P18 P20 on a full server a lock that was taken is lost, and its neighbours are not', () =>
+  it('P18 P20 that is full says which lock was taken, and renews its neighbours: OOM', () =>
     withRedis((server) =>
       withManager(server.url, LASTING, async ({ manager, journal }) => {
         const leases = await manager.acquireAll(KEYS)
@@ -197,27 +125,6 @@ describe('outages', () => {
         expect(stories[0]).to.equal('lost: taken')
         expect(stories[30]).to.equal('lost: missing')
         expect(await server.command('GET', 'lease:key 0')).to.equal('theirs')
-      }),
-    ))
-
-  it('P18 P21 a server that is busy with a script of somebody else is waited for', () =>
-    withRedis((server) =>
-      withManager(server.url, LASTING, async (session) => {
-        const leases = await session.manager.acquireAll(KEYS)
-        await server.command('CONFIG', 'SET', 'lua-time-limit', 20)
-        const intruder = new Redis({ host: '127.0.0.1', port: server.port })
-        const running = rejectionOf(intruder.eval('while true do end', 0))
-        try {
-          await until('the server is busy', async () => isBusy(server))
-          const failures = await Promise.all(leases.map(async (lease) => rejectionOf(lease.renew())))
-          for (const failure of failures) expect(messagesOf(failure)).to.include('BUSY')
-          await server.command('SCRIPT', 'KILL')
-          await running
-        } finally {
-          intruder.disconnect()
-        }
-        await Promise.all(leases.map(untilRenewed))
-        await expectAllSafe(session)
       }),
     ))
 })
@@ -263,11 +170,4 @@ async function untilLoading(server: RedisServer): Promise<void> {
 async function fill(server: RedisServer): Promise<void> {
   await server.command('CONFIG', 'SET', 'maxmemory-policy', 'noeviction')
   await server.command('CONFIG', 'SET', 'maxmemory', 1)
-}
-
-async function isBusy(server: RedisServer): Promise<boolean> {
-  return server.command('PING').then(
-    () => false,
-    (error: Error) => error.message.startsWith('BUSY'),
-  )
 }

@@ -15,7 +15,7 @@ import {
   until,
   untilRenewed,
   withManager,
-} from './support.ts'
+} from '../redis/support.ts'
 
 /** Of leases that are to be lost: short, but long enough for a renewal to fail before. ms. */
 const TTL = 2_000
@@ -85,25 +85,6 @@ describe('a server that hangs', () => {
         }),
       ))
   }
-
-  it('P18 P21 loses nothing by hanging for a while', () =>
-    withRedis((server) =>
-      withManager(server.url, LASTING, async ({ manager, journal }) => {
-        const leases = await manager.acquireAll(['a', 'b', 'c'])
-        server.pause()
-        await Promise.all(leases.map(async (lease) => rejectionOf(lease.renew())))
-        for (const lease of leases) {
-          await journal.until('jeopardy', lease)
-          expect(lease.held).to.equal(true)
-        }
-        expect(manager.stats().jeopardy).to.equal(3)
-        server.resume()
-        for (const lease of leases) await journal.until('safe', lease)
-        expect(manager.stats().jeopardy).to.equal(0)
-        expect(journal.count('lost')).to.equal(0)
-        expect(leases.every((lease) => lease.held)).to.equal(true)
-      }),
-    ))
 
   it('P21 is asked no more than a bounded number of times, and by one renewal of a lease at a time', () =>
     withRedis((server) =>
