@@ -3,7 +3,7 @@ import { expect } from 'chai'
 import type { Lease } from 'leasewheel'
 import { until, untilRenewed } from '../redis/support.ts'
 import type { RedisServer } from '../support/redis-server.ts'
-import { type Holder, withEach, withScene } from './scene.ts'
+import { acquireEach, type Holder, withEach, withScene } from './scene.ts'
 
 const LOSSES: Readonly<Record<string, (server: RedisServer) => Promise<unknown>>> = {
   FLUSHALL: (server) => server.command('FLUSHALL'),
@@ -45,10 +45,7 @@ describe('a server that loses its data', () => {
     withScene({ server: { persistence: 'rdb' } }, async ({ server, holders }) => {
       await server.command('SAVE')
       const younger = new Map<Holder, readonly Lease[]>()
-      for (const holder of holders) {
-        const leases = await holder.manager.acquireAll([`${holder.name} younger`, `${holder.name} youngest`])
-        younger.set(holder, leases)
-      }
+      for (const holder of holders) younger.set(holder, await acquireEach(holder, `${holder.name} younger`))
       await server.kill()
       await server.restart()
       await withEach(holders, async (holder) => {

@@ -10,8 +10,8 @@ import { BRIEF_TTL, expectRecovered, type Holder, type Scene, together, withEach
 const RENEWALS_IN_A_TTL = 40
 /** Connections of both managers together. */
 const CONNECTIONS = 3
-/** What a connection waits before it is made anew, at least, after the first few failures. ms. */
-const RECONNECT_DELAY = 75
+/** What a connection waits before it is made anew, at least, after the first few failures: a quarter of the managers' timeout. ms. */
+const RECONNECT_DELAY = 50
 const FIRST_FEW = 5
 
 describe('an outage that outlasts one ttl and not the other', () => {
