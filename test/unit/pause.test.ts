@@ -57,6 +57,7 @@ describe('a pause', () => {
     await clock.advance(90)
     expect(pause.active).to.equal(true)
     pause.reset(Number.POSITIVE_INFINITY)
+    await clock.settle()
     expect(clock.timers).to.equal(0)
     await clock.advance(1_000)
     pause.reset(10)
