@@ -1,24 +1,39 @@
 /**
  * Runs one measurement in a Node process of its own, so that no library inherits another's heap, timers or compiled
  * code. Promises that the child is gone when its result or its error is known, when its time is up, and when this
- * process ends. May import node: modules only.
+ * process ends. May import runtime.ts.
  */
 import { fork } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
+import { type RuntimeName, runtimeOf } from './runtime.ts'
 
 /** Characters of what a child wrote on stderr, from the end. */
 const ERRORS_LENGTH = 10_000
+
+export interface ChildOptions {
+  /** `here` where nothing is said. */
+  readonly runtime?: RuntimeName
+  /** More arguments for Node. */
+  readonly execArgv?: readonly string[]
+}
 
 /**
  * @param file the worker, which calls `answerWith`
  * @param limit ms after which the child is killed
  * @throws Error with what the child wrote on stderr, when it ends without a result
  */
-export function runInChild<Result>(file: URL, job: unknown, limit: number): Promise<Result> {
+export function runInChild<Result>(
+  file: URL,
+  job: unknown,
+  limit: number,
+  { runtime = 'here', execArgv = [] }: ChildOptions = {},
+): Promise<Result> {
+  const { execPath, execArgv: argvOfRuntime } = runtimeOf(runtime)
   return new Promise((resolve, reject) => {
     const child = fork(fileURLToPath(file), [JSON.stringify(job)], {
       // What this process runs under includes tsx, which the worker needs as well.
-      execArgv: [...process.execArgv, '--expose-gc'],
+      execArgv: [...process.execArgv, ...argvOfRuntime, '--expose-gc', ...execArgv],
+      ...(execPath === undefined ? {} : { execPath }),
       stdio: ['ignore', 2, 'pipe', 'ipc'],
       serialization: 'advanced',
     })

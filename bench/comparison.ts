@@ -1,89 +1,118 @@
 /**
- * What every command of the bench does around its own measurement. Promises each library, in each round, a fresh
- * server, that the libraries take turns, and one report on stdout. May import everything of the bench but the commands
+ * What every command of the bench does around its own measurement. Promises each entrant, in each round, a fresh
+ * server, that the entrants take turns, and one report on stdout. May import everything of the bench but the commands
  * and the libraries themselves.
  */
-import { withRedis } from '../test/support/redis-server.ts'
+import { type Entrant, listEntrants } from './entrant.ts'
 import { formatEnvironment, readEnvironment } from './environment.ts'
 import { combineRounds, type WorstOf } from './figures.ts'
-import { LIBRARY_NAMES, type LibraryName, reasonToSkip } from './library-name.ts'
+import { LIBRARY_NAMES, type LibraryName } from './library-name.ts'
 import { integerOption, namesOption, type Option, textOption, type Values } from './options.ts'
 import { progress } from './progress.ts'
 import { openRawData, writeRawData } from './raw-data.ts'
-import { type Column, type Comparable, formatFigures, formatRatios } from './report.ts'
+import { type Column, type Comparable, formatFigures, formatRatios, type Row } from './report.ts'
+import type { Result } from './result.ts'
+import { RUNTIME_NAMES, type RuntimeName } from './runtime.ts'
+import { type Case, takeTurns } from './turns.ts'
 
 export interface Comparison<Measurement, Figures> {
+  /** What was typed. */
+  readonly command: string
   /** What is measured, with its settings: one line. */
   readonly subject: string
   /** The same, for the raw data. */
   readonly settings: Readonly<Record<string, number>>
   /** @param url of a server that nobody has used yet */
-  readonly measure: (library: LibraryName, url: string) => Promise<Measurement>
+  readonly measure: (entrant: Entrant, url: string) => Promise<Measurement>
   readonly computeFigures: (measurement: Measurement) => Figures
   readonly worst: WorstOf<Figures>
   readonly columns: readonly Column<Figures>[]
   readonly compared: readonly Comparable<Figures>[]
 }
 
-// A type, not an interface: only a type is a record of options as well.
-type ComparisonOptions = {
-  readonly libraries: Option<readonly LibraryName[]>
+// Types, not interfaces: only a type is a record of options as well.
+export type RunOptions = {
   readonly rounds: Option<number>
   readonly json: Option<string | undefined>
 }
+type ComparisonOptions = RunOptions & {
+  readonly libraries: Option<readonly LibraryName[]>
+  readonly runtimes: Option<readonly RuntimeName[]>
+}
 
-/** The options of every command; they come after its own. */
-export const comparisonOptions: ComparisonOptions = {
-  libraries: namesOption({ placeholder: 'a,b', summary: 'libraries to measure' }, LIBRARY_NAMES),
+/** The options of every command. */
+export const runOptions: RunOptions = {
   rounds: integerOption({ placeholder: 'R', summary: 'turns of each; the table has medians', initial: 1, minimum: 1 }),
   json: textOption({ placeholder: 'FILE', summary: 'file for all raw data' }),
 }
 
-export async function compare<
-  Measurement extends { readonly library: LibraryName },
-  Figures extends { readonly [Name in keyof Figures]: number },
->(comparison: Comparison<Measurement, Figures>, { libraries, rounds, json }: Values<ComparisonOptions>): Promise<void> {
-  const { subject, settings, measure, computeFigures, worst, columns, compared } = comparison
+/** The options of a command that compares libraries; they come after its own. */
+export const comparisonOptions: ComparisonOptions = comparisonOptionsFor(LIBRARY_NAMES)
+
+/** The same where not only libraries are compared. */
+export function comparisonOptionsFor(libraries: readonly LibraryName[]): ComparisonOptions {
+  return {
+    libraries: namesOption({ placeholder: 'a,b', summary: 'libraries to measure' }, libraries),
+    runtimes: namesOption(
+      {
+        placeholder: 'a,b',
+        summary: `runtimes, of ${RUNTIME_NAMES.join(', ')}; the others for leasewheel only`,
+        initial: ['here'],
+      },
+      RUNTIME_NAMES,
+    ),
+    ...runOptions,
+  }
+}
+
+export async function compare<Measurement extends object, Figures extends { readonly [Name in keyof Figures]: number }>(
+  comparison: Comparison<Measurement, Figures>,
+  { libraries, runtimes, rounds, json }: Values<ComparisonOptions>,
+): Promise<void> {
+  const { command, subject, settings, measure, computeFigures, worst, columns, compared } = comparison
   // Before the minutes of measuring, not after.
   if (json !== undefined) openRawData(json)
-  const names = libraries.filter((name) => {
-    const reason = reasonToSkip(name)
-    if (reason !== undefined) console.log(reason)
-    return reason === undefined
+  const cases = listEntrants(libraries, runtimes).map((entrant) => ({ entrant }))
+  const { measurements, redis } = await takeTurns(
+    cases,
+    rounds,
+    () => subject,
+    ({ entrant }, url) => measure(entrant, url),
+  )
+
+  const environment = readEnvironment(redis, librariesOf(cases))
+  const rows = cases.map(({ entrant }): Row<Figures> => {
+    const own = measurements.filter((one) => one.entrant === entrant)
+    const figures = combineRounds(
+      own.map(({ measurement }) => computeFigures(measurement)),
+      worst,
+    )
+    return { label: entrant.label, library: entrant.library, figures }
   })
-  if (names.length === 0) throw new Error('No library is left to measure')
-
-  const measurements: Measurement[] = []
-  let redis = 'unknown'
-  for (let round = 1; round <= rounds; round++) {
-    for (const library of names) {
-      progress(`round ${round} of ${rounds}: ${library}, ${subject}`)
-      await withRedis(async (server) => {
-        measurements.push(await measure(library, server.url))
-        redis = (await server.info('server')).get('redis_version') ?? redis
-      }).catch((error: unknown) => {
-        throw new Error(`${library} could not be measured`, { cause: error })
-      })
-    }
-  }
-
-  const environment = readEnvironment(redis, names)
-  const figuresOf = (name: LibraryName): Figures => {
-    const ofLibrary = measurements.filter(({ library }) => library === name)
-    return combineRounds(ofLibrary.map(computeFigures), worst)
-  }
-  const figures = new Map(names.map((name) => [name, figuresOf(name)]))
   console.log(
     [
       formatEnvironment(environment),
-      `${subject}, ${rounds === 1 ? 'one round' : `median of ${rounds} rounds`}`,
+      formatSubject(subject, rounds),
       '',
-      formatFigures(figures, columns),
+      formatFigures(rows, columns),
       '',
-      formatRatios(figures, compared),
+      formatRatios(rows, compared),
     ].join('\n'),
   )
   if (json === undefined) return
-  writeRawData(json, { environment, ...settings, rounds, figures: Object.fromEntries(figures), measurements })
-  progress(`raw data is in ${json}`)
+  writeResult(json, { command, subject, environment, settings, rounds, rows, measurements })
+}
+
+/** Each once. */
+export function librariesOf(cases: readonly Case[]): readonly LibraryName[] {
+  return [...new Set(cases.map(({ entrant }) => entrant.library))]
+}
+
+export function formatSubject(subject: string, rounds: number): string {
+  return `${subject}, ${rounds === 1 ? 'one round' : `median of ${rounds} rounds`}`
+}
+
+export function writeResult<SomeRow extends Row<object>>(file: string, result: Result<SomeRow>): void {
+  writeRawData(file, result)
+  progress(`raw data is in ${file}`)
 }

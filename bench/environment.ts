@@ -1,7 +1,7 @@
-/** Promises the facts without which a figure means nothing: versions and machine. May import library-name.ts. */
-import { readFileSync } from 'node:fs'
+/** Promises the facts without which a figure means nothing: versions and machine. May import library-name.ts and runtime.ts. */
 import { cpus, release, totalmem, type } from 'node:os'
-import type { LibraryName } from './library-name.ts'
+import { BARE, type LibraryName } from './library-name.ts'
+import { packageVersion } from './runtime.ts'
 
 export interface Environment {
   readonly node: string
@@ -24,7 +24,9 @@ export function readEnvironment(redis: string, libraries: readonly LibraryName[]
     node: process.versions.node,
     redis,
     ioredis: packageVersion('ioredis'),
-    libraries: Object.fromEntries(libraries.map((name) => [name, packageVersion(name)])),
+    libraries: Object.fromEntries(
+      libraries.filter((name) => name !== BARE).map((name) => [name, packageVersion(name)]),
+    ),
     cpu: cores[0]?.model.trim() ?? 'unknown',
     cores: cores.length,
     memory: Math.round(totalmem() / 2 ** 30),
@@ -40,10 +42,4 @@ export function formatEnvironment(environment: Environment): string {
     `Node ${node}, ioredis ${ioredis}, Redis ${redis}, ${versions.join(', ')}`,
     `${cpu}, ${cores} cores, ${memory} GiB, ${system}, ${date}`,
   ].join('\n')
-}
-
-/** Read from the file: not every package lets its package.json be imported. */
-function packageVersion(name: string): string {
-  const file = new URL(`node_modules/${name}/package.json`, import.meta.url)
-  return (JSON.parse(readFileSync(file, 'utf8')) as { version: string }).version.replace(/^v/, '')
 }

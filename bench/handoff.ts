@@ -6,6 +6,7 @@ import { Redis } from 'ioredis'
 import { runInChild } from './child-process.ts'
 import { type Command, UsageError } from './command.ts'
 import { compare, comparisonOptions } from './comparison.ts'
+import type { Entrant } from './entrant.ts'
 import { computeFigures, worst } from './handoff-figures.ts'
 import {
   type CallersMeasurement,
@@ -15,10 +16,10 @@ import {
   TRAFFIC_WINDOW,
 } from './handoff-measurement.ts'
 import { columns, compared } from './handoff-report.ts'
-import type { LibraryName } from './library-name.ts'
 import { sleepUntil } from './machine-clock.ts'
 import { describeOptions, integerOption, parseOptions } from './options.ts'
 import { meet } from './rendezvous.ts'
+import { commandLine } from './result.ts'
 import { countersBetween, readServerCounters } from './server-counters.ts'
 import { watchTraffic } from './traffic.ts'
 
@@ -78,9 +79,10 @@ async function run(args: readonly string[]): Promise<void> {
   const settings = { waiters, processes, seconds, section, ttl }
   await compare(
     {
+      command: commandLine('handoff', args),
       subject: `${waiters} waiters in ${processes} processes, window of ${seconds} s, section of ${section} ms, ttl ${ttl} ms`,
       settings,
-      measure: (library, url) => measure(library, url, settings),
+      measure: (entrant, url) => measure(entrant, url, settings),
       computeFigures,
       worst,
       columns,
@@ -94,7 +96,7 @@ interface Settings extends Pick<HandoffJob, 'processes' | 'seconds' | 'section' 
   readonly waiters: number
 }
 
-async function measure(library: LibraryName, url: string, settings: Settings): Promise<HandoffMeasurement> {
+async function measure({ library, runtime }: Entrant, url: string, settings: Settings): Promise<HandoffMeasurement> {
   const { waiters, ...rest } = settings
   const { processes, seconds, section } = settings
   // Twice the window and what comes after it, and a minute for the rest.
@@ -102,7 +104,9 @@ async function measure(library: LibraryName, url: string, settings: Settings): P
   const runs = Array.from({ length: processes }, (_, index) => {
     const first = Math.floor((index * waiters) / processes)
     const count = Math.floor(((index + 1) * waiters) / processes) - first
-    return runInChild<CallersMeasurement>(worker, { ...rest, library, url, callers: { first, count } }, limit)
+    return runInChild<CallersMeasurement>(worker, { ...rest, library, url, callers: { first, count } }, limit, {
+      runtime,
+    })
   })
   const [observed, ...told] = await Promise.all([observe(url, settings), ...runs])
   return { library, callers: waiters, ...observed, processes: told }

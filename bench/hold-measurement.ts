@@ -22,24 +22,41 @@ export interface HoldMeasurement {
     /** In s. */
     readonly seconds: number
   }
-  /** The first window: nothing runs but the library. */
-  readonly cost: {
-    /** In s. */
-    readonly seconds: number
-    /** User and system, of all threads, in µs. */
-    readonly nodeCpu: number
-    readonly server: ServerCounters
-  }
-  /** The second window: the event loop is watched. All in ms. */
+  /** The first window: the event loop is watched. All in ms. */
   readonly delay: {
     readonly resolution: number
     readonly p50: number
     readonly p99: number
     readonly max: number
   }
+  /** The second window: nothing runs but the library. */
+  readonly cost: {
+    /** In s. */
+    readonly seconds: number
+    /** User and system, of all threads, in µs. */
+    readonly nodeCpu: number
+    readonly server: ServerCounters
+    /** By how many bytes the heap grew: all that was allocated, where nothing was collected meanwhile. */
+    readonly grown: number
+    readonly collections: number
+  }
   readonly heap: {
     /** Of all locks together, in bytes: heap and what hangs on it outside. */
     readonly bytes: number
+    /** What of it is still there when all is closed. */
+    readonly left: number
+  }
+  readonly timers: {
+    /** Of Node's, more than before the locks were taken. */
+    readonly set: number
+    /** By the library's own word; null where it has none. */
+    readonly told: number | null
+  }
+  readonly age: {
+    /** Of a sample of the locks at one moment, the longest time since the last renewal, by the server's word: in ms. */
+    readonly oldest: number
+    /** By how much a renewal was late at most since the start, by the library's own word: in ms; null where it has none. */
+    readonly lag: number | null
   }
   /** At the end: by the library's own word, and by the server's. */
   readonly end: {

@@ -10,11 +10,14 @@ export const columns: readonly Column<HoldFigures>[] = [
   { heading: 'Redis µs/renewal', cell: ({ redisCpu }) => formatNumber(redisCpu, 2) },
   { heading: 'commands/s', cell: ({ commandsPerSecond }) => formatNumber(commandsPerSecond) },
   { heading: 'heap B/lock', cell: ({ heap }) => formatNumber(heap) },
+  { heading: 'left KiB', cell: ({ left }) => formatNumber(left / 1_024) },
   {
     heading: 'loop delay p50/p99/max ms',
     cell: ({ delayP50, delayP99, delayMax }) =>
       [delayP50, delayP99, delayMax].map((delay) => formatNumber(delay, 1)).join(' / '),
   },
+  { heading: 'timers', cell: ({ timers }) => formatNumber(timers) },
+  { heading: 'oldest % of ttl', cell: ({ oldest }) => formatNumber(oldest * 100, 1) },
   { heading: 'alive', cell: ({ alive }) => formatNumber(alive) },
   { heading: 'lost', cell: ({ lost }) => formatNumber(lost) },
 ]

@@ -2,47 +2,75 @@
  * Holds locks with one library and measures what that costs. Runs in a process of its own, started with --expose-gc, and
  * answers with a `HoldMeasurement`. May import what measures, and library.ts.
  */
-import { monitorEventLoopDelay } from 'node:perf_hooks'
+import { monitorEventLoopDelay, PerformanceObserver } from 'node:perf_hooks'
 import { setTimeout } from 'node:timers/promises'
+import { queryObjects } from 'node:v8'
 import { Redis } from 'ioredis'
 import { answerWith } from './child-process.ts'
 import { endServer } from './end-server.ts'
 import type { HoldJob, HoldMeasurement } from './hold-measurement.ts'
 import { findKeys, makeKeys } from './keys.ts'
 import { type Holder, loadLibrary } from './library.ts'
+import { liveBytes } from './live-bytes.ts'
+import { oldestRenewal } from './renewal-age.ts'
 import { countersBetween, readServerCounters } from './server-counters.ts'
 
 const WARM_UP_LOCKS = 2_000
 /** In ms: what is due within a third of the ttl is renewed meanwhile, and so compiled. */
 const WARM_UP_HOLD = 1_000
+/** In ms: what the burst of acquisitions left behind is done then. */
+const REST = 500
 /** In ms. The finest there is: a coarser monitor would report its own period as the delay of an idle loop. */
 const RESOLUTION = 1
 
+/** The class of Node's timers, which has no other name. */
+const Timeout = globalThis.setTimeout(() => {}, 0).constructor as abstract new () => unknown
+
 async function measure(job: HoldJob): Promise<HoldMeasurement> {
-  const { library, locks, ttl, seconds } = job
   // Its own connection, so that no question waits behind the library's commands.
   const control = new Redis(job.url)
-  const holder = await (await loadLibrary(library)).open(job.url, ttl)
+  await control.ping()
+  // What it knew, the keys and the handles, is out of reach when it has returned.
+  const { bytesBefore, bytesHeld, ...held } = await holdLocks(job, control)
+  const left = (await liveBytes()) - bytesBefore
+  control.disconnect()
+  const { library, locks, ttl } = job
+  return { library, locks, ttl, ...held, heap: { bytes: bytesHeld - bytesBefore, left } }
+}
+
+interface Held extends Pick<HoldMeasurement, 'acquire' | 'delay' | 'cost' | 'timers' | 'age' | 'end'> {
+  readonly bytesBefore: number
+  readonly bytesHeld: number
+}
+
+async function holdLocks({ library, url, locks, ttl, seconds }: HoldJob, control: Redis): Promise<Held> {
+  const holder = await (await loadLibrary(library)).open(url, ttl)
 
   await holder.acquireAll(makeKeys('warm-up:', WARM_UP_LOCKS))
   await setTimeout(WARM_UP_HOLD)
   await holder.releaseAll()
 
+  const timersBefore = countTimers()
   const bytesBefore = await liveBytes()
   const acquire = await measureAcquire(holder, locks)
-  // More than one renewal of each lock, so that the windows see a steady state.
-  await setTimeout((ttl / 3) * 1.25 + 500)
+  await setTimeout(REST)
   const bytesEarly = await liveBytes()
-  const cost = await measureCost(control, seconds)
+  const settled = setTimeout((ttl / 3) * 1.25)
   const delay = await measureDelay(seconds)
+  // More than one renewal of each lock, so that what it costs is seen in a steady state.
+  await settled
   const bytesLate = await liveBytes()
+  const cost = await measureCost(control, seconds)
 
-  const end = { held: holder.held(), lost: holder.lost(), alive: (await findKeys(control, 'benched:')).size }
+  const told = holder.tell?.()
+  const names = await findKeys(control, 'benched:')
+  const age = { oldest: await oldestRenewal(control, names, ttl), lag: told?.lag ?? null }
+  // After the ages, because it stops the process for as long as a collection does.
+  const timers = { set: countTimers() - timersBefore, told: told?.timers ?? null }
+  const end = { held: holder.held(), lost: holder.lost(), alive: names.size }
   await holder.close()
-  control.disconnect()
   // The smaller one: a burst of renewals in flight is no part of what a held lock takes.
-  const heap = { bytes: Math.min(bytesEarly, bytesLate) - bytesBefore }
-  return { library, locks, ttl, acquire, cost, delay, heap, end }
+  return { acquire, delay, cost, timers, age, end, bytesBefore, bytesHeld: Math.min(bytesEarly, bytesLate) }
 }
 
 /** Makes the keys itself, before the clock starts: none of them is in the heap that is measured before. */
@@ -51,20 +79,6 @@ async function measureAcquire(holder: Holder, locks: number): Promise<HoldMeasur
   const startedAt = performance.now()
   await holder.acquireAll(keys)
   return { seconds: (performance.now() - startedAt) / 1_000 }
-}
-
-async function measureCost(control: Redis, seconds: number): Promise<HoldMeasurement['cost']> {
-  const serverBefore = await readServerCounters(control)
-  const cpuBefore = process.cpuUsage()
-  const startedAt = performance.now()
-  await setTimeout(seconds * 1_000)
-  const serverAfter = await readServerCounters(control)
-  const { user, system } = process.cpuUsage(cpuBefore)
-  return {
-    seconds: (performance.now() - startedAt) / 1_000,
-    nodeCpu: user + system,
-    server: countersBetween(serverBefore, serverAfter),
-  }
 }
 
 /** A window of its own: a monitor of this resolution wakes 1,000 times a second, which costs some percent of a core. */
@@ -79,16 +93,34 @@ async function measureDelay(seconds: number): Promise<HoldMeasurement['delay']> 
   return { resolution: RESOLUTION, p50, p99, max }
 }
 
-/** After a collection; and after another, because finalizers of the first let go of more. */
-async function liveBytes(): Promise<number> {
-  if (globalThis.gc === undefined) throw new Error('Expected Node to be started with --expose-gc')
-  for (let collection = 0; collection < 2; collection++) {
-    globalThis.gc()
-    await setTimeout(10)
+async function measureCost(control: Redis, seconds: number): Promise<HoldMeasurement['cost']> {
+  let collections = 0
+  const collectionsSeen = new PerformanceObserver((list) => {
+    collections += list.getEntries().length
+  })
+  collectionsSeen.observe({ entryTypes: ['gc'] })
+  const serverBefore = await readServerCounters(control)
+  const heapBefore = process.memoryUsage().heapUsed
+  const cpuBefore = process.cpuUsage()
+  const startedAt = performance.now()
+  await setTimeout(seconds * 1_000)
+  const grown = process.memoryUsage().heapUsed - heapBefore
+  const serverAfter = await readServerCounters(control)
+  const { user, system } = process.cpuUsage(cpuBefore)
+  const elapsed = performance.now() - startedAt
+  collectionsSeen.disconnect()
+  return {
+    seconds: elapsed / 1_000,
+    nodeCpu: user + system,
+    server: countersBetween(serverBefore, serverAfter),
+    grown,
+    collections,
   }
-  // `external` includes the array buffers.
-  const { heapUsed, external } = process.memoryUsage()
-  return heapUsed + external
+}
+
+/** Those that live in the heap: `process.getActiveResourcesInfo()` leaves out those that do not keep the process alive. */
+function countTimers(): number {
+  return queryObjects(Timeout, { format: 'count' })
 }
 
 await answerWith(measure, endServer)

@@ -5,10 +5,12 @@
 import { runInChild } from './child-process.ts'
 import type { Command } from './command.ts'
 import { compare, comparisonOptions } from './comparison.ts'
+import type { Entrant } from './entrant.ts'
 import { computeFigures, worst } from './hold-figures.ts'
 import type { HoldJob, HoldMeasurement } from './hold-measurement.ts'
 import { columns, compared } from './hold-report.ts'
 import { describeOptions, integerOption, parseOptions } from './options.ts'
+import { commandLine } from './result.ts'
 
 const worker = new URL('hold-worker.ts', import.meta.url)
 
@@ -22,7 +24,7 @@ const options = {
   }),
   seconds: integerOption({
     placeholder: 'S',
-    summary: 'length of each of the two windows: CPU, then delays',
+    summary: 'length of each of the two windows: delays, then CPU',
     initial: 6,
     minimum: 1,
   }),
@@ -40,22 +42,26 @@ renewals/s        extensions of a key's life that the server executed, inside sc
 Node, Redis       CPU per renewal, user and system; of Redis, the main thread
 commands/s        commands that the server received from clients
 heap              bytes per lock after a collection, the key and memory outside the heap included
+left              what is in memory when all is closed, less what was there before the locks were taken
 loop delay        time between two ticks of a 1 ms timer: an idle loop shows 1.1 ms
+timers            of Node's timers those that the library has set for the locks
+oldest            the longest time since a lock's last renewal, by the server's word at the end for up to 10,000 to 20,000 of
+                  the locks; leasewheel's own word for all renewals since the start, where that is longer
 alive, lost       keys on the server at the end; locks lost, by the library's word
 
-With several rounds each figure is a median, but for the longest delay, the fewest alive and the most lost.`
+The delays are watched from half a second after the last lock was taken, the CPU when each lock has been renewed.
+With several rounds each figure is a median, but for the longest delay, the most timers, the oldest renewal, the fewest alive
+and the most lost.`
 
 async function run(args: readonly string[]): Promise<void> {
   const { locks, ttl, seconds, ...shared } = parseOptions(options, args)
   const settings = { locks, ttl, seconds }
-  // Twice the windows and the settling, and a minute and 1 ms per lock for the rest: connecting, acquiring, releasing.
-  const limit = 2 * (2 * seconds * 1_000 + ttl) + 60_000 + locks
   await compare(
     {
+      command: commandLine('hold', args),
       subject: `${locks} locks, ttl ${ttl} ms, windows of ${seconds} s`,
       settings,
-      measure: (library, url) =>
-        runInChild<HoldMeasurement>(worker, { ...settings, library, url } satisfies HoldJob, limit),
+      measure: (entrant, url) => measureHold(entrant, { ...settings, library: entrant.library, url }),
       computeFigures,
       worst,
       columns,
@@ -63,6 +69,17 @@ async function run(args: readonly string[]): Promise<void> {
     },
     shared,
   )
+}
+
+/** In a fresh process. @param execArgv more arguments for Node */
+export function measureHold(
+  { runtime }: Entrant,
+  job: HoldJob,
+  execArgv: readonly string[] = [],
+): Promise<HoldMeasurement> {
+  // Twice the windows and the settling, and a minute and 1 ms per lock for the rest: connecting, acquiring, releasing.
+  const limit = 2 * (2 * job.seconds * 1_000 + job.ttl) + 60_000 + job.locks
+  return runInChild<HoldMeasurement>(worker, job, limit, { runtime, execArgv })
 }
 
 export const hold: Command = { summary: 'what holding many locks costs', help, run }

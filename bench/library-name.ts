@@ -2,7 +2,10 @@
 
 export const LIBRARY_NAMES = ['leasewheel', 'redis-semaphore', 'redlock', 'redlock-universal'] as const
 
-export type LibraryName = (typeof LIBRARY_NAMES)[number]
+/** No library: the commands that a lock takes at least, sent by ioredis. It renews nothing, so it can hold nothing. */
+export const BARE = 'bare ioredis'
+
+export type LibraryName = (typeof LIBRARY_NAMES)[number] | typeof BARE
 
 /** The lowest major version of Node; a library that is not listed runs on every one that this package runs on. */
 const lowestNode: Readonly<Partial<Record<LibraryName, number>>> = { 'redlock-universal': 22 }

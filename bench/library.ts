@@ -1,8 +1,8 @@
 /**
  * The port: what the bench asks of a lock library. Promises that each library is used as its own documentation shows,
- * and is loaded only in the process that measures it. May import libraries/.
+ * and is loaded only in the process that measures it. May import libraries/ and library-name.ts.
  */
-import type { LibraryName } from './library-name.ts'
+import { BARE, type LibraryName } from './library-name.ts'
 
 export interface Library {
   /**
@@ -23,18 +23,24 @@ export interface Holder {
   acquireAll(keys: readonly string[]): Promise<void>
   /** Gives back all that `acquireAll` took. */
   releaseAll(): Promise<void>
+  /** Takes one lock that nobody else wants, with nothing set but the ttl. It may be renewed, or not, as by default. */
+  take(key: string): Promise<Release>
   /** Takes one lock, and waits for it as the library does by default, but for as long as it takes. */
   acquire(key: string): Promise<Release>
   /** Locks held, by the library's own word. */
   held(): number
   /** Locks lost since `open`, by the library's own word. */
   lost(): number
+  /** Where the library tells it: the timers it has set, and by how much a renewal was late at most, in ms. */
+  tell?(): { readonly timers: number; readonly lag: number }
   /** Releases everything and ends the connections. */
   close(): Promise<void>
 }
 
 export async function loadLibrary(name: LibraryName): Promise<Library> {
   switch (name) {
+    case BARE:
+      return (await import('./libraries/bare-ioredis.ts')).bareIoredis
     case 'leasewheel':
       return (await import('./libraries/leasewheel.ts')).leasewheel
     case 'redis-semaphore':

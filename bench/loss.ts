@@ -7,14 +7,15 @@ import { Redis } from 'ioredis'
 import { runInChild } from './child-process.ts'
 import { type Command, UsageError } from './command.ts'
 import { compare, comparisonOptions } from './comparison.ts'
+import type { Entrant } from './entrant.ts'
 import { findKeys, withoutPrefix } from './keys.ts'
-import type { LibraryName } from './library-name.ts'
 import { computeFigures, IN_TIME, worst } from './loss-figures.ts'
 import type { Deletion, LossJob, LossMeasurement, Notice } from './loss-measurement.ts'
 import { columns, compared } from './loss-report.ts'
 import { machineTime, sleepUntil } from './machine-clock.ts'
 import { describeOptions, integerOption, parseOptions } from './options.ts'
 import { meet } from './rendezvous.ts'
+import { commandLine } from './result.ts'
 import { countersBetween, readServerCounters } from './server-counters.ts'
 
 /** In ms: what the burst of acquisitions left behind is done then. */
@@ -63,9 +64,10 @@ async function run(args: readonly string[]): Promise<void> {
   const settings = { leases, deletions, every, ttl }
   await compare(
     {
+      command: commandLine('loss', args),
       subject: `${leases} locks, ttl ${ttl} ms, ${deletions} deleted, one every ${every} ms`,
       settings,
-      measure: (library, url) => measure(library, url, settings),
+      measure: (entrant, url) => measure(entrant, url, settings),
       computeFigures,
       worst,
       columns,
@@ -80,13 +82,13 @@ interface Settings extends Pick<LossJob, 'leases' | 'ttl'> {
   readonly every: number
 }
 
-async function measure(library: LibraryName, url: string, settings: Settings): Promise<LossMeasurement> {
+async function measure({ library, runtime }: Entrant, url: string, settings: Settings): Promise<LossMeasurement> {
   const { leases, deletions, every, ttl } = settings
   // Twice the window, the deletions and the patience; a minute and 1 ms per lock for the rest.
   const limit = 2 * (ttl + deletions * every + PATIENCE * ttl) + 60_000 + leases
   const [seen, notices] = await Promise.all([
     interfere(url, settings),
-    runInChild<readonly Notice[]>(worker, { library, url, leases, ttl } satisfies LossJob, limit),
+    runInChild<readonly Notice[]>(worker, { library, url, leases, ttl } satisfies LossJob, limit, { runtime }),
   ])
   return { library, ...seen, notices }
 }

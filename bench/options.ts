@@ -37,14 +37,14 @@ export function integerOption(description: Description<number> & { readonly mini
   }
 }
 
-/** One or more of the known names, separated by commas. */
+/** One or more of the known names, separated by commas; all of them where nothing else is said. */
 export function namesOption<Name extends string>(
-  description: Omit<Description<readonly Name[]>, 'initial'>,
+  description: Omit<Description<readonly Name[]>, 'initial'> & { readonly initial?: readonly Name[] },
   known: readonly Name[],
 ): Option<readonly Name[]> {
   return {
-    ...description,
     initial: known,
+    ...description,
     expected: `some of ${known.join(', ')}, separated by commas`,
     parse: (text) => {
       const names = [...new Set(text.split(',').map((name) => name.trim()))]

@@ -1,5 +1,5 @@
-/** Promises one table with a line per library, and how leasewheel compares. Pure. May import table.ts. */
-import type { LibraryName } from './library-name.ts'
+/** Promises one table with a line per entrant, and how leasewheel compares. Pure. May import table.ts and library-name.ts. */
+import { BARE, type LibraryName } from './library-name.ts'
 import { formatNumber, formatTable } from './table.ts'
 
 export interface Column<Figures> {
@@ -15,28 +15,38 @@ export interface Comparable<Figures> {
   readonly best: (...values: number[]) => number
 }
 
-export type FiguresByLibrary<Figures> = ReadonlyMap<LibraryName, Figures>
-
-export function formatFigures<Figures>(all: FiguresByLibrary<Figures>, columns: readonly Column<Figures>[]): string {
-  const rows = [...all].map(([name, figures]) => [name, ...columns.map(({ cell }) => cell(figures))])
-  return formatTable(['library', ...columns.map(({ heading }) => heading)], rows)
+/** One line of the table. */
+export interface Row<Figures> {
+  readonly label: string
+  readonly library: LibraryName
+  readonly figures: Figures
 }
 
-/** One line; says so when there is nothing to compare. */
-export function formatRatios<Figures>(
-  all: FiguresByLibrary<Figures>,
-  compared: readonly Comparable<Figures>[],
-): string {
-  const ours = all.get('leasewheel')
-  const peers = [...all].filter(([name]) => name !== 'leasewheel')
-  if (ours === undefined || peers.length === 0) return 'No ratio: that takes leasewheel and another library.'
-  const semaphore = all.get('redis-semaphore')
+export function formatFigures<Figures>(rows: readonly Row<Figures>[], columns: readonly Column<Figures>[]): string {
+  const lines = rows.map(({ label, figures }) => [label, ...columns.map(({ cell }) => cell(figures))])
+  return formatTable(['library', ...columns.map(({ heading }) => heading)], lines)
+}
+
+/** One line, and another where the bare commands were measured; says so when there is nothing to compare. */
+export function formatRatios<Figures>(rows: readonly Row<Figures>[], compared: readonly Comparable<Figures>[]): string {
+  const ours = rows.find(({ label }) => label === 'leasewheel')?.figures
+  const peers = rows.filter(({ library }) => library !== 'leasewheel' && library !== BARE)
+  const bare = rows.find(({ library }) => library === BARE)?.figures
+  if (ours === undefined || (peers.length === 0 && bare === undefined)) {
+    return 'No ratio: that takes leasewheel and another library.'
+  }
+  const semaphore = peers.find(({ library }) => library === 'redis-semaphore')?.figures
   const ratios = compared.map(({ label, value, best }) => {
     // A library without this figure is no peer in it.
-    const figures = peers.map(([, peer]) => value(peer)).filter((figure) => !Number.isNaN(figure))
+    const figures = peers.map((peer) => value(peer.figures)).filter((figure) => !Number.isNaN(figure))
     const toBest = figures.length === 0 ? '-' : formatNumber(value(ours) / best(...figures), 2)
     const toSemaphore = semaphore === undefined ? '-' : formatNumber(value(ours) / value(semaphore), 2)
     return `${label} ${toBest} / ${toSemaphore}`
   })
-  return `leasewheel to the best other / to redis-semaphore: ${ratios.join(', ')}`
+  const lines = [`leasewheel to the best other / to redis-semaphore: ${ratios.join(', ')}`]
+  if (bare !== undefined) {
+    const toBare = compared.map(({ label, value }) => `${label} ${formatNumber(value(ours) / value(bare), 2)}`)
+    lines.push(`leasewheel to ${BARE}: ${toBare.join(', ')}`)
+  }
+  return lines.join('\n')
 }

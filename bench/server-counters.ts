@@ -16,6 +16,8 @@ import { sum } from './figures.ts'
 export interface ServerCounters {
   /** Of the thread that executes commands, user and system, in µs. */
   readonly cpu: number
+  /** Bytes that clients sent. */
+  readonly received: number
   /** Calls by the command's name in lower case, those inside scripts included. */
   readonly calls: Readonly<Record<string, number>>
 }
@@ -26,17 +28,26 @@ const RUNNING_SCRIPTS = ['eval', 'evalsha', 'eval_ro', 'evalsha_ro', 'fcall', 'f
 
 export async function readServerCounters(client: Redis): Promise<ServerCounters> {
   // One at a time: `INFO cpu commandstats` needs Redis 7.
-  const [cpu, commandstats] = await Promise.all([client.info('cpu'), client.info('commandstats')])
+  const [cpu, stats, commandstats] = await Promise.all([
+    client.info('cpu'),
+    client.info('stats'),
+    client.info('commandstats'),
+  ])
   const calls = [...commandstats.matchAll(/^cmdstat_([^:]+):calls=(\d+)/gm)]
   return {
     cpu: readCpuSeconds(cpu) * 1e6,
+    received: readField(stats, 'total_net_input_bytes'),
     calls: Object.fromEntries(calls.map(([, name = '', count]) => [name, Number(count)])),
   }
 }
 
 export function countersBetween(before: ServerCounters, after: ServerCounters): ServerCounters {
   const calls = Object.entries(after.calls).map(([name, count]) => [name, count - (before.calls[name] ?? 0)] as const)
-  return { cpu: after.cpu - before.cpu, calls: Object.fromEntries(calls.filter(([, count]) => count > 0)) }
+  return {
+    cpu: after.cpu - before.cpu,
+    received: after.received - before.received,
+    calls: Object.fromEntries(calls.filter(([, count]) => count > 0)),
+  }
 }
 
 export function countRenewals({ calls }: ServerCounters): number {
@@ -57,7 +68,12 @@ export function countScriptCalls({ calls }: ServerCounters): number {
 
 /** The main thread's, where the server tells it (since 6.2, not on every system): others free memory in the background. */
 function readCpuSeconds(info: string): number {
-  const read = (field: string): number => Number(new RegExp(`^${field}:([\\d.]+)`, 'm').exec(info)?.[1])
-  const ofMainThread = read('used_cpu_user_main_thread') + read('used_cpu_sys_main_thread')
-  return Number.isNaN(ofMainThread) ? read('used_cpu_user') + read('used_cpu_sys') : ofMainThread
+  const ofMainThread = readField(info, 'used_cpu_user_main_thread') + readField(info, 'used_cpu_sys_main_thread')
+  if (!Number.isNaN(ofMainThread)) return ofMainThread
+  return readField(info, 'used_cpu_user') + readField(info, 'used_cpu_sys')
+}
+
+/** NaN where the server does not tell it. */
+function readField(info: string, name: string): number {
+  return Number(new RegExp(`^${name}:([\\d.]+)`, 'm').exec(info)?.[1])
 }

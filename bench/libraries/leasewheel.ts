@@ -30,6 +30,11 @@ class LeasewheelHolder implements Holder {
     this.#handles = []
   }
 
+  async take(key: string): Promise<Release> {
+    const lease = await this.#leases.acquire(key)
+    return () => lease.release()
+  }
+
   async acquire(key: string): Promise<Release> {
     const lease = await this.#leases.acquire(key, { wait: Number.POSITIVE_INFINITY })
     return () => lease.release()
@@ -41,6 +46,11 @@ class LeasewheelHolder implements Holder {
 
   lost(): number {
     return this.#lost
+  }
+
+  tell(): { readonly timers: number; readonly lag: number } {
+    const { timers, renewalLag } = this.#leases.stats()
+    return { timers, lag: renewalLag.max }
   }
 
   async close(): Promise<void> {

@@ -53,6 +53,12 @@ class RedisSemaphoreHolder implements Holder {
     this.#mutexes = []
   }
 
+  async take(key: string): Promise<Release> {
+    const mutex = new Mutex(this.#client, key, { lockTimeout: this.#ttl })
+    await mutex.acquire()
+    return () => mutex.release()
+  }
+
   async acquire(key: string): Promise<Release> {
     const mutex = new Mutex(this.#client, key, {
       lockTimeout: this.#ttl,

@@ -42,6 +42,12 @@ class RedlockUniversalHolder implements Holder {
     return this.#locks.releaseAll()
   }
 
+  async take(key: string): Promise<Release> {
+    const lock = this.#createLock(key)
+    const handle = await lock.acquire()
+    return () => lock.release(handle)
+  }
+
   async acquire(key: string): Promise<Release> {
     const lock = this.#createLock(key, { retryAttempts: Number.MAX_SAFE_INTEGER })
     const handle = await lock.acquire()

@@ -44,6 +44,11 @@ class RedlockHolder implements Holder {
     return this.#locks.releaseAll()
   }
 
+  async take(key: string): Promise<Release> {
+    const lock = await this.#redlock.acquire([key], this.#ttl)
+    return () => lock.release()
+  }
+
   async acquire(key: string): Promise<Release> {
     // -1: as often as it takes.
     const lock = await this.#redlock.acquire([key], this.#ttl, { retryCount: -1 })
