@@ -3,6 +3,7 @@
  * signal's number after a signal. A further command is a file of its own and one line in `commands`.
  */
 import { constants } from 'node:os'
+import { acquire } from './acquire.ts'
 import { type Command, UsageError } from './command.ts'
 import { handoff } from './handoff.ts'
 import { hold } from './hold.ts'
@@ -10,6 +11,7 @@ import { loss } from './loss.ts'
 
 const commands: ReadonlyMap<string, Command> = new Map([
   ['hold', hold],
+  ['acquire', acquire],
   ['handoff', handoff],
   ['loss', loss],
 ])

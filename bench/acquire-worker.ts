@@ -1,0 +1,70 @@
+/**
+ * Takes locks with one library, in one of three ways, and measures how fast that goes. Runs in a process of its own,
+ * started with --expose-gc, and answers with a `PartMeasurement`. May import what measures, and library.ts.
+ */
+import { Redis } from 'ioredis'
+import type { AcquireJob, PartMeasurement } from './acquire-measurement.ts'
+import { answerWith } from './child-process.ts'
+import { endServer } from './end-server.ts'
+import { inParallel } from './in-parallel.ts'
+import { type KeyKind, makeKeys } from './keys.ts'
+import { type Holder, loadLibrary } from './library.ts'
+import { takeTime } from './stopwatch.ts'
+
+const WARM_UP_LOCKS = 10_000
+/** Keys that the single caller takes in turn: none of them twice in a row. */
+const SINGLE_KEYS = 1_000
+
+async function measure(job: AcquireJob): Promise<PartMeasurement> {
+  const { part, library, locks, pairs, ttl } = job
+  const control = new Redis(job.url)
+  const holder = await (await loadLibrary(library)).open(job.url, ttl)
+  const take = async (kind: KeyKind, count: number): Promise<PartMeasurement> => {
+    switch (part) {
+      case 'single':
+        return takeSingly(holder, control, makeKeys(kind, SINGLE_KEYS), count)
+      case 'crowd':
+        return takeInCrowd(holder, control, makeKeys(kind, count))
+      case 'many':
+        return takeInOneGo(holder, control, makeKeys(kind, count))
+      default:
+        return part satisfies never
+    }
+  }
+  await take('warm-up:', WARM_UP_LOCKS)
+  globalThis.gc?.()
+  return take('benched:', part === 'single' ? pairs : locks)
+}
+
+async function takeSingly(holder: Holder, control: Redis, keys: string[], pairs: number): Promise<PartMeasurement> {
+  const latencies: number[] = []
+  const taken = await takeTime(control, async () => {
+    for (let pair = 0; pair < pairs; pair++) {
+      const startedAt = performance.now()
+      const release = await holder.take(keys[pair % keys.length] as string)
+      await release()
+      latencies.push((performance.now() - startedAt) * 1_000)
+    }
+  })
+  return { ...taken, latencies }
+}
+
+/** What was taken stays taken; it is given back when nothing is measured any more, so that each key is a free one. */
+async function takeInCrowd(holder: Holder, control: Redis, keys: string[]): Promise<PartMeasurement> {
+  const releases: (() => Promise<unknown>)[] = []
+  const taken = await takeTime(control, () =>
+    inParallel(keys, async (key) => {
+      releases.push(await holder.take(key))
+    }),
+  )
+  await inParallel(releases, (release) => release())
+  return { ...taken, latencies: [] }
+}
+
+async function takeInOneGo(holder: Holder, control: Redis, keys: string[]): Promise<PartMeasurement> {
+  const taken = await takeTime(control, () => holder.acquireAll(keys))
+  await holder.releaseAll()
+  return { ...taken, latencies: [] }
+}
+
+await answerWith(measure, endServer)
