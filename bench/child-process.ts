@@ -7,6 +7,8 @@ import { fork } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { type RuntimeName, runtimeOf } from './runtime.ts'
 
+/** Workers collect when they are told to, and count the timers in their heap, which Node calls an experiment. */
+const FLAGS = ['--expose-gc', '--disable-warning=ExperimentalWarning']
 /** Characters of what a child wrote on stderr, from the end. */
 const ERRORS_LENGTH = 10_000
 
@@ -32,7 +34,7 @@ export function runInChild<Result>(
   return new Promise((resolve, reject) => {
     const child = fork(fileURLToPath(file), [JSON.stringify(job)], {
       // What this process runs under includes tsx, which the worker needs as well.
-      execArgv: [...process.execArgv, ...argvOfRuntime, '--expose-gc', ...execArgv],
+      execArgv: [...process.execArgv, ...argvOfRuntime, ...FLAGS, ...execArgv],
       ...(execPath === undefined ? {} : { execPath }),
       stdio: ['ignore', 2, 'pipe', 'ipc'],
       serialization: 'advanced',

@@ -10,10 +10,10 @@ import { LIBRARY_NAMES, type LibraryName } from './library-name.ts'
 import { integerOption, namesOption, type Option, textOption, type Values } from './options.ts'
 import { progress } from './progress.ts'
 import { openRawData, writeRawData } from './raw-data.ts'
-import { type Column, type Comparable, formatFigures, formatRatios, type Row } from './report.ts'
+import { type Column, type Comparable, formatFigures, formatRatios, type Line, type Row } from './report.ts'
 import type { Result } from './result.ts'
 import { RUNTIME_NAMES, type RuntimeName } from './runtime.ts'
-import { type Case, takeTurns } from './turns.ts'
+import { type Case, takeTurns, type Turns } from './turns.ts'
 
 export interface Comparison<Measurement, Figures> {
   /** What was typed. */
@@ -73,22 +73,15 @@ export async function compare<Measurement extends object, Figures extends { read
   // Before the minutes of measuring, not after.
   if (json !== undefined) openRawData(json)
   const cases = listEntrants(libraries, runtimes).map((entrant) => ({ entrant }))
-  const { measurements, redis } = await takeTurns(
+  const turns = await takeTurns(
     cases,
     rounds,
     () => subject,
     ({ entrant }, url) => measure(entrant, url),
   )
 
-  const environment = readEnvironment(redis, librariesOf(cases))
-  const rows = cases.map(({ entrant }): Row<Figures> => {
-    const own = measurements.filter((one) => one.entrant === entrant)
-    const figures = combineRounds(
-      own.map(({ measurement }) => computeFigures(measurement)),
-      worst,
-    )
-    return { label: entrant.label, library: entrant.library, figures }
-  })
+  const environment = readEnvironment(turns.redis, librariesOf(cases))
+  const rows = combineTurns(cases, turns, computeFigures, worst)
   console.log(
     [
       formatEnvironment(environment),
@@ -100,7 +93,24 @@ export async function compare<Measurement extends object, Figures extends { read
     ].join('\n'),
   )
   if (json === undefined) return
-  writeResult(json, { command, subject, environment, settings, rounds, rows, measurements })
+  writeResult(json, { command, subject, environment, settings, rounds, rows, measurements: turns.turns })
+}
+
+/** A row for each case, from all its rounds. */
+export function combineTurns<
+  Some extends Case,
+  Measurement,
+  Figures extends { readonly [Name in keyof Figures]: number },
+>(
+  cases: readonly Some[],
+  { turns }: Turns<Some, Measurement>,
+  computeFigures: (measurement: Measurement) => Figures,
+  worst: WorstOf<Figures>,
+): readonly Row<Figures>[] {
+  return cases.map((one) => {
+    const own = turns.filter((turn) => turn.of === one).map(({ measurement }) => computeFigures(measurement))
+    return { label: one.entrant.label, library: one.entrant.library, figures: combineRounds(own, worst) }
+  })
 }
 
 /** Each once. */
@@ -112,7 +122,7 @@ export function formatSubject(subject: string, rounds: number): string {
   return `${subject}, ${rounds === 1 ? 'one round' : `median of ${rounds} rounds`}`
 }
 
-export function writeResult<SomeRow extends Row<object>>(file: string, result: Result<SomeRow>): void {
+export function writeResult<SomeLine extends Line<object>>(file: string, result: Result<SomeLine>): void {
   writeRawData(file, result)
   progress(`raw data is in ${file}`)
 }

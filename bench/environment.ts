@@ -5,8 +5,9 @@ import { packageVersion } from './runtime.ts'
 
 export interface Environment {
   readonly node: string
-  readonly redis: string
-  readonly ioredis: string
+  /** Where there was a server. */
+  readonly redis?: string
+  readonly ioredis?: string
   readonly libraries: Readonly<Partial<Record<LibraryName, string>>>
   readonly cpu: string
   readonly cores: number
@@ -17,13 +18,12 @@ export interface Environment {
   readonly date: string
 }
 
-/** @param redis the server's own word, `redis_version` of INFO */
-export function readEnvironment(redis: string, libraries: readonly LibraryName[]): Environment {
+/** @param redis the server's own word, `redis_version` of INFO; undefined where there was none */
+export function readEnvironment(redis: string | undefined, libraries: readonly LibraryName[]): Environment {
   const cores = cpus()
   return {
     node: process.versions.node,
-    redis,
-    ioredis: packageVersion('ioredis'),
+    ...(redis === undefined ? {} : { redis, ioredis: packageVersion('ioredis') }),
     libraries: Object.fromEntries(
       libraries.filter((name) => name !== BARE).map((name) => [name, packageVersion(name)]),
     ),
@@ -38,8 +38,9 @@ export function readEnvironment(redis: string, libraries: readonly LibraryName[]
 export function formatEnvironment(environment: Environment): string {
   const { node, ioredis, redis, libraries, cpu, cores, memory, system, date } = environment
   const versions = Object.entries(libraries).map(([name, version]) => `${name} ${version}`)
+  const server = redis === undefined ? [] : [`ioredis ${ioredis}`, `Redis ${redis}`]
   return [
-    `Node ${node}, ioredis ${ioredis}, Redis ${redis}, ${versions.join(', ')}`,
+    [`Node ${node}`, ...server, ...versions].join(', '),
     `${cpu}, ${cores} cores, ${memory} GiB, ${system}, ${date}`,
   ].join('\n')
 }

@@ -31,7 +31,7 @@ export interface HoldFigures {
   readonly delayP99: number
   /** In ms. */
   readonly delayMax: number
-  /** Set at one time. */
+  /** Armed at one time: by the library's own word, where it has one. */
   readonly timers: number
   /** The longest that a lock went without a renewal: a part of the ttl. */
   readonly oldest: number
@@ -59,7 +59,7 @@ export function computeFigures(measurement: HoldMeasurement): HoldFigures {
     delayP50: delay.p50,
     delayP99: delay.p99,
     delayMax: delay.max,
-    timers: Math.max(timers.set, timers.told ?? 0),
+    timers: timers.told ?? timers.set,
     oldest: oldestRenewal(measurement),
     alive: end.alive,
     lost: end.lost,

@@ -5,15 +5,23 @@
 import { constants } from 'node:os'
 import { acquire } from './acquire.ts'
 import { type Command, UsageError } from './command.ts'
+import { guard } from './guard.ts'
 import { handoff } from './handoff.ts'
 import { hold } from './hold.ts'
 import { loss } from './loss.ts'
+import { release } from './release.ts'
+import { scale } from './scale.ts'
+import { wheel } from './wheel.ts'
 
 const commands: ReadonlyMap<string, Command> = new Map([
   ['hold', hold],
+  ['scale', scale],
   ['acquire', acquire],
+  ['release', release],
   ['handoff', handoff],
   ['loss', loss],
+  ['wheel', wheel],
+  ['guard', guard],
 ])
 
 const help = `Measures leasewheel beside other Redis lock libraries, each with a Redis server and processes of its own.

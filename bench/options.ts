@@ -11,6 +11,8 @@ export interface Option<Value> {
   readonly summary: string
   /** The value when the option is not given. */
   readonly initial: Value
+  /** How the help writes that, where it is no text or list. */
+  readonly shown?: string
   /** What `parse` accepts, in words. */
   readonly expected: string
   /** `undefined` when the text is not acceptable. */
@@ -18,7 +20,9 @@ export interface Option<Value> {
 }
 
 type Description<Value> = Pick<Option<Value>, 'placeholder' | 'summary' | 'initial'>
-type Options = Readonly<Record<string, Option<number | string | readonly string[] | undefined>>>
+type Options = Readonly<
+  Record<string, Option<number | string | readonly (string | number)[] | Readonly<Record<string, number>> | undefined>>
+>
 /** What `parseOptions` returns. */
 export type Values<Declared extends Options> = {
   readonly [Name in keyof Declared]: Declared[Name] extends Option<infer Value> ? Value : never
@@ -33,6 +37,22 @@ export function integerOption(description: Description<number> & { readonly mini
     parse: (text) => {
       const value = /^\d[\d_]*$/.test(text) ? Number(text.replaceAll('_', '')) : Number.NaN
       return Number.isSafeInteger(value) && value >= minimum ? value : undefined
+    },
+  }
+}
+
+/** One or more integers, separated by commas; in ascending order. */
+export function integersOption(
+  description: Description<readonly number[]> & { readonly minimum: number },
+): Option<readonly number[]> {
+  const one = integerOption({ ...description, initial: 0 })
+  return {
+    ...description,
+    expected: `${one.expected}, or several separated by commas`,
+    parse: (text) => {
+      const values = text.split(',').map((part) => one.parse(part.trim()))
+      const integers = values.filter((value) => value !== undefined)
+      return integers.length === values.length ? [...new Set(integers)].toSorted((a, b) => a - b) : undefined
     },
   }
 }
@@ -79,8 +99,9 @@ export function parseOptions<Declared extends Options>(declared: Declared, args:
 export function describeOptions(declared: Options): string {
   const rows = Object.entries(declared).map(([name, option]) => {
     const usage = `--${name} ${option.placeholder}`
-    const { initial } = option
-    return { usage, text: initial === undefined ? option.summary : `${option.summary} (default: ${String(initial)})` }
+    const { initial, shown = typeof initial === 'object' && !isList(initial) ? undefined : initial?.toString() } =
+      option
+    return { usage, text: shown === undefined ? option.summary : `${option.summary} (default: ${shown})` }
   })
   const width = Math.max(...rows.map(({ usage }) => usage.length))
   return rows.map(({ usage, text }) => `  ${usage.padEnd(width)}  ${text}`).join('\n')
@@ -95,4 +116,9 @@ function readTexts(names: readonly string[], args: readonly string[]): Readonly<
     const [sentence] = String(error instanceof Error ? error.message : error).split(/\.\s/)
     throw new UsageError(sentence)
   }
+}
+
+/** `Array.isArray` does not know of lists that are read-only. */
+function isList(value: object): value is readonly unknown[] {
+  return Array.isArray(value)
 }

@@ -16,15 +16,23 @@ export interface Comparable<Figures> {
 }
 
 /** One line of the table. */
-export interface Row<Figures> {
+export interface Line<Figures> {
   readonly label: string
-  readonly library: LibraryName
   readonly figures: Figures
 }
 
-export function formatFigures<Figures>(rows: readonly Row<Figures>[], columns: readonly Column<Figures>[]): string {
-  const lines = rows.map(({ label, figures }) => [label, ...columns.map(({ cell }) => cell(figures))])
-  return formatTable(['library', ...columns.map(({ heading }) => heading)], lines)
+export interface Row<Figures> extends Line<Figures> {
+  readonly library: LibraryName
+}
+
+/** @param heading of the first column */
+export function formatFigures<Figures>(
+  lines: readonly Line<Figures>[],
+  columns: readonly Column<Figures>[],
+  heading = 'library',
+): string {
+  const cells = lines.map(({ label, figures }) => [label, ...columns.map(({ cell }) => cell(figures))])
+  return formatTable([heading, ...columns.map((column) => column.heading)], cells)
 }
 
 /** One line, and another where the bare commands were measured; says so when there is nothing to compare. */

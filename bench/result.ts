@@ -4,9 +4,9 @@
  */
 import { readFileSync } from 'node:fs'
 import type { Environment } from './environment.ts'
-import type { Row } from './report.ts'
+import type { Line } from './report.ts'
 
-export interface Result<SomeRow extends Row<object> = Row<object>> {
+export interface Result<SomeLine extends Line<object> = Line<object>> {
   /** What was typed, but for `--json`. */
   readonly command: string
   /** What is measured, with its settings: one line. */
@@ -14,7 +14,7 @@ export interface Result<SomeRow extends Row<object> = Row<object>> {
   readonly environment: Environment
   readonly settings: Readonly<Record<string, unknown>>
   readonly rounds: number
-  readonly rows: readonly SomeRow[]
+  readonly rows: readonly SomeLine[]
   /** Raw. */
   readonly measurements: readonly object[]
 }
@@ -26,9 +26,9 @@ export function commandLine(name: string, args: readonly string[]): string {
   return ['npm run bench --', name, ...rest].join(' ')
 }
 
-export function readResult<SomeRow extends Row<object>>(file: URL | string): Result<SomeRow> {
+export function readResult<SomeLine extends Line<object>>(file: URL | string): Result<SomeLine> {
   // JSON has no NaN: it was written as null, and no figure is null.
   return JSON.parse(readFileSync(file, 'utf8'), (_, value: unknown) =>
     value === null ? Number.NaN : value,
-  ) as Result<SomeRow>
+  ) as Result<SomeLine>
 }

@@ -12,7 +12,7 @@ export interface Case {
 
 export interface Turns<Some extends Case, Measurement> {
   /** By the order in which they took turns. */
-  readonly measurements: readonly (Some & { readonly round: number; readonly measurement: Measurement })[]
+  readonly turns: readonly { readonly of: Some; readonly round: number; readonly measurement: Measurement }[]
   /** The server's version, by its own word. */
   readonly redis: string
 }
@@ -24,18 +24,18 @@ export async function takeTurns<Some extends Case, Measurement>(
   describe: (one: Some) => string,
   measure: (one: Some, url: string) => Promise<Measurement>,
 ): Promise<Turns<Some, Measurement>> {
-  const measurements: (Some & { round: number; measurement: Measurement })[] = []
+  const turns: Turns<Some, Measurement>['turns'][number][] = []
   let redis = 'unknown'
   for (let round = 1; round <= rounds; round++) {
     for (const one of cases) {
       progress(`round ${round} of ${rounds}: ${one.entrant.label}, ${describe(one)}`)
       await withRedis(async (server) => {
-        measurements.push({ ...one, round, measurement: await measure(one, server.url) })
+        turns.push({ of: one, round, measurement: await measure(one, server.url) })
         redis = (await server.info('server')).get('redis_version') ?? redis
       }).catch((error: unknown) => {
         throw new Error(`${one.entrant.label} could not be measured`, { cause: error })
       })
     }
   }
-  return { measurements, redis }
+  return { turns, redis }
 }

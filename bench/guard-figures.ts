@@ -1,0 +1,48 @@
+/** Promises what `guard` knows when it has measured. Pure. May import figures.ts, hold-figures.ts and types. */
+import { median } from './figures.ts'
+import type { HoldFigures } from './hold-figures.ts'
+
+/** One round: both libraries, one right after the other. */
+export interface GuardRound {
+  readonly ours: HoldFigures
+  readonly peer: HoldFigures
+  /** Timers that Node has in its heap for all the locks. */
+  readonly nodeTimers: number
+  /** Acquires per second of 1,000 callers at once. */
+  readonly acquires: { readonly ours: number; readonly peer: number }
+}
+
+export interface GuardFigures {
+  /** Ours over the peer's. */
+  readonly nodeCpuRatio: number
+  readonly redisCpuRatio: number
+  readonly heapRatio: number
+  readonly acquiresRatio: number
+  readonly renewalsPerScript: number
+  readonly bytesPerRenewal: number
+  readonly allocatedPerRenewal: number
+  readonly timers: number
+  readonly nodeTimers: number
+  readonly lost: number
+}
+
+/**
+ * Medians, of ratios too: the two sides of one were measured one right after the other. But the most timers, and all that
+ * was lost.
+ */
+export function computeGuardFigures(rounds: readonly GuardRound[]): GuardFigures {
+  const middle = (figure: (round: GuardRound) => number): number => median(rounds.map(figure))
+  const most = (figure: (round: GuardRound) => number): number => Math.max(...rounds.map(figure))
+  return {
+    nodeCpuRatio: middle(({ ours, peer }) => ours.nodeCpu / peer.nodeCpu),
+    redisCpuRatio: middle(({ ours, peer }) => ours.redisCpu / peer.redisCpu),
+    heapRatio: middle(({ ours, peer }) => ours.heap / peer.heap),
+    acquiresRatio: middle(({ acquires }) => acquires.ours / acquires.peer),
+    renewalsPerScript: middle(({ ours }) => 1 / ours.scriptsPerRenewal),
+    bytesPerRenewal: middle(({ ours }) => ours.bytesPerRenewal),
+    allocatedPerRenewal: middle(({ ours }) => ours.allocatedPerRenewal),
+    timers: most(({ ours }) => ours.timers),
+    nodeTimers: most(({ nodeTimers }) => nodeTimers),
+    lost: most(({ ours }) => ours.lost),
+  }
+}

@@ -1,0 +1,11 @@
+/** Promises the columns of `wheel`. Pure. May import table.ts and types. */
+import type { Column } from './report.ts'
+import { formatNumber } from './table.ts'
+import type { WheelMeasurement } from './wheel-measurement.ts'
+
+export const columns: readonly Column<WheelMeasurement>[] = [
+  { heading: 'entries', cell: ({ entries }) => formatNumber(entries) },
+  { heading: 'schedule ns', cell: ({ schedule }) => formatNumber(schedule) },
+  { heading: 'reschedule ns', cell: ({ reschedule }) => formatNumber(reschedule) },
+  { heading: 'fire ns', cell: ({ fire }) => formatNumber(fire) },
+]
