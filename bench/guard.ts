@@ -1,9 +1,11 @@
 /**
  * `guard`: whether anything got worse. Promises exit code 1 and one line for each broken bound; and that no bound depends
- * on how fast the machine is: they are counts, or ratios to a peer that was measured right before or after. May import
+ * on how fast the machine is: they are counts, or ratios of CPU to a peer that was measured right before or after. May import
  * turns.ts, options.ts, guard-*.ts, and of other commands what measures.
  */
+import { hostname } from 'node:os'
 import { measurePart } from './acquire.ts'
+import type { PartMeasurement } from './acquire-measurement.ts'
 import type { Command } from './command.ts'
 import { formatSubject, runOptions, writeResult } from './comparison.ts'
 import { type Entrant, listEntrants } from './entrant.ts'
@@ -50,7 +52,7 @@ at once. The bounds are in bench/guard-bounds.ts.`
 
 interface Side {
   readonly hold: HoldMeasurement
-  readonly acquiresPerSecond: number
+  readonly acquire: PartMeasurement
 }
 
 async function run(args: readonly string[]): Promise<void> {
@@ -89,18 +91,24 @@ async function run(args: readonly string[]): Promise<void> {
 async function measureSide(entrant: Entrant, url: string): Promise<Side> {
   const { library } = entrant
   const hold = await measureHold(entrant, { library, url, locks: LOCKS, ttl: TTL, seconds: SECONDS }, FLAGS)
-  const { seconds } = await measurePart(entrant, { part: 'crowd', library, url, locks: LOCKS, pairs: 0, ttl: 30_000 })
-  return { hold, acquiresPerSecond: LOCKS / seconds }
+  const acquire = await measurePart(entrant, { part: 'crowd', library, url, locks: LOCKS, pairs: 0, ttl: 30_000 })
+  return { hold, acquire }
 }
 
 function pairUp([ours, peer]: readonly Side[]): GuardRound {
   if (ours === undefined || peer === undefined) throw new Error('Expected both libraries in each round')
+  const figures = computeFigures(ours.hold)
   return {
-    ours: computeFigures(ours.hold),
+    ours: figures,
     peer: computeFigures(peer.hold),
     nodeTimers: ours.hold.timers.set,
-    acquires: { ours: ours.acquiresPerSecond, peer: peer.acquiresPerSecond },
+    bytesPerRenewal: figures.bytesPerRenewal - Buffer.byteLength(hostname()),
+    acquire: { ours: cpuPerLock(ours.acquire), peer: cpuPerLock(peer.acquire) },
   }
+}
+
+function cpuPerLock({ nodeCpu, redisCpu }: PartMeasurement): number {
+  return (nodeCpu + redisCpu) / LOCKS
 }
 
 export const guard: Command = { summary: 'whether anything got worse: exit code 1 if so', help, run }

@@ -1,6 +1,6 @@
 /** Promises the columns of `handoff` and what of them is compared. Pure. May import table.ts and types. */
 import type { HandoffFigures } from './handoff-figures.ts'
-import type { Column, Comparable } from './report.ts'
+import type { Column, Comparable } from './comparison-report.ts'
 import { formatNumber } from './table.ts'
 
 export const columns: readonly Column<HandoffFigures>[] = [

@@ -1,6 +1,6 @@
 /** Promises the columns of `loss` and what of them is compared. Pure. May import table.ts and types. */
 import type { LossFigures } from './loss-figures.ts'
-import type { Column, Comparable } from './report.ts'
+import type { Column, Comparable } from './comparison-report.ts'
 import { formatNumber } from './table.ts'
 
 export const columns: readonly Column<LossFigures>[] = [

@@ -10,6 +10,7 @@ import { handoff } from './handoff.ts'
 import { hold } from './hold.ts'
 import { loss } from './loss.ts'
 import { release } from './release.ts'
+import { report } from './report.ts'
 import { scale } from './scale.ts'
 import { wheel } from './wheel.ts'
 
@@ -22,6 +23,7 @@ const commands: ReadonlyMap<string, Command> = new Map([
   ['loss', loss],
   ['wheel', wheel],
   ['guard', guard],
+  ['report', report],
 ])
 
 const help = `Measures leasewheel beside other Redis lock libraries, each with a Redis server and processes of its own.

@@ -1,60 +1,86 @@
-/** Promises one table with a line per entrant, and how leasewheel compares. Pure. May import table.ts and library-name.ts. */
-import { BARE, type LibraryName } from './library-name.ts'
-import { formatNumber, formatTable } from './table.ts'
+/**
+ * `report`: everything, as a page with pictures. Promises that docs/benchmarks.md and docs/charts are wholly its work, and
+ * that what is on the page is what the results say. May import report-steps.ts, page.ts, charts/, options.ts and result.ts.
+ */
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
+import { join, resolve } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { chartsOf } from './charts/scale-charts.ts'
+import { type Command, UsageError } from './command.ts'
+import type { Row } from './comparison-report.ts'
+import type { HoldFigures } from './hold-figures.ts'
+import { describeOptions, integerOption, namesOption, parseOptions, textOption } from './options.ts'
+import { formatPage, type Picture, type Section } from './page.ts'
+import { progress } from './progress.ts'
+import { STEP_NAMES, type StepName, steps } from './report-steps.ts'
+import { readResult } from './result.ts'
 
-export interface Column<Figures> {
-  readonly heading: string
-  readonly cell: (figures: Figures) => string
+const docs = fileURLToPath(new URL('../docs/', import.meta.url))
+const results = fileURLToPath(new URL('results/', import.meta.url))
+
+const options = {
+  steps: namesOption({ placeholder: 'a,b', summary: 'what is measured' }, STEP_NAMES),
+  rounds: integerOption({ placeholder: 'R', summary: 'turns of each library', initial: 3, minimum: 1 }),
+  'json-dir': textOption({ placeholder: 'DIR', summary: 'folder for the raw data (default: bench/results)' }),
+  from: textOption({ placeholder: 'DIR', summary: 'measure nothing: write the page from the raw data in this folder' }),
+  to: textOption({ placeholder: 'DIR', summary: 'folder of the page (default: docs)' }),
 }
 
-/** What is compared. */
-export interface Comparable<Figures> {
-  readonly label: string
-  readonly value: (figures: Figures) => number
-  /** `Math.min` for a price, `Math.max` for a yield. */
-  readonly best: (...values: number[]) => number
+const help = `Measures everything and writes docs/benchmarks.md, with the pictures in docs/charts.
+
+npm run bench -- report [options]
+
+${describeOptions(options)}
+
+What was measured before and lies in the folder is on the page as well, so that the steps may be measured one by one:
+
+${STEP_NAMES.map((name) => `  ${name.padEnd(9)} ${steps[name].title}`).join('\n')}`
+
+async function run(args: readonly string[]): Promise<void> {
+  const { steps: names, rounds, from, to = docs, 'json-dir': jsonDirectory = results } = parseOptions(options, args)
+  const directory = resolve(from ?? jsonDirectory)
+  if (from === undefined) await measure(names, rounds, directory)
+  const sections = STEP_NAMES.filter((name) => existsSync(fileOf(directory, name))).map((name) =>
+    readSection(directory, name),
+  )
+  if (sections.length === 0) throw new UsageError(`Expected raw data of ${STEP_NAMES.join(', ')} in ${directory}`)
+  const pictures = await drawPictures(directory, to)
+  const page = join(to, 'benchmarks.md')
+  writeFileSync(page, formatPage(sections, pictures))
+  console.log(`${page}: ${sections.length} tables, ${pictures.length} pictures`)
 }
 
-/** One line of the table. */
-export interface Line<Figures> {
-  readonly label: string
-  readonly figures: Figures
-}
-
-export interface Row<Figures> extends Line<Figures> {
-  readonly library: LibraryName
-}
-
-/** @param heading of the first column */
-export function formatFigures<Figures>(
-  lines: readonly Line<Figures>[],
-  columns: readonly Column<Figures>[],
-  heading = 'library',
-): string {
-  const cells = lines.map(({ label, figures }) => [label, ...columns.map(({ cell }) => cell(figures))])
-  return formatTable([heading, ...columns.map((column) => column.heading)], cells)
-}
-
-/** One line, and another where the bare commands were measured; says so when there is nothing to compare. */
-export function formatRatios<Figures>(rows: readonly Row<Figures>[], compared: readonly Comparable<Figures>[]): string {
-  const ours = rows.find(({ label }) => label === 'leasewheel')?.figures
-  const peers = rows.filter(({ library }) => library !== 'leasewheel' && library !== BARE)
-  const bare = rows.find(({ library }) => library === BARE)?.figures
-  if (ours === undefined || (peers.length === 0 && bare === undefined)) {
-    return 'No ratio: that takes leasewheel and another library.'
+async function measure(names: readonly StepName[], rounds: number, directory: string): Promise<void> {
+  mkdirSync(directory, { recursive: true })
+  for (const name of names) {
+    const { command, args, rounds: own = rounds, title } = steps[name]
+    progress(title)
+    await command.run([...args, '--rounds', String(own), '--json', fileOf(directory, name)])
   }
-  const semaphore = peers.find(({ library }) => library === 'redis-semaphore')?.figures
-  const ratios = compared.map(({ label, value, best }) => {
-    // A library without this figure is no peer in it.
-    const figures = peers.map((peer) => value(peer.figures)).filter((figure) => !Number.isNaN(figure))
-    const toBest = figures.length === 0 ? '-' : formatNumber(value(ours) / best(...figures), 2)
-    const toSemaphore = semaphore === undefined ? '-' : formatNumber(value(ours) / value(semaphore), 2)
-    return `${label} ${toBest} / ${toSemaphore}`
+}
+
+function readSection(directory: string, name: StepName): Section {
+  const { title, text, format } = steps[name]
+  const result = readResult(fileOf(directory, name))
+  return { title, text, result, paragraphs: format(result) }
+}
+
+async function drawPictures(directory: string, to: string): Promise<readonly Picture[]> {
+  const file = fileOf(directory, 'scale')
+  if (!existsSync(file)) return []
+  // Only here: the other commands do without the library that draws.
+  const { drawLineChart } = await import('./charts/line-chart.ts')
+  const { rows, settings } = readResult<Row<HoldFigures>>(file)
+  const folder = join(to, 'charts')
+  mkdirSync(folder, { recursive: true })
+  return chartsOf(rows, Number(settings['ttl'])).map(({ name, description, chart }) => {
+    writeFileSync(join(folder, `${name}.svg`), drawLineChart(chart))
+    return { path: `charts/${name}.svg`, description }
   })
-  const lines = [`leasewheel to the best other / to redis-semaphore: ${ratios.join(', ')}`]
-  if (bare !== undefined) {
-    const toBare = compared.map(({ label, value }) => `${label} ${formatNumber(value(ours) / value(bare), 2)}`)
-    lines.push(`leasewheel to ${BARE}: ${toBare.join(', ')}`)
-  }
-  return lines.join('\n')
 }
+
+function fileOf(directory: string, name: StepName): string {
+  return join(directory, `${name}.json`)
+}
+
+export const report: Command = { summary: 'everything, as docs/benchmarks.md with pictures', help, run }

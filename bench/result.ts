@@ -1,10 +1,10 @@
 /**
  * What a command leaves behind for `report`: the file of `--json`. Promises that what was written is read back, numbers
- * that are none included. May import report.ts, and types.
+ * that are none included. May import types.
  */
 import { readFileSync } from 'node:fs'
 import type { Environment } from './environment.ts'
-import type { Line } from './report.ts'
+import type { Line } from './comparison-report.ts'
 
 export interface Result<SomeLine extends Line<object> = Line<object>> {
   /** What was typed, but for `--json`. */

@@ -1,5 +1,5 @@
 /** Promises the columns of `wheel`. Pure. May import table.ts and types. */
-import type { Column } from './report.ts'
+import type { Column } from './comparison-report.ts'
 import { formatNumber } from './table.ts'
 import type { WheelMeasurement } from './wheel-measurement.ts'
 

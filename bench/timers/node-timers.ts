@@ -1,6 +1,6 @@
 /**
  * Node's own timers, which cannot be told what time it is. Promises the same three measurements as for a `TimerQueue`. May
- * import wheel-measurement.ts.
+ * import passes.ts.
  */
 import type { Passes } from './passes.ts'
 
