@@ -2,7 +2,7 @@
  * `report`: everything, as a page with pictures. Promises that docs/benchmarks.md and docs/charts are wholly its work, and
  * that what is on the page is what the results say. May import report-steps.ts, page.ts, charts/, options.ts and result.ts.
  */
-import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
+import { mkdirSync, statSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { chartsOf } from './charts/scale-charts.ts'
@@ -40,7 +40,7 @@ async function run(args: readonly string[]): Promise<void> {
   const { steps: names, rounds, from, to = docs, 'json-dir': jsonDirectory = results } = parseOptions(options, args)
   const directory = resolve(from ?? jsonDirectory)
   if (from === undefined) await measure(names, rounds, directory)
-  const sections = STEP_NAMES.filter((name) => existsSync(fileOf(directory, name))).map((name) =>
+  const sections = STEP_NAMES.filter((name) => isMeasured(fileOf(directory, name))).map((name) =>
     readSection(directory, name),
   )
   if (sections.length === 0) throw new UsageError(`Expected raw data of ${STEP_NAMES.join(', ')} in ${directory}`)
@@ -67,7 +67,7 @@ function readSection(directory: string, name: StepName): Section {
 
 async function drawPictures(directory: string, to: string): Promise<readonly Picture[]> {
   const file = fileOf(directory, 'scale')
-  if (!existsSync(file)) return []
+  if (!isMeasured(file)) return []
   // Only here: the other commands do without the library that draws.
   const { drawLineChart } = await import('./charts/line-chart.ts')
   const { rows, settings } = readResult<Row<HoldFigures>>(file)
@@ -77,6 +77,11 @@ async function drawPictures(directory: string, to: string): Promise<readonly Pic
     writeFileSync(join(folder, `${name}.svg`), drawLineChart(chart))
     return { path: `charts/${name}.svg`, description }
   })
+}
+
+/** A command that failed, or that is under way, leaves an empty file. */
+function isMeasured(file: string): boolean {
+  return (statSync(file, { throwIfNoEntry: false })?.size ?? 0) > 0
 }
 
 function fileOf(directory: string, name: StepName): string {

@@ -17,7 +17,12 @@ export interface Turns<Some extends Case, Measurement> {
   readonly redis: string
 }
 
-/** @throws Error that names whose turn it was */
+/**
+ * What fails is tried once more, and told: on a machine that was busy with something else for a moment, all the turns
+ * before it should not have been for nothing.
+ *
+ * @throws Error that names whose turn it was
+ */
 export async function takeTurns<Some extends Case, Measurement>(
   cases: readonly Some[],
   rounds: number,
@@ -29,11 +34,16 @@ export async function takeTurns<Some extends Case, Measurement>(
   for (let round = 1; round <= rounds; round++) {
     for (const one of cases) {
       progress(`round ${round} of ${rounds}: ${one.entrant.label}, ${describe(one)}`)
-      await withRedis(async (server) => {
-        turns.push({ of: one, round, measurement: await measure(one, server.url) })
-        redis = (await server.info('server')).get('redis_version') ?? redis
-      }).catch((error: unknown) => {
-        throw new Error(`${one.entrant.label} could not be measured`, { cause: error })
+      const turn = (): Promise<void> =>
+        withRedis(async (server) => {
+          turns.push({ of: one, round, measurement: await measure(one, server.url) })
+          redis = (await server.info('server')).get('redis_version') ?? redis
+        })
+      await turn().catch(async (error: unknown) => {
+        progress(`${one.entrant.label} could not be measured and has another try: ${String(error)}`)
+        await turn().catch((again: unknown) => {
+          throw new Error(`${one.entrant.label} could not be measured, twice`, { cause: again })
+        })
       })
     }
   }

@@ -5,7 +5,7 @@ describe('The figures of several rounds', () => {
   it('are medians, of an even number of rounds too', () => {
     expect(median([3, 1, 2])).to.equal(2)
     expect(median([4, 1, 3, 2])).to.equal(2.5)
-    expect(median([])).to.be.NaN
+    expect(median([])).to.eql(Number.NaN)
   })
 
   it('are the worst of all rounds where a figure is a promise', () => {
@@ -22,6 +22,6 @@ describe('The figures of several rounds', () => {
     expect(percentile(hundred, 50)).to.equal(50)
     expect(percentile(hundred, 99)).to.equal(99)
     expect(percentile(hundred, 100)).to.equal(100)
-    expect(percentile([], 50)).to.be.NaN
+    expect(percentile([], 50)).to.eql(Number.NaN)
   })
 })

@@ -39,7 +39,7 @@ describe('The figures of holding', () => {
   it('take the growth of the heap for what was allocated only where nothing was collected', () => {
     expect(computeFigures(measurement).allocatedPerRenewal).to.equal(100)
     const collected = { ...measurement, cost: { ...measurement.cost, collections: 1 } }
-    expect(computeFigures(collected).allocatedPerRenewal).to.be.NaN
+    expect(computeFigures(collected).allocatedPerRenewal).to.eql(Number.NaN)
   })
 
   it("take the word of a library on its timers, and Node's where it has none", () => {
