@@ -12,7 +12,6 @@ export interface Panel {
   /** What is drawn upwards, with its unit. */
   readonly title: string
   readonly lines: readonly Line[]
-  readonly isLogarithmic: boolean
 }
 
 export interface LineChart {

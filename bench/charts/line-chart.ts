@@ -1,5 +1,5 @@
 /**
- * Draws lines over a logarithmic axis as SVG. Promises a picture that reads on white and on black: no background, and tones
+ * Draws lines over two logarithmic axes as SVG. Promises a picture that reads on white and on black: no background, and tones
  * from the middle for all that is drawn, because whether a page is dark is not always known inside a picture. May import
  * echarts and chart.ts.
  */
@@ -8,7 +8,8 @@ import type { Line, LineChart, Panel } from './chart.ts'
 
 const TEXT = '#7d8590'
 const RULE = 'rgba(125, 133, 144, 0.28)'
-const FONT = 'system-ui, -apple-system, "Segoe UI", Helvetica, Arial, sans-serif'
+/** Without quotes: echarts does not escape them. */
+const FONT = 'system-ui, -apple-system, Helvetica, Arial, sans-serif'
 const PANEL_WIDTH = 410
 const HEIGHT = 380
 /** Left of a panel, for its numbers, and right of it. */
@@ -37,6 +38,7 @@ export function drawLineChart(chart: LineChart): string {
       top: 36,
       left: 8,
       itemWidth: 22,
+      itemGap: 28,
       icon: 'roundRect',
       itemHeight: 4,
       textStyle: text(12),
@@ -52,13 +54,15 @@ export function drawLineChart(chart: LineChart): string {
       gridIndex: index,
       type: 'log',
       name: chart.axis,
+      min: 'dataMin',
+      max: 'dataMax',
       nameLocation: 'middle',
       nameGap: 30,
       ...axis(text(12)),
     })),
-    yAxis: panels.map(({ isLogarithmic }, index) => ({
+    yAxis: panels.map((_, index) => ({
       gridIndex: index,
-      type: isLogarithmic ? 'log' : 'value',
+      type: 'log',
       ...axis(text(12)),
     })),
     series: panels.flatMap(({ lines }, index) => lines.map((line) => series(line, index))),
@@ -83,6 +87,8 @@ function series({ name, colour, isOurs, points }: Line, panel: number): object {
   return {
     name,
     type: 'line',
+    // A picture has no pointer.
+    silent: true,
     xAxisIndex: panel,
     yAxisIndex: panel,
     data: points,

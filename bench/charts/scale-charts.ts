@@ -24,10 +24,9 @@ const colours: Readonly<Record<LibraryName, string>> = {
 /** Besides those of the runtime that is here only: the others' lines would lie on top of it. */
 export function chartsOf(rows: readonly Row<HoldFigures>[], ttl: number): readonly NamedChart[] {
   const own = rows.filter(({ label, library }) => label === library)
-  const panel = (title: string, figure: (figures: HoldFigures) => number, isLogarithmic = true): Panel => ({
+  const panel = (title: string, figure: (figures: HoldFigures) => number): Panel => ({
     title,
     lines: linesOf(own, figure),
-    isLogarithmic,
   })
   const seconds = ttl / 1_000
   const axis = 'locks held'
