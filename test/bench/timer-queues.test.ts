@@ -41,6 +41,13 @@ describe('The structures that the wheel is compared with', () => {
     )
   })
 
+  it('find every entry when the last of a FIFO was moved, and others after it', () => {
+    const queue = new FifoQueue(3)
+    for (const entry of [0, 1, 2]) queue.schedule(entry, 10)
+    for (const entry of [2, 1, 0]) queue.reschedule(entry, 20)
+    expect([queue.fire(10), queue.fire(20), queue.fire(30)]).to.deep.equal([0, 3, 0])
+  })
+
   it('are not measured when they lose an entry', () => {
     const lossy: TimerQueue = { schedule: () => {}, reschedule: () => {}, fire: () => 0 }
     const due = Float64Array.of(10)
