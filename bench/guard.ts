@@ -101,7 +101,7 @@ function pairUp([ours, peer]: readonly Side[]): GuardRound {
   return {
     ours: figures,
     peer: computeFigures(peer.hold),
-    nodeTimers: ours.hold.timers.set,
+    nodeTimers: ours.hold.timers.set ?? Number.NaN,
     bytesPerRenewal: figures.bytesPerRenewal - Buffer.byteLength(hostname()),
     acquire: { ours: cpuPerLock(ours.acquire), peer: cpuPerLock(peer.acquire) },
   }

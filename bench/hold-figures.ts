@@ -31,7 +31,7 @@ export interface HoldFigures {
   readonly delayP99: number
   /** In ms. */
   readonly delayMax: number
-  /** Armed at one time: by the library's own word, where it has one. */
+  /** Armed at one time: by the library's own word, where it has one; NaN where neither tells. */
   readonly timers: number
   /** The longest that a lock went without a renewal: a part of the ttl. */
   readonly oldest: number
@@ -59,7 +59,7 @@ export function computeFigures(measurement: HoldMeasurement): HoldFigures {
     delayP50: delay.p50,
     delayP99: delay.p99,
     delayMax: delay.max,
-    timers: timers.told ?? timers.set,
+    timers: timers.told ?? timers.set ?? Number.NaN,
     oldest: oldestRenewal(measurement),
     alive: end.alive,
     lost: end.lost,

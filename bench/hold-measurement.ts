@@ -47,8 +47,8 @@ export interface HoldMeasurement {
     readonly left: number
   }
   readonly timers: {
-    /** Of Node's, more than before the locks were taken. */
-    readonly set: number
+    /** Of Node's, more than before the locks were taken; null where there are too many locks to count. */
+    readonly set: number | null
     /** By the library's own word; null where it has none. */
     readonly told: number | null
   }

@@ -44,7 +44,7 @@ commands/s        commands that the server received from clients
 heap              bytes per lock after a collection, the key and memory outside the heap included
 left              what is in memory when all is closed, less what was there before the locks were taken
 loop delay        time between two ticks of a 1 ms timer: an idle loop shows 1.1 ms
-timers            timers that are armed for the locks: by leasewheel's own word; with the others, those of Node in the heap
+timers            timers that are armed for the locks: by leasewheel's own word; with the others, those of Node in the heap, up to 100,000 locks
 oldest            the longest time since a lock's last renewal, by the server's word at the end for up to 10,000 to 20,000 of
                   the locks; leasewheel's own word for all renewals since the start, where that is longer
 alive, lost       keys on the server at the end; locks lost, by the library's word
