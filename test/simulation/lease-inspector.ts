@@ -110,6 +110,11 @@ export class LeaseInspector {
   check(): void {
     const { verdict, process } = this.#parts
     this.#checkRefusals()
+    const neglected = this.ledger.inTheWay
+    this.ledger.inTheWay = undefined
+    if (neglected && this.#manager?.stats().undoing === 0) {
+      verdict.fail('P11', `${neglected.key} was refused because of an earlier question, which nobody looks after`)
+    }
     const { size } = process.managerTimers
     const expected = this.closed ? size === 0 : size === 1 || (size === 0 && this.#manager?.size === 0)
     verdict.expect(expected, this.closed ? 'P24' : 'P22', () => `${size} timers are armed`)
@@ -139,8 +144,15 @@ export class LeaseInspector {
     if (late >= LATE && lease.state !== 'releasing') {
       verdict.fail('P15', `the loss of ${describe(lease)} was not told ${late} ms after its deadline`)
     }
-    if (isManual(lease.key) || failing) return
     const { ttl } = lease
+    if (isManual(lease.key)) return
+    // A failed renewal is repeated after a tenth of the ttl at most.
+    const idle = evidence.underWay === 0 && evidence.renewalFailedAt >= evidence.askedAt
+    const silence = Math.min(now - evidence.renewalFailedAt, free) - ttl / 10 - LATE
+    if (idle && silence > 0 && lease.state !== 'releasing') {
+      verdict.fail('P21', `the renewal of ${describe(lease)} failed, and was not repeated ${silence} ms after its time`)
+    }
+    if (failing) return
     const overdue = now - evidence.confirmedAt - ttl / 2
     if (overdue < 0 || ttl < 1_000 || process.time - healthySince() < ttl + this.#parts.recovery(ttl)) return
     verdict.fail('P19', `${lease.key} was not renewed ${overdue} ms after half of its ttl`)
@@ -241,6 +253,7 @@ export class LeaseInspector {
     known.over = true
     known.evidence.ended = true
     this.live.delete(known)
+    this.ledger.onVacated(known.evidence)
   }
 
   #isHealthy(ttl: number): boolean {

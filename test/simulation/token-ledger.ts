@@ -10,6 +10,10 @@ import type { Verdict } from './violation.ts'
 
 /** The most renewals of one lease within one ttl (`timing.ts`: 40, and some more for what is asked for by hand or verified). */
 const RENEWALS_PER_TTL = 60
+/** What a manager may take, once it has given up an answer, to look after what its question may have brought. ms. */
+const SETTLING = 200
+/** The longest pause of the strategies that are used after a question that was not answered, in ms. */
+const LONGEST_POLL = 1_000
 /** How long a manager waits for an answer: a sixth of the ttl, 50 ms to 2 s. */
 export function timeoutOf(ttl: number): number {
   return Math.min(Math.max(Math.round(ttl / 6), 50), 2_000)
@@ -27,6 +31,10 @@ export interface Evidence {
   /** The manager said that it has it, or asked to have it; and that it is over. */
   claimed: boolean
   ended: boolean
+  /** When it was last asked for; when the last request for it was sent, and when that failed if it was a renewal of the wheel. */
+  wantedAt: number
+  askedAt: number
+  renewalFailedAt: number
   /** When the last request failed, and why it was refused, if it ever was. */
   failedAt: number
   refusal: 'taken' | 'missing' | undefined
@@ -47,8 +55,12 @@ export class TokenLedger {
   readonly process: SimulatedProcess
   /** How often others than the wheel had reason to renew. */
   extraRenewals = 0
+  /** A question that was never answered, and is why another one for the same key was refused long after it was given up. */
+  inTheWay: Evidence | undefined
   readonly #verdict: Verdict
   readonly #byToken = new Map<string, Evidence>()
+  /** By key, in true time: until when whoever waits for it need not ask again, since a question is under way or its holder's ttl is. */
+  readonly #askAgain = new Map<string, number>()
   #refused: Evidence[] = []
 
   constructor(process: SimulatedProcess, verdict: Verdict) {
@@ -86,11 +98,14 @@ export class TokenLedger {
       const { key, token } = entry
       const evidence = this.#of(entry)
       evidence.underWay += 1
+      evidence.askedAt = sent.at
       const twice = keys.has(key) && operation === 'acquire'
       this.#verdict.expect(!twice, 'P21', () => `${key} stands twice in one ${operation}`)
       keys.add(key)
       if (operation === 'renew') this.#onRenewalSent(evidence, sent)
       if (operation === 'acquire') {
+        evidence.wantedAt = sent.at
+        this.#askAgain.set(key, this.process.time + timeoutOf(evidence.ttl) + LONGEST_POLL)
         this.#verdict.expect(!evidence.ended, 'P9', () => `${key} was asked for with the token of a lease that is over`)
       }
       if (operation === 'release') evidence.ended = true
@@ -104,9 +119,12 @@ export class TokenLedger {
     if (evidence === undefined) return
     evidence.underWay -= 1
     evidence.renewals.delete(sent)
-    const { operation } = sent
+    const { operation, at, verifying } = sent
     if (outcome.type === 'unknown') evidence.failedAt = this.process.clock.now()
+    const last = operation === 'renew' && !verifying && at === evidence.askedAt
+    if (outcome.type === 'unknown' && last) evidence.renewalFailedAt = evidence.failedAt
     if (outcome.type === 'granted') evidence.fence = outcome.fence
+    if (operation === 'acquire') this.#onAnswered(evidence, outcome)
     if (outcome.type === 'granted' || (outcome.type === 'done' && operation === 'renew'))
       this.#onConfirmed(evidence, sent)
     if (outcome.type === 'done' && operation === 'release') evidence.deleted = true
@@ -116,12 +134,34 @@ export class TokenLedger {
     if (operation !== 'release') this.#refused.push(evidence)
   }
 
+  /** Until when, in true time, nobody here has reason to ask for a key, as far as was answered last. */
+  askAgain(key: string): number {
+    return this.#askAgain.get(key) ?? 0
+  }
+
+  /** A lease has ended here: whoever waits for its key asks now. */
+  onVacated({ key }: Evidence): void {
+    this.#askAgain.set(key, this.process.time)
+  }
+
   /** Leases that were definitely refused since this was last asked. */
   takeRefused(): readonly Evidence[] {
     if (this.#refused.length === 0) return this.#refused
     const refused = this.#refused
     this.#refused = []
     return refused
+  }
+
+  #onAnswered({ key }: Evidence, outcome: AcquireOutcome | ChangeOutcome): void {
+    const holds = outcome.type === 'refused' && 'holder' in outcome
+    // The server's clock may be slower.
+    this.#askAgain.set(key, this.process.time + (holds ? outcome.remaining * (1 + DRIFT_FACTOR) : LONGEST_POLL))
+    const holder = holds ? this.#byToken.get(outcome.holder) : undefined
+    if (holder === undefined || holder.claimed || holder.ended) return
+    const { process } = this
+    const age = process.clock.now() - holder.wantedAt
+    const late = Math.min(age, process.time - process.freeSince) - timeoutOf(holder.ttl) - SETTLING
+    if (late >= 0 && age < 0.9 * holder.ttl) this.inTheWay = holder
   }
 
   /** An answer that comes after the deadline confirms nothing any more (P2), and a verification moves no deadline. */
@@ -170,6 +210,9 @@ export class TokenLedger {
       confirmedAt: Number.NEGATIVE_INFINITY,
       claimed: false,
       ended: false,
+      wantedAt: Number.NEGATIVE_INFINITY,
+      askedAt: Number.NEGATIVE_INFINITY,
+      renewalFailedAt: Number.NEGATIVE_INFINITY,
       failedAt: Number.NEGATIVE_INFINITY,
       refusal: undefined,
       refusedRelease: undefined,

@@ -6,11 +6,14 @@ import type { Member } from './member.ts'
 import type { ServerInspector } from './server-inspector.ts'
 import type { SimulatedServer } from './simulated-server.ts'
 import type { Timeline } from './timeline.ts'
+import type { Evidence } from './token-ledger.ts'
 import type { Verdict } from './violation.ts'
 import type { Call, Workload } from './workload.ts'
 
 /** How often it makes its round, in ms. */
 const ROUND = 500
+/** What asking again may be late, in ms. */
+const PROMPT = 300
 /** What a waiting caller may be late, in ms: one poll, at most a second, the hand-over that is left to others, and some steps. */
 const POLL = 1_500 + 500
 
@@ -151,11 +154,22 @@ export class Watchman {
     const evidence = inspector.ledger.get(token)
     if (evidence === undefined || evidence.underWay > 0) return
     const held = [...inspector.live].some(({ lease }) => lease.token === token)
+    if (!held) this.#checkForgotten(owner, evidence)
     // What failed by itself may be tried again as late as a tenth of the ttl later.
     const patience = owner.recovery(evidence.ttl) + evidence.ttl / 2
     const healthy = timeline.now - Math.max(owner.healthySince, since)
     if (held || healthy < patience) return
     verdict.fail('P11', `${key} has been nobody's for ${healthy} ms, while ${manager.stats().undoing} are undone`)
+  }
+
+  /** P11: what was asked for and never answered may land at any time until its ttl is over: as long as that somebody is to look for it. */
+  #checkForgotten({ process, manager, inspector }: Member, evidence: Evidence): void {
+    const { key, ttl, claimed, confirmedAt, deleted, wantedAt } = evidence
+    const answered = claimed || deleted || confirmedAt !== Number.NEGATIVE_INFINITY
+    if (answered || inspector.closed || !process.observable || process.clock.now() > wantedAt + 0.9 * ttl) return
+    const { waiting, undoing } = manager.stats()
+    const wanted = waiting > 0 || undoing > 0
+    this.#parts.verdict.expect(wanted, 'P11', () => `${key} was never answered for, and nobody deletes it`)
   }
 
   /** P23 and P24: who waits for a key that is free gets it soon; and nobody waits for longer than they wanted to. */
@@ -166,6 +180,7 @@ export class Watchman {
     const healthy = timeline.now - Math.max(member.healthySince, startedAt)
     const overdue = healthy - patience - member.recovery(longestTtl)
     verdict.expect(overdue < 0, 'P24', () => `${what} is not over ${overdue} ms after it was to be`)
+    if (key !== undefined) this.#checkAsking(call, key)
     const seen = key === undefined ? undefined : this.#seen.get(key)
     if (seen === undefined || seen.token !== undefined) return
     // Who is not told asks when the ttl of its last holder is over.
@@ -173,6 +188,17 @@ export class Watchman {
     const waited = Math.min(timeline.now - startedAt, healthy - member.recovery(longestTtl))
     const free = Math.min(waited, timeline.now - seen.since) - bound
     verdict.expect(free < 0, 'P23', () => `${key} is free, and is waited for, since ${free} ms longer than it may`)
+  }
+
+  /** P23: where a lock is not told of any more, it is asked for again once its holder's ttl must be over. */
+  #checkAsking({ member, startedAt, what }: Call, key: string): void {
+    const { timeline, verdict, longestTtl } = this.#parts
+    const { inspector } = member
+    if ([...inspector.live].some(({ lease }) => lease.key === key)) return
+    const healthy = member.healthySince + member.recovery(longestTtl)
+    const since = Math.max(startedAt, inspector.ledger.askAgain(key), healthy)
+    const late = timeline.now - since - PROMPT
+    verdict.expect(late < 0, 'P23', () => `${what} waits for ${key}, and has not asked for it for ${late} ms too long`)
   }
 
   /** P17: what a listener throws comes out as \`error\`, and the others hear of the event all the same. */
