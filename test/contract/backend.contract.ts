@@ -91,6 +91,14 @@ export function describeBackend(name: string, start: () => Promise<Store>): void
         expect(await store.remaining('lock:a')).to.be.within(SHORT + 1, TTL)
       })
 
+      it('takes and renews a key for a ttl that is no whole number of seconds', async () => {
+        const backend = await store.open()
+        expect(await backend.acquire([entry('a', 'mine', 12_345)])).to.have.nested.property('[0].type', 'granted')
+        expect(await store.remaining('lease:a')).to.be.within(1, 12_345)
+        expect(await backend.renew([entry('a', 'mine', 23_456)])).to.deep.equal([{ type: 'done' }])
+        expect(await store.remaining('lease:a')).to.be.within(12_346, 23_456)
+      })
+
       it('refuses a key that another holds, says what is left of its ttl, and leaves it alone', async () => {
         await store.set('lock:a', 'theirs', SHORT)
         const outcome = only(await backend.acquire([entry('a', 'mine')]))

@@ -1,3 +1,5 @@
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import { expect } from 'chai'
 import fc from 'fast-check'
 import { Histogram } from '#src/core/histogram.js'
@@ -92,6 +94,24 @@ describe('Histogram', () => {
       }),
       { seed: 99, numRuns: 300 },
     )
+  })
+
+  it('P25 takes no more memory for a million durations than for one', () => {
+    setFlagsFromString('--expose-gc')
+    const collectGarbage = runInNewContext('gc') as () => void
+    const histogram = new Histogram()
+    const heapInUse = (): number => {
+      collectGarbage()
+      return process.memoryUsage().heapUsed
+    }
+    const recordMany = (): void => {
+      for (let time = 0; time < 1_000_000; time += 1) histogram.record(time / 1_000)
+    }
+    recordMany()
+    const before = heapInUse()
+    recordMany()
+    expect(heapInUse() - before).to.be.lessThan(1_000_000)
+    expect(histogram.summary().count).to.equal(2_000_000)
   })
 
   it('reports percentiles in their order and none above the maximum', () => {
