@@ -1,0 +1,17 @@
+/** All bugs that are remembered. May import nothing but them. */
+import { OWN_BUGS } from './own-bugs.ts'
+import { OWNERSHIP_BUGS } from './ownership-bugs.ts'
+import type { Regression } from './regression.ts'
+import { RENEWAL_BUGS } from './renewal-bugs.ts'
+import { SERVER_BUGS } from './server-bugs.ts'
+import { WAITING_BUGS } from './waiting-bugs.ts'
+
+/** What went wrong in other libraries: the table in docs/properties.md, line by line. */
+export const BUGS_ELSEWHERE: readonly Regression[] = [
+  ...RENEWAL_BUGS,
+  ...OWNERSHIP_BUGS,
+  ...WAITING_BUGS,
+  ...SERVER_BUGS,
+]
+
+export const BUGS_HERE: readonly Regression[] = OWN_BUGS

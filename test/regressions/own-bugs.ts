@@ -1,0 +1,138 @@
+/**
+ * Bugs that this project has had, most of them found by its simulator, its tests with random operations or its tests on a real server.
+ * May import the type of a regression.
+ */
+import { type Regression, tests } from './regression.ts'
+
+const ACQUISITION = 'src/acquisition.ts'
+const SCHEDULER = 'src/scheduler.ts'
+const RENEWER = 'src/renewer.ts'
+
+export const OWN_BUGS: readonly Regression[] = [
+  {
+    failure: 'a caller whose patience ended in a pause asked once more while its question could still be granted',
+    patches: [
+      {
+        file: ACQUISITION,
+        find: '      if (!impatient && this.#timeLeft() <= 0) throw REFUSED\n',
+        replace: '',
+      },
+    ],
+    harness: tests('test/manager/fairness.test.ts', 'is asked for no second time'),
+    report: /P5 P7 P11 is asked for no second time/,
+  },
+  {
+    failure: 'a process that was stopped while it set its timer was told of a loss too late',
+    patches: [
+      {
+        file: SCHEDULER,
+        find: 'if (this.#clock.now() - now < this.tick) return',
+        replace: 'if (this.#clock.now() >= now) return',
+      },
+    ],
+    harness: tests('test/unit/scheduler.test.ts', 'come at once where the process was stopped'),
+    report: /P13 P15 come at once/,
+  },
+  {
+    failure: 'a listener that threw left a cohort without an alarm',
+    patches: [
+      {
+        file: RENEWER,
+        find: '    this.#schedule(cohort, now + cohort.terms.ttl / 60)\n',
+        replace: '',
+      },
+      {
+        file: RENEWER,
+        find: `    try {
+      this.#tellFailure(cohort, error)
+    } finally {
+      const now = clock.now()
+      const delay = renewalRetryDelay(cohort.terms.ttl, cohort.failures, cohort.deadline - now, random())
+      this.#scheduleIfIdle(cohort, now + delay)
+    }
+`,
+        replace: `    this.#tellFailure(cohort, error)
+    const now = clock.now()
+    const delay = renewalRetryDelay(cohort.terms.ttl, cohort.failures, cohort.deadline - now, random())
+    this.#scheduleIfIdle(cohort, now + delay)
+`,
+      },
+    ],
+    harness: tests('test/manager/renewal.test.ts', 'P22 survives what is thrown'),
+    report: /P22 survives what is thrown/,
+  },
+  {
+    failure: 'a lease whose deadline had passed unnoticed stood in the way of the next caller',
+    patches: [
+      {
+        file: 'src/lease-table.ts',
+        find: 'return record !== undefined && isActive(this.observe(record))',
+        replace: 'return record !== undefined && isActive(stateOf(record))',
+      },
+    ],
+    harness: tests('test/manager/acquire.test.ts', 'own lease is over, noticed or not'),
+    report: /P1 asks the server again/,
+  },
+  {
+    failure: 'a hint that came between an answer and the pause after it was lost',
+    patches: [
+      {
+        file: ACQUISITION,
+        find: 'if (this.#onAnswer || !this.#pause.active) this.#stale = true',
+        replace: 'if (this.#onAnswer) this.#stale = true',
+      },
+    ],
+    harness: tests('test/manager/bad-moments.test.ts', 'loses no hint'),
+    report: /loses no hint/,
+  },
+  {
+    failure: 'a key that a manager deleted late was not hinted at, since nobody is told of their own changes',
+    patches: [
+      { file: 'src/lease-manager.ts', find: 'onDeletedLate: hint,', replace: 'onDeletedLate: () => undefined,' },
+    ],
+    harness: tests('test/manager/bad-moments.test.ts', 'a key that this process deletes late'),
+    report: /P23 because/,
+  },
+  {
+    failure: 'a lease whose renewal was under way was not verified when everything might have changed',
+    patches: [{ file: RENEWER, find: "      else cohort.stale = cohort.renewal !== 'queued'\n", replace: '' }],
+    harness: tests('test/manager/bad-moments.test.ts', 'are verified, too'),
+    report: /P18 are verified, too/,
+  },
+  {
+    failure: 'an adoption was aborted by a listener that had just heard of its lease: held, and nobody knew',
+    patches: [
+      {
+        file: 'src/adoption.ts',
+        find: '    this.#reject = undefined\n    if (reject) {',
+        replace: '    if (reject) {',
+      },
+    ],
+    harness: tests('test/manager/detach.test.ts', 'cannot be aborted any more'),
+    report: /cannot be aborted any more/,
+  },
+  {
+    failure: 'a replica that was behind said that keys were gone, and their leases were lost',
+    patches: [
+      {
+        file: 'src/redis/scripts.ts',
+        find: "      redis.call('DEL', KEYS[i])\n      exceptions",
+        replace: '      exceptions',
+      },
+    ],
+    harness: tests('test/redis/outages.test.ts', 'a replica that does not have a key'),
+    report: /P18 a replica that does not have a key/,
+  },
+  {
+    failure: 'a process that was stopped while it read its clocks took that for a sleep of the machine, or missed one',
+    patches: [
+      {
+        file: 'src/clock.ts',
+        find: 'if (sources.monotonic() - before < TOLERANCE / 10) return',
+        replace: 'if (sources.monotonic() >= before) return',
+      },
+    ],
+    harness: tests('test/unit/clock.test.ts', 'counts a later suspend in full'),
+    report: /P8 P13 counts a later suspend/,
+  },
+]

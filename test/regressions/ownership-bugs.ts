@@ -1,0 +1,122 @@
+/** Bugs of other libraries in who has a lock: how it is taken, given back, and counted on. May import the type of a regression. */
+import { type Regression, SIMULATION, tests } from './regression.ts'
+
+const ACQUISITION = 'src/acquisition.ts'
+const RELEASER = 'src/releaser.ts'
+
+export const OWNERSHIP_BUGS: readonly Regression[] = [
+  {
+    failure: 'a key that had expired was taken again by a renewal, and nobody noticed',
+    patches: [
+      {
+        file: 'src/redis/scripts.ts',
+        find: "  if held[i] == ARGV[i] then\n    redis.call('PEXPIRE'",
+        replace: `  if not held[i] then
+    redis.call('SET', KEYS[i], ARGV[i], 'PX', uniform and ttl or ARGV[count + i])
+  elseif held[i] == ARGV[i] then
+    redis.call('PEXPIRE'`,
+      },
+    ],
+    harness: tests('test/contract/backend.test.ts', 'Redis.* renew P4 never creates a key'),
+    report: /P4 never creates a key/,
+  },
+  {
+    failure: 'the release of a lock that had expired threw, or hung for ever',
+    patches: [
+      {
+        file: RELEASER,
+        find: 'if (!isActive(table.observe(record))) return Promise.resolve(false)',
+        replace: "if (!isActive(table.observe(record))) return Promise.reject(new Error('It has expired'))",
+      },
+    ],
+    harness: SIMULATION,
+    report: /^P(16|24):/,
+  },
+  {
+    failure: 'an acquire whose answer was lost stood in the way of its own repetition',
+    patches: [
+      {
+        file: ACQUISITION,
+        find: '    this.#attempts += 1\n',
+        replace:
+          '    this.#attempts += 1\n    if (this.#doubtfulSince !== undefined) this.token = this.#parts.createToken()\n',
+      },
+    ],
+    harness: SIMULATION,
+    report: /^P(11|23):/,
+  },
+  {
+    failure: 'a command that was given up landed later, and left a lock that nobody had',
+    patches: [
+      {
+        file: RELEASER,
+        find: "(outcome.type === 'refused' && !inDoubt)",
+        replace: "(outcome.type === 'refused' && this.#goal !== undefined)",
+      },
+    ],
+    harness: tests('test/manager/unanswered-acquire.test.ts', 'P11 that may still land'),
+    report: /P11 that may still land/,
+  },
+  {
+    failure: 'acquire returned a lock that had expired by then',
+    patches: [
+      {
+        file: ACQUISITION,
+        find: 'if (now >= deadlineOf(sentAt, ttl, driftFactor)) {',
+        replace: 'if (now >= deadlineOf(sentAt, ttl, driftFactor) + Number.POSITIVE_INFINITY) {',
+      },
+      {
+        file: ACQUISITION,
+        find: 'if (isActive(table.observe(record))) return record',
+        replace: 'if (isActive(table.observe(record)) || now > 0) return record',
+      },
+    ],
+    harness: SIMULATION,
+    report: /^P(1|10):/,
+  },
+  {
+    failure: 'a release that raced a renewal was reported as a loss',
+    patches: [
+      {
+        file: 'src/core/lease-state.ts',
+        find: `    case 'gone':
+      return LOST[input.reason]
+    case 'observed':
+    case 'confirmed':
+    case 'unanswered':
+    case 'refused':
+`,
+        replace: `    case 'gone':
+    case 'refused':
+      return LOST[input.reason]
+    case 'observed':
+    case 'confirmed':
+    case 'unanswered':
+`,
+      },
+    ],
+    harness: SIMULATION,
+    report: /^P16:/,
+  },
+  {
+    failure: 'a release that failed left the renewals running: a lock without an owner that never ended',
+    patches: [
+      {
+        file: RELEASER,
+        find: "    table.apply(record, { type: 'release', now })\n",
+        replace: '',
+      },
+      {
+        file: RELEASER,
+        find: '      table.apply(record, releaseInput(outcome))\n',
+        replace: `      if (outcome.type !== 'unknown') {
+        table.apply(record, { type: 'release', now: clock.now() })
+        table.apply(record, releaseInput(outcome))
+      }
+`,
+      },
+    ],
+    harness: SIMULATION,
+    report: /^P(7|12|16):/,
+  },
+]

@@ -1,0 +1,38 @@
+/**
+ * A bug that somebody had, kept as a small change that puts it back, and what is to find it. May import nothing.
+ */
+
+/** A change of one place in the source. */
+export interface Patch {
+  /** From the root of the project. */
+  readonly file: string
+  /** Stands there exactly once. */
+  readonly find: string
+  readonly replace: string
+}
+
+/** What looks for bugs, and stops at the first it finds. */
+export type Harness =
+  /** The simulator, over a range of seeds: wide enough to find the bug many times over, so that no change elsewhere hides it. */
+  | { readonly type: 'simulation'; readonly seed: number; readonly runs: number }
+  /** The tests of some files, those whose titles match. */
+  | { readonly type: 'tests'; readonly files: readonly string[]; readonly titles: string }
+
+export interface Regression {
+  /** What went wrong, in one line: as in the table of docs/properties.md, if it went wrong in another library. */
+  readonly failure: string
+  readonly patches: readonly Patch[]
+  readonly harness: Harness
+  /** What the finding must look like: a violation of the simulator, or the title of a test that failed. */
+  readonly report: RegExp
+}
+
+/** The simulator, on the seeds that all share. */
+export const SIMULATION: Harness = { type: 'simulation', seed: 1, runs: 100 }
+
+/** For what shows in crowds only, of which there are some in a hundred runs. */
+export const LONG_SIMULATION: Harness = { ...SIMULATION, runs: 400 }
+
+export function tests(file: string, titles: string): Harness {
+  return { type: 'tests', files: [file], titles }
+}

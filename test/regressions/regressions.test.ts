@@ -1,0 +1,104 @@
+/**
+ * The memory of what went wrong, elsewhere and here: each bug is put back into a copy of the source, and must be found. Two copies are
+ * searched at a time. `docs/properties.md` lists the bugs of other libraries; `test/tooling` compares it with what is here.
+ */
+import { expect } from 'chai'
+import { BUGS_ELSEWHERE, BUGS_HERE } from './bugs.ts'
+import { PatchedCopy } from './patched-copy.ts'
+import { type Harness, type Patch, SIMULATION } from './regression.ts'
+import { Search } from './search.ts'
+
+/** What is to be searched, and by what, in the order in which it is asked about. */
+interface Task {
+  readonly patches: readonly Patch[]
+  readonly harness: Harness
+}
+
+/** All tests that are to find something, in one go. */
+function allTests(): Harness {
+  const files = new Set<string>()
+  const titles = new Set<string>()
+  for (const { harness } of [...BUGS_ELSEWHERE, ...BUGS_HERE]) {
+    if (harness.type !== 'tests') continue
+    for (const file of harness.files) files.add(file)
+    titles.add(`(${harness.titles})`)
+  }
+  return { type: 'tests', files: [...files], titles: [...titles].join('|') }
+}
+
+const CLEAN: readonly Task[] = [
+  { patches: [], harness: SIMULATION },
+  { patches: [], harness: allTests() },
+]
+
+describe('a bug that is put back', () => {
+  const tasks: readonly Task[] = [...CLEAN, ...BUGS_ELSEWHERE, ...BUGS_HERE]
+  const begun = new Map<Task, { readonly copy: PatchedCopy; readonly search: Search }>()
+
+  function begin(task: Task): Search {
+    const known = begun.get(task)
+    if (known) return known.search
+    const copy = new PatchedCopy(task.patches)
+    const search = new Search(copy.folder, task.harness)
+    begun.set(task, { copy, search })
+    return search
+  }
+
+  /** What is found, while the next one is being searched already. */
+  async function findingsIn(task: Task): Promise<readonly string[]> {
+    const search = begin(task)
+    const next = tasks[tasks.indexOf(task) + 1]
+    // A patch of the next one that does not fit is the next one's failure.
+    if (next) attempt(() => begin(next))
+    const findings = await search.findings
+    begun.get(task)?.copy.remove()
+    return findings
+  }
+
+  after(async () => {
+    for (const { copy, search } of begun.values()) {
+      await search.stop()
+      copy.remove()
+    }
+  })
+
+  for (const task of CLEAN) {
+    it(`is not there otherwise: the source as it is gives ${task.harness.type} nothing to find`, async () => {
+      expect(await findingsIn(task)).to.deep.equal([])
+    })
+  }
+
+  for (const [where, bugs] of [
+    ['in other libraries', BUGS_ELSEWHERE],
+    ['here', BUGS_HERE],
+  ] as const) {
+    describe(`as it once was ${where}, is found`, () => {
+      for (const bug of bugs) {
+        it(bug.failure, async () => {
+          const findings = await findingsIn(bug)
+          expect(findings[0] ?? 'nothing was found').to.match(bug.report)
+        })
+      }
+    })
+  }
+}).timeout(300_000)
+
+describe('a patch', () => {
+  for (const [place, find, file] of [
+    ['is gone', 'what nobody has ever written', 'src/scheduler.ts'],
+    ['is there more than once', 'import ', 'src/lease-manager.ts'],
+  ] as const) {
+    it(`whose place in the source ${place} is refused, and says so`, () => {
+      const copy = (): unknown => new PatchedCopy([{ file, find, replace: '' }])
+      expect(copy).to.throw(new RegExp(`fit ${file} any more.* does \\d+ times:\n${find}`))
+    })
+  }
+})
+
+function attempt(work: () => unknown): void {
+  try {
+    work()
+  } catch {
+    // Whoever comes to it next meets the same fault, and tells of it.
+  }
+}

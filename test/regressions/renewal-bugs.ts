@@ -1,0 +1,158 @@
+/** Bugs of other libraries in how locks are renewed. May import the type of a regression. */
+import { LONG_SIMULATION, type Regression, SIMULATION, tests } from './regression.ts'
+
+const SCHEDULER = 'src/scheduler.ts'
+const RENEWER = 'src/renewer.ts'
+const TIMING = 'src/core/timing.ts'
+
+const ONE_AFTER_THE_OTHER = {
+  file: RENEWER,
+  find: 'const BATCHES_IN_FLIGHT = 16',
+  replace: 'const BATCHES_IN_FLIGHT = 1',
+}
+
+export const RENEWAL_BUGS: readonly Regression[] = [
+  {
+    failure: 'a sweep over all locks took longer than a lease lasts',
+    patches: [
+      ONE_AFTER_THE_OTHER,
+      {
+        file: RENEWER,
+        find: 'if (size > 0 && size + next.size > this.#parts.batchSize) break',
+        replace: 'if (size > 0) break',
+      },
+    ],
+    harness: LONG_SIMULATION,
+    report: /^P(19|20|21):/,
+  },
+  {
+    failure: 'the parts of a sweep were sent one after the other, each when the one before was answered',
+    patches: [ONE_AFTER_THE_OTHER],
+    harness: LONG_SIMULATION,
+    report: /^P(19|20|21):/,
+  },
+  {
+    failure: 'one part of a sweep that failed made all of it fail',
+    patches: [
+      {
+        file: RENEWER,
+        find: '    const confirmed: Cohort[] = []\n',
+        replace: `    if (failed.size > 0) {
+      for (const { cohort } of table.values()) {
+        if (cohort?.renewal !== undefined && cohort.renewal !== flight) this.#fail(cohort, NO_OUTCOME)
+      }
+    }
+    const confirmed: Cohort[] = []
+`,
+      },
+    ],
+    harness: LONG_SIMULATION,
+    report: /^P20:/,
+  },
+  {
+    failure: 'what was thrown inside the callback of the only timer stopped all renewals for good',
+    patches: [
+      {
+        file: SCHEDULER,
+        find: `    this.#timer = undefined
+    this.#armedFor = Number.POSITIVE_INFINITY
+    this.#arm()
+    for (const item of due) {`,
+        replace: '    for (const item of due) {',
+      },
+      {
+        file: SCHEDULER,
+        find: `        this.#handler.onFault(fault)
+      }
+    }`,
+        replace: `        this.#handler.onFault(fault)
+        return
+      }
+    }`,
+      },
+      {
+        file: SCHEDULER,
+        find: '      this.#handler.onTickEnd()\n',
+        replace: `      this.#handler.onTickEnd()
+      this.#timer?.cancel()
+      this.#timer = undefined
+      this.#armedFor = Number.POSITIVE_INFINITY
+      this.#arm()
+`,
+      },
+      // Something has to throw there.
+      {
+        file: 'src/events.ts',
+        find: '      } catch (fault) {\n        fail(fault)\n',
+        replace:
+          "      } catch (fault) {\n        fail(fault)\n        if ('remaining' in (values[0] ?? {})) throw fault\n",
+      },
+    ],
+    harness: SIMULATION,
+    report: /^P(14|22):/,
+  },
+  {
+    failure: 'while a command hung, its lock was reported held for seconds after its end',
+    patches: [
+      {
+        file: 'src/lease-table.ts',
+        find: '    if (record.cohort) {\n      const now',
+        replace: '    if (record.cohort && record.cohort.renewal === undefined) {\n      const now',
+      },
+    ],
+    harness: SIMULATION,
+    report: /^P(1|15):/,
+  },
+  {
+    failure: 'one connection error ended the renewals, or the process',
+    patches: [
+      {
+        file: RENEWER,
+        find: '      this.#scheduleIfIdle(cohort, now + delay)',
+        replace: '      this.#scheduleIfIdle(cohort, NEVER + delay)',
+      },
+      {
+        file: RENEWER,
+        find: "    this.#renewEach((cohort) => cohort.state === 'jeopardy')",
+        replace: '    this.#renewEach(() => false)',
+      },
+    ],
+    harness: SIMULATION,
+    report: /^P21:/,
+  },
+  {
+    failure: 'a theft was answered with a dozen retries before anybody was told',
+    patches: [
+      {
+        file: RENEWER,
+        find: "      if (outcome?.type === 'refused')\n",
+        replace: "      if (outcome?.type === 'refused' && (record.cohort?.failures ?? 0) >= 12)\n",
+      },
+      {
+        file: RENEWER,
+        find: 'failed.set(record.cohort, outcome?.error ?? NO_OUTCOME)',
+        replace: 'failed.set(record.cohort, NO_OUTCOME)',
+      },
+    ],
+    harness: SIMULATION,
+    report: /^P(18|20):/,
+  },
+  {
+    failure: 'locks were renewed at four fifths of their ttl: one chance for each lease',
+    patches: [{ file: TIMING, find: 'const RENEWAL_FRACTION = 1 / 3', replace: 'const RENEWAL_FRACTION = 0.8' }],
+    harness: SIMULATION,
+    report: /^P(19|21):/,
+  },
+  {
+    failure: 'the renewal of a ttl of 1.25 s or less became a hot loop of tens of thousands of commands',
+    patches: [
+      {
+        file: TIMING,
+        find: '  return onBeat(phase + periods * period, ttl)',
+        replace: '  return sentAt + (periods > 0 ? Math.max(ttl - 1_250, 0) / 3 : 0)',
+      },
+    ],
+    harness: tests('test/manager/renewal.test.ts', 'renewal of short leases'),
+    report: /P21 is no hot loop/,
+  },
+]

@@ -1,0 +1,76 @@
+/**
+ * A search for bugs in a copy of the source, in a process of its own: what the simulator or some tests have to say about it. May import
+ * node: modules and the type of a regression.
+ */
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { text } from 'node:stream/consumers'
+import type { Harness } from './regression.ts'
+
+const NODE = ['--import=tsx', '--conditions=leasewheel:source']
+const SIMULATE = 'test/simulation/main.ts'
+const MOCHA = ['node_modules/mocha/bin/mocha.js', '--no-config', '--require', './test/support/setup.ts']
+/** How long one test may take on a busy machine, in ms. */
+const PATIENCE = 20_000
+
+export class Search {
+  readonly #child: ChildProcess
+  readonly #harness: Harness
+  /** What was found: the first violation, or the titles of tests that failed; nothing if all is well. */
+  readonly findings: Promise<readonly string[]>
+
+  /** @param folder the root of the copy. */
+  constructor(folder: string, harness: Harness) {
+    this.#harness = harness
+    this.#child = spawn(process.execPath, [...NODE, ...argumentsOf(harness)], { cwd: folder })
+    this.findings = this.#run()
+    // It may be long over when somebody asks.
+    this.findings.catch(() => undefined)
+  }
+
+  /** Ends it, if it is not over. */
+  async stop(): Promise<void> {
+    const { exitCode, signalCode } = this.#child
+    if (exitCode !== null || signalCode !== null) return
+    this.#child.kill()
+    await once(this.#child, 'exit')
+  }
+
+  async #run(): Promise<readonly string[]> {
+    const { stdout, stderr } = this.#child
+    if (stdout === null || stderr === null) throw new Error('A child without output')
+    const [output, errors, exit] = await Promise.all([text(stdout), text(stderr), once(this.#child, 'exit')])
+    const read = this.#harness.type === 'simulation' ? violationsIn : failuresIn
+    const found = read(output)
+    // What broke down has neither found anything nor shown that there is nothing.
+    if (found === undefined) throw new Error(`The search ended with ${String(exit)}:\n${output}\n${errors}`)
+    return found
+  }
+}
+
+function argumentsOf(harness: Harness): readonly string[] {
+  if (harness.type === 'simulation') {
+    return [SIMULATE, '--seed', String(harness.seed), '--runs', String(harness.runs), '--processes', '1']
+  }
+  const titles = harness.titles === undefined ? [] : ['--grep', harness.titles]
+  return [...MOCHA, '--bail', '--timeout', String(PATIENCE), '--reporter', 'json', ...titles, ...harness.files]
+}
+
+function violationsIn(output: string): readonly string[] | undefined {
+  const { 1: violation } = /^Seed \d+, after \d+ events: (.*)$/m.exec(output) ?? []
+  if (violation !== undefined) return [violation]
+  return output.includes('Nothing was found.') ? [] : undefined
+}
+
+interface Report {
+  readonly stats: { readonly tests: number; readonly passes: number; readonly failures: number }
+  readonly failures: readonly { readonly fullTitle: string }[]
+}
+
+function failuresIn(output: string): readonly string[] | undefined {
+  const start = output.indexOf('{\n  "stats"')
+  if (start < 0) return undefined
+  const { stats, failures } = JSON.parse(output.slice(start)) as Report
+  // Titles that match nothing find nothing, and show nothing.
+  return stats.passes + stats.failures === 0 ? undefined : failures.map(({ fullTitle }) => fullTitle)
+}

@@ -1,0 +1,96 @@
+/** Bugs of other libraries in what they ask of the server and of the machine. May import the type of a regression. */
+import { type Regression, SIMULATION, tests } from './regression.ts'
+
+const SCRIPTS = 'src/redis/scripts.ts'
+
+export const SERVER_BUGS: readonly Regression[] = [
+  {
+    failure: 'each lock had a fencing counter of its own: 25 million of them were left over',
+    patches: [
+      {
+        file: SCRIPTS,
+        find: "  redis.call('SET', KEYS[1], string.format('%.0f', fence))\n",
+        replace: `  redis.call('SET', KEYS[1], string.format('%.0f', fence))
+  for i = 1, count do redis.call('SET', KEYS[i + 1] .. ':fence', string.format('%.0f', fence)) end
+`,
+      },
+    ],
+    harness: tests('test/redis/redis-backend.test.ts', 'nothing besides but one counter'),
+    report: /nothing besides but one counter/,
+  },
+  {
+    failure: "a holder read its fencing token from the counter afterwards, where a later holder's stood by then",
+    patches: [
+      {
+        file: 'src/redis/redis-backend.ts',
+        find: '    return this.#ask(script, call, entries, tracking, (reply, count) =>\n',
+        replace: `    const asked = this.#ask(script, call, entries, tracking, (reply, count) =>
+`,
+      },
+      {
+        file: 'src/redis/redis-backend.ts',
+        find: `      acquireOutcomes(reply, count, period !== undefined && period === tracking?.period),
+    )
+`,
+        replace: `      acquireOutcomes(reply, count, period !== undefined && period === tracking?.period),
+    )
+    return asked.then(async (outcomes) => {
+      const fence = Number(await this.#open.connection.client.get(this.#fenceKey))
+      return outcomes.map((outcome) => (outcome.type === 'granted' ? { ...outcome, fence } : outcome))
+    })
+`,
+      },
+    ],
+    harness: tests('test/contract/backend.test.ts', 'Redis.* fences P6'),
+    report: /P6 are larger/,
+  },
+  {
+    failure: 'a wall clock that stepped by ten seconds ended sound locks, or stopped the renewals',
+    patches: [
+      {
+        file: 'src/clock.ts',
+        find: '    return monotonic + this.#slept\n',
+        replace: '    return this.#sources.wall()\n',
+      },
+    ],
+    harness: SIMULATION,
+    report: /^P(1|7|15|18|19|21|22|23|24):/,
+  },
+  {
+    failure: 'fractions of a second were sent where the server takes whole ones only',
+    patches: [{ file: SCRIPTS, find: "'NX', 'PX', ttl)", replace: "'NX', 'EX', tostring(tonumber(ttl) / 1000))" }],
+    harness: tests('test/contract/backend.test.ts', 'Redis.* no whole number of seconds'),
+    report: /no whole number of seconds/,
+  },
+  {
+    failure: 'a script selected database 0, and the lock was made there',
+    patches: [
+      {
+        file: SCRIPTS,
+        find: '  return `\nlocal count = #KEYS - 1\n',
+        replace: "  return `\nredis.call('SELECT', 0)\nlocal count = #KEYS - 1\n",
+      },
+    ],
+    harness: tests('test/redis/connection.test.ts', 'works in the database that is given by'),
+    report: /works in the database/,
+  },
+  {
+    failure: 'statistics were arrays that grew for ever',
+    patches: [
+      {
+        file: 'src/core/histogram.ts',
+        find: '    const value = duration > 0 ? duration : 0\n',
+        replace: `    const value = duration > 0 ? duration : 0
+    for (let time = 0; time < times; time += 1) this.#all.push(value)
+`,
+      },
+      {
+        file: 'src/core/histogram.ts',
+        find: '  #count = 0\n',
+        replace: '  #count = 0\n  readonly #all: number[] = []\n',
+      },
+    ],
+    harness: tests('test/core/histogram.test.ts', 'P25'),
+    report: /P25/,
+  },
+]

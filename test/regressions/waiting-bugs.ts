@@ -1,0 +1,41 @@
+/** Bugs of other libraries in how callers wait. May import the type of a regression. */
+import { type Regression, SIMULATION } from './regression.ts'
+
+const ACQUISITION = 'src/acquisition.ts'
+
+export const WAITING_BUGS: readonly Regression[] = [
+  {
+    failure: 'a wake-up was sent before the waiter had subscribed to it, and for locks that expire none ever is',
+    patches: [
+      {
+        file: ACQUISITION,
+        find: 'if (this.#onAnswer || !this.#pause.active) this.#stale = true',
+        replace: 'if (this.#onAnswer || !this.#pause.active) return',
+      },
+      {
+        file: ACQUISITION,
+        find: 'Math.min(interval, (this.#refusal?.remaining ?? Number.POSITIVE_INFINITY) + 1, left)',
+        replace: 'Math.min(interval, left)',
+      },
+    ],
+    harness: SIMULATION,
+    report: /^P23:/,
+  },
+  {
+    failure: 'thousands of waiters asked at once, each for itself',
+    patches: [
+      {
+        file: ACQUISITION,
+        find: 'if (this.#cancelled || this.line?.first !== this || table.isHeld(this.key))',
+        replace: 'if (this.#cancelled || table.isHeld(this.key))',
+      },
+      {
+        file: ACQUISITION,
+        find: 'while (line.first !== this || table.isHeld(this.key)',
+        replace: 'while (table.isHeld(this.key)',
+      },
+    ],
+    harness: SIMULATION,
+    report: /^P21:/,
+  },
+]
