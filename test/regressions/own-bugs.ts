@@ -78,8 +78,8 @@ export const OWN_BUGS: readonly Regression[] = [
     patches: [
       {
         file: ACQUISITION,
-        find: 'if (this.#onAnswer || !this.#pause.active) this.#stale = true',
-        replace: 'if (this.#onAnswer) this.#stale = true',
+        find: 'this.#stale = true\n    else if (!this.#parts.table',
+        replace: 'this.#stale ||= this.#onAnswer !== undefined\n    else if (!this.#parts.table',
       },
     ],
     harness: tests('test/manager/bad-moments.test.ts', 'loses no hint'),
@@ -95,7 +95,7 @@ export const OWN_BUGS: readonly Regression[] = [
   },
   {
     failure: 'a lease whose renewal was under way was not verified when everything might have changed',
-    patches: [{ file: RENEWER, find: "      else cohort.stale = cohort.renewal !== 'queued'\n", replace: '' }],
+    patches: [{ file: RENEWER, find: 'inTime && cohort.stale && ', replace: 'inTime && cohort.size < 0 && ' }],
     harness: tests('test/manager/bad-moments.test.ts', 'are verified, too'),
     report: /P18 are verified, too/,
   },

@@ -25,8 +25,8 @@ export const OWNERSHIP_BUGS: readonly Regression[] = [
     patches: [
       {
         file: RELEASER,
-        find: 'if (!isActive(table.observe(record))) return Promise.resolve(false)',
-        replace: "if (!isActive(table.observe(record))) return Promise.reject(new Error('It has expired'))",
+        find: 'return Promise.resolve(false)',
+        replace: "return Promise.reject(new Error('It has expired'))",
       },
     ],
     harness: SIMULATION,
@@ -49,9 +49,9 @@ export const OWNERSHIP_BUGS: readonly Regression[] = [
     failure: 'a command that was given up landed later, and left a lock that nobody had',
     patches: [
       {
-        file: RELEASER,
-        find: "(outcome.type === 'refused' && !inDoubt)",
-        replace: "(outcome.type === 'refused' && this.#goal !== undefined)",
+        file: ACQUISITION,
+        find: 'until: sentAt + ttl, inDoubt })',
+        replace: 'until: sentAt + ttl, inDoubt: inDoubt && false })',
       },
     ],
     harness: tests('test/manager/unanswered-acquire.test.ts', 'P11 that may still land'),
@@ -62,13 +62,13 @@ export const OWNERSHIP_BUGS: readonly Regression[] = [
     patches: [
       {
         file: ACQUISITION,
-        find: 'if (now >= deadlineOf(sentAt, ttl, driftFactor)) {',
-        replace: 'if (now >= deadlineOf(sentAt, ttl, driftFactor) + Number.POSITIVE_INFINITY) {',
+        find: ', driftFactor)) {',
+        replace: ', driftFactor) + Number.POSITIVE_INFINITY) {',
       },
       {
         file: ACQUISITION,
-        find: 'if (isActive(table.observe(record))) return record',
-        replace: 'if (isActive(table.observe(record)) || now > 0) return record',
+        find: ') return record\n    this.token',
+        replace: ') return record\n    if (record) return record\n    this.token',
       },
     ],
     harness: SIMULATION,
@@ -102,18 +102,9 @@ export const OWNERSHIP_BUGS: readonly Regression[] = [
     failure: 'a release that failed left the renewals running: a lock without an owner that never ended',
     patches: [
       {
-        file: RELEASER,
-        find: "    table.apply(record, { type: 'release', now })\n",
-        replace: '',
-      },
-      {
-        file: RELEASER,
-        find: '      table.apply(record, releaseInput(outcome))\n',
-        replace: `      if (outcome.type !== 'unknown') {
-        table.apply(record, { type: 'release', now: clock.now() })
-        table.apply(record, releaseInput(outcome))
-      }
-`,
+        file: 'src/lease-table.ts',
+        find: '    cohort.remove(record)\n',
+        replace: "    if (record.state === 'releasing') return\n    cohort.remove(record)\n",
       },
     ],
     harness: SIMULATION,

@@ -7,8 +7,8 @@ const TIMING = 'src/core/timing.ts'
 
 const ONE_AFTER_THE_OTHER = {
   file: RENEWER,
-  find: 'const BATCHES_IN_FLIGHT = 16',
-  replace: 'const BATCHES_IN_FLIGHT = 1',
+  find: 'while (this.#flights < ',
+  replace: 'while (this.#flights < 1 && this.#flights < ',
 }
 
 export const RENEWAL_BUGS: readonly Regression[] = [
@@ -18,8 +18,8 @@ export const RENEWAL_BUGS: readonly Regression[] = [
       ONE_AFTER_THE_OTHER,
       {
         file: RENEWER,
-        find: 'if (size > 0 && size + next.size > this.#parts.batchSize) break',
-        replace: 'if (size > 0) break',
+        find: '      this.#queue.shift()\n',
+        replace: '      if (size > 0) break\n      this.#queue.shift()\n',
       },
     ],
     harness: LONG_SIMULATION,
@@ -57,18 +57,13 @@ export const RENEWAL_BUGS: readonly Regression[] = [
         find: `    this.#timer = undefined
     this.#armedFor = Number.POSITIVE_INFINITY
     this.#arm()
-    for (const item of due) {`,
-        replace: '    for (const item of due) {',
+`,
+        replace: '',
       },
       {
         file: SCHEDULER,
-        find: `        this.#handler.onFault(fault)
-      }
-    }`,
-        replace: `        this.#handler.onFault(fault)
-        return
-      }
-    }`,
+        find: '        this.#handler.onFault(fault)\n',
+        replace: '        this.#handler.onFault(fault)\n        return\n',
       },
       {
         file: SCHEDULER,
@@ -139,7 +134,7 @@ export const RENEWAL_BUGS: readonly Regression[] = [
   },
   {
     failure: 'locks were renewed at four fifths of their ttl: one chance for each lease',
-    patches: [{ file: TIMING, find: 'const RENEWAL_FRACTION = 1 / 3', replace: 'const RENEWAL_FRACTION = 0.8' }],
+    patches: [{ file: TIMING, find: 'const RENEWAL_FRACTION = ', replace: 'const RENEWAL_FRACTION = 0.8 + 0 * ' }],
     harness: SIMULATION,
     report: /^P(19|21):/,
   },

@@ -9,8 +9,8 @@ export const WAITING_BUGS: readonly Regression[] = [
     patches: [
       {
         file: ACQUISITION,
-        find: 'if (this.#onAnswer || !this.#pause.active) this.#stale = true',
-        replace: 'if (this.#onAnswer || !this.#pause.active) return',
+        find: 'this.#stale = true\n    else if (!this.#parts.table',
+        replace: 'return\n    else if (!this.#parts.table',
       },
       {
         file: ACQUISITION,
@@ -26,8 +26,8 @@ export const WAITING_BUGS: readonly Regression[] = [
     patches: [
       {
         file: ACQUISITION,
-        find: 'if (this.#cancelled || this.line?.first !== this || table.isHeld(this.key))',
-        replace: 'if (this.#cancelled || table.isHeld(this.key))',
+        find: 'this.#cancelled || this.line?.first !== this || ',
+        replace: 'this.#cancelled || ',
       },
       {
         file: ACQUISITION,
