@@ -12,8 +12,8 @@ import type { Call, Workload } from './workload.ts'
 
 /** How often it makes its round, in ms. */
 const ROUND = 500
-/** What asking again may be late, in ms. */
-const PROMPT = 300
+/** What asking again may be late, in ms: hints that were often for nothing are followed after a second at most. */
+const PROMPT = 1_000 + 300
 /** What a waiting caller may be late, in ms: one poll, at most a second, the hand-over that is left to others, and some steps. */
 const POLL = 1_500 + 500
 
