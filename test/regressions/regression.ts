@@ -30,7 +30,7 @@ export interface Regression {
 /** The simulator, on the seeds that all share. */
 export const SIMULATION: Harness = { type: 'simulation', seed: 1, runs: 100 }
 
-/** For what shows in crowds only, of which there are some in a hundred runs. */
+/** For what shows in few runs out of a hundred: in crowds, or where nobody tells. */
 export const LONG_SIMULATION: Harness = { ...SIMULATION, runs: 400 }
 
 export function tests(file: string, titles: string): Harness {

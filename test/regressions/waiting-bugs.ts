@@ -1,5 +1,5 @@
 /** Bugs of other libraries in how callers wait. May import the type of a regression. */
-import { type Regression, SIMULATION } from './regression.ts'
+import { LONG_SIMULATION, type Regression, SIMULATION } from './regression.ts'
 
 const ACQUISITION = 'src/acquisition.ts'
 
@@ -18,7 +18,7 @@ export const WAITING_BUGS: readonly Regression[] = [
         replace: 'Math.min(interval, left)',
       },
     ],
-    harness: SIMULATION,
+    harness: LONG_SIMULATION,
     report: /^P23:/,
   },
   {
