@@ -106,14 +106,16 @@ export class WaitingLines {
     this.#tally = tally
   }
 
-  /** Callers in all lines. */
+  /** Callers in all lines, and keys that are asked for by somebody who stands in none. */
   get size(): number {
-    return this.#size
+    return this.#size + this.#reserved.size
   }
 
-  /** Lines, each for another key. */
+  /** Keys that they want. */
   get count(): number {
-    return this.#lines.size
+    let both = 0
+    for (const key of this.#reserved) if (this.#lines.has(key)) both += 1
+    return this.#lines.size + this.#reserved.size - both
   }
 
   /** The line of a key, if anybody stands in it. */
