@@ -120,8 +120,8 @@ export const OWN_BUGS: readonly Regression[] = [
         replace: '      exceptions',
       },
     ],
-    harness: tests('test/redis/outages.test.ts', 'a replica that does not have a key'),
-    report: /P18 a replica that does not have a key/,
+    harness: tests('test/faults/awkward-server.test.ts', 'was made a replica and does not have a key'),
+    report: /P18 that was made a replica and does not have a key/,
   },
   {
     failure: 'a process that was stopped while it read its clocks took that for a sleep of the machine, or missed one',
