@@ -14,7 +14,7 @@ import type { Parcel } from './outbox.ts'
 import type { Releaser } from './releaser.ts'
 
 /** Keys under way at once: bounds memory, and how long the event loop is kept by those that are answered together. */
-const KEYS_UNDER_WAY = 4_096
+const KEYS_UNDER_WAY = 2_048
 /** Keys that are waited for at once. */
 const LONGEST_QUEUE = 10_000
 
@@ -35,10 +35,13 @@ export class BulkAcquisitions {
   }
 
   /**
-   * @returns a lease or nothing for each key, in their order.
+   * @returns a lease or nothing for each key, by its index.
    * @throws UnavailableError, or the reason of an abort, once all that was acquired has been released.
    */
-  async run(keys: readonly string[], settings: AcquireManySettings): Promise<(LeaseRecord | null)[]> {
+  async run(
+    keys: readonly string[],
+    settings: AcquireManySettings,
+  ): Promise<readonly (LeaseRecord | null | undefined)[]> {
     const acquisition = new BulkAcquisition(this.#parts, keys, settings)
     this.#underWay.add(acquisition)
     try {
@@ -58,7 +61,7 @@ class BulkAcquisition implements Cancellable {
   readonly #keys: readonly string[]
   readonly #settings: AcquireManySettings
   readonly #startedAt: number
-  readonly #results: (LeaseRecord | null)[]
+  readonly #results: (LeaseRecord | null)[] = []
   readonly #batches = new Set<AcquireParcel>()
   readonly #singles = new Set<Acquisition>()
   /** The first key that has not been taken up yet. */
@@ -73,7 +76,6 @@ class BulkAcquisition implements Cancellable {
     this.#keys = keys
     this.#settings = settings
     this.#startedAt = parts.clock.now()
-    this.#results = keys.map(() => null)
   }
 
   async run(): Promise<(LeaseRecord | null)[]> {

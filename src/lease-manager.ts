@@ -36,10 +36,10 @@ import {
   checkDetached,
   checkDistinctKeys,
   checkKey,
-  checkKeys,
   type CloseOptions,
   type CloseSettings,
   type LeaseManagerOptions,
+  listOfKeys,
   type ManagerSettings,
   type Progress,
   resolveAcquire,
@@ -56,6 +56,7 @@ import { type Connectable, createBackend } from './redis/create-backend.ts'
 import { Releaser } from './releaser.ts'
 import { Renewer, surveyOf } from './renewer.ts'
 import { Scheduler } from './scheduler.ts'
+import { forEachIndex } from './slices.ts'
 import { type LeaseManagerStats, Tally } from './stats.ts'
 import { ownerOf, tokensOf } from './token.ts'
 import { Verifier } from './verifier.ts'
@@ -104,6 +105,8 @@ export class LeaseManager extends GuardedEmitter implements AsyncDisposable, Ite
   readonly #parts: AcquisitionParts
   readonly #bulks: BulkAcquisitions
   readonly #port: LeasePort
+  /** The key that the backend needs itself, where our prefix leads to it. */
+  readonly #forbiddenKey: string | undefined
   #flushing = false
   #closed = false
   #closing: Promise<void> | undefined
@@ -120,6 +123,7 @@ export class LeaseManager extends GuardedEmitter implements AsyncDisposable, Ite
     this.#settings = settings
     this.#tryDefaults = resolveTryAcquire({}, settings)
     this.#waitDefaults = resolveAcquire('acquire', {}, settings)
+    this.#forbiddenKey = FENCE_KEY.startsWith(prefix) ? FENCE_KEY.slice(prefix.length) : undefined
     this.#backend = createBackend(connection)
     const backend = this.#backend
     const tally = this.#tally
@@ -292,7 +296,13 @@ export class LeaseManager extends GuardedEmitter implements AsyncDisposable, Ite
     this.#throwIfClosed()
     const settings = resolveAcquireMany(options, this.#settings)
     const onProgress = this.#guard(settings.onProgress)
-    return this.#tryEach(this.#checkKeys(checkKeys(keys)), { ...settings, onProgress })
+    const list = listOfKeys(keys)
+    const checking = forEachIndex(list.length, this.#settings.clock, (index) => {
+      this.#checkKey(checkKey(list[index]))
+    })
+    if (checking) await checking
+    this.#throwIfClosed()
+    return this.#tryEach(list as readonly string[], { ...settings, onProgress })
   }
 
   /**
@@ -458,7 +468,12 @@ export class LeaseManager extends GuardedEmitter implements AsyncDisposable, Ite
 
   async #tryEach(keys: readonly string[], settings: AcquireManySettings): Promise<(Lease | null)[]> {
     const records = await this.#bulks.run(keys, settings)
-    return records.map((record) => record && handleOf(record))
+    const leases: (Lease | null)[] = []
+    const listing = forEachIndex(keys.length, this.#settings.clock, (index) => {
+      leases.push(records[index]?.handle ?? null)
+    })
+    if (listing) await listing
+    return leases
   }
 
   async #releaseAll(onProgress: CloseSettings['onProgress'], isOver: () => boolean): Promise<void> {
@@ -534,7 +549,7 @@ export class LeaseManager extends GuardedEmitter implements AsyncDisposable, Ite
 
   /** A key that a lock can have: with an empty prefix, one that the backend needs itself cannot be one. */
   #checkKey(key: string): string {
-    if (this.#settings.prefix + checkKey(key) !== FENCE_KEY) return key
+    if (checkKey(key) !== this.#forbiddenKey) return key
     throw new RangeError(
       `Expected \`key\` not to be \`${FENCE_KEY}\` where there is no prefix: fences are counted there`,
     )

@@ -299,12 +299,17 @@ export function checkDetached(value: unknown): DetachedLease {
   return checked
 }
 
-/** A list of keys, none of them empty. */
-export function checkKeys(keys: unknown): readonly string[] {
+/** Something that can be iterated, as a list of its own; each key in it is still to be checked. */
+export function listOfKeys(keys: unknown): readonly unknown[] {
   if (typeof keys !== 'object' || keys === null || !(Symbol.iterator in keys)) {
     throw new TypeError(`Expected \`keys\` to be an array of strings, got ${describe(keys)}`)
   }
-  return Array.from(keys as Iterable<unknown>, checkKey)
+  return Array.from(keys as Iterable<unknown>)
+}
+
+/** A list of keys, none of them empty. */
+export function checkKeys(keys: unknown): readonly string[] {
+  return listOfKeys(keys).map(checkKey)
 }
 
 /** A list of keys, each of which stands in it once. */

@@ -11,7 +11,7 @@ import type { LeaseTable } from './lease-table.ts'
 import type { Parcel } from './outbox.ts'
 
 /** Keys that are being released together at once: bounds memory, and how long the event loop is kept by those that are answered together. */
-const KEYS_UNDER_WAY = 4_096
+const KEYS_UNDER_WAY = 2_048
 
 export interface ReleaserParts extends DeletionParts {
   readonly clock: Clock
