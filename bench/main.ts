@@ -9,6 +9,7 @@ import { guard } from './guard.ts'
 import { handoff } from './handoff.ts'
 import { hold } from './hold.ts'
 import { loss } from './loss.ts'
+import { overload } from './overload.ts'
 import { release } from './release.ts'
 import { report } from './report.ts'
 import { scale } from './scale.ts'
@@ -21,6 +22,7 @@ const commands: ReadonlyMap<string, Command> = new Map([
   ['release', release],
   ['handoff', handoff],
   ['loss', loss],
+  ['overload', overload],
   ['wheel', wheel],
   ['guard', guard],
   ['report', report],

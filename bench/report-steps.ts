@@ -16,6 +16,9 @@ import * as holdReport from './hold-report.ts'
 import { loss } from './loss.ts'
 import type { LossFigures } from './loss-figures.ts'
 import * as lossReport from './loss-report.ts'
+import { overload } from './overload.ts'
+import type { OverloadFigures } from './overload-figures.ts'
+import * as overloadReport from './overload-report.ts'
 import { release } from './release.ts'
 import type { ReleaseFigures } from './release-figures.ts'
 import * as releaseReport from './release-report.ts'
@@ -41,7 +44,17 @@ export interface Step {
 
 const EVERYWHERE = ['--runtimes', 'here,ioredis-5,node-24']
 
-export const STEP_NAMES = ['scale', 'hold', 'million', 'acquire', 'release', 'handoff', 'loss', 'wheel'] as const
+export const STEP_NAMES = [
+  'scale',
+  'hold',
+  'million',
+  'acquire',
+  'release',
+  'handoff',
+  'loss',
+  'overload',
+  'wheel',
+] as const
 
 export type StepName = (typeof STEP_NAMES)[number]
 
@@ -102,6 +115,13 @@ export const steps: Readonly<Record<StepName, Step>> = {
     title: 'Notice of a lock that somebody else deleted',
     text: 'One process holds 10,000 locks; another deletes some of them.',
     format: comparing<LossFigures>(lossReport.columns, lossReport.compared),
+  },
+  overload: {
+    command: overload,
+    args: [],
+    title: 'A server that is too slow',
+    text: 'One process holds 100,000 locks; then the server is stopped for most of the time. `keepable` is what it renewed within a ttl: no library can keep more.',
+    format: comparing<OverloadFigures>(overloadReport.columns, overloadReport.compared),
   },
   wheel: {
     command: wheel,

@@ -6,7 +6,6 @@ import { asError } from './as-error.ts'
 import type { Backend, ChangeOutcome } from './backend.ts'
 import type { Clock } from './clock.ts'
 import { Cohort, type CohortTerms } from './cohort.ts'
-import { DeadlineQueue } from './core/deadline-queue.ts'
 import { Pacing } from './core/pacing.ts'
 import { deadlineOf, firstRenewalDue, RENEWALS_PER_TTL, renewalDue, renewalRetryDelay } from './core/timing.ts'
 import { UnavailableError } from './errors.ts'
@@ -14,6 +13,7 @@ import { Flight } from './flight.ts'
 import type { LeaseRecord } from './lease-record.ts'
 import type { LoadMeter, LoadReport } from './load-meter.ts'
 import { type LeaseTable, notHeld, type Scheduled, takeWaiters } from './lease-table.ts'
+import { RenewalQueue } from './renewal-queue.ts'
 import type { Scheduler, Tick } from './scheduler.ts'
 import type { Tally } from './stats.ts'
 
@@ -36,10 +36,8 @@ export interface RenewerParts {
 
 export class Renewer {
   readonly #parts: RenewerParts
-  readonly #queue: DeadlineQueue<Cohort>
+  readonly #queue: RenewalQueue
   readonly #pacing = new Pacing()
-  /** Taken out of the queue because their answer would come too late, as far as is known: sent when there is nothing better to do. */
-  #hopeless: Cohort[] = []
   /** The cohort that leases granted by one request are joining. */
   #forming: Cohort | undefined
   /** Sent, and neither answered nor given up; and given up, but not answered. */
@@ -49,7 +47,7 @@ export class Renewer {
 
   constructor(parts: RenewerParts) {
     this.#parts = parts
-    this.#queue = new DeadlineQueue(parts.scheduler.tick)
+    this.#queue = new RenewalQueue(parts.scheduler.tick, parts.batchSize)
   }
 
   /** Finds a lease its cohort: others that were granted by the same request, sent at `sentAt`. */
@@ -143,50 +141,13 @@ export class Renewer {
   pump(): void {
     const { clock, load } = this.#parts
     while (this.#flights < this.#pacing.limit(this.#overdue)) {
-      const cohorts = this.#takeBatch()
+      const cohorts = this.#queue.take(clock.now() + this.#pacing.roundTrip)
       if (cohorts.length === 0) break
       this.#send(cohorts).catch(this.#parts.onFault)
     }
-    const next = this.#queue.peek(isWaitingToBeSent)
+    const next = this.#queue.peek()
     if (next) load.onWaiting(clock.now() - next.queuedAt, next.terms.ttl)
     else load.onIdle()
-  }
-
-  /**
-   * Nearest deadline first, as long as the answer can come before it. Where a server is too slow for all of them, the nearest deadline is one that
-   * cannot be met any more: who kept to that order would be too late for every one. (C. Liu, J. Layland, 1973, for the order; C. Locke, 1986,
-   * for what becomes of it under overload.)
-   */
-  #takeBatch(): Cohort[] {
-    const cohorts: Cohort[] = []
-    let size = 0
-    const soonest = this.#parts.clock.now() + this.#pacing.roundTrip
-    for (let next = this.#queue.peek(isWaitingToBeSent); next; next = this.#queue.peek(isWaitingToBeSent)) {
-      const isHopeless = next.deadline < soonest
-      if (!isHopeless && size > 0 && size + next.size > this.#parts.batchSize) return cohorts
-      this.#queue.shift()
-      if (isHopeless) {
-        this.#hopeless.push(next)
-      } else {
-        size += next.size
-        cohorts.push(next)
-      }
-    }
-    return cohorts.length > 0 ? cohorts : this.#takeHopeless()
-  }
-
-  #takeHopeless(): Cohort[] {
-    const cohorts: Cohort[] = []
-    let size = 0
-    for (let next = this.#hopeless[0]; next; next = this.#hopeless[0]) {
-      const isWaiting = isWaitingToBeSent(next)
-      if (isWaiting && size > 0 && size + next.size > this.#parts.batchSize) break
-      this.#hopeless.shift()
-      if (!isWaiting) continue
-      size += next.size
-      cohorts.push(next)
-    }
-    return cohorts
   }
 
   /** @param due when it was to be renewed, if that was not now. */
@@ -394,10 +355,6 @@ export function surveyOf(cohorts: Iterable<Cohort>): Pick<LoadReport, 'behind' |
     if (terms.autoRenew) demand += (size / terms.ttl) * RENEWALS_PER_TTL * 1_000
   }
   return { behind, demand }
-}
-
-function isWaitingToBeSent(cohort: Cohort): boolean {
-  return cohort.renewal === 'queued' && cohort.size > 0
 }
 
 function unavailable(key: string, cause: Error): UnavailableError {
