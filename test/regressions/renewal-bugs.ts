@@ -17,9 +17,9 @@ export const RENEWAL_BUGS: readonly Regression[] = [
     patches: [
       ONE_AFTER_THE_OTHER,
       {
-        file: RENEWER,
-        find: '      this.#queue.shift()\n',
-        replace: '      if (size > 0) break\n      this.#queue.shift()\n',
+        file: 'src/renewal-queue.ts',
+        find: '      queue.shift()\n',
+        replace: '      if (size > 0) break\n      queue.shift()\n',
       },
     ],
     harness: LONG_SIMULATION,
