@@ -251,7 +251,9 @@ class AcquireParcel implements Parcel<AcquireOutcome> {
     for (const { key } of this.#records) this.#parts.lines.free(key)
   }
 
+  /** Where there is time, the key is asked for once more, with another token. */
   #fail({ key }: LeaseRecord, cause: Error): void {
+    if (this.#settings.wait > 0) return
     this.failure ??= new UnavailableError(`Lock \`${key}\` could not be asked for: ${cause.message}`, key, { cause })
   }
 

@@ -110,6 +110,22 @@ describe('acquireMany', () => {
       ])
     }))
 
+  it('P21 asks again for what was not answered, as long as it may wait', () =>
+    withManager({ batchSize: 2 }, async ({ manager, backend, clock, store, events }) => {
+      backend.holdAnswers('acquire')
+      const call = watch(manager.acquireMany(['a', 'b', 'c', 'd'], { wait: 2_000 }))
+      await clock.settle()
+      const [first, second] = backend.answers.splice(0)
+      first?.reject(new Error('ECONNRESET'))
+      second?.deliver()
+      backend.deliverAll()
+      await clock.advance(1_000)
+      expect(call.value.map((lease) => lease?.held)).to.deep.equal([true, true, true, true])
+      for (const lease of call.value) expect(store.get(`lease:${lease?.key}`)).to.equal(lease?.token)
+      const acquired = events.lines.filter((line) => line.startsWith('acquired'))
+      expect(acquired).to.have.members(['acquired a', 'acquired b', 'acquired c', 'acquired d'])
+    }))
+
   it('gives everything back where it is aborted while it waits for some', () =>
     withManager({}, async ({ manager, clock, store }) => {
       store.set('lease:b', 'somebody', 60_000)
