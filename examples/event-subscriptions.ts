@@ -17,6 +17,9 @@ leases.on('jeopardy', ({ lease, remaining }) => console.log(`jeopardy  ${lease.k
 leases.on('safe', ({ lease }) => console.log(`safe      ${lease.key}`))
 leases.on('lost', ({ lease, reason }) => console.log(`lost      ${lease.key}: ${reason}`))
 leases.on('released', ({ lease }) => console.log(`released  ${lease.key}`))
+leases.on('overload', ({ lag, behind }) =>
+  console.log(`overload  ${behind} leases behind, by up to ${lag} of their ttl`),
+)
 leases.on('error', (error) => console.log(`error     ${error.message}`))
 
 const invoice = await leases.acquire('invoice:1')
