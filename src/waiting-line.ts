@@ -132,10 +132,12 @@ export class WaitingLines {
     return this.#reserved.has(key)
   }
 
+  /** That is over. Where it was granted, whoever waits finds that it is leased here. */
   free(key: string): void {
     this.#reserved.delete(key)
-    // Where it was granted, the first finds that it is leased here, and waits for its end.
-    this.#lines.get(key)?.first?.wake()
+    const line = this.#lines.get(key)
+    line?.onAnswer(undefined)
+    line?.first?.wake()
   }
 
   /** All lines; some may be gone by the time they are come to. */

@@ -169,6 +169,26 @@ describe('acquireMany, beside others', () => {
       expect(waiting.value.held).to.equal(true)
     }))
 
+  it('P24 keeps nobody who does not want to wait behind somebody who does', async () => {
+    for (const outcome of ['granted', 'refused'] as const) {
+      await withManager({}, async ({ manager, backend, clock, store }) => {
+        if (outcome === 'refused') store.set('lease:a', 'somebody', 60_000)
+        backend.holdAnswers('acquire')
+        const many = watch(manager.acquireMany(['a']))
+        const patient = watch(manager.acquire('a', { wait: 60_000 }))
+        const impatient = watch(manager.tryAcquire('a'))
+        await clock.settle()
+        backend.deliverAll()
+        await clock.advance(TICK)
+        expect(many.value.map((lease) => lease !== null)).to.deep.equal([outcome === 'granted'])
+        expect(impatient.value).to.equal(null)
+        expect(patient.state).to.equal('pending')
+        await manager.close()
+        expect(patient.state).to.equal('rejected')
+      })
+    }
+  })
+
   it('P18 does not take what it was not answered for an answer to others', () =>
     withManager({}, async ({ manager, backend, clock }) => {
       backend.holdAnswers('acquire')
