@@ -116,6 +116,8 @@ class BulkAcquisition implements Cancellable {
     const batch = new AcquireParcel(this.#parts, this.#settings)
     for (let index = start; index < end; index += 1) {
       const key = this.#keys[index] as string
+      // Whoever looks whether a key is held may find that it is not any more, and a listener may abort this then.
+      if (this.#failure) break
       if (lines.get(key) || lines.isReserved(key) || table.isHeld(key)) void this.#askSingly(index)
       else batch.add(key, index)
     }
@@ -228,8 +230,10 @@ class AcquireParcel implements Parcel<AcquireOutcome> {
       granted.push(null)
       if (outcome.type === 'refused') continue
       if (outcome.type === 'granted' && !late && !cancelled) {
-        if (this.#parts.grant(record, outcome.fence, this.#settings, sentAt)) granted[index] = record
+        const held = this.#parts.grant(record, outcome.fence, this.#settings, sentAt)
+        if (held) granted[index] = record
         else this.#fail(record, TOO_LATE)
+        if (held && this.#parts.lines.isStale(record.key)) this.#parts.verifier.verify(record)
         continue
       }
       this.#fail(record, outcome.type === 'unknown' ? outcome.error : TOO_LATE)

@@ -45,6 +45,7 @@ export class ChangeDesk {
       const record = table.get(key)
       if (record) verifier.verify(record)
       adoptions.hint(key)
+      lines.hint(key)
       const first = lines.get(key)?.first
       if (first === undefined) continue
       tally.wakeUps.change += 1
@@ -70,6 +71,7 @@ export class ChangeDesk {
   /** All who wait ask again, some thousands at a time. */
   wakeAll(): void {
     const { clock, lines, tally } = this.#parts
+    lines.hint()
     const iterator = lines.values()
     const wakeSome = (): void => {
       let count = 0

@@ -467,6 +467,7 @@ export class LeaseManager extends GuardedEmitter implements AsyncDisposable, Ite
   }
 
   async #tryEach(keys: readonly string[], settings: AcquireManySettings): Promise<(Lease | null)[]> {
+    this.#throwIfClosed()
     const records = await this.#bulks.run(keys, settings)
     const leases: (Lease | null)[] = []
     const listing = forEachIndex(keys.length, this.#settings.clock, (index) => {

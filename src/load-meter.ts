@@ -39,6 +39,8 @@ export class LoadMeter {
   readonly #parts: LoadMeterParts
   /** Since when something has been waiting, and what was confirmed since; undefined while nothing is. */
   #busySince: number | undefined
+  /** Since when the one that is sent next has been waiting, and its ttl. */
+  #next: { readonly since: number; readonly ttl: number } | undefined
   #confirmed = 0
   #capacity = 0
   /** The longest wait since the last report, and between the two before, as parts of their ttl. */
@@ -66,12 +68,14 @@ export class LoadMeter {
   /** All that may be on its way is, and this one has waited so long (ms) to be sent next. */
   onWaiting(waited: number, ttl: number): void {
     if (this.#busySince === undefined) this.#startCounting()
+    this.#next = { since: this.#parts.clock.now() - waited, ttl }
     this.onWaited(waited, ttl)
   }
 
   /** Nothing has to wait any more. */
   onIdle(): void {
     this.#busySince = undefined
+    this.#next = undefined
   }
 
   /** One has waited so long (ms) to be sent. */
@@ -80,13 +84,18 @@ export class LoadMeter {
     if (this.#lag < LONGEST_WAIT || this.#alarm) return
     this.#measure()
     this.#watch()
-    this.#parts.tell(this.report)
+    // In a turn of its own: this is noticed while renewals are being sent, and a listener may end the leases they are for.
+    this.#parts.clock.soon(() => this.#parts.tell(this.report))
   }
 
   #watch(): void {
     this.#alarm = this.#parts.scheduler.after(INTERVAL, () => {
       this.#alarm = undefined
       this.#measure()
+      // Nothing may have been sent since: it has gone on waiting.
+      if (this.#next) {
+        this.#lag = Math.max(this.#lag, (this.#parts.clock.now() - this.#next.since) / this.#next.ttl)
+      }
       if (this.#lag >= LONGEST_WAIT) this.#watch()
       this.#lastLag = this.#lag
       this.#lag = 0

@@ -199,8 +199,11 @@ class Batch<Outcome, Entry extends LockEntry> {
     if (this.#settled) return
     this.#settled = true
     this.#alarm.cancel()
-    this.#parcel.settle(outcomeOf, this.#sentAt)
-    this.#onSettled()
+    try {
+      this.#parcel.settle(outcomeOf, this.#sentAt)
+    } finally {
+      this.#onSettled()
+    }
   }
 }
 

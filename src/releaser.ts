@@ -136,7 +136,6 @@ export class Releaser {
       this.#unanswered.add(parcel)
       postParcel(parcel)
       await parcel.settled
-      this.#inParcels -= parcel.size
       this.#onAnswered(parcel)
     }
     await Promise.all(singles)
@@ -145,6 +144,7 @@ export class Releaser {
   /** One lease of a batch; what was not answered goes on by itself. */
   #settle(record: LeaseRecord, outcome: ChangeOutcome, since: number): Promise<boolean> | boolean {
     record.release = undefined
+    this.#inParcels -= 1
     if (outcome.type === 'unknown' && !this.#closed) return this.#deleteFor(record, since, outcome).outcomeOf()
     this.#parts.table.apply(record, releaseInput(outcome))
     return outcome.type === 'done'

@@ -27,15 +27,19 @@ export class RenewalQueue {
 
   /** The one that is sent next. */
   peek(): Cohort | undefined {
-    return this.#queue.peek(isWaiting)
+    return this.#queue.peek(isWaiting) ?? this.#hopeless.peek(isWaiting)
   }
 
   /** Takes out what is sent next, together. @param answered when an answer would come, in ms on the clock. */
   take(answered: number): readonly Cohort[] {
-    for (let next = this.peek(); next && next.deadline < answered; next = this.peek()) {
+    for (let next = this.#queue.peek(isWaiting); next; next = this.#queue.peek(isWaiting)) {
+      if (next.deadline >= answered) break
       this.#queue.shift()
       this.#hopeless.add(next)
     }
+    // Answers may come faster by now.
+    const spared = this.#hopeless.peek(isWaiting)
+    if (spared && spared.deadline >= answered) return this.#takeFrom(this.#hopeless)
     const cohorts = this.#takeFrom(this.#queue)
     return cohorts.length > 0 ? cohorts : this.#takeFrom(this.#hopeless)
   }

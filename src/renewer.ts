@@ -191,7 +191,8 @@ export class Renewer {
       outcomes = await backend.renew(flight.records, isWatching())
       const now = clock.now()
       tally.roundTrip.record(now - sentAt)
-      this.#pacing.onAnswered(sentAt, now, (cohorts[0] as Cohort).terms.timeout)
+      // An error that the connection makes up at once says nothing about how fast the server is.
+      if (outcomes.some(isAnswer)) this.#pacing.onAnswered(sentAt, now, (cohorts[0] as Cohort).terms.timeout)
     } catch (thrown) {
       const outcome = { type: 'unknown', error: asError(thrown) } as const
       outcomes = flight.records.map(() => outcome)
@@ -267,7 +268,7 @@ export class Renewer {
       if (error === undefined) {
         load.onConfirmed(cohort.size)
         const inTime = this.#confirm(cohort, flight.sentAt)
-        if (awaited && inTime && cohort.stale && cohort.renewal === undefined) this.#enqueue(cohort)
+        if (awaited && inTime && cohort.size > 0 && cohort.stale && cohort.renewal === undefined) this.#enqueue(cohort)
         if (awaited && inTime) confirmed.push(cohort)
       } else if (awaited) {
         this.#fail(cohort, error)
@@ -283,7 +284,7 @@ export class Renewer {
   #confirm(cohort: Cohort, sentAt: number): boolean {
     if (sentAt < cohort.confirmedAt) return false
     // It is waiting to be asked once more because this answer was late.
-    if (cohort.renewal === 'queued' && !cohort.stale) cohort.renewal = undefined
+    if (cohort.renewal === 'queued' && !cohort.stale && cohort.askers.length === 0) cohort.renewal = undefined
     try {
       return this.#parts.table.confirm(cohort, sentAt)
     } finally {
@@ -355,6 +356,10 @@ export function surveyOf(cohorts: Iterable<Cohort>): Pick<LoadReport, 'behind' |
     if (terms.autoRenew) demand += (size / terms.ttl) * RENEWALS_PER_TTL * 1_000
   }
   return { behind, demand }
+}
+
+function isAnswer(outcome: ChangeOutcome | undefined): boolean {
+  return outcome !== undefined && outcome.type !== 'unknown'
 }
 
 function unavailable(key: string, cause: Error): UnavailableError {

@@ -97,8 +97,8 @@ export class WaitingLines {
   readonly #alarms: Alarms
   readonly #tally: Tally
   readonly #lines = new Map<string, WaitingLine>()
-  /** Keys that are asked for by somebody who stands in no line. */
-  readonly #reserved = new Set<string>()
+  /** Keys that are asked for by somebody who stands in no line, and whether they may have changed meanwhile. */
+  readonly #reserved = new Map<string, boolean>()
   #size = 0
 
   constructor(alarms: Alarms, tally: Tally) {
@@ -114,7 +114,7 @@ export class WaitingLines {
   /** Keys that they want. */
   get count(): number {
     let both = 0
-    for (const key of this.#reserved) if (this.#lines.has(key)) both += 1
+    for (const key of this.#reserved.keys()) if (this.#lines.has(key)) both += 1
     return this.#lines.size + this.#reserved.size - both
   }
 
@@ -125,19 +125,29 @@ export class WaitingLines {
 
   /** The key is being asked for by somebody who stands in no line: whoever comes meanwhile waits for what comes of that. */
   reserve(key: string): void {
-    this.#reserved.add(key)
+    this.#reserved.set(key, false)
   }
 
   isReserved(key: string): boolean {
     return this.#reserved.has(key)
   }
 
-  /** That is over. Where it was granted, whoever waits finds that it is leased here. */
+  /** A reserved key may have changed; without one, any may have: the answer that is on its way may be older. */
+  hint(key?: string): void {
+    if (key === undefined) for (const each of this.#reserved.keys()) this.#reserved.set(each, true)
+    else if (this.#reserved.has(key)) this.#reserved.set(key, true)
+  }
+
+  /** Whether a reserved key may have changed since it was reserved. */
+  isStale(key: string): boolean {
+    return this.#reserved.get(key) === true
+  }
+
   free(key: string): void {
     this.#reserved.delete(key)
-    const line = this.#lines.get(key)
-    line?.onAnswer(undefined)
-    line?.first?.wake()
+    // Where it was granted, the first finds that it is leased here, and waits for its end.
+    // Whoever shares its attempt has to look as well: there may be none.
+    this.#lines.get(key)?.onFirstLeft()
   }
 
   /** All lines; some may be gone by the time they are come to. */

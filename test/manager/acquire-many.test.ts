@@ -189,6 +189,36 @@ describe('acquireMany, beside others', () => {
     }
   })
 
+  it('P18 hears of a change that comes while it waits for its answer', () =>
+    withManager({}, async ({ manager, backend, clock, store, events }) => {
+      backend.holdAnswers('acquire')
+      const many = watch(manager.acquireMany(['a', 'b']))
+      await clock.settle()
+      store.delete('lease:a')
+      backend.listener.onChange(['a'])
+      backend.deliverAll()
+      await clock.advance(2 * TICK)
+      expect(many.value.map((lease) => lease?.held)).to.deep.equal([false, true])
+      expect(events.lines).to.include('lost a: missing')
+    }))
+
+  it('P24 ends where a listener aborts it while it takes up keys', () =>
+    withManager({ autoRenew: false }, async ({ manager, clock, store }) => {
+      store.set('lease:c', 'somebody', 600_000)
+      const abort = new AbortController()
+      manager.on('lost', () => abort.abort())
+      await manager.acquire('b')
+      const other = watch(manager.acquire('c', { wait: 600_000 }))
+      await clock.settle()
+      clock.jump(TTL)
+      // That `b` has expired is noticed when it is looked at.
+      const many = watch(manager.acquireMany(['a', 'b', 'c', 'd'], { wait: 600_000, signal: abort.signal }))
+      await clock.advance(1_000)
+      expect(many.error).to.have.property('name', 'AbortError')
+      expect(other.state).to.equal('pending')
+      expect(manager.stats()).to.include({ waiting: 1, held: 0 })
+    }))
+
   it('P18 does not take what it was not answered for an answer to others', () =>
     withManager({}, async ({ manager, backend, clock }) => {
       backend.holdAnswers('acquire')

@@ -322,3 +322,21 @@ describe('the option `watchLimit`', () => {
       expect(call.value.held).to.equal(true)
     }))
 })
+
+describe('a hint that any key may have changed', () => {
+  it('P17 P22 comes while a renewal is under way whose listener releases the lease: there is nothing to renew once more', () =>
+    withManager({ batchSize: 1 }, async ({ manager, backend, clock, events }) => {
+      const lease = await grant(manager.tryAcquire('a'))
+      backend.holdAnswers('renew')
+      const call = watch(lease.renew())
+      await clock.settle()
+      backend.listener.onChange()
+      manager.once('renewed', ({ lease }) => void lease.release())
+      backend.deliverAll()
+      await clock.advance(TICK)
+      expect(call.state).to.equal('fulfilled')
+      expect(lease.state).to.equal('released')
+      expect(events.errors).to.deep.equal([])
+      expect(backend.calls('renew')).to.have.length(1)
+    }))
+})

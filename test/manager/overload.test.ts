@@ -89,6 +89,28 @@ describe('renewals that do not keep up', () => {
       expect(manager.size).to.be.at.least(survivors * 0.9)
     }))
 
+  it('P15 P20 P22 may be answered by a listener that releases leases, and none of the others is forgotten', () =>
+    withLeases(async ({ manager, backend, clock, events }) => {
+      let shed = false
+      manager.on('overload', () => {
+        if (shed) return
+        shed = true
+        // Some of them are about to be sent at this very moment.
+        for (const lease of [...manager].filter((_, index) => index % 2 === 0)) void lease.release()
+      })
+      backend.pace = BARELY_ENOUGH
+      await clock.advance(3 * TTL)
+      expect(shed).to.equal(true)
+      backend.pace = Number.POSITIVE_INFINITY
+      await clock.advance(TTL)
+      expect(manager.size).to.equal(COUNT / 2)
+      expect(events.errors).to.deep.equal([])
+      events.clear()
+      await clock.advance(TTL)
+      const renewed = new Set(events.lines.filter((line) => line.startsWith('renewed')))
+      expect(renewed.size, 'leases that are still renewed').to.equal(COUNT / 2)
+    }))
+
   it('P22 leave no timer behind', () =>
     withLeases(async ({ manager, backend, clock }) => {
       backend.pace = TOO_FEW

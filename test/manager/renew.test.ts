@@ -30,6 +30,29 @@ describe('lease.renew', () => {
       expect(lease.held, 'and is renewed from then on').to.equal(true)
     }))
 
+  it('P12 P21 is sent even where the answer to an earlier one comes meanwhile', () =>
+    withManager({ autoRenew: false, batchSize: 1 }, async ({ manager, backend, clock }) => {
+      const lease = await grant(manager.tryAcquire('a'))
+      const others = await grantAll(manager.acquireMany(Array.from({ length: 20 }, (_, index) => `other-${index}`)))
+      backend.holdAnswers('renew')
+      const first = watch(lease.renew())
+      await clock.advance(TTL / 2)
+      expect(first.error).to.be.instanceOf(UnavailableError)
+      // These take all the places that there are.
+      for (const other of others) watch(other.renew())
+      await clock.settle()
+      const second = watch(lease.renew())
+      await clock.settle()
+      const sent = (): number => backend.calls('renew').filter(({ entries }) => entries[0]?.key === 'a').length
+      expect(sent()).to.equal(1)
+      const sentAt = clock.now()
+      backend.deliverAll()
+      await clock.advance(TICK)
+      expect(second.state).to.equal('fulfilled')
+      expect(sent()).to.equal(2)
+      expect(lease.remaining).to.be.at.least(heldFor(TTL) - (clock.now() - sentAt) - TICK)
+    }))
+
   it('resolves each time, twice at one moment', () =>
     withManager({ autoRenew: false }, async ({ manager, clock, backend }) => {
       const lease = await grant(manager.tryAcquire('a'))
