@@ -307,14 +307,9 @@ export function listOfKeys(keys: unknown): readonly unknown[] {
   return Array.from(keys as Iterable<unknown>)
 }
 
-/** A list of keys, none of them empty. */
-export function checkKeys(keys: unknown): readonly string[] {
-  return listOfKeys(keys).map(checkKey)
-}
-
 /** A list of keys, each of which stands in it once. */
 export function checkDistinctKeys(keys: unknown): readonly string[] {
-  const list = checkKeys(keys)
+  const list = listOfKeys(keys).map(checkKey)
   const seen = new Set<string>()
   for (const key of list) {
     if (seen.has(key)) throw new RangeError(`Expected \`keys\` to name each key once, got ${describe(key)} twice`)

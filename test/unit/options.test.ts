@@ -15,7 +15,7 @@ import { ManualClock, MemoryBackend } from 'leasewheel/memory'
 import { tokensOf } from '#src/token.js'
 import {
   checkDistinctKeys,
-  checkKeys,
+  listOfKeys,
   resolveAcquire,
   resolveAcquireMany,
   resolveManager,
@@ -495,14 +495,14 @@ describe('the keys', () => {
 
   it('of acquireMany may be named twice, and any iterable of them will do', () => {
     expect(
-      checkKeys(
+      listOfKeys(
         new Map([
           ['a', 1],
           ['b', 2],
         ]).keys(),
       ),
     ).to.deep.equal(['a', 'b'])
-    expect(checkKeys(['a', 'a'])).to.deep.equal(['a', 'a'])
+    expect(listOfKeys(['a', 'a'])).to.deep.equal(['a', 'a'])
   })
 
   it('come with work that is a function', async () => {
