@@ -252,6 +252,7 @@ export class LeaseInspector {
     known.ended = true
     known.over = true
     known.evidence.ended = true
+    known.evidence.endedAt = this.#parts.process.time
     this.live.delete(known)
     this.ledger.onVacated(known.evidence)
   }

@@ -31,6 +31,8 @@ export interface Evidence {
   /** The manager said that it has it, or asked to have it; and that it is over. */
   claimed: boolean
   ended: boolean
+  /** When its lease had its last event, in true time. */
+  endedAt: number
   /** When it was last asked for; when the last request for it was sent, and when that failed if it was a renewal of the wheel. */
   wantedAt: number
   askedAt: number
@@ -210,6 +212,7 @@ export class TokenLedger {
       confirmedAt: Number.NEGATIVE_INFINITY,
       claimed: false,
       ended: false,
+      endedAt: Number.NEGATIVE_INFINITY,
       wantedAt: Number.NEGATIVE_INFINITY,
       askedAt: Number.NEGATIVE_INFINITY,
       renewalFailedAt: Number.NEGATIVE_INFINITY,

@@ -157,7 +157,7 @@ export class Watchman {
     if (!held) this.#checkForgotten(owner, evidence)
     // What failed by itself may be tried again as late as a tenth of the ttl later.
     const patience = owner.recovery(evidence.ttl) + evidence.ttl / 2
-    const healthy = timeline.now - Math.max(owner.healthySince, since)
+    const healthy = timeline.now - Math.max(owner.healthySince, since, evidence.endedAt)
     if (held || healthy < patience) return
     verdict.fail('P11', `${key} has been nobody's for ${healthy} ms, while ${manager.stats().undoing} are undone`)
   }
