@@ -183,6 +183,7 @@ export class LeaseManager extends GuardedEmitter implements AsyncDisposable, Ite
       table,
       random,
       batchSize,
+      isBehind: () => this.#load.behind,
       onDeletedLate: hint,
       isOffered: (key) => lines.isOffered(key),
       post: (request) => this.#post(this.#releases, request),

@@ -61,6 +61,11 @@ export class LoadMeter {
     }
   }
 
+  /** Whether renewals have to wait for their turn to be sent. */
+  get behind(): boolean {
+    return this.#next !== undefined
+  }
+
   onConfirmed(count: number): void {
     this.#confirmed += count
   }

@@ -17,6 +17,8 @@ export interface ReleaserParts extends DeletionParts {
   readonly clock: Clock
   readonly table: LeaseTable
   readonly batchSize: number
+  /** Whether the server is slower than what is asked of it. */
+  readonly isBehind: () => boolean
   /** A key was deleted at another moment than its lease ended: what a manager changes itself, the server does not tell it. */
   readonly onDeletedLate: (key: string) => void
   /** Sends a batch at the end of this turn. */
@@ -72,8 +74,12 @@ export class Releaser {
     this.#delete(goal)
   }
 
-  /** A lease ended by time: its key may still be there, and a renewal on its way may even prolong it. */
+  /**
+   * A lease ended by time: its key may still be there, and a renewal on its way may even prolong it. A server that is too slow for the
+   * renewals is spared: the key expires, and deleting it would be at the cost of leases that can still be kept.
+   */
   abandon(record: LeaseRecord): void {
+    if (this.#parts.isBehind()) return
     const { timeout, ttl } = record
     this.#delete({ entry: record, timeout, until: this.#parts.clock.now() + ttl, inDoubt: false })
   }

@@ -89,6 +89,14 @@ describe('renewals that do not keep up', () => {
       expect(manager.size).to.be.at.least(survivors * 0.9)
     }))
 
+  it('P21 delete no keys of lost leases, which expire anyway: that would be at the cost of those that can be kept', () =>
+    withLeases(async ({ manager, backend, clock }) => {
+      backend.pace = TOO_FEW
+      await clock.advance(5 * TTL)
+      expect(manager.stats().lost.expired).to.be.greaterThan(COUNT / 4)
+      expect(backend.calls('release')).to.deep.equal([])
+    }))
+
   it('P15 P20 P22 may be answered by a listener that releases leases, and none of the others is forgotten', () =>
     withLeases(async ({ manager, backend, clock, events }) => {
       let shed = false
