@@ -3,7 +3,7 @@
  * pause of its own: batches of such keys are put together, sent and settled as wholes. All others, and those that are to be waited for, become
  * acquisitions like any other. May import acquisitions, the outbox, the table, the lines, the releaser, timing and errors.
  */
-import type { AbortWatch, Cancellable } from './abort-watch.ts'
+import type { Cancellable } from './abort-watch.ts'
 import { Acquisition, type AcquisitionParts, REFUSED } from './acquisition.ts'
 import type { AcquireOutcome } from './backend.ts'
 import { deadlineOf } from './core/timing.ts'
@@ -11,7 +11,6 @@ import { UnavailableError } from './errors.ts'
 import { LeaseRecord } from './lease-record.ts'
 import type { AcquireManySettings } from './options.ts'
 import type { Parcel } from './outbox.ts'
-import type { Releaser } from './releaser.ts'
 
 /** Keys under way at once: bounds memory, and how long the event loop is kept by those that are answered together. */
 const KEYS_UNDER_WAY = 2_048
@@ -20,8 +19,6 @@ const LONGEST_QUEUE = 10_000
 
 export interface BulkParts extends AcquisitionParts {
   readonly batchSize: number
-  readonly aborts: AbortWatch
-  readonly releaser: Releaser
   /** Sends a batch at the end of this turn. */
   readonly postParcel: (parcel: Parcel<AcquireOutcome>) => void
 }

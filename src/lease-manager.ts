@@ -302,7 +302,6 @@ export class LeaseManager extends GuardedEmitter implements AsyncDisposable, Ite
       this.#checkKey(checkKey(list[index]))
     })
     if (checking) await checking
-    this.#throwIfClosed()
     return this.#tryEach(list as readonly string[], { ...settings, onProgress })
   }
 

@@ -143,10 +143,9 @@ export class WaitingLines {
     return this.#reserved.get(key) === true
   }
 
+  /** That is over. Everybody in its line looks again: where it was granted, they find that it is leased here. */
   free(key: string): void {
     this.#reserved.delete(key)
-    // Where it was granted, the first finds that it is leased here, and waits for its end.
-    // Whoever shares its attempt has to look as well: there may be none.
     this.#lines.get(key)?.onFirstLeft()
   }
 
