@@ -53,6 +53,10 @@ const SYSTEM_TIMERS: TimerSource = {
 
 /** How far the monotonic and the wall clock may part before the boot-time clock is asked which of them is right, in ms. */
 const TOLERANCE = 250
+/** The boot-time clock is asked after so many ms of the monotonic clock, too: less than a thousandth of that is spent on it. */
+const BOOT_INTERVAL = 10
+/** All that some systems tell of the time since boot is whole seconds, in ms. */
+const COARSEST_BOOT = 1_000
 /** Node's timers stand still with the monotonic clock: no sleep is longer than this (ms), so that the end of a suspend is noticed. */
 const LONGEST_SLEEP = 1_000
 
@@ -60,7 +64,7 @@ const LONGEST_SLEEP = 1_000
  * The clock of the machine, suspend-aware: `now()` is the monotonic clock plus all the time the machine was found to have
  * slept. Whenever the wall clock and the monotonic clock part by more than a quarter second, the boot-time clock decides:
  * what it has gained on the monotonic clock was a suspend and counts as elapsed, the rest was a step of the wall clock
- * and does not.
+ * and does not. A step back may hide a suspend of the same length: so the boot-time clock is also asked every 10 ms.
  */
 export class SystemClock implements Clock {
   readonly #sources: TimeSources
@@ -68,20 +72,27 @@ export class SystemClock implements Clock {
   /** Wall minus monotonic, and boot minus monotonic, when they were last compared. */
   #wallOffset: number
   #bootOffset: number
+  /** When the boot-time clock is to be asked next, by the monotonic clock. */
+  #bootDue: number
+  /** It has told nothing but whole seconds so far. */
+  #bootIsCoarse: boolean
   #slept = 0
 
   constructor(sources: TimeSources = SYSTEM_SOURCES, timers: TimerSource = SYSTEM_TIMERS) {
     this.#sources = sources
     this.#timers = timers
-    const { wallOffset, bootOffset } = compare(sources)
+    const { wallOffset, bootOffset, boot } = compare(sources)
     this.#wallOffset = wallOffset
     this.#bootOffset = bootOffset
+    this.#bootIsCoarse = isWholeSeconds(boot)
+    this.#bootDue = sources.monotonic() + BOOT_INTERVAL
   }
 
   now(): number {
     const monotonic = this.#sources.monotonic()
     const wallOffset = this.#sources.wall() - monotonic
     if (Math.abs(wallOffset - this.#wallOffset) > TOLERANCE) this.#decide()
+    else if (monotonic >= this.#bootDue) this.#lookForHiddenSuspend(monotonic)
     return monotonic + this.#slept
   }
 
@@ -104,26 +115,41 @@ export class SystemClock implements Clock {
     this.#timers.soon(callback)
   }
 
+  /** The monotonic and the wall clock have parted. */
   #decide(): void {
     const { wallOffset, bootOffset } = compare(this.#sources)
-    const slept = bootOffset - this.#bootOffset
-    if (slept > TOLERANCE) {
-      this.#slept += slept
-      this.#bootOffset = bootOffset
-    }
+    this.#count(bootOffset, TOLERANCE)
     this.#wallOffset = wallOffset
   }
+
+  #lookForHiddenSuspend(monotonic: number): void {
+    this.#bootDue = monotonic + BOOT_INTERVAL
+    const { bootOffset, boot } = compare(this.#sources)
+    this.#bootIsCoarse &&= isWholeSeconds(boot)
+    this.#count(bootOffset, this.#bootIsCoarse ? TOLERANCE + COARSEST_BOOT : TOLERANCE)
+  }
+
+  #count(bootOffset: number, tolerance: number): void {
+    const slept = bootOffset - this.#bootOffset
+    if (slept <= tolerance) return
+    this.#slept += slept
+    this.#bootOffset = bootOffset
+  }
+}
+
+function isWholeSeconds(time: number): boolean {
+  return time % COARSEST_BOOT === 0
 }
 
 /**
  * Wall minus monotonic and boot minus monotonic, at one moment. Where the process was stopped while it read the clocks they
  * seem to have parted by that time: then they are read again.
  */
-function compare(sources: TimeSources): { wallOffset: number; bootOffset: number } {
+function compare(sources: TimeSources): { wallOffset: number; bootOffset: number; boot: number } {
   for (;;) {
     const before = sources.monotonic()
     const wallOffset = sources.wall() - before
-    const bootOffset = sources.boot() - before
-    if (sources.monotonic() - before < TOLERANCE / 10) return { wallOffset, bootOffset }
+    const boot = sources.boot()
+    if (sources.monotonic() - before < TOLERANCE / 10) return { wallOffset, bootOffset: boot - before, boot }
   }
 }

@@ -14,6 +14,8 @@ import type { Appointment, Timeline } from './timeline.ts'
 const STEP = 0.01
 /** Timers stand still while a machine sleeps: how long it may take until its clock notices, in ms. (`clock.ts`) */
 const LONGEST_SLEEP = 1_000
+/** How long a step of the wall clock may hide from a clock that its machine slept, in ms. (`clock.ts`) */
+const BOOT_INTERVAL = 10
 /** How exact the boot-time clock is, in ms. */
 const BOOT_STEP = 10
 
@@ -109,8 +111,11 @@ export class SimulatedProcess {
   /** How long its machine has slept, in true ms, and since when it sleeps. */
   #slept = 0
   #asleepSince = 0
-  /** What was added to its wall clock, in ms. */
+  /** What was added to its wall clock, in ms, and whether that was done since it fell asleep. */
   #stepped: number
+  #steppedAsleep = false
+  /** By the monotonic clock: until then it need not have noticed that it slept. */
+  #blindUntil = Number.NEGATIVE_INFINITY
 
   constructor(
     name: string,
@@ -139,6 +144,11 @@ export class SimulatedProcess {
     return this.condition === 'running' && this.#busyUntil <= this.#timeline.now
   }
 
+  /** Whether its clock may not know yet that its machine slept: somebody set the wall clock meanwhile, which can hide it for a moment. */
+  get blind(): boolean {
+    return this.#monotonic() < this.#blindUntil
+  }
+
   /** Does something as a step of this process, once what came before it on the same connection is done. */
   post(connection: object, callback: () => void): void {
     if (this.condition === 'dead') return
@@ -162,12 +172,14 @@ export class SimulatedProcess {
     if (this.condition !== 'running') return
     this.#pause('suspended')
     this.#asleepSince = this.#timeline.now
+    this.#steppedAsleep = false
   }
 
   resume(): void {
     if (this.condition !== 'stopped' && this.condition !== 'suspended') return
     const asleep = this.condition === 'suspended'
     if (asleep) this.#slept += this.#timeline.now - this.#asleepSince
+    if (asleep && this.#steppedAsleep) this.#blindUntil = this.#monotonic() + BOOT_INTERVAL
     this.condition = 'running'
     this.freeSince = Math.max(this.freeSince, this.#timeline.now + (asleep ? LONGEST_SLEEP : 0))
     this.#arm()
@@ -181,6 +193,7 @@ export class SimulatedProcess {
   /** Somebody sets the wall clock. */
   stepWallClock(by: number): void {
     this.#stepped += by
+    this.#steppedAsleep = true
   }
 
   readonly #sources: TimeSources = {

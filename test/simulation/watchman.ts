@@ -46,7 +46,7 @@ export class Watchman {
     const { verdict, server, servers } = this.#parts
     const holders = new Map<string, string>()
     for (const { process, inspector } of members) {
-      if (!process.observable) continue
+      if (!process.observable || process.blind) continue
       for (const known of inspector.live) {
         if (!inspector.read(known)) continue
         const { key, token } = known.lease
