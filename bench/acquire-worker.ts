@@ -11,7 +11,6 @@ import { type KeyKind, makeKeys } from './keys.ts'
 import { type Holder, loadLibrary } from './library.ts'
 import { takeTime } from './stopwatch.ts'
 
-const WARM_UP_LOCKS = 10_000
 /** Keys that the single caller takes in turn: none of them twice in a row. */
 const SINGLE_KEYS = 1_000
 
@@ -31,9 +30,11 @@ async function measure(job: AcquireJob): Promise<PartMeasurement> {
         return part satisfies never
     }
   }
-  await take('warm-up:', WARM_UP_LOCKS)
+  const count = part === 'single' ? pairs : locks
+  // Once for V8, which compiles what is done often.
+  await take('warm-up:', count)
   globalThis.gc?.()
-  return take('benched:', part === 'single' ? pairs : locks)
+  return take('benched:', count)
 }
 
 async function takeSingly(holder: Holder, control: Redis, keys: string[], pairs: number): Promise<PartMeasurement> {

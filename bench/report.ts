@@ -53,9 +53,9 @@ async function run(args: readonly string[]): Promise<void> {
 async function measure(names: readonly StepName[], rounds: number, directory: string): Promise<void> {
   mkdirSync(directory, { recursive: true })
   for (const name of names) {
-    const { command, args, rounds: own = rounds, title } = steps[name]
+    const { command, args, title } = steps[name]
     progress(title)
-    await command.run([...args, '--rounds', String(own), '--json', fileOf(directory, name)])
+    await command.run([...args, '--rounds', String(rounds), '--json', fileOf(directory, name)])
   }
 }
 

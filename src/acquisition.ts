@@ -47,8 +47,17 @@ export interface AcquisitionParts {
   readonly grant: Grant
 }
 
-/** Makes a lease of what was granted by a request sent at `sentAt`. @returns whether it is held: a listener may have taken its time. */
-export type Grant = (record: LeaseRecord, fence: number, settings: GrantSettings, sentAt: number) => boolean
+/**
+ * Makes a lease of what was granted by a request sent at `sentAt`. @param vacantAt see `LeaseTable.add`.
+ * @returns whether it is held: a listener may have taken its time, or ended it.
+ */
+export type Grant = (
+  record: LeaseRecord,
+  fence: number,
+  settings: GrantSettings,
+  sentAt: number,
+  vacantAt: number | undefined,
+) => boolean
 
 type GrantSettings = CohortTerms & Pick<AcquireSettings, 'maxHold'>
 
@@ -110,6 +119,8 @@ export class Acquisition implements Waiter, Request<AcquireOutcome> {
   #cause: 'time' | 'hint' | 'name' = 'time'
   /** How many hints in a row turned out to be for nothing. */
   #falseHints = 0
+  /** See `LeaseTable.add`: while this one is the first in its line nobody else here acquires the key. -1: not looked at yet. */
+  #vacantAt = -1
   /** Rings when a hint that is doubted is followed after all. */
   #doubt: Alarm | undefined = undefined
   /** Rings when the caller's patience ends before the question's own timeout. */
@@ -148,6 +159,7 @@ export class Acquisition implements Waiter, Request<AcquireOutcome> {
     if (this.#cancelled || this.line?.first !== this || table.isHeld(this.key) || lines.isReserved(this.key)) {
       return this.#persist()
     }
+    this.#vacantAt = table.adoptions
     // Most locks are free: the first attempt does without the machinery of repetition.
     return new Promise((resolve, reject) => {
       this.#ask((answer) => {
@@ -172,11 +184,10 @@ export class Acquisition implements Waiter, Request<AcquireOutcome> {
       this.#giveBack(outcome, sentAt)
       return
     }
-    const now = this.#parts.clock.now()
-    if (outcome.type === 'refused') this.#remember(outcome, now)
+    if (outcome.type === 'refused') this.#remember(outcome, this.#parts.clock.now())
     else this.#refusal = undefined
     if (outcome.type === 'unknown' && sentAt !== undefined) this.#doubtfulSince = sentAt
-    if (sentAt !== undefined) this.line?.onOutcome(outcome, now - sentAt)
+    if (sentAt !== undefined) this.line?.onOutcome(outcome, this.#parts.clock, sentAt)
     this.#answered(outcome)
     onAnswer({ outcome, sentAt })
   }
@@ -312,6 +323,7 @@ export class Acquisition implements Waiter, Request<AcquireOutcome> {
       // A question that was asked in the pause has been given up as well, and may still be granted: no other may follow it.
       if (!impatient && this.#timeLeft() <= 0) throw REFUSED
     }
+    this.#vacantAt = table.adoptions
   }
 
   /**
@@ -429,8 +441,8 @@ export class Acquisition implements Waiter, Request<AcquireOutcome> {
       return undefined
     }
     const record = new LeaseRecord(this.key, this.token, this)
-    record.turns = this.line?.turns
-    const held = grant(record, fence, this.#settings, sentAt)
+    if (this.line?.turns) record.own.turns = this.line.turns
+    const held = grant(record, fence, this.#settings, sentAt, this.#vacantAt)
     if (this.#stale) verifier.verify(record)
     if (held) return record
     this.token = createToken()

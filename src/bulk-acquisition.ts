@@ -13,7 +13,7 @@ import type { AcquireManySettings } from './options.ts'
 import type { Parcel } from './outbox.ts'
 
 /** Keys under way at once: bounds memory, and how long the event loop is kept by those that are answered together. */
-const KEYS_UNDER_WAY = 2_048
+const KEYS_UNDER_WAY = 4_096
 /** Keys that are waited for at once. */
 const LONGEST_QUEUE = 10_000
 
@@ -189,12 +189,15 @@ class AcquireParcel implements Parcel<AcquireOutcome> {
   readonly #parts: BulkParts
   readonly #settings: AcquireManySettings
   readonly #records: LeaseRecord[] = []
+  /** See `LeaseTable.add`: until it is over nobody else here acquires these keys. */
+  readonly #vacantAt: number
   #resolve: (() => void) | undefined
 
   constructor(parts: BulkParts, settings: AcquireManySettings) {
     this.#parts = parts
     this.#settings = settings
     this.timeout = settings.timeout
+    this.#vacantAt = parts.table.adoptions
     this.settled = new Promise((resolve) => {
       this.#resolve = resolve
     })
@@ -222,12 +225,13 @@ class AcquireParcel implements Parcel<AcquireOutcome> {
     const { clock, driftFactor } = this.#parts
     const late = clock.now() >= deadlineOf(sentAt, this.#settings.ttl, driftFactor)
     const granted: (LeaseRecord | null)[] = []
-    for (const [index, record] of this.#records.entries()) {
+    for (let index = 0; index < this.#records.length; index += 1) {
+      const record = this.#records[index] as LeaseRecord
       const outcome = outcomeOf(index)
       granted.push(null)
       if (outcome.type === 'refused') continue
       if (outcome.type === 'granted' && !late && !cancelled) {
-        const held = this.#parts.grant(record, outcome.fence, this.#settings, sentAt)
+        const held = this.#parts.grant(record, outcome.fence, this.#settings, sentAt, this.#vacantAt)
         if (held) granted[index] = record
         else this.#fail(record, TOO_LATE)
         if (held && this.#parts.lines.isStale(record.key)) this.#parts.verifier.verify(record)

@@ -143,8 +143,9 @@ export class LeaseManager extends GuardedEmitter implements AsyncDisposable, Ite
       scheduler,
       tally,
       driftFactor,
+      seed: random(),
       subscribers: this,
-      onVacated: (record, givenBack) => lines.onVacated(record.key, givenBack, record.turns),
+      onVacated: (record, givenBack) => lines.onVacated(record.key, givenBack, record.has.turns),
       onAbandoned: (record) => this.#releaser.abandon(record),
     })
     const isWatching = (added = 0): boolean => watch && table.size + added <= watchLimit
@@ -205,13 +206,13 @@ export class LeaseManager extends GuardedEmitter implements AsyncDisposable, Ite
       detach: (record) => detach(table, clock, record),
     }
     const aborts = new AbortWatch()
-    const grant: Grant = (record, fence, terms, sentAt) => {
+    const grant: Grant = (record, fence, terms, sentAt, vacantAt) => {
       record.fence = fence
-      if (terms.maxHold !== Number.POSITIVE_INFINITY) record.retireAt = clock.now() + terms.maxHold
+      if (terms.maxHold !== Number.POSITIVE_INFINITY) record.own.retireAt = clock.now() + terms.maxHold
       record.handle = new Lease(record, this.#port)
       renewer.join(record, terms, sentAt)
-      table.add(record)
-      return isActive(table.observe(record))
+      table.add(record, vacantAt)
+      return this.listenerCount('acquired') === 0 || isActive(table.observe(record))
     }
     this.#parts = {
       clock,
@@ -271,9 +272,11 @@ export class LeaseManager extends GuardedEmitter implements AsyncDisposable, Ite
    * @returns the lease, or `null` when another holds the lock, be it in this process.
    * @throws UnavailableError when the backend did not answer within `timeout`.
    */
-  async tryAcquire(key: string, options?: TryAcquireOptions): Promise<Lease | null> {
-    const settings = options === undefined ? this.#tryDefaults : resolveTryAcquire(options, this.#settings)
-    return this.#leaseOrNull(this.#checkKey(key), settings)
+  tryAcquire(key: string, options?: TryAcquireOptions): Promise<Lease | null> {
+    return rejecting(() => {
+      const settings = options === undefined ? this.#tryDefaults : resolveTryAcquire(options, this.#settings)
+      return this.#leaseOrNull(this.#checkKey(key), settings)
+    })
   }
 
   /**
@@ -282,9 +285,11 @@ export class LeaseManager extends GuardedEmitter implements AsyncDisposable, Ite
    * @throws LockNotAcquiredError when another held the lock for all of `wait`, or the strategy gave up.
    * @throws UnavailableError when the last attempt was not answered.
    */
-  async acquire(key: string, options?: AcquireOptions): Promise<Lease> {
-    const settings = options === undefined ? this.#waitDefaults : resolveAcquire('acquire', options, this.#settings)
-    return this.#lease(this.#checkKey(key), settings)
+  acquire(key: string, options?: AcquireOptions): Promise<Lease> {
+    return rejecting(() => {
+      const settings = options === undefined ? this.#waitDefaults : resolveAcquire('acquire', options, this.#settings)
+      return this.#lease(this.#checkKey(key), settings)
+    })
   }
 
   /**
@@ -568,6 +573,15 @@ export class LeaseManager extends GuardedEmitter implements AsyncDisposable, Ite
 
 function ignore(): void {}
 
+/** What an async function would do, but without a promise of its own: `work` makes one, or throws at once. */
+function rejecting<T>(work: () => Promise<T>): Promise<T> {
+  try {
+    return work()
+  } catch (error) {
+    return Promise.reject(asError(error))
+  }
+}
+
 function handleOf(record: LeaseRecord): Lease {
   return record.handle as Lease
 }
@@ -588,9 +602,10 @@ function detach(table: LeaseTable, clock: Clock, record: LeaseRecord): DetachedL
 
 function signalOf(table: LeaseTable, record: LeaseRecord): AbortSignal {
   const state = table.observe(record)
-  if (record.controller === undefined) {
-    record.controller = new AbortController()
-    if (state === 'lost') record.controller.abort(record.loss)
+  const { own } = record
+  if (own.controller === undefined) {
+    own.controller = new AbortController()
+    if (state === 'lost') own.controller.abort(own.loss)
   }
-  return record.controller.signal
+  return own.controller.signal
 }

@@ -20,6 +20,23 @@ export interface RenewalWaiter {
   reject(error: Error): void
 }
 
+/** What few leases have: kept apart, so that a million others are smaller. */
+class Rarities {
+  /** When `maxHold` ends it; undefined without one, and until it is granted. */
+  retireAt: number | undefined = undefined
+  /** Its entry in the wheel, for the sake of `maxHold`; -1 without one. */
+  alarm = -1
+  waiters: RenewalWaiter[] | undefined = undefined
+  /** How the lock came here from hand to hand; undefined where nobody had to wait for it. */
+  turns: Turns | undefined = undefined
+  /** How it was lost. */
+  loss: LeaseLostError | undefined = undefined
+  /** Made when the signal is asked for. */
+  controller: AbortController | undefined = undefined
+}
+
+const NONE: Readonly<Rarities> = new Rarities()
+
 export class LeaseRecord implements LockEntry {
   readonly key: string
   readonly token: string
@@ -29,31 +46,32 @@ export class LeaseRecord implements LockEntry {
   readonly timeout: number
   /** 0 until it is granted. */
   fence = 0
-  /** When `maxHold` ends it; undefined without one, and until it is granted. */
-  retireAt: number | undefined = undefined
   /** Its own part of its state: while it is `held`, its cohort knows whether it is in jeopardy. */
   state: Exclude<LeaseState, 'jeopardy'> = 'held'
   /** With whom it is renewed, and its place there; none once it is not held. */
   cohort: Cohort | undefined = undefined
   place = -1
-  waiters: RenewalWaiter[] | undefined = undefined
   /** What its owner's release waits for. */
   release: PendingRelease | undefined = undefined
-  /** Its entry in the wheel, for the sake of `maxHold`; -1 without one. */
-  alarm = -1
-  /** How the lock came here from hand to hand; undefined where nobody had to wait for it. */
-  turns: Turns | undefined = undefined
-  /** How it was lost. */
-  loss: LeaseLostError | undefined = undefined
   /** The handle that users have. */
   handle: Lease | undefined = undefined
-  /** Made when the signal is asked for. */
-  controller: AbortController | undefined = undefined
+  #rarities: Rarities | undefined = undefined
 
   constructor(key: string, token: string, { ttl, timeout }: { readonly ttl: number; readonly timeout: number }) {
     this.key = key
     this.token = token
     this.ttl = ttl
     this.timeout = timeout
+  }
+
+  /** What it has of what few have; to be read only. */
+  get has(): Readonly<Rarities> {
+    return this.#rarities ?? NONE
+  }
+
+  /** The same, to be changed. */
+  get own(): Rarities {
+    this.#rarities ??= new Rarities()
+    return this.#rarities
   }
 }

@@ -4,6 +4,7 @@
  */
 import type { Clock } from './clock.ts'
 import type { Cohort } from './cohort.ts'
+import { KeyTable } from './core/key-table.ts'
 import {
   isActive,
   type LeaseInput,
@@ -12,7 +13,6 @@ import {
   type LossReason,
   transition,
 } from './core/lease-state.ts'
-import { ShardedMap } from './core/sharded-map.ts'
 import { deadlineOf } from './core/timing.ts'
 import { LeaseLostError, LockNotHeldError } from './errors.ts'
 import type { LeaseEvents } from './events.ts'
@@ -35,6 +35,8 @@ export interface LeaseTableParts {
   readonly scheduler: Scheduler<Scheduled>
   readonly tally: Tally
   readonly driftFactor: number
+  /** Keeps those who choose keys from knowing where they go: 0 <= seed < 1. */
+  readonly seed: number
   readonly subscribers: Subscribers
   /** A lease has ended here; `givenBack` says when, if its owner gave it back, so that the lock can be had next. */
   readonly onVacated: (record: LeaseRecord, givenBack: number | undefined) => void
@@ -47,12 +49,14 @@ type RecordInput = Exclude<LeaseInput, { type: 'confirmed' | 'unanswered' }>
 
 export class LeaseTable {
   readonly #parts: LeaseTableParts
-  readonly #records = new ShardedMap<LeaseRecord>()
+  readonly #records: KeyTable<LeaseRecord>
   readonly #cohorts = new Set<Cohort>()
   #jeopardy = 0
+  #adoptions = 0
 
   constructor(parts: LeaseTableParts) {
     this.#parts = parts
+    this.#records = new KeyTable(parts.seed)
   }
 
   get size(): number {
@@ -96,16 +100,29 @@ export class LeaseTable {
     this.#cohorts.delete(cohort)
   }
 
-  /** Takes in a lease that has just been granted, or adopted, and has joined a cohort. */
-  add(record: LeaseRecord): void {
+  /** How many leases have been adopted: those alone come without anybody having looked before whether their key is held. */
+  get adoptions(): number {
+    return this.#adoptions
+  }
+
+  /**
+   * Takes in a lease that has just been granted, or adopted, and has joined a cohort.
+   *
+   * @param vacantAt what `adoptions` was when its key was found not to be held, and was taken by whoever asked for it; less if that is not known, undefined if it is adopted.
+   */
+  add(record: LeaseRecord, vacantAt: number | undefined): void {
     const { clock, scheduler, tally } = this.#parts
-    // Another one on this key is over: the backend has just said so.
-    const present = this.#records.get(record.key)
-    if (present) this.apply(present, { type: 'refused', now: clock.now(), reason: 'taken' })
-    this.#records.set(record.key, record)
-    if (record.retireAt !== undefined) {
-      record.alarm = scheduler.add(record)
-      scheduler.schedule(record.alarm, record.retireAt + scheduler.tick)
+    if (vacantAt !== this.#adoptions) {
+      // Another one on this key is over: the backend has just said so.
+      const present = this.#records.get(record.key)
+      if (present) this.apply(present, { type: 'refused', now: clock.now(), reason: 'taken' })
+    }
+    if (vacantAt === undefined) this.#adoptions += 1
+    this.#records.set(record)
+    const { retireAt } = record.has
+    if (retireAt !== undefined) {
+      record.own.alarm = scheduler.add(record)
+      scheduler.schedule(record.own.alarm, retireAt + scheduler.tick)
     }
     tally.acquired += 1
     this.#tell('acquired', record, (lease) => ({ lease }))
@@ -191,7 +208,7 @@ export class LeaseTable {
     cohort.remove(record)
     if (cohort.state === 'jeopardy') this.#jeopardy -= 1
     if (cohort.size === 0) this.dismiss(cohort)
-    if (record.alarm !== -1) scheduler.remove(record.alarm)
+    if (record.has.alarm !== -1) scheduler.remove(record.has.alarm)
     this.#records.delete(record.key)
     onVacated(record, givenBack)
     if (record.state !== 'lost') rejectWaiters(record)
@@ -199,9 +216,9 @@ export class LeaseTable {
 
   #lose(record: LeaseRecord, reason: LossReason, cause: Error | undefined): void {
     const error = new LeaseLostError(record.key, reason, cause && { cause })
-    record.loss = error
+    record.own.loss = error
     this.#parts.tally.lost[reason] += 1
-    record.controller?.abort(error)
+    record.has.controller?.abort(error)
     rejectWaiters(record)
     if (reason === 'expired' || reason === 'maxHold') this.#parts.onAbandoned(record)
     this.#tell('lost', record, (lease) => ({ lease, reason, error }))
@@ -237,7 +254,7 @@ function stateOf(record: LeaseRecord): LeaseState {
 
 /** Says that the lease is not held, and by what loss if it was lost. */
 export function notHeld(record: LeaseRecord): LockNotHeldError {
-  return new LockNotHeldError(record.key, record.state, record.loss && { cause: record.loss })
+  return new LockNotHeldError(record.key, record.state, record.has.loss && { cause: record.has.loss })
 }
 
 /** Everybody who waits for the next renewal of a cohort; whoever asks from now on waits for another one. */
@@ -246,8 +263,8 @@ export function takeWaiters(cohort: Cohort): { record: LeaseRecord; waiter: Rene
   const { askers } = cohort
   cohort.askers = []
   return askers.flatMap((record) => {
-    const { waiters = [] } = record
-    record.waiters = undefined
+    const { waiters = [] } = record.has
+    record.own.waiters = undefined
     return waiters.map((waiter) => ({ record, waiter }))
   })
 }
@@ -259,9 +276,9 @@ export function endOf(record: LeaseRecord): number {
 }
 
 function rejectWaiters(record: LeaseRecord): void {
-  const { waiters } = record
+  const { waiters } = record.has
   if (waiters === undefined) return
-  record.waiters = undefined
+  record.own.waiters = undefined
   const error = notHeld(record)
   for (const waiter of waiters) waiter.reject(error)
 }
@@ -269,5 +286,5 @@ function rejectWaiters(record: LeaseRecord): void {
 const OVER: LeaseLimits = { deadline: Number.NEGATIVE_INFINITY, retireAt: undefined }
 
 function limitsOf(record: LeaseRecord): LeaseLimits {
-  return record.cohort ? { deadline: record.cohort.deadline, retireAt: record.retireAt } : OVER
+  return record.cohort ? { deadline: record.cohort.deadline, retireAt: record.has.retireAt } : OVER
 }

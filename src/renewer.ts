@@ -105,11 +105,10 @@ export class Renewer {
     const { cohort } = record
     if (cohort === undefined) return Promise.reject(notHeld(record))
     const answer = new Promise<void>((resolve, reject) => {
-      if (record.waiters === undefined) {
-        record.waiters = []
-        cohort.askers.push(record)
-      }
-      record.waiters.push({ resolve, reject })
+      const { own } = record
+      if (own.waiters === undefined) cohort.askers.push(record)
+      own.waiters ??= []
+      own.waiters.push({ resolve, reject })
     })
     if (cohort.renewal === undefined) {
       this.#enqueue(cohort)

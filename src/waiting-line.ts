@@ -10,6 +10,7 @@
  *                                     └──────nobody did──▶ (declined) ──▶ the first asks
  */
 import type { AcquireOutcome } from './backend.ts'
+import type { Clock } from './clock.ts'
 import type { Alarm, Alarms } from './scheduler.ts'
 import type { Tally } from './stats.ts'
 import { Turns } from './turns.ts'
@@ -63,15 +64,15 @@ class WaitingLine {
     for (const listener of listeners) listener(outcome)
   }
 
-  /** The first one was answered, after `roundTrip` ms. */
-  onOutcome(outcome: AcquireOutcome, roundTrip: number): void {
+  /** The first one was answered; it had been asked for at `sentAt`. */
+  onOutcome(outcome: AcquireOutcome, clock: Clock, sentAt: number): void {
     if (outcome.type === 'refused') {
       this.turns ??= new Turns()
       this.turns.onRefused()
     } else if (outcome.type === 'granted' && this.offer === 'declined') {
       this.turns?.onUnwanted()
     }
-    if (outcome.type !== 'unknown') this.turns?.onAnswered(roundTrip)
+    if (outcome.type !== 'unknown') this.turns?.onAnswered(clock.now() - sentAt)
     this.closeOffer()
   }
 
@@ -97,8 +98,9 @@ export class WaitingLines {
   readonly #alarms: Alarms
   readonly #tally: Tally
   readonly #lines = new Map<string, WaitingLine>()
-  /** Keys that are asked for by somebody who stands in no line, and whether they may have changed meanwhile. */
-  readonly #reserved = new Map<string, boolean>()
+  /** Keys that are asked for by somebody who stands in no line, and those of them that may have changed meanwhile. */
+  readonly #reserved = new Set<string>()
+  readonly #stale = new Set<string>()
   #size = 0
 
   constructor(alarms: Alarms, tally: Tally) {
@@ -114,7 +116,7 @@ export class WaitingLines {
   /** Keys that they want. */
   get count(): number {
     let both = 0
-    for (const key of this.#reserved.keys()) if (this.#lines.has(key)) both += 1
+    for (const key of this.#reserved) if (this.#lines.has(key)) both += 1
     return this.#lines.size + this.#reserved.size - both
   }
 
@@ -125,7 +127,7 @@ export class WaitingLines {
 
   /** The key is being asked for by somebody who stands in no line: whoever comes meanwhile waits for what comes of that. */
   reserve(key: string): void {
-    this.#reserved.set(key, false)
+    this.#reserved.add(key)
   }
 
   isReserved(key: string): boolean {
@@ -134,19 +136,20 @@ export class WaitingLines {
 
   /** A reserved key may have changed; without one, any may have: the answer that is on its way may be older. */
   hint(key?: string): void {
-    if (key === undefined) for (const each of this.#reserved.keys()) this.#reserved.set(each, true)
-    else if (this.#reserved.has(key)) this.#reserved.set(key, true)
+    if (key === undefined) for (const each of this.#reserved) this.#stale.add(each)
+    else if (this.#reserved.has(key)) this.#stale.add(key)
   }
 
   /** Whether a reserved key may have changed since it was reserved. */
   isStale(key: string): boolean {
-    return this.#reserved.get(key) === true
+    return this.#stale.size > 0 && this.#stale.has(key)
   }
 
   /** That is over. Everybody in its line looks again: where it was granted, they find that it is leased here. */
   free(key: string): void {
     this.#reserved.delete(key)
-    this.#lines.get(key)?.onFirstLeft()
+    if (this.#stale.size > 0) this.#stale.delete(key)
+    if (this.#lines.size > 0) this.#lines.get(key)?.onFirstLeft()
   }
 
   /** All lines; some may be gone by the time they are come to. */

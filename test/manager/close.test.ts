@@ -199,7 +199,7 @@ describe('close', () => {
       await manager.acquireMany(['a', 'b'])
       store.delete('lease:a')
       await manager.close()
-      expect(events.lines.slice(2)).to.deep.equal(['lost a: missing', 'released b'])
+      expect(events.lines.slice(2)).to.have.members(['lost a: missing', 'released b'])
     }))
 
   it('P12 sends no renewal any more', () =>
