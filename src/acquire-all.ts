@@ -3,9 +3,10 @@
  * "Avoiding deadlock in multitasking systems", 1968: ordered resource allocation.)
  *
  * What is free is taken in one go. Of what was granted only the keys before the first refused one are kept: while one is waited
- * for, nothing is held that comes after it in the order. May import errors and types.
+ * for, nothing is held that comes after it in the order. An attempt that was not answered is repeated in the same way. May import
+ * errors and types.
  */
-import { LockNotAcquiredError } from './errors.ts'
+import { LockNotAcquiredError, UnavailableError } from './errors.ts'
 import type { Lease } from './lease.ts'
 
 export interface AcquireAllParts {
@@ -14,7 +15,7 @@ export interface AcquireAllParts {
   /** ms since the call. */
   readonly waited: () => number
   readonly wait: number
-  /** One attempt for each key, each on its own. */
+  /** One attempt for each key, each on its own; where one is not answered, none of them is held. */
   readonly tryEach: (keys: readonly string[]) => Promise<(Lease | null)[]>
   /** Waits for one key, at most that many ms. */
   readonly waitFor: (key: string, wait: number) => Promise<Lease>
@@ -30,7 +31,13 @@ export async function acquireAll({ keys, waited, wait, tryEach, waitFor }: Acqui
   let held: Lease[] = []
   try {
     for (let attempts = 1; ; attempts += 1) {
-      const tried = [...held, ...(await tryEach(order.slice(held.length)))]
+      let failure: UnavailableError | undefined
+      const others = await tryEach(order.slice(held.length)).catch((error: unknown) => {
+        if (!(error instanceof UnavailableError)) throw error
+        failure = error
+        return [null]
+      })
+      const tried = [...held, ...others]
       // A lease may have ended while others were waited for: it leaves a gap like a key that was refused.
       const gap = tried.findIndex((lease) => lease === null || !lease.held)
       if (gap === -1) {
@@ -41,7 +48,8 @@ export async function acquireAll({ keys, waited, wait, tryEach, waitFor }: Acqui
       await releaseAll(tried.slice(gap))
       const left = wait - waited()
       const missing = order[gap] as string
-      if (left <= 0) throw new LockNotAcquiredError(missing, { attempts, waited: waited(), remaining: undefined })
+      if (left <= 0)
+        throw failure ?? new LockNotAcquiredError(missing, { attempts, waited: waited(), remaining: undefined })
       held.push(await waitFor(missing, left))
     }
   } catch (error) {

@@ -1,10 +1,10 @@
 /**
- * A hash table of things that know their key: what a `Map` from their keys would do, at a third of the cost where there are
- * a million of them. Pure; may import nothing.
+ * A hash table of things that know their key: what a `Map` from their keys would do, at less than half of the cost where there
+ * are a million of them. Pure; may import nothing.
  *
  * A `Map` chains its entries, and compares the hash of each with one that lies in the key itself, somewhere in memory; to find nothing it
- * fetches five places. Here the hashes lie side by side in one array, and to find nothing is to look at one or two of them: open
- * addressing with linear probing, and deletion that closes the gap instead of leaving a mark. (Donald E. Knuth, The Art of
+ * fetches five places. Here the hashes lie side by side in one array, and to find nothing is to look at some
+ * neighbours: open addressing with linear probing, and deletion that closes the gap instead of leaving a mark. (Donald E. Knuth, The Art of
  * Computer Programming, volume 3, section 6.4, algorithms L and R.)
  *
  * It is cut into many small tables, because one that doubles is copied as a whole: with a million entries that would keep the event loop

@@ -115,12 +115,28 @@ describe('acquireAll', () => {
       expect(manager.size).to.equal(0)
     }))
 
+  it('asks again while there is time, where it was not answered', () =>
+    withManager({}, async ({ manager, backend, clock }) => {
+      backend.fail(new Error('ECONNREFUSED'))
+      const call = watch(manager.acquireAll(['b', 'a'], { wait: 10_000 }))
+      await clock.advance(3_000)
+      expect(call.state).to.equal('pending')
+      backend.fail(undefined)
+      await clock.advance(3_000)
+      expect(call.value.map(({ key, held }) => [key, held])).to.deep.equal([
+        ['b', true],
+        ['a', true],
+      ])
+    }))
+
   it('gives the first key back where the others cannot be asked for any more', () =>
     withManager({}, async ({ manager, backend, clock, store }) => {
       store.set('lease:a', 'somebody', 1_000)
       const call = watch(manager.acquireAll(['a', 'b'], { wait: 10_000, timeout: 100 }))
       await clock.advance(900)
       manager.once('acquired', () => backend.fail(new Error('ECONNREFUSED')))
+      await clock.advance(9_000)
+      expect(call.state).to.equal('pending')
       await clock.advance(300)
       expect(call.error).to.be.instanceOf(UnavailableError)
       backend.fail(undefined)
