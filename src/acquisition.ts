@@ -48,7 +48,7 @@ export interface AcquisitionParts {
 }
 
 /**
- * Makes a lease of what was granted by a request sent at `sentAt`. @param vacantAt see `LeaseTable.add`.
+ * Makes a lease of what was granted by a request sent at `sentAt`. @param vacantAt, reserved see `LeaseTable.add`.
  * @returns whether it is held: a listener may have taken its time, or ended it.
  */
 export type Grant = (
@@ -57,6 +57,7 @@ export type Grant = (
   settings: GrantSettings,
   sentAt: number,
   vacantAt: number | undefined,
+  reserved: boolean,
 ) => boolean
 
 type GrantSettings = CohortTerms & Pick<AcquireSettings, 'maxHold'>
@@ -156,7 +157,7 @@ export class Acquisition implements Waiter, Request<AcquireOutcome> {
     const { signal } = this.#settings
     lines.enter(this.key, this)
     if (signal) aborts.add(signal, this)
-    if (this.#cancelled || this.line?.first !== this || table.isHeld(this.key) || lines.isReserved(this.key)) {
+    if (this.#cancelled || this.line?.first !== this || table.isTaken(this.key)) {
       return this.#persist()
     }
     this.#vacantAt = table.adoptions
@@ -206,13 +207,13 @@ export class Acquisition implements Waiter, Request<AcquireOutcome> {
   }
 
   nudge(): void {
-    if (this.#onAnswer === undefined && this.#isPausing && !this.#parts.lines.isReserved(this.key)) this.#probe()
+    if (this.#onAnswer === undefined && this.#isPausing && !this.#parts.table.isReserved(this.key)) this.#probe()
   }
 
   hint(named = false): void {
     this.#cause = named ? 'name' : 'hint'
     if (this.#onAnswer || !this.#isPausing) this.#stale = true
-    else if (!this.#parts.table.isHeld(this.key) && !this.#parts.lines.isReserved(this.key)) this.#followHint()
+    else if (!this.#parts.table.isTaken(this.key)) this.#followHint()
   }
 
   cancel(reason: unknown): void {
@@ -308,15 +309,14 @@ export class Acquisition implements Waiter, Request<AcquireOutcome> {
 
   /** Resolves when this caller is the first in its line, and the key is neither leased here nor left to others. */
   async #turn(): Promise<void> {
-    const { table, lines } = this.#parts
+    const { table } = this.#parts
     this.#throwIfCancelled()
     const line = this.line as WaitingLine
     const impatient = this.#settings.wait === 0
-    const isReserved = (): boolean => lines.isReserved(this.key)
-    while (line.first !== this || table.isHeld(this.key) || isReserved() || (line.offer === 'open' && !impatient)) {
+    while (line.first !== this || table.isTaken(this.key) || (line.offer === 'open' && !impatient)) {
       if (!impatient) await this.#pause.rest(this.#timeLeft())
       // Whoever has reserved it will have an answer before its own timeout is over.
-      else if (line.first === this && isReserved()) await this.#pause.rest(Number.POSITIVE_INFINITY)
+      else if (line.first === this && table.isReserved(this.key)) await this.#pause.rest(Number.POSITIVE_INFINITY)
       else await this.#shareAttempt(line)
       this.#throwIfCancelled()
       if (this.#answer) return
@@ -442,7 +442,7 @@ export class Acquisition implements Waiter, Request<AcquireOutcome> {
     }
     const record = new LeaseRecord(this.key, this.token, this)
     if (this.line?.turns) record.own.turns = this.line.turns
-    const held = grant(record, fence, this.#settings, sentAt, this.#vacantAt)
+    const held = grant(record, fence, this.#settings, sentAt, this.#vacantAt, false)
     if (this.#stale) verifier.verify(record)
     if (held) return record
     this.token = createToken()

@@ -8,6 +8,7 @@ import { Acquisition, type AcquisitionParts, REFUSED } from './acquisition.ts'
 import type { AcquireOutcome } from './backend.ts'
 import { deadlineOf } from './core/timing.ts'
 import { UnavailableError } from './errors.ts'
+import type { Lease } from './lease.ts'
 import { LeaseRecord } from './lease-record.ts'
 import type { AcquireManySettings } from './options.ts'
 import type { Parcel } from './outbox.ts'
@@ -32,13 +33,10 @@ export class BulkAcquisitions {
   }
 
   /**
-   * @returns a lease or nothing for each key, by its index.
+   * @returns a lease or null for each key, by its index.
    * @throws UnavailableError, or the reason of an abort, once all that was acquired has been released.
    */
-  async run(
-    keys: readonly string[],
-    settings: AcquireManySettings,
-  ): Promise<readonly (LeaseRecord | null | undefined)[]> {
+  async run(keys: readonly string[], settings: AcquireManySettings): Promise<(Lease | null)[]> {
     const acquisition = new BulkAcquisition(this.#parts, keys, settings)
     this.#underWay.add(acquisition)
     try {
@@ -58,7 +56,8 @@ class BulkAcquisition implements Cancellable {
   readonly #keys: readonly string[]
   readonly #settings: AcquireManySettings
   readonly #startedAt: number
-  readonly #results: (LeaseRecord | null)[] = []
+  /** As far as keys have been taken up. */
+  readonly #results: (Lease | null)[] = []
   readonly #batches = new Set<AcquireParcel>()
   readonly #singles = new Set<Acquisition>()
   /** The first key that has not been taken up yet. */
@@ -75,7 +74,7 @@ class BulkAcquisition implements Cancellable {
     this.#startedAt = parts.clock.now()
   }
 
-  async run(): Promise<(LeaseRecord | null)[]> {
+  async run(): Promise<(Lease | null)[]> {
     const { aborts, releaser } = this.#parts
     const { signal } = this.#settings
     if (signal) aborts.add(signal, this)
@@ -83,7 +82,7 @@ class BulkAcquisition implements Cancellable {
     while (this.#singles.size > 0) await this.#nextSingle()
     if (signal) aborts.remove(signal, this)
     if (this.#failure === undefined) return this.#results
-    await releaser.releaseEach(this.#results.filter((record) => record !== null))
+    await releaser.releaseEach(this.#held())
     throw this.#failure.reason
   }
 
@@ -91,6 +90,14 @@ class BulkAcquisition implements Cancellable {
     this.#fail(reason)
     for (const batch of this.#batches) batch.cancel()
     for (const single of this.#singles) single.cancel(reason)
+  }
+
+  *#held(): Generator<LeaseRecord, undefined> {
+    const { table } = this.#parts
+    for (const lease of this.#results) {
+      const record = lease && table.get(lease.key)
+      if (record?.handle === lease) yield record
+    }
   }
 
   #fail(reason: unknown): void {
@@ -109,14 +116,14 @@ class BulkAcquisition implements Cancellable {
 
   /** Asks for the keys from `start` up to `end`. */
   async #ask(start: number, end: number): Promise<void> {
-    const { lines, table, postParcel } = this.#parts
+    const { lines, postParcel } = this.#parts
     const batch = new AcquireParcel(this.#parts, this.#settings)
+    for (let index = start; index < end; index += 1) this.#results.push(null)
     for (let index = start; index < end; index += 1) {
       const key = this.#keys[index] as string
       // Whoever looks whether a key is held may find that it is not any more, and a listener may abort this then.
       if (this.#failure) break
-      if (lines.get(key) || lines.isReserved(key) || table.isHeld(key)) void this.#askSingly(index)
-      else batch.add(key, index)
+      if (lines.get(key) || !batch.add(key, index)) void this.#askSingly(index)
     }
     if (batch.size === 0) {
       // Whoever takes up thousands of them keeps the event loop for no longer than one batch takes.
@@ -134,10 +141,11 @@ class BulkAcquisition implements Cancellable {
     if (batch.failure) this.#fail(batch.failure)
     const { wait, onProgress } = this.#settings
     let done = 0
-    for (const [position, record] of batch.granted.entries()) {
+    for (let position = 0; position < batch.granted.length; position += 1) {
       const index = batch.indices[position] as number
-      this.#results[index] = record
-      if (record === null && wait > 0 && this.#failure === undefined) void this.#askSingly(index)
+      const lease = batch.granted[position] as Lease | null
+      this.#results[index] = lease
+      if (lease === null && wait > 0 && this.#failure === undefined) void this.#askSingly(index)
       else done += 1
     }
     this.#done += done
@@ -153,7 +161,8 @@ class BulkAcquisition implements Cancellable {
     const single = new Acquisition(this.#parts, key, { ...rest, wait: left, signal: undefined })
     this.#singles.add(single)
     try {
-      this.#results[index] = await single.run()
+      const { handle = null } = await single.run()
+      this.#results[index] = handle
     } catch (error) {
       if (error !== REFUSED) {
         this.#fail(error)
@@ -182,7 +191,7 @@ class AcquireParcel implements Parcel<AcquireOutcome> {
   /** Resolves when it is answered, given up or cancelled. */
   readonly settled: Promise<void>
   /** By place: a lease, or nothing. */
-  granted: (LeaseRecord | null)[] = []
+  granted: (Lease | null)[] = []
   /** By place: the index of the key. */
   readonly indices: number[] = []
   failure: UnavailableError | undefined
@@ -191,6 +200,7 @@ class AcquireParcel implements Parcel<AcquireOutcome> {
   readonly #records: LeaseRecord[] = []
   /** See `LeaseTable.add`: until it is over nobody else here acquires these keys. */
   readonly #vacantAt: number
+  readonly #upheavals: number
   #resolve: (() => void) | undefined
 
   constructor(parts: BulkParts, settings: AcquireManySettings) {
@@ -198,6 +208,7 @@ class AcquireParcel implements Parcel<AcquireOutcome> {
     this.#settings = settings
     this.timeout = settings.timeout
     this.#vacantAt = parts.table.adoptions
+    this.#upheavals = parts.table.upheavals
     this.settled = new Promise((resolve) => {
       this.#resolve = resolve
     })
@@ -207,11 +218,14 @@ class AcquireParcel implements Parcel<AcquireOutcome> {
     return this.#records.length
   }
 
-  add(key: string, index: number): void {
-    const { lines, createToken } = this.#parts
-    lines.reserve(key)
-    this.#records.push(new LeaseRecord(key, createToken(), this.#settings))
+  /** @returns whether the key is free: only then it is taken up. */
+  add(key: string, index: number): boolean {
+    const { table, createToken } = this.#parts
+    const record = new LeaseRecord(key, createToken(), this.#settings)
+    if (!table.reserve(record)) return false
+    this.#records.push(record)
     this.indices.push(index)
+    return true
   }
 
   take(): readonly LeaseRecord[] {
@@ -222,19 +236,20 @@ class AcquireParcel implements Parcel<AcquireOutcome> {
 
   settle(outcomeOf: (index: number) => AcquireOutcome, sentAt = Number.NEGATIVE_INFINITY): void {
     const cancelled = this.#resolve === undefined
-    const { clock, driftFactor } = this.#parts
+    const { clock, driftFactor, table, verifier, grant } = this.#parts
     const late = clock.now() >= deadlineOf(sentAt, this.#settings.ttl, driftFactor)
-    const granted: (LeaseRecord | null)[] = []
+    const granted: (Lease | null)[] = []
     for (let index = 0; index < this.#records.length; index += 1) {
       const record = this.#records[index] as LeaseRecord
       const outcome = outcomeOf(index)
       granted.push(null)
       if (outcome.type === 'refused') continue
       if (outcome.type === 'granted' && !late && !cancelled) {
-        const held = this.#parts.grant(record, outcome.fence, this.#settings, sentAt, this.#vacantAt)
-        if (held) granted[index] = record
+        const stale = table.isStale(record.key, this.#upheavals)
+        const held = grant(record, outcome.fence, this.#settings, sentAt, this.#vacantAt, true)
+        if (held) granted[index] = record.handle as Lease
         else this.#fail(record, TOO_LATE)
-        if (held && this.#parts.lines.isStale(record.key)) this.#parts.verifier.verify(record)
+        if (held && stale) verifier.verify(record)
         continue
       }
       this.#fail(record, outcome.type === 'unknown' ? outcome.error : TOO_LATE)
@@ -253,7 +268,11 @@ class AcquireParcel implements Parcel<AcquireOutcome> {
   #finish(): void {
     this.#resolve?.()
     this.#resolve = undefined
-    for (const { key } of this.#records) this.#parts.lines.free(key)
+    const { table, lines } = this.#parts
+    for (const record of this.#records) {
+      table.free(record)
+      lines.onAskedFor(record.key)
+    }
   }
 
   /** Where there is time, the key is asked for once more, with another token. */

@@ -45,7 +45,7 @@ export class ChangeDesk {
       const record = table.get(key)
       if (record) verifier.verify(record)
       adoptions.hint(key)
-      lines.hint(key)
+      table.hint(key)
       const first = lines.get(key)?.first
       if (first === undefined) continue
       tally.wakeUps.change += 1
@@ -70,8 +70,8 @@ export class ChangeDesk {
 
   /** All who wait ask again, some thousands at a time. */
   wakeAll(): void {
-    const { clock, lines, tally } = this.#parts
-    lines.hint()
+    const { clock, table, lines, tally } = this.#parts
+    table.hint()
     const iterator = lines.values()
     const wakeSome = (): void => {
       let count = 0

@@ -206,12 +206,12 @@ export class LeaseManager extends GuardedEmitter implements AsyncDisposable, Ite
       detach: (record) => detach(table, clock, record),
     }
     const aborts = new AbortWatch()
-    const grant: Grant = (record, fence, terms, sentAt, vacantAt) => {
+    const grant: Grant = (record, fence, terms, sentAt, vacantAt, reserved) => {
       record.fence = fence
       if (terms.maxHold !== Number.POSITIVE_INFINITY) record.own.retireAt = clock.now() + terms.maxHold
       record.handle = new Lease(record, this.#port)
       renewer.join(record, terms, sentAt)
-      table.add(record, vacantAt)
+      table.add(record, vacantAt, reserved)
       return this.listenerCount('acquired') === 0 || isActive(table.observe(record))
     }
     this.#parts = {
@@ -414,8 +414,8 @@ export class LeaseManager extends GuardedEmitter implements AsyncDisposable, Ite
     return this.#tally.report({
       held: this.#table.size,
       jeopardy: this.#table.jeopardy,
-      waiting: this.#lines.size,
-      queues: this.#lines.count,
+      waiting: this.#lines.size + this.#table.reserved,
+      queues: this.#countQueues(),
       undoing: this.#releaser.undoing,
       watching: this.#backend.watching,
       timers: this.#scheduler.timers,
@@ -471,15 +471,19 @@ export class LeaseManager extends GuardedEmitter implements AsyncDisposable, Ite
     return new Acquisition(this.#parts, key, settings).run().then(handleOf, nullIfRefused)
   }
 
+  /** Keys that callers stand in line for, or that are reserved. */
+  #countQueues(): number {
+    const { count } = this.#lines
+    const { reserved } = this.#table
+    if (count === 0 || reserved === 0) return count + reserved
+    let both = 0
+    for (const { key } of this.#lines.values()) if (this.#table.isReserved(key)) both += 1
+    return count + reserved - both
+  }
+
   async #tryEach(keys: readonly string[], settings: AcquireManySettings): Promise<(Lease | null)[]> {
     this.#throwIfClosed()
-    const records = await this.#bulks.run(keys, settings)
-    const leases: (Lease | null)[] = []
-    const listing = forEachIndex(keys.length, this.#settings.clock, (index) => {
-      leases.push(records[index]?.handle ?? null)
-    })
-    if (listing) await listing
-    return leases
+    return this.#bulks.run(keys, settings)
   }
 
   async #releaseAll(onProgress: CloseSettings['onProgress'], isOver: () => boolean): Promise<void> {

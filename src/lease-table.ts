@@ -49,7 +49,12 @@ type RecordInput = Exclude<LeaseInput, { type: 'confirmed' | 'unanswered' }>
 
 export class LeaseTable {
   readonly #parts: LeaseTableParts
+  /** Leases, and those that are only being asked for: they reserve their keys, and have no cohort yet. */
   readonly #records: KeyTable<LeaseRecord>
+  #reserved = 0
+  /** Keys that may have changed while some were reserved, and how often any may have. */
+  readonly #stale = new Set<string>()
+  #upheavals = 0
   readonly #cohorts = new Set<Cohort>()
   #jeopardy = 0
   #adoptions = 0
@@ -60,7 +65,12 @@ export class LeaseTable {
   }
 
   get size(): number {
-    return this.#records.size
+    return this.#records.size - this.#reserved
+  }
+
+  /** Keys that are asked for by somebody who stands in no line. */
+  get reserved(): number {
+    return this.#reserved
   }
 
   /** Leases whose last renewal failed. */
@@ -70,17 +80,71 @@ export class LeaseTable {
 
   /** Whether this manager holds a lease on the key; one whose deadline has passed unnoticed is lost by the time this returns. */
   isHeld(key: string): boolean {
-    const record = this.#records.get(key)
+    const record = this.get(key)
     return record !== undefined && isActive(this.observe(record))
   }
 
+  /** Whether the key is reserved. */
+  isReserved(key: string): boolean {
+    const record = this.#records.get(key)
+    return record !== undefined && record.cohort === undefined
+  }
+
+  /** Whether it is either. */
+  isTaken(key: string): boolean {
+    const record = this.#records.get(key)
+    return record !== undefined && (record.cohort === undefined || isActive(this.observe(record)))
+  }
+
   get(key: string): LeaseRecord | undefined {
-    return this.#records.get(key)
+    const record = this.#records.get(key)
+    return record?.cohort && record
   }
 
   /** In no particular order; some may have ended by the time they are come to. */
-  values(): Iterable<LeaseRecord> {
-    return this.#records.values()
+  *values(): Generator<LeaseRecord, undefined> {
+    for (const record of this.#records.values()) if (record.cohort) yield record
+  }
+
+  /**
+   * The key of this lease is about to be asked for by somebody who stands in no line: whoever comes meanwhile waits for what comes of that.
+   *
+   * @returns whether that may be: it is neither held nor reserved.
+   */
+  reserve(record: LeaseRecord): boolean {
+    let present = this.#records.claim(record)
+    if (present?.cohort && !isActive(this.observe(present))) present = this.#records.claim(record)
+    if (present) return false
+    this.#reserved += 1
+    return true
+  }
+
+  /** What was asked for is not to be: its key is reserved no longer. Does nothing where it has been granted, or another has taken its place. */
+  free(record: LeaseRecord): void {
+    if (record.cohort || this.#records.get(record.key) !== record) return
+    this.#records.delete(record.key)
+    this.#onFreed()
+  }
+
+  /** How often any key may have changed; see `isStale`. */
+  get upheavals(): number {
+    return this.#upheavals
+  }
+
+  /** A key may have changed; without one, any may have: an answer that is on its way may be older. */
+  hint(key?: string): void {
+    if (key === undefined) this.#upheavals += 1
+    else if (this.#reserved > 0) this.#stale.add(key)
+  }
+
+  /** Whether a key may have changed since it was reserved. @param upheavals what that was then. */
+  isStale(key: string, upheavals: number): boolean {
+    return upheavals !== this.#upheavals || (this.#stale.size > 0 && this.#stale.has(key))
+  }
+
+  #onFreed(): void {
+    this.#reserved -= 1
+    if (this.#reserved === 0) this.#stale.clear()
   }
 
   /** All cohorts that have members; there may be more of them, or fewer, by the time one is come to. */
@@ -109,16 +173,14 @@ export class LeaseTable {
    * Takes in a lease that has just been granted, or adopted, and has joined a cohort.
    *
    * @param vacantAt what `adoptions` was when its key was found not to be held, and was taken by whoever asked for it; less if that is not known, undefined if it is adopted.
+   * @param reserved whether its key was reserved for it.
    */
-  add(record: LeaseRecord, vacantAt: number | undefined): void {
-    const { clock, scheduler, tally } = this.#parts
-    if (vacantAt !== this.#adoptions) {
-      // Another one on this key is over: the backend has just said so.
-      const present = this.#records.get(record.key)
-      if (present) this.apply(present, { type: 'refused', now: clock.now(), reason: 'taken' })
-    }
+  add(record: LeaseRecord, vacantAt: number | undefined, reserved: boolean): void {
+    const { scheduler, tally } = this.#parts
+    if (vacantAt !== this.#adoptions) this.#displace(record)
+    else if (reserved) this.#onFreed()
+    else this.#records.set(record)
     if (vacantAt === undefined) this.#adoptions += 1
-    this.#records.set(record)
     const { retireAt } = record.has
     if (retireAt !== undefined) {
       record.own.alarm = scheduler.add(record)
@@ -126,6 +188,17 @@ export class LeaseTable {
     }
     tally.acquired += 1
     this.#tell('acquired', record, (lease) => ({ lease }))
+  }
+
+  /** Takes the place of whatever has the key. */
+  #displace(record: LeaseRecord): void {
+    const { clock } = this.#parts
+    const present = this.#records.get(record.key)
+    // It was reserved for this one, or for one that is still asked for, and may take the place of this one later.
+    if (present === record || (present && !present.cohort)) this.#onFreed()
+    // Another one on this key is over: the backend has just said so.
+    else if (present) this.apply(present, { type: 'refused', now: clock.now(), reason: 'taken' })
+    this.#records.set(record)
   }
 
   /** The state now: a deadline that has passed has its consequences before this returns. */

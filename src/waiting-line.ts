@@ -98,9 +98,6 @@ export class WaitingLines {
   readonly #alarms: Alarms
   readonly #tally: Tally
   readonly #lines = new Map<string, WaitingLine>()
-  /** Keys that are asked for by somebody who stands in no line, and those of them that may have changed meanwhile. */
-  readonly #reserved = new Set<string>()
-  readonly #stale = new Set<string>()
   #size = 0
 
   constructor(alarms: Alarms, tally: Tally) {
@@ -108,16 +105,14 @@ export class WaitingLines {
     this.#tally = tally
   }
 
-  /** Callers in all lines, and keys that are asked for by somebody who stands in none. */
+  /** Callers in all lines. */
   get size(): number {
-    return this.#size + this.#reserved.size
+    return this.#size
   }
 
   /** Keys that they want. */
   get count(): number {
-    let both = 0
-    for (const key of this.#reserved) if (this.#lines.has(key)) both += 1
-    return this.#lines.size + this.#reserved.size - both
+    return this.#lines.size
   }
 
   /** The line of a key, if anybody stands in it. */
@@ -125,30 +120,8 @@ export class WaitingLines {
     return this.#lines.get(key)
   }
 
-  /** The key is being asked for by somebody who stands in no line: whoever comes meanwhile waits for what comes of that. */
-  reserve(key: string): void {
-    this.#reserved.add(key)
-  }
-
-  isReserved(key: string): boolean {
-    return this.#reserved.has(key)
-  }
-
-  /** A reserved key may have changed; without one, any may have: the answer that is on its way may be older. */
-  hint(key?: string): void {
-    if (key === undefined) for (const each of this.#reserved) this.#stale.add(each)
-    else if (this.#reserved.has(key)) this.#stale.add(key)
-  }
-
-  /** Whether a reserved key may have changed since it was reserved. */
-  isStale(key: string): boolean {
-    return this.#stale.size > 0 && this.#stale.has(key)
-  }
-
-  /** That is over. Everybody in its line looks again: where it was granted, they find that it is leased here. */
-  free(key: string): void {
-    this.#reserved.delete(key)
-    if (this.#stale.size > 0) this.#stale.delete(key)
+  /** Somebody who stands in no line has asked for a key, and that is over: everybody in its line looks again. Where it was granted, they find that it is leased here. */
+  onAskedFor(key: string): void {
     if (this.#lines.size > 0) this.#lines.get(key)?.onFirstLeft()
   }
 

@@ -48,6 +48,14 @@ export class KeyTable<V extends Keyed> {
     if (this.#shardOf(hash).set(value, hash)) this.#size += 1
   }
 
+  /** Takes it in if nothing has the same key. @returns what has. */
+  claim(value: V): V | undefined {
+    const hash = this.#hashOf(value.key)
+    const present = this.#shardOf(hash).claim(value, hash)
+    if (present === undefined) this.#size += 1
+    return present
+  }
+
   delete(key: string): void {
     const hash = this.#hashOf(key)
     if (this.#shardOf(hash).delete(key, hash)) this.#size -= 1
@@ -94,21 +102,32 @@ class Shard<V extends Keyed> {
 
   /** @returns whether the key is new. */
   set(value: V, hash: number): boolean {
-    let slot = this.#find(value.key, hash)
-    if (this.#slots[slot] !== 0) {
-      this.#values[this.#slots[slot + 1] as number] = value
-      return false
-    }
+    const slot = this.#find(value.key, hash)
+    const isNew = this.#slots[slot] === 0
+    if (isNew) this.#insert(value, hash, slot)
+    else this.#values[this.#slots[slot + 1] as number] = value
+    return isNew
+  }
+
+  claim(value: V, hash: number): V | undefined {
+    const slot = this.#find(value.key, hash)
+    if (this.#slots[slot] !== 0) return this.#values[this.#slots[slot + 1] as number]
+    this.#insert(value, hash, slot)
+    return undefined
+  }
+
+  /** @param slot the empty one in which it belongs. */
+  #insert(value: V, hash: number, slot: number): void {
     const room = (this.#mask + 1) * FULLEST
+    let place = slot
     if (this.#size >= room || this.#values.length > this.#mask) {
       this.#rebuild(this.#size >= room ? 2 * (this.#mask + 1) : this.#mask + 1)
-      slot = this.#find(value.key, hash)
+      place = this.#find(value.key, hash)
     }
-    this.#slots[slot] = hash
-    this.#slots[slot + 1] = this.#values.length
+    this.#slots[place] = hash
+    this.#slots[place + 1] = this.#values.length
     this.#values.push(value)
     this.#size += 1
-    return true
   }
 
   delete(key: string, hash: number): boolean {

@@ -14,7 +14,7 @@ describe('KeyTable', () => {
     const keys = fc.constantFrom('', 'a', 'b', 'aa', 'order:1', 'order:2', 'x'.repeat(100), '漢字')
     const operation = fc.record({
       // Twice as many come as go, so that the tables grow.
-      name: fc.constantFrom('set', 'set', 'get', 'delete'),
+      name: fc.constantFrom('set', 'claim', 'get', 'delete'),
       key: fc.oneof(keys, fc.nat({ max: 3_000 }).map(String)),
       value: fc.nat(),
     })
@@ -29,6 +29,9 @@ describe('KeyTable', () => {
             if (name === 'set') {
               table.set({ key, value })
               model.set(key, { key, value })
+            } else if (name === 'claim') {
+              expect(table.claim({ key, value })).to.deep.equal(model.get(key))
+              if (!model.has(key)) model.set(key, { key, value })
             } else if (name === 'delete') {
               table.delete(key)
               model.delete(key)

@@ -1,6 +1,6 @@
 import { expect } from 'chai'
 import { UnavailableError } from 'leasewheel'
-import { rejectionOf, TICK, TTL, watch, withManager } from './support.ts'
+import { grant, rejectionOf, TICK, TTL, watch, withManager } from './support.ts'
 
 describe('acquireMany', () => {
   it('acquires each key on its own, in the order of the keys', () =>
@@ -189,18 +189,27 @@ describe('acquireMany, beside others', () => {
     }
   })
 
-  it('P18 hears of a change that comes while it waits for its answer', () =>
-    withManager({}, async ({ manager, backend, clock, store, events }) => {
-      backend.holdAnswers('acquire')
-      const many = watch(manager.acquireMany(['a', 'b']))
-      await clock.settle()
-      store.delete('lease:a')
-      backend.listener.onChange(['a'])
-      backend.deliverAll()
-      await clock.advance(2 * TICK)
-      expect(many.value.map((lease) => lease?.held)).to.deep.equal([false, true])
-      expect(events.lines).to.include('lost a: missing')
-    }))
+  for (const [what, keys] of [
+    ['a change', ['b']],
+    ['changes of who knows what', undefined],
+  ] as const) {
+    it(`P18 hears of ${what} while it waits for its answer`, () =>
+      withManager({ batchSize: 1 }, async ({ manager, backend, clock, store, events }) => {
+        backend.deaf = true
+        backend.holdAnswers('acquire')
+        const many = watch(manager.acquireMany(['a', 'b']))
+        await clock.settle()
+        store.delete('lease:b')
+        backend.listener.onChange(keys)
+        const [first] = backend.answers.splice(0, 1)
+        first?.deliver()
+        await clock.settle()
+        backend.deliverAll()
+        await clock.advance(2 * TICK)
+        expect(many.value.map((lease) => lease?.held)).to.deep.equal([true, false])
+        expect(events.lines).to.include('lost b: missing')
+      }))
+  }
 
   it('P24 ends where a listener aborts it while it takes up keys', () =>
     withManager({ autoRenew: false }, async ({ manager, clock, store }) => {
@@ -275,6 +284,48 @@ describe('acquireMany, beside others', () => {
       await clock.advance(TICK)
       expect(call.error).to.be.instanceOf(UnavailableError)
       expect(store.keys()).to.deep.equal([])
+    }))
+
+  it('leaves a lease alone that was adopted while its key was asked for, and refused', () =>
+    withManager({}, async ({ manager, backend, clock }) => {
+      const handle = (await grant(manager.tryAcquire('a'))).detach()
+      backend.holdAnswers('acquire')
+      const call = watch(manager.acquireMany(['a', 'b']))
+      await clock.settle()
+      expect([manager.size, manager.stats().waiting]).to.deep.equal([0, 2])
+      const adopted = await manager.adopt(handle)
+      expect([manager.size, [...manager]]).to.deep.equal([1, [adopted]])
+      backend.deliverAll()
+      await clock.settle()
+      expect(call.value.map((lease) => lease?.key)).to.deep.equal([undefined, 'b'])
+      expect(manager.get('a')).to.equal(adopted)
+      expect(adopted.held).to.equal(true)
+      expect([manager.size, manager.stats().waiting]).to.deep.equal([2, 0])
+    }))
+
+  it('P10 ends a lease that was adopted while its key was asked for, where that is granted', () =>
+    withManager({}, async ({ manager, backend, clock, store, events }) => {
+      backend.deaf = true
+      const handle = (await grant(manager.tryAcquire('a'))).detach()
+      backend.holdAnswers('renew')
+      backend.holdAnswers('acquire')
+      const adoption = watch(manager.adopt(handle))
+      await clock.settle()
+      store.delete('lease:a')
+      const call = watch(manager.acquireMany(['a']))
+      await clock.settle()
+      const [renewed, granted] = backend.answers.splice(0)
+      renewed?.deliver()
+      await clock.settle()
+      expect(adoption.value.held).to.equal(true)
+      granted?.deliver()
+      backend.deliverAll()
+      await clock.settle()
+      expect(adoption.value.held).to.equal(false)
+      expect(call.value.map((lease) => lease?.held)).to.deep.equal([true])
+      expect(manager.get('a')).to.equal(call.value[0])
+      expect([manager.size, manager.stats().waiting]).to.deep.equal([1, 0])
+      expect(events.lines.slice(-2)).to.deep.equal(['lost a: taken', 'acquired a'])
     }))
 })
 

@@ -31,8 +31,8 @@ export const WAITING_BUGS: readonly Regression[] = [
       },
       {
         file: ACQUISITION,
-        find: 'while (line.first !== this || table.isHeld(this.key)',
-        replace: 'while (table.isHeld(this.key)',
+        find: 'while (line.first !== this || table.isTaken(this.key)',
+        replace: 'while (table.isTaken(this.key)',
       },
     ],
     harness: SIMULATION,
