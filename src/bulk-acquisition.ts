@@ -202,6 +202,8 @@ class AcquireParcel implements Parcel<AcquireOutcome> {
   readonly #vacantAt: number
   readonly #upheavals: number
   #resolve: (() => void) | undefined
+  /** Its answer is being gone through: a listener that hears of a lease may cancel it. */
+  #settling = false
 
   constructor(parts: BulkParts, settings: AcquireManySettings) {
     this.#parts = parts
@@ -239,6 +241,7 @@ class AcquireParcel implements Parcel<AcquireOutcome> {
     const { clock, driftFactor, table, verifier, grant } = this.#parts
     const late = clock.now() >= deadlineOf(sentAt, this.#settings.ttl, driftFactor)
     const granted: (Lease | null)[] = []
+    this.#settling = true
     for (let index = 0; index < this.#records.length; index += 1) {
       const record = this.#records[index] as LeaseRecord
       const outcome = outcomeOf(index)
@@ -255,6 +258,7 @@ class AcquireParcel implements Parcel<AcquireOutcome> {
       this.#fail(record, outcome.type === 'unknown' ? outcome.error : TOO_LATE)
       if (sentAt !== Number.NEGATIVE_INFINITY) this.#undo(record, sentAt, outcome.type === 'unknown')
     }
+    this.#settling = false
     if (cancelled) return
     this.granted = granted
     this.#finish()
@@ -262,7 +266,7 @@ class AcquireParcel implements Parcel<AcquireOutcome> {
 
   /** What it brings, or may bring, is given back. */
   cancel(): void {
-    if (this.#resolve) this.#finish()
+    if (this.#resolve && !this.#settling) this.#finish()
   }
 
   #finish(): void {

@@ -286,6 +286,20 @@ describe('acquireMany, beside others', () => {
       expect(store.keys()).to.deep.equal([])
     }))
 
+  it('P11 gives back all of a batch where a listener aborts it while it hears of the first', () =>
+    withManager({}, async ({ manager, clock, store, events }) => {
+      const abort = new AbortController()
+      manager.once('acquired', () => abort.abort())
+      const many = watch(manager.acquireMany(['a', 'b', 'c'], { signal: abort.signal }))
+      const other = watch(manager.acquire('b', { wait: 10_000 }))
+      await clock.advance(2_000)
+      expect(many.error).to.have.property('name', 'AbortError')
+      expect(other.value.held).to.equal(true)
+      expect(store.keys()).to.deep.equal(['lease:b'])
+      expect([manager.size, manager.stats().waiting]).to.deep.equal([1, 0])
+      expect(events.lines.filter((line) => line.startsWith('released'))).to.have.length(3)
+    }))
+
   it('leaves a lease alone that was adopted while its key was asked for, and refused', () =>
     withManager({}, async ({ manager, backend, clock }) => {
       const handle = (await grant(manager.tryAcquire('a'))).detach()
