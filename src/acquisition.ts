@@ -47,18 +47,8 @@ export interface AcquisitionParts {
   readonly grant: Grant
 }
 
-/**
- * Makes a lease of what was granted by a request sent at `sentAt`. @param vacantAt, reserved see `LeaseTable.add`.
- * @returns whether it is held: a listener may have taken its time, or ended it.
- */
-export type Grant = (
-  record: LeaseRecord,
-  fence: number,
-  settings: GrantSettings,
-  sentAt: number,
-  vacantAt: number | undefined,
-  reserved: boolean,
-) => boolean
+/** Makes a lease of what was granted by a request sent at `sentAt`. @returns whether it is held: a listener may have taken its time, or ended it. */
+export type Grant = (record: LeaseRecord, fence: number, settings: GrantSettings, sentAt: number) => boolean
 
 type GrantSettings = CohortTerms & Pick<AcquireSettings, 'maxHold'>
 
@@ -120,8 +110,6 @@ export class Acquisition implements Waiter, Request<AcquireOutcome> {
   #cause: 'time' | 'hint' | 'name' = 'time'
   /** How many hints in a row turned out to be for nothing. */
   #falseHints = 0
-  /** See `LeaseTable.add`: while this one is the first in its line nobody else here acquires the key. -1: not looked at yet. */
-  #vacantAt = -1
   /** Rings when a hint that is doubted is followed after all. */
   #doubt: Alarm | undefined = undefined
   /** Rings when the caller's patience ends before the question's own timeout. */
@@ -157,10 +145,8 @@ export class Acquisition implements Waiter, Request<AcquireOutcome> {
     const { signal } = this.#settings
     lines.enter(this.key, this)
     if (signal) aborts.add(signal, this)
-    if (this.#cancelled || this.line?.first !== this || table.isTaken(this.key)) {
-      return this.#persist()
-    }
-    this.#vacantAt = table.adoptions
+    // Whoever hears of a loss that is noticed now may cancel this one.
+    if (this.line?.first !== this || table.isTaken(this.key) || this.#cancelled) return this.#persist()
     // Most locks are free: the first attempt does without the machinery of repetition.
     return new Promise((resolve, reject) => {
       this.#ask((answer) => {
@@ -323,7 +309,6 @@ export class Acquisition implements Waiter, Request<AcquireOutcome> {
       // A question that was asked in the pause has been given up as well, and may still be granted: no other may follow it.
       if (!impatient && this.#timeLeft() <= 0) throw REFUSED
     }
-    this.#vacantAt = table.adoptions
   }
 
   /**
@@ -442,7 +427,7 @@ export class Acquisition implements Waiter, Request<AcquireOutcome> {
     }
     const record = new LeaseRecord(this.key, this.token, this)
     if (this.line?.turns) record.own.turns = this.line.turns
-    const held = grant(record, fence, this.#settings, sentAt, this.#vacantAt, false)
+    const held = grant(record, fence, this.#settings, sentAt)
     if (this.#stale) verifier.verify(record)
     if (held) return record
     this.token = createToken()

@@ -161,7 +161,7 @@ class Adoption implements Request<ChangeOutcome>, Cancellable {
     const present = table.get(this.key)
     if (present?.token === this.token && isActive(table.observe(present))) return present
     const record = new LeaseRecord(this.key, this.token, this)
-    const held = grant(record, this.#fence, { ...this.#settings, ttl: this.ttl }, sentAt, undefined, false)
+    const held = grant(record, this.#fence, { ...this.#settings, ttl: this.ttl }, sentAt)
     if (this.#stale) verifier.verify(record)
     if (!held) throw notHeld(record)
     return record

@@ -123,9 +123,11 @@ class BulkAcquisition implements Cancellable {
       const key = this.#keys[index] as string
       // Whoever looks whether a key is held may find that it is not any more, and a listener may abort this then.
       if (this.#failure) break
+      // It is not looked at here whether what is leased is over unnoticed: who stands in line looks.
       if (lines.get(key) || !batch.add(key, index)) void this.#askSingly(index)
     }
-    if (batch.size === 0) {
+    if (batch.size === 0 || this.#failure) {
+      batch.cancel()
       // Whoever takes up thousands of them keeps the event loop for no longer than one batch takes.
       await new Promise<void>((resolve) => this.#parts.clock.soon(resolve))
       return
@@ -198,8 +200,7 @@ class AcquireParcel implements Parcel<AcquireOutcome> {
   readonly #parts: BulkParts
   readonly #settings: AcquireManySettings
   readonly #records: LeaseRecord[] = []
-  /** See `LeaseTable.add`: until it is over nobody else here acquires these keys. */
-  readonly #vacantAt: number
+  /** See `LeaseTable.isStale`. */
   readonly #upheavals: number
   #resolve: (() => void) | undefined
   /** Its answer is being gone through: a listener that hears of a lease may cancel it. */
@@ -209,7 +210,6 @@ class AcquireParcel implements Parcel<AcquireOutcome> {
     this.#parts = parts
     this.#settings = settings
     this.timeout = settings.timeout
-    this.#vacantAt = parts.table.adoptions
     this.#upheavals = parts.table.upheavals
     this.settled = new Promise((resolve) => {
       this.#resolve = resolve
@@ -248,8 +248,8 @@ class AcquireParcel implements Parcel<AcquireOutcome> {
       granted.push(null)
       if (outcome.type === 'refused') continue
       if (outcome.type === 'granted' && !late && !cancelled) {
-        const stale = table.isStale(record.key, this.#upheavals)
-        const held = grant(record, outcome.fence, this.#settings, sentAt, this.#vacantAt, true)
+        const stale = table.isStale(record, this.#upheavals)
+        const held = grant(record, outcome.fence, this.#settings, sentAt)
         if (held) granted[index] = record.handle as Lease
         else this.#fail(record, TOO_LATE)
         if (held && stale) verifier.verify(record)

@@ -206,13 +206,14 @@ export class LeaseManager extends GuardedEmitter implements AsyncDisposable, Ite
       detach: (record) => detach(table, clock, record),
     }
     const aborts = new AbortWatch()
-    const grant: Grant = (record, fence, terms, sentAt, vacantAt, reserved) => {
+    const grant: Grant = (record, fence, terms, sentAt) => {
+      // Of its own acquisition, and of the loss of another on this key.
+      const isHeardOf = this.listenerCount('acquired') + this.listenerCount('lost') > 0
       record.fence = fence
       if (terms.maxHold !== Number.POSITIVE_INFINITY) record.own.retireAt = clock.now() + terms.maxHold
       record.handle = new Lease(record, this.#port)
-      renewer.join(record, terms, sentAt)
-      table.add(record, vacantAt, reserved)
-      return this.listenerCount('acquired') === 0 || isActive(table.observe(record))
+      table.add(record, () => renewer.join(record, terms, sentAt))
+      return !isHeardOf || isActive(table.observe(record))
     }
     this.#parts = {
       clock,
@@ -496,6 +497,8 @@ export class LeaseManager extends GuardedEmitter implements AsyncDisposable, Ite
     // A listener may acquire something meanwhile, by what was asked for before.
     while (this.#table.size > 0 && !isOver()) {
       await this.#releaser.releaseEach(this.#table.values(), onSettled, isOver)
+      // Whatever is left: the event loop is not kept from the timer that ends this.
+      await new Promise<void>((resolve) => this.#settings.clock.soon(resolve))
     }
   }
 

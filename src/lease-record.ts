@@ -35,6 +35,10 @@ class Rarities {
   controller: AbortController | undefined = undefined
 }
 
+const NO_PLACE = -1
+/** Instead of a place in a cohort: it is only being asked for, and stands in the table to reserve its key. */
+const RESERVED = -2
+
 const NONE: Readonly<Rarities> = new Rarities()
 
 export class LeaseRecord implements LockEntry {
@@ -48,9 +52,9 @@ export class LeaseRecord implements LockEntry {
   fence = 0
   /** Its own part of its state: while it is `held`, its cohort knows whether it is in jeopardy. */
   state: Exclude<LeaseState, 'jeopardy'> = 'held'
-  /** With whom it is renewed, and its place there; none once it is not held. */
+  /** With whom it is renewed, and its place there; none until it is granted, and once it is not held. */
   cohort: Cohort | undefined = undefined
-  place = -1
+  place: number = NO_PLACE
   /** What its owner's release waits for. */
   release: PendingRelease | undefined = undefined
   /** The handle that users have. */
@@ -62,6 +66,15 @@ export class LeaseRecord implements LockEntry {
     this.token = token
     this.ttl = ttl
     this.timeout = timeout
+  }
+
+  /** Whether it stands in the table only to reserve its key. */
+  get reserving(): boolean {
+    return this.place === RESERVED
+  }
+
+  set reserving(value: boolean) {
+    this.place = value ? RESERVED : NO_PLACE
   }
 
   /** What it has of what few have; to be read only. */

@@ -57,7 +57,6 @@ export class LeaseTable {
   #upheavals = 0
   readonly #cohorts = new Set<Cohort>()
   #jeopardy = 0
-  #adoptions = 0
 
   constructor(parts: LeaseTableParts) {
     this.#parts = parts
@@ -86,44 +85,42 @@ export class LeaseTable {
 
   /** Whether the key is reserved. */
   isReserved(key: string): boolean {
-    const record = this.#records.get(key)
-    return record !== undefined && record.cohort === undefined
+    return this.#records.get(key)?.reserving ?? false
   }
 
   /** Whether it is either. */
   isTaken(key: string): boolean {
     const record = this.#records.get(key)
-    return record !== undefined && (record.cohort === undefined || isActive(this.observe(record)))
+    return record !== undefined && (record.reserving || isActive(this.observe(record)))
   }
 
   get(key: string): LeaseRecord | undefined {
     const record = this.#records.get(key)
-    return record?.cohort && record
+    return record?.reserving ? undefined : record
   }
 
   /** In no particular order; some may have ended by the time they are come to. */
   *values(): Generator<LeaseRecord, undefined> {
-    for (const record of this.#records.values()) if (record.cohort) yield record
+    for (const record of this.#records.values()) if (!record.reserving) yield record
   }
 
   /**
    * The key of this lease is about to be asked for by somebody who stands in no line: whoever comes meanwhile waits for what comes of that.
    *
-   * @returns whether that may be: it is neither held nor reserved.
+   * @returns whether that may be: nothing is leased or reserved there, as far as has been noticed.
    */
   reserve(record: LeaseRecord): boolean {
-    let present = this.#records.claim(record)
-    if (present?.cohort && !isActive(this.observe(present))) present = this.#records.claim(record)
-    if (present) return false
+    if (this.#records.claim(record)) return false
+    record.reserving = true
     this.#reserved += 1
     return true
   }
 
-  /** What was asked for is not to be: its key is reserved no longer. Does nothing where it has been granted, or another has taken its place. */
+  /** What was asked for is not to be: its key is reserved no longer, if it still was. */
   free(record: LeaseRecord): void {
-    if (record.cohort || this.#records.get(record.key) !== record) return
-    this.#records.delete(record.key)
-    this.#onFreed()
+    if (!record.reserving) return
+    this.#records.delete(record)
+    this.#onFreed(record)
   }
 
   /** How often any key may have changed; see `isStale`. */
@@ -134,15 +131,16 @@ export class LeaseTable {
   /** A key may have changed; without one, any may have: an answer that is on its way may be older. */
   hint(key?: string): void {
     if (key === undefined) this.#upheavals += 1
-    else if (this.#reserved > 0) this.#stale.add(key)
+    else if (this.#reserved > 0 && this.isReserved(key)) this.#stale.add(key)
   }
 
-  /** Whether a key may have changed since it was reserved. @param upheavals what that was then. */
-  isStale(key: string, upheavals: number): boolean {
-    return upheavals !== this.#upheavals || (this.#stale.size > 0 && this.#stale.has(key))
+  /** Whether its key may have changed since it was reserved, as far as is known: not if another has taken its place. @param upheavals what that was then. */
+  isStale({ key, reserving }: LeaseRecord, upheavals: number): boolean {
+    return !reserving || upheavals !== this.#upheavals || (this.#stale.size > 0 && this.#stale.has(key))
   }
 
-  #onFreed(): void {
+  #onFreed(record: LeaseRecord): void {
+    record.reserving = false
     this.#reserved -= 1
     if (this.#reserved === 0) this.#stale.clear()
   }
@@ -164,23 +162,17 @@ export class LeaseTable {
     this.#cohorts.delete(cohort)
   }
 
-  /** How many leases have been adopted: those alone come without anybody having looked before whether their key is held. */
-  get adoptions(): number {
-    return this.#adoptions
-  }
-
   /**
-   * Takes in a lease that has just been granted, or adopted, and has joined a cohort.
+   * Makes a lease of what has just been granted, or adopted, and tells of it.
    *
-   * @param vacantAt what `adoptions` was when its key was found not to be held, and was taken by whoever asked for it; less if that is not known, undefined if it is adopted.
-   * @param reserved whether its key was reserved for it.
+   * @param join finds it a cohort.
    */
-  add(record: LeaseRecord, vacantAt: number | undefined, reserved: boolean): void {
+  add(record: LeaseRecord, join: () => void): void {
     const { scheduler, tally } = this.#parts
-    if (vacantAt !== this.#adoptions) this.#displace(record)
-    else if (reserved) this.#onFreed()
-    else this.#records.set(record)
-    if (vacantAt === undefined) this.#adoptions += 1
+    // While a key is reserved for it nobody else has that key here.
+    if (record.reserving) this.#onFreed(record)
+    else this.#displace(record)
+    join()
     const { retireAt } = record.has
     if (retireAt !== undefined) {
       record.own.alarm = scheduler.add(record)
@@ -192,13 +184,16 @@ export class LeaseTable {
 
   /** Takes the place of whatever has the key. */
   #displace(record: LeaseRecord): void {
-    const { clock } = this.#parts
-    const present = this.#records.get(record.key)
-    // It was reserved for this one, or for one that is still asked for, and may take the place of this one later.
-    if (present === record || (present && !present.cohort)) this.#onFreed()
-    // Another one on this key is over: the backend has just said so.
-    else if (present) this.apply(present, { type: 'refused', now: clock.now(), reason: 'taken' })
-    this.#records.set(record)
+    for (let other = this.#records.set(record); other; other = this.#records.set(record)) {
+      if (other.reserving) {
+        // It is still asked for, and may take the place of this one later.
+        this.#onFreed(other)
+        return
+      }
+      // It is over: the backend has just said so. Its listeners find it gone and this one not yet there, and may do anything.
+      this.#records.set(other)
+      this.apply(other, { type: 'refused', now: this.#parts.clock.now(), reason: 'taken' })
+    }
   }
 
   /** The state now: a deadline that has passed has its consequences before this returns. */
@@ -282,7 +277,7 @@ export class LeaseTable {
     if (cohort.state === 'jeopardy') this.#jeopardy -= 1
     if (cohort.size === 0) this.dismiss(cohort)
     if (record.has.alarm !== -1) scheduler.remove(record.has.alarm)
-    this.#records.delete(record.key)
+    this.#records.delete(record)
     onVacated(record, givenBack)
     if (record.state !== 'lost') rejectWaiters(record)
   }

@@ -42,10 +42,12 @@ export class KeyTable<V extends Keyed> {
     return this.#shardOf(hash).get(key, hash)
   }
 
-  /** Takes the place of what has the same key. */
-  set(value: V): void {
+  /** Takes the place of what has the same key. @returns what had. */
+  set(value: V): V | undefined {
     const hash = this.#hashOf(value.key)
-    if (this.#shardOf(hash).set(value, hash)) this.#size += 1
+    const before = this.#shardOf(hash).set(value, hash)
+    if (before === undefined) this.#size += 1
+    return before
   }
 
   /** Takes it in if nothing has the same key. @returns what has. */
@@ -56,9 +58,12 @@ export class KeyTable<V extends Keyed> {
     return present
   }
 
-  delete(key: string): void {
-    const hash = this.#hashOf(key)
-    if (this.#shardOf(hash).delete(key, hash)) this.#size -= 1
+  /** Removes this very value, but not another with the same key. @returns whether it was there. */
+  delete(value: V): boolean {
+    const hash = this.#hashOf(value.key)
+    const deleted = this.#shardOf(hash).delete(value, hash)
+    if (deleted) this.#size -= 1
+    return deleted
   }
 
   /** All values, in no particular order; they may come and go meanwhile, and some may have gone by the time they are come to. */
@@ -74,7 +79,11 @@ export class KeyTable<V extends Keyed> {
   #hashOf(key: string): number {
     const multiplier = this.#multiplier
     let hash = key.length
-    for (let index = 0; index < key.length; index += 1) hash = Math.imul(hash ^ key.charCodeAt(index), multiplier)
+    for (let index = 0; index < key.length; index += 1) {
+      hash = Math.imul(hash ^ key.charCodeAt(index), multiplier)
+      // A product depends on lower bits only: without this there are keys that share a hash whatever the multiplier is.
+      hash ^= hash >>> 15
+    }
     hash = scramble(hash)
     return hash === 0 ? 1 : hash
   }
@@ -100,13 +109,16 @@ class Shard<V extends Keyed> {
     return this.#slots[slot] === 0 ? undefined : this.#values[this.#slots[slot + 1] as number]
   }
 
-  /** @returns whether the key is new. */
-  set(value: V, hash: number): boolean {
+  set(value: V, hash: number): V | undefined {
     const slot = this.#find(value.key, hash)
-    const isNew = this.#slots[slot] === 0
-    if (isNew) this.#insert(value, hash, slot)
-    else this.#values[this.#slots[slot + 1] as number] = value
-    return isNew
+    if (this.#slots[slot] === 0) {
+      this.#insert(value, hash, slot)
+      return undefined
+    }
+    const place = this.#slots[slot + 1] as number
+    const before = this.#values[place]
+    this.#values[place] = value
+    return before
   }
 
   claim(value: V, hash: number): V | undefined {
@@ -130,11 +142,12 @@ class Shard<V extends Keyed> {
     this.#size += 1
   }
 
-  delete(key: string, hash: number): boolean {
+  delete(value: V, hash: number): boolean {
     const slots = this.#slots
-    let gap = this.#find(key, hash)
-    if (slots[gap] === 0) return false
-    this.#values[slots[gap + 1] as number] = undefined
+    let gap = this.#find(value.key, hash)
+    const place = slots[gap + 1] as number
+    if (slots[gap] === 0 || this.#values[place] !== value) return false
+    this.#values[place] = undefined
     const end = slots.length - 1
     for (let slot = (gap + 2) & end; slots[slot] !== 0; slot = (slot + 2) & end) {
       // It may move into the gap if that lies on its way from where it belongs.

@@ -27,16 +27,20 @@ describe('KeyTable', () => {
           const model = new Map<string, Entry>()
           for (const { name, key, value } of operations) {
             if (name === 'set') {
-              table.set({ key, value })
-              model.set(key, { key, value })
+              const entry = { key, value }
+              expect(table.set(entry)).to.equal(model.get(key))
+              model.set(key, entry)
             } else if (name === 'claim') {
-              expect(table.claim({ key, value })).to.deep.equal(model.get(key))
-              if (!model.has(key)) model.set(key, { key, value })
+              const entry = { key, value }
+              expect(table.claim(entry)).to.equal(model.get(key))
+              if (!model.has(key)) model.set(key, entry)
             } else if (name === 'delete') {
-              table.delete(key)
+              expect(table.delete({ key, value })).to.equal(false)
+              const entry = model.get(key)
+              if (entry) expect(table.delete(entry)).to.equal(true)
               model.delete(key)
             }
-            expect(table.get(key)).to.deep.equal(model.get(key))
+            expect(table.get(key)).to.equal(model.get(key))
             expect(table.size).to.equal(model.size)
           }
           for (const [key, entry] of model) expect(table.get(key)).to.deep.equal(entry)
@@ -51,7 +55,7 @@ describe('KeyTable', () => {
     for (const seed of SEEDS) {
       const table = new KeyTable<Entry>(seed)
       for (let value = 0; value < 50_000; value += 1) table.set({ key: `key ${value}`, value })
-      for (let value = 0; value < 50_000; value += 1) if (value % 100 !== 0) table.delete(`key ${value}`)
+      for (const entry of table.values()) if (entry.value % 100 !== 0) table.delete(entry)
       expect(table.size).to.equal(500)
       for (let value = 0; value < 50_000; value += 1) {
         expect(table.get(`key ${value}`)?.value).to.equal(value % 100 === 0 ? value : undefined)
@@ -64,7 +68,8 @@ describe('KeyTable', () => {
     const table = new KeyTable<Entry>(0.37)
     for (let value = 0; value < 200_000; value += 1) {
       table.set({ key: `key ${value}`, value })
-      if (value >= 10) table.delete(`key ${value - 10}`)
+      const old = table.get(`key ${value - 10}`)
+      if (old) table.delete(old)
     }
     expect([...table.values()].map(({ value }) => value)).to.have.members(
       Array.from({ length: 10 }, (_, index) => 199_990 + index),
@@ -98,10 +103,10 @@ describe('KeyTable', () => {
     const table = new KeyTable<Entry>(0.37)
     for (let value = 0; value < 1_000; value += 1) table.set({ key: `key ${value}`, value })
     const seen: string[] = []
-    for (const { key } of table.values()) {
-      seen.push(key)
-      table.delete(key)
-      table.set({ key: `other ${key}`, value: 0 })
+    for (const entry of table.values()) {
+      seen.push(entry.key)
+      table.delete(entry)
+      table.set({ key: `other ${entry.key}`, value: 0 })
     }
     expect(seen.filter((key) => key.startsWith('key'))).to.have.length(1_000)
     expect(new Set(seen).size).to.equal(seen.length)

@@ -1,5 +1,6 @@
 import { expect } from 'chai'
-import { UnavailableError } from 'leasewheel'
+import { type Lease, LeaseManager, UnavailableError } from 'leasewheel'
+import { MemoryBackend } from 'leasewheel/memory'
 import { grant, rejectionOf, TICK, TTL, watch, withManager } from './support.ts'
 
 describe('acquireMany', () => {
@@ -299,6 +300,53 @@ describe('acquireMany, beside others', () => {
       expect([manager.size, manager.stats().waiting]).to.deep.equal([1, 0])
       expect(events.lines.filter((line) => line.startsWith('released'))).to.have.length(3)
     }))
+
+  it('P10 forgets nothing where a listener asks for a key whose lease it finds to be over', () =>
+    withManager({ autoRenew: false }, async ({ manager, clock, store }) => {
+      await manager.acquire('a')
+      const calls: { value: unknown }[] = []
+      manager.once('lost', () => calls.push(watch(manager.tryAcquire('a')), watch(manager.acquireMany(['a']))))
+      clock.jump(TTL)
+      const [lease] = await manager.acquireMany(['a'])
+      await clock.settle()
+      expect(lease?.held).to.equal(true)
+      expect(calls.map(({ value }) => value)).to.deep.equal([null, [null]])
+      expect([manager.size, manager.stats().waiting, manager.stats().queues]).to.deep.equal([1, 0, 0])
+      await manager.close()
+      expect(store.keys()).to.deep.equal([])
+    }))
+
+  it('P10 forgets nothing where a listener asks for a key whose lease gives way to an adopted one', () =>
+    withManager({}, async ({ manager, backend, clock, store }) => {
+      backend.deaf = true
+      const handle = (await grant(manager.tryAcquire('a'))).detach()
+      store.delete('lease:a')
+      await manager.acquire('a')
+      store.set('lease:a', handle.token, TTL)
+      const calls: { value: unknown }[] = []
+      manager.once('lost', () => calls.push(watch(manager.acquireMany(['a']))))
+      const adopted = await manager.adopt(handle)
+      await clock.settle()
+      expect(adopted.held).to.equal(true)
+      expect(manager.get('a')).to.equal(adopted)
+      expect(calls.map(({ value }) => value)).to.deep.equal([[null]])
+      expect([manager.size, manager.stats().waiting, manager.stats().queues]).to.deep.equal([1, 0, 0])
+      await manager.close()
+      expect(store.keys()).to.deep.equal([])
+    }))
+
+  for (const how of ['on', 'once'] as const) {
+    it(`P10 does not hand out a lease that the only listener has ended, attached by ${how}`, async () => {
+      const manager = new LeaseManager(new MemoryBackend())
+      const end = ({ lease }: { readonly lease: Lease }): void => void lease.release()
+      for (const call of [async () => manager.acquireMany(['a']), async () => manager.tryAcquire('a')]) {
+        manager[how]('acquired', end)
+        expect(await rejectionOf(call())).to.be.instanceOf(UnavailableError)
+        manager.off('acquired', end)
+      }
+      await manager.close()
+    })
+  }
 
   it('leaves a lease alone that was adopted while its key was asked for, and refused', () =>
     withManager({}, async ({ manager, backend, clock }) => {

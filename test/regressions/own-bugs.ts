@@ -66,8 +66,8 @@ export const OWN_BUGS: readonly Regression[] = [
     patches: [
       {
         file: 'src/lease-table.ts',
-        find: '(record.cohort === undefined || isActive(this.observe(record)))',
-        replace: '(record.cohort === undefined || isActive(stateOf(record)))',
+        find: '(record.reserving || isActive(this.observe(record)))',
+        replace: '(record.reserving || isActive(stateOf(record)))',
       },
     ],
     harness: tests('test/manager/acquire.test.ts', 'own lease is over, noticed or not'),

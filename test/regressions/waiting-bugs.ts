@@ -26,8 +26,8 @@ export const WAITING_BUGS: readonly Regression[] = [
     patches: [
       {
         file: ACQUISITION,
-        find: 'this.#cancelled || this.line?.first !== this || ',
-        replace: 'this.#cancelled || ',
+        find: 'this.line?.first !== this || table.isTaken',
+        replace: 'table.isTaken',
       },
       {
         file: ACQUISITION,
