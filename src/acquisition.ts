@@ -188,8 +188,9 @@ export class Acquisition implements Waiter, Request<AcquireOutcome> {
   }
 
   wake(): void {
-    if (this.#isPausing) this.#restPlace?.end()
-    else this.#stale = true
+    // The answer to a question that is under way may be older, be it one that is asked in a pause.
+    if (this.#onAnswer || !this.#isPausing) this.#stale = true
+    this.#restPlace?.end()
   }
 
   nudge(): void {

@@ -49,6 +49,27 @@ describe('a caller that waits', () => {
       expect(lost).to.deep.equal([])
     }))
 
+  it('P23 asks again where the lock is given back while the answer to what a hint made it ask is on its way', () =>
+    withManager({}, async ({ manager, backend, clock }) => {
+      const handle = (await grant(manager.tryAcquire('a'))).detach()
+      const call = watch(manager.acquire('a', { wait: HOUR }))
+      await clock.settle()
+      const adopted = await manager.adopt(handle)
+      await clock.settle()
+      expect(backend.answers).to.have.length(0)
+      adopted.detach()
+      await clock.settle()
+      backend.deaf = true
+      backend.holdAnswers('acquire')
+      backend.listener.onChange(['a'])
+      await clock.settle()
+      expect(backend.answers).to.have.length(1)
+      await (await manager.adopt(handle)).release()
+      backend.deliverAll()
+      await clock.advance(10 * TICK)
+      expect(call.value.held).to.equal(true)
+    }))
+
   it('P18 loses no hint, at whatever moment around its grant it comes', () =>
     withStage(async ({ open, clock, store }) => {
       const lost: number[] = []
