@@ -121,9 +121,8 @@ class BulkAcquisition implements Cancellable {
     for (let index = start; index < end; index += 1) this.#results.push(null)
     for (let index = start; index < end; index += 1) {
       const key = this.#keys[index] as string
-      // Whoever looks whether a key is held may find that it is not any more, and a listener may abort this then.
+      // Who stands in line looks whether what is leased is over unnoticed, and a listener that hears of that may abort this.
       if (this.#failure) break
-      // It is not looked at here whether what is leased is over unnoticed: who stands in line looks.
       if (lines.get(key) || !batch.add(key, index)) void this.#askSingly(index)
     }
     if (batch.size === 0 || this.#failure) {

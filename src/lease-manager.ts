@@ -212,7 +212,9 @@ export class LeaseManager extends GuardedEmitter implements AsyncDisposable, Ite
       record.fence = fence
       if (terms.maxHold !== Number.POSITIVE_INFINITY) record.own.retireAt = clock.now() + terms.maxHold
       record.handle = new Lease(record, this.#port)
-      table.add(record, () => renewer.join(record, terms, sentAt))
+      table.place(record)
+      renewer.join(record, terms, sentAt)
+      table.announce(record)
       return !isHeardOf || isActive(table.observe(record))
     }
     this.#parts = {

@@ -162,17 +162,16 @@ export class LeaseTable {
     this.#cohorts.delete(cohort)
   }
 
-  /**
-   * Makes a lease of what has just been granted, or adopted, and tells of it.
-   *
-   * @param join finds it a cohort.
-   */
-  add(record: LeaseRecord, join: () => void): void {
-    const { scheduler, tally } = this.#parts
+  /** Gives a lease that has just been granted, or adopted, its place; it joins a cohort and is announced before anything else is done. */
+  place(record: LeaseRecord): void {
     // While a key is reserved for it nobody else has that key here.
     if (record.reserving) this.#onFreed(record)
     else this.#displace(record)
-    join()
+  }
+
+  /** Tells of a lease that has its place and its cohort. */
+  announce(record: LeaseRecord): void {
+    const { scheduler, tally } = this.#parts
     const { retireAt } = record.has
     if (retireAt !== undefined) {
       record.own.alarm = scheduler.add(record)
