@@ -14,7 +14,7 @@ import type { AcquireManySettings } from './options.ts'
 import type { Parcel } from './outbox.ts'
 
 /** Keys under way at once: bounds memory, and how long the event loop is kept by those that are answered together. */
-const KEYS_UNDER_WAY = 4_096
+const KEYS_UNDER_WAY = 8_192
 /** Keys that are waited for at once. */
 const LONGEST_QUEUE = 10_000
 

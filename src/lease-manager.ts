@@ -25,7 +25,7 @@ import { isActive } from './core/lease-state.ts'
 import { ManagerClosedError, UnavailableError } from './errors.ts'
 import { GuardedEmitter } from './events.ts'
 import { type DetachedLease, Lease, type LeasePort } from './lease.ts'
-import type { LeaseRecord } from './lease-record.ts'
+import type { LeaseRecord, LeaseTerms } from './lease-record.ts'
 import { endOf, LeaseTable, notHeld, type Scheduled } from './lease-table.ts'
 import {
   type AcquireManyOptions,
@@ -206,14 +206,17 @@ export class LeaseManager extends GuardedEmitter implements AsyncDisposable, Ite
       detach: (record) => detach(table, clock, record),
     }
     const aborts = new AbortWatch()
-    const grant: Grant = (record, fence, terms, sentAt) => {
+    let terms: LeaseTerms = this.#tryDefaults
+    const grant: Grant = (record, fence, settings, sentAt) => {
+      const { ttl, timeout, maxHold } = settings
       // Of its own acquisition, and of the loss of another on this key.
       const isHeardOf = this.listenerCount('acquired') + this.listenerCount('lost') > 0
-      record.fence = fence
-      if (terms.maxHold !== Number.POSITIVE_INFINITY) record.own.retireAt = clock.now() + terms.maxHold
+      if (fence !== terms.fence || ttl !== terms.ttl || timeout !== terms.timeout) terms = { ttl, timeout, fence }
+      record.terms = terms
+      if (maxHold !== Number.POSITIVE_INFINITY) record.own.retireAt = clock.now() + maxHold
       record.handle = new Lease(record, this.#port)
       table.place(record)
-      renewer.join(record, terms, sentAt)
+      renewer.join(record, settings, sentAt)
       table.announce(record)
       return !isHeardOf || isActive(table.observe(record))
     }

@@ -41,15 +41,21 @@ const RESERVED = -2
 
 const NONE: Readonly<Rarities> = new Rarities()
 
+/** What leases that are granted by one answer have in common: one object for all of them. */
+export interface LeaseTerms {
+  /** ms. */
+  readonly ttl: number
+  /** How long a request for it may stay unanswered, in ms. */
+  readonly timeout: number
+  /** None until it is granted. */
+  readonly fence?: number
+}
+
 export class LeaseRecord implements LockEntry {
   readonly key: string
   readonly token: string
-  /** ms. */
-  readonly ttl: number
-  /** ms. */
-  readonly timeout: number
-  /** 0 until it is granted. */
-  fence = 0
+  /** Others may have the same object. */
+  terms: LeaseTerms
   /** Its own part of its state: while it is `held`, its cohort knows whether it is in jeopardy. */
   state: Exclude<LeaseState, 'jeopardy'> = 'held'
   /** With whom it is renewed, and its place there; none until it is granted, and once it is not held. */
@@ -61,11 +67,25 @@ export class LeaseRecord implements LockEntry {
   handle: Lease | undefined = undefined
   #rarities: Rarities | undefined = undefined
 
-  constructor(key: string, token: string, { ttl, timeout }: { readonly ttl: number; readonly timeout: number }) {
+  constructor(key: string, token: string, terms: LeaseTerms) {
     this.key = key
     this.token = token
-    this.ttl = ttl
-    this.timeout = timeout
+    this.terms = terms
+  }
+
+  /** ms. */
+  get ttl(): number {
+    return this.terms.ttl
+  }
+
+  /** ms. */
+  get timeout(): number {
+    return this.terms.timeout
+  }
+
+  /** 0 until it is granted. */
+  get fence(): number {
+    return this.terms.fence ?? 0
   }
 
   /** Whether it stands in the table only to reserve its key. */

@@ -3,30 +3,30 @@
  */
 import { randomFillSync } from 'node:crypto'
 
-const RANDOM_BYTES = 16
+/** base64url (RFC 4648, section 5). */
+const ALPHABET = Buffer.from('ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_')
+/** 21 characters of 6 bits and one of 2. */
 const LENGTH = 22
 /** Tokens that are made at once, because each call of the generator costs more than the bytes do. */
 const BATCH = 256
-/** What is encoded at once: base64 turns three bytes into four characters, so each token is followed by two zeros, and two characters for them. */
-const STRIDE = { bytes: 18, characters: 24 }
 
 const OWNED = /^(.+):[\w-]{22}$/s
 
 /** Makes tokens that carry an owner's label, if it is not empty: unguessable, never given out before. */
 export function tokensOf(owner: string): () => string {
-  const label = Buffer.from(owner === '' ? '' : `${owner}:`)
-  const length = label.length + LENGTH
-  // Each is cut out of one text: strings of one piece are smaller than two that were put together.
-  const text = Buffer.alloc(length * BATCH)
-  for (let token = 0; token < BATCH; token += 1) label.copy(text, token * length)
-  let offset = text.length
+  const label = owner === '' ? '' : `${owner}:`
+  // Each is made out of bytes: strings of one piece are smaller than two that were put together.
+  const text = Buffer.from(label + ALPHABET.toString('latin1', 0, LENGTH))
+  const random = Buffer.alloc(LENGTH * BATCH)
+  let made = BATCH
   return () => {
-    if (offset === text.length) {
-      fill(text, label.length, length)
-      offset = 0
+    if (made === BATCH) {
+      randomFillSync(random)
+      made = 0
     }
-    offset += length
-    return text.toString('utf8', offset - length, offset)
+    writeRandom(text, text.length - LENGTH, random, made * LENGTH)
+    made += 1
+    return text.toString()
   }
 }
 
@@ -35,15 +35,11 @@ export function ownerOf(token: string): string | undefined {
   return OWNED.exec(token)?.[1]
 }
 
-/** Writes a batch of random parts, the first of them at `start`, one each `distance` bytes. */
-function fill(text: Buffer, start: number, distance: number): void {
-  const random = Buffer.alloc(STRIDE.bytes * BATCH)
-  randomFillSync(random)
-  for (let token = 0; token < BATCH; token += 1)
-    random.fill(0, token * STRIDE.bytes + RANDOM_BYTES, (token + 1) * STRIDE.bytes)
-  const characters = Buffer.from(random.toString('base64url'), 'latin1')
-  for (let token = 0; token < BATCH; token += 1) {
-    const from = token * STRIDE.characters
-    characters.copy(text, start + token * distance, from, from + LENGTH)
+/** Writes 128 bits out of as many bytes as there are characters. */
+function writeRandom(text: Buffer, start: number, random: Buffer, from: number): void {
+  const last = LENGTH - 1
+  for (let index = 0; index < last; index += 1) {
+    text[start + index] = ALPHABET[(random[from + index] as number) & 0b111111] as number
   }
+  text[start + last] = ALPHABET[(random[from + last] as number) & 0b110000] as number
 }

@@ -183,26 +183,34 @@ class Shard<V extends Keyed> {
 
   /** With another number of slots, and without holes. */
   #rebuild(count: number): void {
-    const { length } = this.#slots
+    const before = this.#slots
     const slots = new Int32Array(2 * count)
-    const values: (V | undefined)[] = []
-    const places = new Int32Array(this.#values.length)
-    for (const [place, value] of this.#values.entries()) {
-      if (value === undefined) continue
-      places[place] = values.length
-      values.push(value)
-    }
+    const placeOf = this.#closeHoles()
     const end = slots.length - 1
-    for (let from = 0; from < length; from += 2) {
-      const hash = this.#slots[from] as number
+    for (let from = 0; from < before.length; from += 2) {
+      const hash = before[from] as number
       if (hash === 0) continue
       let slot = (hash & (count - 1)) * 2
       while (slots[slot] !== 0) slot = (slot + 2) & end
+      const place = before[from + 1] as number
       slots[slot] = hash
-      slots[slot + 1] = places[this.#slots[from + 1] as number] as number
+      slots[slot + 1] = placeOf === undefined ? place : (placeOf[place] as number)
     }
     this.#slots = slots
     this.#mask = count - 1
+  }
+
+  /** @returns for each place the new one; nothing where there were no holes. */
+  #closeHoles(): Int32Array | undefined {
+    if (this.#values.length === this.#size) return undefined
+    const placeOf = new Int32Array(this.#values.length)
+    const values: (V | undefined)[] = []
+    for (const [place, value] of this.#values.entries()) {
+      if (value === undefined) continue
+      placeOf[place] = values.length
+      values.push(value)
+    }
     this.#values = values
+    return placeOf
   }
 }

@@ -17,6 +17,7 @@ import {
 } from '../backend.ts'
 import { UnavailableError } from '../errors.ts'
 import { Connection } from './connection.ts'
+import { Heads, PLAIN } from './encoded-command.ts'
 import { type Call, Script } from './script.ts'
 import { ACQUIRE, ACQUIRE_AND_WATCH, INSPECT, RELEASE, RENEW, RENEW_AND_WATCH, VERIFY } from './scripts.ts'
 import { Tracking } from './tracking.ts'
@@ -49,6 +50,7 @@ export class RedisBackend implements Backend {
   /** What was made of arrays of entries: the same leases are renewed together again and again. */
   readonly #renewals = new WeakMap<readonly LockEntry[], Prepared>()
   #prefix = ''
+  #heads = PLAIN
   #fenceKey = FENCE_KEY
 
   constructor(source: Redis | string) {
@@ -64,6 +66,7 @@ export class RedisBackend implements Backend {
     const connection = new Connection(this.#source, timeout, listener)
     const { client, keyPrefix } = connection
     this.#prefix = keyPrefix + settings.prefix
+    this.#heads = new Heads(this.#prefix)
     this.#fenceKey = keyPrefix + FENCE_KEY
     const known = new Set<Script>()
     client.on('connect', () => known.clear())
@@ -88,7 +91,7 @@ export class RedisBackend implements Backend {
   acquire(entries: readonly LockEntry[], watch = false): Promise<readonly AcquireOutcome[]> {
     const { acquire, acquireAndWatch, tracking } = this.#open
     const script = watch && tracking?.active ? acquireAndWatch : acquire
-    const call = script.prepare([this.#fenceKey, ...this.#keys(entries)], tokensAndTtls(entries))
+    const call = this.#prepare(script, entries, ttlsOf(entries), this.#fenceKey)
     const period = tracking?.period
     return this.#ask(script, call, entries, tracking, (reply, count) =>
       // The keys were watched if nothing has happened to the tracking since they were asked for.
@@ -102,7 +105,7 @@ export class RedisBackend implements Backend {
     const script = watched ? renewAndWatch : renew
     let prepared = this.#renewals.get(entries)
     if (prepared?.script !== script) {
-      prepared = { script, call: script.prepare(this.#keys(entries), tokensAndTtls(entries)) }
+      prepared = { script, call: this.#prepare(script, entries, ttlsOf(entries)) }
       this.#renewals.set(entries, prepared)
     }
     return this.#ask(script, prepared.call, entries, watched ? tracking : undefined, changeOutcomes)
@@ -110,27 +113,21 @@ export class RedisBackend implements Backend {
 
   release(entries: readonly ReleaseEntry[]): Promise<readonly ChangeOutcome[]> {
     const { release, tracking } = this.#open
-    const values = tokens(entries)
-    for (const [index, { watch }] of entries.entries()) if (watch) values.push(String(index + 1))
-    const watched = values.length > entries.length
-    return this.#ask(
-      release,
-      release.prepare(this.#keys(entries), values),
-      entries,
-      watched ? tracking : undefined,
-      changeOutcomes,
-    )
+    const watched: number[] = []
+    for (const [index, { watch }] of entries.entries()) if (watch) watched.push(index + 1)
+    const call = this.#prepare(release, entries, watched)
+    return this.#ask(release, call, entries, watched.length > 0 ? tracking : undefined, changeOutcomes)
   }
 
   verify(entries: readonly LockEntry[]): Promise<readonly ChangeOutcome[]> {
     const { verify } = this.#open
-    return this.#ask(verify, verify.prepare(this.#keys(entries), tokens(entries)), entries, undefined, changeOutcomes)
+    return this.#ask(verify, this.#prepare(verify, entries, []), entries, undefined, changeOutcomes)
   }
 
   async inspect(key: string): Promise<LockView | null> {
     const { connection, inspect } = this.#open
     try {
-      const found = checkReply(await inspect.run(inspect.prepare([this.#prefix + key], []))) as
+      const found = checkReply(await inspect.run(inspect.prepare([{ texts: [this.#prefix + key] }], []))) as
         | []
         | [token: string, remaining: number]
       return found.length === 0 ? null : { token: found[0], remaining: remainingOf(found[1]) }
@@ -178,28 +175,27 @@ export class RedisBackend implements Backend {
     }
   }
 
-  #keys(entries: readonly LockEntry[]): string[] {
-    return entries.map((entry) => this.#prefix + entry.key)
+  /** @param more what follows the tokens. @param first a key that stands before those of the entries. */
+  #prepare(script: Script, entries: readonly LockEntry[], more: readonly number[], first?: string): Call {
+    const keys = { heads: this.#heads, texts: entries.map(({ key }) => key) }
+    const tokens = { texts: entries.map(({ token }) => token) }
+    return script.prepare(first === undefined ? [keys] : [{ texts: [first] }, keys], [
+      tokens,
+      { texts: more.map(String) },
+    ])
   }
 }
 
-function tokens(entries: readonly LockEntry[]): string[] {
-  return entries.map((entry) => entry.token)
-}
-
-/** The tokens, then one ttl for all entries where they have the same, otherwise one for each. */
-function tokensAndTtls(entries: readonly LockEntry[]): string[] {
+/** One ttl for all entries where they have the same, otherwise one for each. */
+function ttlsOf(entries: readonly LockEntry[]): number[] {
   const { ttl } = entries[0] as LockEntry
-  const values = tokens(entries)
-  if (entries.every((entry) => entry.ttl === ttl)) values.push(String(ttl))
-  else for (const entry of entries) values.push(String(entry.ttl))
-  return values
+  return entries.every((entry) => entry.ttl === ttl) ? [ttl] : entries.map((entry) => entry.ttl)
 }
 
 function acquireOutcomes(reply: unknown, count: number, watched: boolean): readonly AcquireOutcome[] {
   const [fence, results, holders] = checkReply(reply) as [number, number[]?, string[]?]
   const granted = { type: 'granted', fence } as const
-  if (results === undefined) return Array.from({ length: count }, () => granted)
+  if (results === undefined) return new Array<AcquireOutcome>(count).fill(granted)
   return results.map((result, index) => {
     if (result === -2) return granted
     return { type: 'refused', remaining: remainingOf(result), holder: holders?.[index] ?? '', watched }

@@ -10,27 +10,30 @@
  */
 import { createHash } from 'node:crypto'
 import type { Connection } from './connection.ts'
-import { CRLF, EncodedCommand, encode } from './encoded-command.ts'
+import { type Arguments, EncodedCommand, encode, PLAIN } from './encoded-command.ts'
 
 export class Script {
   readonly #connection: Connection
-  readonly #lua: string
-  readonly #sha: string
+  /** How a call begins: by its SHA, and whole. */
+  readonly #bySha: string
+  readonly #byText: string
   readonly #known: Set<Script>
 
   /** @param known the scripts that were sent whole on this connection; shared by all of them, and emptied when it is another one. */
   constructor(connection: Connection, lua: string, known: Set<Script>) {
     this.#connection = connection
-    this.#lua = lua
-    this.#sha = createHash('sha1').update(lua).digest('hex')
+    this.#bySha = wordsOf('evalsha', createHash('sha1').update(lua).digest('hex'))
+    this.#byText = wordsOf('eval', lua)
     this.#known = known
   }
 
   /** Encodes a call, to be sent once or many times. @param keys what becomes KEYS; @param values what becomes ARGV. */
-  prepare(keys: readonly string[], values: readonly string[]): Call {
-    const count = keys.length + values.length + 3
-    const tail = encode([String(keys.length), ...keys, ...values])
-    return { count, wire: Buffer.from(this.#wire('evalsha', this.#sha, count, tail)) }
+  prepare(keys: readonly Arguments[], values: readonly Arguments[]): Call {
+    const keyCount = countOf(keys)
+    const count = keyCount + countOf(values) + 3
+    const start = `*${count}${this.#bySha}`
+    const wire = encode(start, [{ texts: [String(keyCount)] }, ...keys, ...values])
+    return { count, wire, own: start.length }
   }
 
   /**
@@ -51,16 +54,11 @@ export class Script {
     }
   }
 
-  async #runWhole(call: Call, prepare?: () => void): Promise<unknown> {
+  async #runWhole({ count, wire, own }: Call, prepare?: () => void): Promise<unknown> {
     this.#known.add(this)
-    const tail = call.wire.toString().slice(this.#wire('evalsha', this.#sha, call.count, '').length)
-    const wire = Buffer.from(this.#wire('eval', this.#lua, call.count, tail))
+    const whole = Buffer.concat([Buffer.from(`*${count}${this.#byText}`), wire.subarray(own)])
     prepare?.()
-    return await this.#connection.send(new EncodedCommand('eval', wire))
-  }
-
-  #wire(name: 'evalsha' | 'eval', script: string, count: number, tail: string): string {
-    return `*${count}${CRLF}${encode([name, script])}${tail}`
+    return await this.#connection.send(new EncodedCommand('eval', whole))
   }
 }
 
@@ -69,4 +67,15 @@ export interface Call {
   /** How many arguments it has, the command's name included. */
   readonly count: number
   readonly wire: Buffer
+  /** Where in that the script's own arguments begin. */
+  readonly own: number
+}
+
+function countOf(groups: readonly Arguments[]): number {
+  return groups.reduce((count, { texts }) => count + texts.length, 0)
+}
+
+/** The first words of a command. */
+function wordsOf(...words: string[]): string {
+  return words.map((word) => PLAIN.of(word) + word).join('')
 }

@@ -16,7 +16,7 @@ import { asError } from '../as-error.ts'
 import type { BackendListener } from '../backend.ts'
 import { UnavailableError } from '../errors.ts'
 import { Connection } from './connection.ts'
-import { CRLF, EncodedCommand, encode } from './encoded-command.ts'
+import { EncodedCommand, encode } from './encoded-command.ts'
 
 /** Where a server that speaks RESP2 puts the names of keys that have changed. */
 const CHANNEL = '__redis__:invalidate'
@@ -32,7 +32,7 @@ const LOOK_AFTER = 1_024
 /** Failures in a row that are told, if they are no refusals. */
 const PATIENCE = 5
 
-const CACHING_YES = Buffer.from(`*3${CRLF}${encode(['client', 'caching', 'yes'])}`)
+const CACHING_YES = encode('*3', [{ texts: ['client', 'caching', 'yes'] }])
 
 export class Tracking {
   readonly #commands: Connection
