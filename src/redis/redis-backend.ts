@@ -195,7 +195,7 @@ function ttlsOf(entries: readonly LockEntry[]): number[] {
 function acquireOutcomes(reply: unknown, count: number, watched: boolean): readonly AcquireOutcome[] {
   const [fence, results, holders] = checkReply(reply) as [number, number[]?, string[]?]
   const granted = { type: 'granted', fence } as const
-  if (results === undefined) return new Array<AcquireOutcome>(count).fill(granted)
+  if (results === undefined) return repeat<AcquireOutcome>(granted, count)
   return results.map((result, index) => {
     if (result === -2) return granted
     return { type: 'refused', remaining: remainingOf(result), holder: holders?.[index] ?? '', watched }
@@ -203,12 +203,17 @@ function acquireOutcomes(reply: unknown, count: number, watched: boolean): reado
 }
 
 function changeOutcomes(reply: unknown, count: number): readonly ChangeOutcome[] {
-  const outcomes: ChangeOutcome[] = []
-  while (outcomes.length < count) outcomes.push(DONE)
+  const outcomes = repeat<ChangeOutcome>(DONE, count)
   const exceptions = checkReply(reply) as number[]
   for (let i = 0; i < exceptions.length; i += 2) {
     outcomes[(exceptions[i] as number) - 1] = exceptions[i + 1] === 1 ? TAKEN : MISSING
   }
+  return outcomes
+}
+
+function repeat<O>(outcome: O, count: number): O[] {
+  const outcomes: O[] = []
+  while (outcomes.length < count) outcomes.push(outcome)
   return outcomes
 }
 
