@@ -8,7 +8,7 @@ import { answerWith } from './child-process.ts'
 import { endServer } from './end-server.ts'
 import { inParallel } from './in-parallel.ts'
 import { type KeyKind, makeKeys } from './keys.ts'
-import { type Holder, loadLibrary } from './library.ts'
+import { type Held, type Holder, loadLibrary } from './library.ts'
 import { takeTime } from './stopwatch.ts'
 
 /** Locks, or pairs. */
@@ -45,8 +45,8 @@ async function takeSingly(holder: Holder, control: Redis, keys: string[], pairs:
   const taken = await takeTime(control, async () => {
     for (let pair = 0; pair < pairs; pair++) {
       const startedAt = performance.now()
-      const release = await holder.take(keys[pair % keys.length] as string)
-      await release()
+      const held = await holder.take(keys[pair % keys.length] as string)
+      await held.release()
       latencies.push((performance.now() - startedAt) * 1_000)
     }
   })
@@ -55,13 +55,11 @@ async function takeSingly(holder: Holder, control: Redis, keys: string[], pairs:
 
 /** What was taken stays taken; it is given back when nothing is measured any more, so that each key is a free one. */
 async function takeInCrowd(holder: Holder, control: Redis, keys: string[]): Promise<PartMeasurement> {
-  const releases: (() => Promise<unknown>)[] = []
-  const taken = await takeTime(control, () =>
-    inParallel(keys, async (key) => {
-      releases.push(await holder.take(key))
-    }),
-  )
-  await inParallel(releases, (release) => release())
+  let held: Held[] = []
+  const taken = await takeTime(control, async () => {
+    held = await inParallel(keys, (key) => holder.take(key))
+  })
+  await inParallel(held, (one) => one.release())
   return { ...taken, latencies: [] }
 }
 

@@ -38,13 +38,13 @@ async function measure(job: HandoffJob): Promise<CallersMeasurement> {
 }
 
 async function takeTurn(holder: Holder, control: Redis, section: number, caller: number): Promise<Grant> {
-  const release = await holder.acquire(KEY)
+  const held = await holder.acquire(KEY)
   const enteredAt = machineTime()
   const overlaps = await enterSection(control)
   if (section > 0) await setTimeout(section)
   await leaveSection(control)
   const leavingAt = machineTime()
-  await release()
+  await held.release()
   return { caller, enteredAt, leavingAt, overlaps }
 }
 

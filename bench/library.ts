@@ -14,8 +14,10 @@ export interface Library {
 
 export type OnLost = (key: string) => void
 
-/** Gives one lock back. */
-export type Release = () => Promise<unknown>
+/** One lock, as an application keeps it. */
+export interface Held {
+  release(): Promise<unknown>
+}
 
 /** One process's use of a library. */
 export interface Holder {
@@ -24,9 +26,9 @@ export interface Holder {
   /** Gives back all that `acquireAll` took. */
   releaseAll(): Promise<void>
   /** Takes one lock that nobody else wants, with nothing set but the ttl. It may be renewed, or not, as by default. */
-  take(key: string): Promise<Release>
+  take(key: string): Promise<Held>
   /** Takes one lock, and waits for it as the library does by default, but for as long as it takes. */
-  acquire(key: string): Promise<Release>
+  acquire(key: string): Promise<Held>
   /** Locks held, by the library's own word. */
   held(): number
   /** Locks lost since `open`, by the library's own word. */

@@ -7,7 +7,7 @@ import { answerWith } from './child-process.ts'
 import { endServer } from './end-server.ts'
 import { inParallel } from './in-parallel.ts'
 import { findKeys, type KeyKind, makeKeys } from './keys.ts'
-import { type Library, loadLibrary, type Release } from './library.ts'
+import { type Library, loadLibrary } from './library.ts'
 import type { PartMeasurement, ReleaseJob } from './release-measurement.ts'
 import { type Taken, takeTime } from './stopwatch.ts'
 
@@ -25,12 +25,9 @@ async function measure(job: ReleaseJob): Promise<PartMeasurement> {
 
 async function releaseInCrowd(library: Library, control: Redis, job: ReleaseJob, keys: string[]): Promise<Taken> {
   const holder = await library.open(job.url, job.ttl)
-  const releases: Release[] = []
-  await inParallel(keys, async (key) => {
-    releases.push(await holder.take(key))
-  })
+  const held = await inParallel(keys, (key) => holder.take(key))
   globalThis.gc?.()
-  const taken = await takeTime(control, () => inParallel(releases, (release) => release()))
+  const taken = await takeTime(control, () => inParallel(held, (one) => one.release()))
   await holder.close()
   return taken
 }

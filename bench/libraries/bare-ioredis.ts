@@ -5,7 +5,7 @@
 import { createHash, randomUUID } from 'node:crypto'
 import { Redis } from 'ioredis'
 import { inParallel } from '../in-parallel.ts'
-import type { Holder, Library, Release } from '../library.ts'
+import type { Held, Holder, Library } from '../library.ts'
 
 const COMPARE_AND_DELETE = `if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0`
 const SHA = createHash('sha1').update(COMPARE_AND_DELETE).digest('hex')
@@ -13,7 +13,7 @@ const SHA = createHash('sha1').update(COMPARE_AND_DELETE).digest('hex')
 class BareHolder implements Holder {
   readonly #client: Redis
   readonly #ttl: number
-  #releases: Release[] = []
+  #held: Held[] = []
 
   constructor(client: Redis, ttl: number) {
     this.#client = client
@@ -21,29 +21,27 @@ class BareHolder implements Holder {
   }
 
   async acquireAll(keys: readonly string[]): Promise<void> {
-    await inParallel(keys, async (key) => {
-      this.#releases.push(await this.take(key))
-    })
+    this.#held = await inParallel(keys, (key) => this.take(key))
   }
 
   async releaseAll(): Promise<void> {
-    await inParallel(this.#releases, (release) => release())
-    this.#releases = []
+    await inParallel(this.#held, (held) => held.release())
+    this.#held = []
   }
 
-  async take(key: string): Promise<Release> {
+  async take(key: string): Promise<Held> {
     const token = randomUUID()
     const answer = await this.#client.set(key, token, 'PX', this.#ttl, 'NX')
     if (answer !== 'OK') throw new Error(`${key} was refused`)
-    return () => this.#client.evalsha(SHA, 1, key, token)
+    return { release: () => this.#client.evalsha(SHA, 1, key, token) }
   }
 
-  acquire(key: string): Promise<Release> {
+  acquire(key: string): Promise<Held> {
     return this.take(key)
   }
 
   held(): number {
-    return this.#releases.length
+    return this.#held.length
   }
 
   lost(): number {

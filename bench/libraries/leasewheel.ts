@@ -1,7 +1,7 @@
 /** leasewheel, with nothing set but the ttl: it renews at a third of it by itself. May import library.ts. */
 import { Redis } from 'ioredis'
 import { type Lease, LeaseManager } from 'leasewheel'
-import type { Holder, Library, OnLost, Release } from '../library.ts'
+import type { Held, Holder, Library, OnLost } from '../library.ts'
 
 class LeasewheelHolder implements Holder {
   readonly #client: Redis
@@ -30,14 +30,12 @@ class LeasewheelHolder implements Holder {
     this.#handles = []
   }
 
-  async take(key: string): Promise<Release> {
-    const lease = await this.#leases.acquire(key)
-    return () => lease.release()
+  take(key: string): Promise<Held> {
+    return this.#leases.acquire(key)
   }
 
-  async acquire(key: string): Promise<Release> {
-    const lease = await this.#leases.acquire(key, { wait: Number.POSITIVE_INFINITY })
-    return () => lease.release()
+  acquire(key: string): Promise<Held> {
+    return this.#leases.acquire(key, { wait: Number.POSITIVE_INFINITY })
   }
 
   held(): number {

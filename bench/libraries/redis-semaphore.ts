@@ -5,7 +5,7 @@
 import { Redis } from 'ioredis'
 import { Mutex } from 'redis-semaphore'
 import { inParallel } from '../in-parallel.ts'
-import type { Holder, Library, OnLost, Release } from '../library.ts'
+import type { Held, Holder, Library, OnLost } from '../library.ts'
 
 class RedisSemaphoreHolder implements Holder {
   readonly #client: Redis
@@ -53,20 +53,20 @@ class RedisSemaphoreHolder implements Holder {
     this.#mutexes = []
   }
 
-  async take(key: string): Promise<Release> {
+  async take(key: string): Promise<Held> {
     const mutex = new Mutex(this.#client, key, { lockTimeout: this.#ttl })
     await mutex.acquire()
-    return () => mutex.release()
+    return mutex
   }
 
-  async acquire(key: string): Promise<Release> {
+  async acquire(key: string): Promise<Held> {
     const mutex = new Mutex(this.#client, key, {
       lockTimeout: this.#ttl,
       acquireTimeout: Number.POSITIVE_INFINITY,
       onLockLost: this.#countLoss,
     })
     await mutex.acquire()
-    return () => mutex.release()
+    return mutex
   }
 
   held(): number {

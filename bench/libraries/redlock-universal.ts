@@ -5,7 +5,7 @@
  */
 import { Redis } from 'ioredis'
 import { createLock, executeWithAutoExtension, IoredisAdapter, type Lock } from 'redlock-universal'
-import type { Holder, Library, OnLost, Release } from '../library.ts'
+import type { Held, Holder, Library, OnLost } from '../library.ts'
 import { HeldByUsing } from './held-by-using.ts'
 
 class RedlockUniversalHolder implements Holder {
@@ -42,16 +42,16 @@ class RedlockUniversalHolder implements Holder {
     return this.#locks.releaseAll()
   }
 
-  async take(key: string): Promise<Release> {
+  async take(key: string): Promise<Held> {
     const lock = this.#createLock(key)
     const handle = await lock.acquire()
-    return () => lock.release(handle)
+    return { release: () => lock.release(handle) }
   }
 
-  async acquire(key: string): Promise<Release> {
+  async acquire(key: string): Promise<Held> {
     const lock = this.#createLock(key, { retryAttempts: Number.MAX_SAFE_INTEGER })
     const handle = await lock.acquire()
-    return () => lock.release(handle)
+    return { release: () => lock.release(handle) }
   }
 
   /** `lean`: by its documentation the mode with the least memory and the least overhead. */

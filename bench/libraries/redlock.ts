@@ -4,7 +4,7 @@
  */
 import { Redis } from 'ioredis'
 import Redlock from 'redlock'
-import type { Holder, Library, OnLost, Release } from '../library.ts'
+import type { Held, Holder, Library, OnLost } from '../library.ts'
 import { HeldByUsing } from './held-by-using.ts'
 
 /** redlock's own default; said here because the threshold depends on it. */
@@ -44,15 +44,13 @@ class RedlockHolder implements Holder {
     return this.#locks.releaseAll()
   }
 
-  async take(key: string): Promise<Release> {
-    const lock = await this.#redlock.acquire([key], this.#ttl)
-    return () => lock.release()
+  take(key: string): Promise<Held> {
+    return this.#redlock.acquire([key], this.#ttl)
   }
 
-  async acquire(key: string): Promise<Release> {
+  acquire(key: string): Promise<Held> {
     // -1: as often as it takes.
-    const lock = await this.#redlock.acquire([key], this.#ttl, { retryCount: -1 })
-    return () => lock.release()
+    return this.#redlock.acquire([key], this.#ttl, { retryCount: -1 })
   }
 
   held(): number {
