@@ -69,8 +69,9 @@ export class Outbox<Outcome, Entry extends LockEntry = LockEntry> {
     })
   }
 
-  add(request: Entry & Request<Outcome>): void {
-    this.#collected.push(request)
+  /** @returns whether a whole batch has been collected. */
+  add(request: Entry & Request<Outcome>): boolean {
+    return this.#collected.push(request) >= this.#parts.batchSize
   }
 
   addParcel(parcel: Parcel<Outcome, Entry>): void {
@@ -139,11 +140,11 @@ class Collection<Outcome, Entry extends Request<Outcome>> implements Parcel<Outc
   }
 
   settle(outcomeOf: (index: number) => Outcome | Unknown, sentAt: number | undefined): void {
-    for (const [index, request] of this.#requests.entries()) request.settle(outcomeOf(index), sentAt)
+    this.#requests.forEach((request, index) => request.settle(outcomeOf(index), sentAt))
   }
 
   settleLate(outcomeOf: (index: number) => Outcome | Unknown): void {
-    for (const [index, request] of this.#requests.entries()) request.settleLate?.(outcomeOf(index))
+    this.#requests.forEach((request, index) => request.settleLate?.(outcomeOf(index)))
   }
 }
 

@@ -242,11 +242,12 @@ class ReleaseParcel implements Parcel<ChangeOutcome, ReleaseEntry>, PendingRelea
     if (resolve === undefined) return
     this.#resolve = undefined
     const later: Promise<boolean>[] = []
-    for (const [index, record] of this.#records.entries()) {
+    this.#records.forEach((record, index) => {
       const released = this.#settleOne(record, outcomeOf(index))
       if (typeof released !== 'boolean') later.push(released)
+      if (this.#askers.size === 0) return
       for (const asker of this.#askers.get(record) ?? []) asker(released)
-    }
+    })
     resolve(Promise.all(later).then(ignore))
   }
 

@@ -96,7 +96,7 @@ export class Connection {
 
   /**
    * Sends a command. What is sent in one go of the event loop leaves in one write, so that a server finds it together and answers it
-   * together: each time that either side has to wake up costs more than a command does.
+   * together: each time that either side has to wake up costs more than a command does. Unless it is `flush`ed before.
    */
   async send(command: Command): Promise<unknown> {
     const { stream } = this.client
@@ -104,11 +104,16 @@ export class Connection {
       this.#corked = stream
       stream.cork()
       process.nextTick(() => {
-        this.#corked = undefined
-        stream.uncork()
+        if (this.#corked === stream) this.flush()
       })
     }
     return this.client.sendCommand(command)
+  }
+
+  /** What has been sent leaves now. */
+  flush(): void {
+    this.#corked?.uncork()
+    this.#corked = undefined
   }
 
   /** The server has answered something sensible: the next reconnection need not be slow. */

@@ -69,9 +69,16 @@ export function encode(start: string, groups: readonly Arguments[]): Buffer {
 
 function join(start: string, groups: readonly Arguments[], headOf: (heads: Heads, text: string) => string): string {
   const pieces = [start]
+  // Made as long as it will be, it is not copied while it grows.
+  pieces.length = 2 + 2 * groups.reduce((count, { texts }) => count + texts.length, 0)
+  let used = 1
   for (const { texts, heads = PLAIN } of groups) {
-    for (const text of texts) pieces.push(headOf(heads, text), text)
+    for (const text of texts) {
+      pieces[used] = headOf(heads, text)
+      pieces[used + 1] = text
+      used += 2
+    }
   }
-  pieces.push(CRLF)
+  pieces[used] = CRLF
   return pieces.join('')
 }

@@ -26,6 +26,9 @@ const DONE = { type: 'done' } as const
 const TAKEN = { type: 'refused', reason: 'taken' } as const
 const MISSING = { type: 'refused', reason: 'missing' } as const
 
+/** Bytes. A call of this size keeps the server busy for longer than it takes to write it. */
+const LARGE_CALL = 8_192
+
 interface Opened {
   readonly connection: Connection
   /** None where nothing is to be watched. */
@@ -93,10 +96,12 @@ export class RedisBackend implements Backend {
     const script = watch && tracking?.active ? acquireAndWatch : acquire
     const call = this.#prepare(script, entries, ttlsOf(entries), this.#fenceKey)
     const period = tracking?.period
-    return this.#ask(script, call, entries, tracking, (reply, count) =>
+    const outcomes = this.#ask(script, call, entries, tracking, (reply, count) =>
       // The keys were watched if nothing has happened to the tracking since they were asked for.
       acquireOutcomes(reply, count, period !== undefined && period === tracking?.period),
     )
+    this.#flushIfLarge(call)
+    return outcomes
   }
 
   renew(entries: readonly LockEntry[], watch = false): Promise<readonly ChangeOutcome[]> {
@@ -114,9 +119,13 @@ export class RedisBackend implements Backend {
   release(entries: readonly ReleaseEntry[]): Promise<readonly ChangeOutcome[]> {
     const { release, tracking } = this.#open
     const watched: number[] = []
-    for (const [index, { watch }] of entries.entries()) if (watch) watched.push(index + 1)
+    entries.forEach(({ watch }, index) => {
+      if (watch) watched.push(index + 1)
+    })
     const call = this.#prepare(release, entries, watched)
-    return this.#ask(release, call, entries, watched.length > 0 ? tracking : undefined, changeOutcomes)
+    const outcomes = this.#ask(release, call, entries, watched.length > 0 ? tracking : undefined, changeOutcomes)
+    this.#flushIfLarge(call)
+    return outcomes
   }
 
   verify(entries: readonly LockEntry[]): Promise<readonly ChangeOutcome[]> {
@@ -175,6 +184,11 @@ export class RedisBackend implements Backend {
     }
   }
 
+  /** Somebody waits for the answer, and the server has enough to do: it begins while more is put together. */
+  #flushIfLarge({ wire }: Call): void {
+    if (wire.length >= LARGE_CALL) this.#open.connection.flush()
+  }
+
   /** @param more what follows the tokens. @param first a key that stands before those of the entries. */
   #prepare(script: Script, entries: readonly LockEntry[], more: readonly number[], first?: string): Call {
     const keys = { heads: this.#heads, texts: entries.map(({ key }) => key) }
@@ -193,13 +207,13 @@ function ttlsOf(entries: readonly LockEntry[]): number[] {
 }
 
 function acquireOutcomes(reply: unknown, count: number, watched: boolean): readonly AcquireOutcome[] {
-  const [fence, results, holders] = checkReply(reply) as [number, number[]?, string[]?]
-  const granted = { type: 'granted', fence } as const
-  if (results === undefined) return repeat<AcquireOutcome>(granted, count)
-  return results.map((result, index) => {
-    if (result === -2) return granted
-    return { type: 'refused', remaining: remainingOf(result), holder: holders?.[index] ?? '', watched }
-  })
+  const [fence, refused = []] = checkReply(reply) as [number, (number | string)[]?]
+  const outcomes = repeat<AcquireOutcome>({ type: 'granted', fence }, count)
+  for (let i = 0; i < refused.length; i += 3) {
+    const [index, pttl, holder] = refused.slice(i, i + 3) as [number, number, string]
+    outcomes[index - 1] = { type: 'refused', remaining: remainingOf(pttl), holder, watched }
+  }
+  return outcomes
 }
 
 function changeOutcomes(reply: unknown, count: number): readonly ChangeOutcome[] {

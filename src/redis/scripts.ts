@@ -18,41 +18,39 @@
  * them all; the hints that come of it concern nobody.) That is done after the locks: a server without memory refuses the first write of a
  * script only, and GETEX is one.
  *
- * @returns the fence (0 if nothing was granted); if anything was refused, then two lists with an element for each lock: -2
- * where it was granted, otherwise what is left of the holder's ttl in ms, -1 if it has none; and the holder's token where it was refused.
+ * @returns the fence (0 if nothing was granted); then, if anything was refused, a list with three elements for each such lock: its index (from 1),
+ * what is left of the holder's ttl in ms, -1 if it has none, and the holder's token, empty if it is no string.
  */
 function acquireScript(finish: string): string {
   return `
-local count = #KEYS - 1
-local uniform = #ARGV == count + 1
-local results, holders, granted = {}, {}, 0
+local call, keys, values = redis.call, KEYS, ARGV
+local count = #keys - 1
+local uniform = #values == count + 1 and values[count + 1]
+local refused = {}
 for i = 1, count do
-  local key, token = KEYS[i + 1], ARGV[i]
-  local ttl = uniform and ARGV[count + 1] or ARGV[count + i]
-  results[i], holders[i] = -2, ''
-  if redis.call('SET', key, token, 'NX', 'PX', ttl) then
-    granted = granted + 1
-  else
+  local key, token, ttl = keys[i + 1], values[i], uniform or values[count + i]
+  if not call('SET', key, token, 'NX', 'PX', ttl) then
     local holder = redis.pcall('GET', key)
     if holder == token then
-      redis.call('PEXPIRE', key, ttl)
-      granted = granted + 1
+      call('PEXPIRE', key, ttl)
     else
-      results[i] = redis.call('PTTL', key)
-      if type(holder) == 'string' then holders[i] = holder end
+      local n = #refused
+      refused[n + 1] = i
+      refused[n + 2] = call('PTTL', key)
+      refused[n + 3] = type(holder) == 'string' and holder or ''
     end
   end
 end
 local fence = 0
-if granted > 0 then
-  local time = redis.call('TIME')
+if #refused < 3 * count then
+  local time = call('TIME')
   fence = tonumber(time[1]) * 1000000 + tonumber(time[2])
-  local last = tonumber(redis.call('GETEX', KEYS[1]) or 0) or 0
+  local last = tonumber(call('GETEX', keys[1]) or 0) or 0
   if last >= fence then fence = last + 1 end
-  redis.call('SET', KEYS[1], string.format('%.0f', fence))
+  call('SET', keys[1], string.format('%.0f', fence))
 end${finish}
-if granted == count then return { fence } end
-return { fence, results, holders }
+if #refused == 0 then return { fence } end
+return { fence, refused }
 `
 }
 

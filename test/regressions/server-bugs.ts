@@ -9,8 +9,8 @@ export const SERVER_BUGS: readonly Regression[] = [
     patches: [
       {
         file: SCRIPTS,
-        find: "  redis.call('SET', KEYS[1], string.format('%.0f', fence))\n",
-        replace: `  redis.call('SET', KEYS[1], string.format('%.0f', fence))
+        find: "  call('SET', keys[1], string.format('%.0f', fence))\n",
+        replace: `  call('SET', keys[1], string.format('%.0f', fence))
   for i = 1, count do redis.call('SET', KEYS[i + 1] .. ':fence', string.format('%.0f', fence)) end
 `,
       },
@@ -23,7 +23,7 @@ export const SERVER_BUGS: readonly Regression[] = [
     patches: [
       {
         file: 'src/redis/redis-backend.ts',
-        find: '    return this.#ask(script, call, entries, tracking, (reply, count) =>\n',
+        find: '    const outcomes = this.#ask(script, call, entries, tracking, (reply, count) =>\n',
         replace: `    const asked = this.#ask(script, call, entries, tracking, (reply, count) =>
 `,
       },
@@ -34,9 +34,9 @@ export const SERVER_BUGS: readonly Regression[] = [
 `,
         replace: `      acquireOutcomes(reply, count, period !== undefined && period === tracking?.period),
     )
-    return asked.then(async (outcomes) => {
+    const outcomes = asked.then(async (answers) => {
       const fence = Number(await this.#open.connection.client.get(this.#fenceKey))
-      return outcomes.map((outcome) => (outcome.type === 'granted' ? { ...outcome, fence } : outcome))
+      return answers.map((answer) => (answer.type === 'granted' ? { ...answer, fence } : answer))
     })
 `,
       },
@@ -67,8 +67,8 @@ export const SERVER_BUGS: readonly Regression[] = [
     patches: [
       {
         file: SCRIPTS,
-        find: '  return `\nlocal count = #KEYS - 1\n',
-        replace: "  return `\nredis.call('SELECT', 0)\nlocal count = #KEYS - 1\n",
+        find: 'local count = #keys - 1\n',
+        replace: "redis.call('SELECT', 0)\nlocal count = #keys - 1\n",
       },
     ],
     harness: tests('test/redis/connection.test.ts', 'works in the database that is given by'),
