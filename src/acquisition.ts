@@ -8,7 +8,7 @@
  */
 import pRetry from 'p-retry'
 import type { AbortWatch } from './abort-watch.ts'
-import type { AcquireOutcome, Refusal } from './backend.ts'
+import type { AcquireOutcome, Refusal, Unknown } from './backend.ts'
 import { describe } from './check.ts'
 import type { Clock } from './clock.ts'
 import type { CohortTerms } from './cohort.ts'
@@ -115,14 +115,20 @@ export class Acquisition implements Waiter, Request<AcquireOutcome> {
   /** Rings when the caller's patience ends before the question's own timeout. */
   #alarm: Alarm | undefined = undefined
 
-  constructor(parts: AcquisitionParts, key: string, settings: AcquireSettings) {
+  /** @param first of the first attempt, if that was made elsewhere: its token, unless it was given back, and when it began. */
+  constructor(
+    parts: AcquisitionParts,
+    key: string,
+    settings: AcquireSettings,
+    first?: { readonly token: string | undefined; readonly startedAt: number },
+  ) {
     this.key = key
-    this.token = parts.createToken()
+    this.token = first?.token ?? parts.createToken()
     this.ttl = settings.ttl
     this.timeout = settings.timeout
     this.#parts = parts
     this.#settings = settings
-    this.#startedAt = parts.clock.now()
+    this.#startedAt = first?.startedAt ?? parts.clock.now()
   }
 
   get #pause(): Pause {
@@ -141,26 +147,25 @@ export class Acquisition implements Waiter, Request<AcquireOutcome> {
 
   /** @throws REFUSED, UnavailableError, or the reason of `cancel`. */
   run(): Promise<LeaseRecord> {
-    const { lines, table, aborts } = this.#parts
+    const { lines, aborts } = this.#parts
     const { signal } = this.#settings
     lines.enter(this.key, this)
     if (signal) aborts.add(signal, this)
-    // Whoever hears of a loss that is noticed now may cancel this one.
-    if (this.line?.first !== this || table.isTaken(this.key) || this.#cancelled) return this.#persist()
-    // Most locks are free: the first attempt does without the machinery of repetition.
-    return new Promise((resolve, reject) => {
-      this.#ask((answer) => {
-        let record: LeaseRecord
-        try {
-          record = this.#conclude(answer)
-        } catch (error) {
-          this.#persist({ error }).then(resolve, reject)
-          return
-        }
-        this.#end()
-        resolve(record)
-      })
-    })
+    return this.#persist()
+  }
+
+  /** As `run`, after a first attempt that stood in no line. @param stale a change was hinted at while that was under way. */
+  goOn(outcome: Refusal | Unknown, sentAt: number | undefined, stale: boolean): Promise<LeaseRecord> {
+    const { lines, aborts } = this.#parts
+    const { signal } = this.#settings
+    lines.enterInFront(this.key, this)
+    this.#attempts = 1
+    this.#stale = stale
+    if (stale) this.#cause = 'hint'
+    this.#learn(outcome, sentAt)
+    this.line?.onAnswer(outcome)
+    if (signal) aborts.add(signal, this)
+    return this.#persist({ error: outcome.type === 'refused' ? REFUSED : this.#unavailable(outcome.error) })
   }
 
   /** The question under way is answered, or given up. */
@@ -171,12 +176,16 @@ export class Acquisition implements Waiter, Request<AcquireOutcome> {
       this.#giveBack(outcome, sentAt)
       return
     }
+    this.#learn(outcome, sentAt)
+    this.#answered(outcome)
+    onAnswer({ outcome, sentAt })
+  }
+
+  #learn(outcome: AcquireOutcome, sentAt: number | undefined): void {
     if (outcome.type === 'refused') this.#remember(outcome, this.#parts.clock.now())
     else this.#refusal = undefined
     if (outcome.type === 'unknown' && sentAt !== undefined) this.#doubtfulSince = sentAt
     if (sentAt !== undefined) this.line?.onOutcome(outcome, this.#parts.clock, sentAt)
-    this.#answered(outcome)
-    onAnswer({ outcome, sentAt })
   }
 
   /** What the caller is told of what was thrown. */
@@ -302,8 +311,6 @@ export class Acquisition implements Waiter, Request<AcquireOutcome> {
     const impatient = this.#settings.wait === 0
     while (line.first !== this || table.isTaken(this.key) || (line.offer === 'open' && !impatient)) {
       if (!impatient) await this.#pause.rest(this.#timeLeft())
-      // Whoever has reserved it will have an answer before its own timeout is over.
-      else if (line.first === this && table.isReserved(this.key)) await this.#pause.rest(Number.POSITIVE_INFINITY)
       else await this.#shareAttempt(line)
       this.#throwIfCancelled()
       if (this.#answer) return
@@ -510,4 +517,4 @@ export class Acquisition implements Waiter, Request<AcquireOutcome> {
 }
 
 const UNANSWERED = new UnavailableError('The backend did not answer in time')
-const TOO_LATE = new UnavailableError('It was granted so late that its lease was over already')
+export const TOO_LATE: UnavailableError = new UnavailableError('It was granted so late that its lease was over already')

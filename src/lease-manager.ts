@@ -6,7 +6,7 @@
 import { asError } from './as-error.ts'
 import { AbortWatch } from './abort-watch.ts'
 import { acquireAll } from './acquire-all.ts'
-import { Acquisition, type AcquisitionParts, type Grant, REFUSED } from './acquisition.ts'
+import type { AcquisitionParts, Grant } from './acquisition.ts'
 import { Adoptions } from './adoption.ts'
 import {
   type AcquireOutcome,
@@ -24,6 +24,7 @@ import { Cohort } from './cohort.ts'
 import { isActive } from './core/lease-state.ts'
 import { ManagerClosedError, UnavailableError } from './errors.ts'
 import { GuardedEmitter } from './events.ts'
+import { FirstAttempts } from './first-attempt.ts'
 import { type DetachedLease, Lease, type LeasePort } from './lease.ts'
 import type { LeaseRecord, LeaseTerms } from './lease-record.ts'
 import { endOf, LeaseTable, notHeld, type Scheduled } from './lease-table.ts'
@@ -103,6 +104,7 @@ export class LeaseManager extends GuardedEmitter implements AsyncDisposable, Ite
   readonly #questions: Outbox<ChangeOutcome>
   readonly #renewals: Outbox<ChangeOutcome>
   readonly #parts: AcquisitionParts
+  readonly #attempts: FirstAttempts
   readonly #bulks: BulkAcquisitions
   readonly #port: LeasePort
   /** The key that the backend needs itself, where our prefix leads to it. */
@@ -172,7 +174,10 @@ export class LeaseManager extends GuardedEmitter implements AsyncDisposable, Ite
       onFault,
     })
     this.#renewer = renewer
-    const hint = (key: string): void => lines.get(key)?.first?.hint()
+    const hint = (key: string): void => {
+      table.hint(key)
+      lines.get(key)?.first?.hint()
+    }
     const outboxParts: OutboxParts = { backend, clock, scheduler, tally, batchSize }
     this.#acquires = new Outbox(outboxParts, (entries) => backend.acquire(entries, isWatching(entries.length)))
     this.#releases = new Outbox(outboxParts, (entries) => backend.release(entries))
@@ -209,13 +214,11 @@ export class LeaseManager extends GuardedEmitter implements AsyncDisposable, Ite
     let terms: LeaseTerms = this.#tryDefaults
     const grant: Grant = (record, fence, settings, sentAt) => {
       const { ttl, timeout, maxHold } = settings
-      // Of its own acquisition, and of the loss of another on this key.
-      const isHeardOf = this.listenerCount('acquired') + this.listenerCount('lost') > 0
       if (fence !== terms.fence || ttl !== terms.ttl || timeout !== terms.timeout) terms = { ttl, timeout, fence }
       record.terms = terms
       if (maxHold !== Number.POSITIVE_INFINITY) record.own.retireAt = clock.now() + maxHold
       record.handle = new Lease(record, this.#port)
-      table.place(record)
+      const isHeardOf = table.place(record) || this.listenerCount('acquired') > 0
       renewer.join(record, settings, sentAt)
       table.announce(record)
       return !isHeardOf || isActive(table.observe(record))
@@ -237,6 +240,7 @@ export class LeaseManager extends GuardedEmitter implements AsyncDisposable, Ite
       post: (request) => this.#post(this.#acquires, request),
       grant,
     }
+    this.#attempts = new FirstAttempts(this.#parts)
     this.#bulks = new BulkAcquisitions({
       ...this.#parts,
       batchSize,
@@ -281,7 +285,8 @@ export class LeaseManager extends GuardedEmitter implements AsyncDisposable, Ite
   tryAcquire(key: string, options?: TryAcquireOptions): Promise<Lease | null> {
     return rejecting(() => {
       const settings = options === undefined ? this.#tryDefaults : resolveTryAcquire(options, this.#settings)
-      return this.#leaseOrNull(this.#checkKey(key), settings)
+      this.#throwIfClosed(this.#checkKey(key))
+      return this.#attempts.tryAcquire(key, settings)
     })
   }
 
@@ -448,6 +453,7 @@ export class LeaseManager extends GuardedEmitter implements AsyncDisposable, Ite
 
   async #close({ timeout, onProgress }: CloseSettings): Promise<void> {
     this.#bulks.cancelAll(new ManagerClosedError())
+    this.#attempts.cancelAll((key) => new ManagerClosedError(key))
     this.#lines.cancelAll((key) => new ManagerClosedError(key))
     this.#adoptions.cancelAll((key) => new ManagerClosedError(key))
     let over = false
@@ -466,15 +472,7 @@ export class LeaseManager extends GuardedEmitter implements AsyncDisposable, Ite
 
   #lease(key: string, settings: AcquireSettings): Promise<Lease> {
     this.#throwIfClosed(key)
-    const acquisition = new Acquisition(this.#parts, key, settings)
-    return acquisition.run().then(handleOf, (error: unknown) => {
-      throw acquisition.explain(error)
-    })
-  }
-
-  #leaseOrNull(key: string, settings: AcquireSettings): Promise<Lease | null> {
-    this.#throwIfClosed(key)
-    return new Acquisition(this.#parts, key, settings).run().then(handleOf, nullIfRefused)
+    return this.#attempts.acquire(key, settings)
   }
 
   /** Keys that callers stand in line for, or that are reserved. */
@@ -519,15 +517,15 @@ export class LeaseManager extends GuardedEmitter implements AsyncDisposable, Ite
     }
   }
 
-  /** What is asked in one turn of the event loop is sent at its end: releases before acquires, so that a key can change hands in one go. */
+  /** What is asked in one turn of the event loop is sent at its end, or as soon as it fills a batch: the server answers that while more is put together. */
   #post<O, E extends LockEntry>(outbox: Outbox<O, E>, request: E & Request<O>): void {
-    outbox.add(request)
-    this.#flushSoon()
+    if (outbox.add(request)) this.#flush()
+    else this.#flushSoon()
   }
 
   #postParcel<O, E extends LockEntry>(outbox: Outbox<O, E>, parcel: Parcel<O, E>): void {
     outbox.addParcel(parcel)
-    this.#flushSoon()
+    this.#flush()
   }
 
   #flushSoon(): void {
@@ -535,11 +533,16 @@ export class LeaseManager extends GuardedEmitter implements AsyncDisposable, Ite
     this.#flushing = true
     this.#settings.clock.soon(() => {
       this.#flushing = false
-      this.#releases.flush()
-      this.#questions.flush()
-      this.#renewals.flush()
-      this.#acquires.flush()
+      this.#flush()
     })
+  }
+
+  /** Releases go before acquires, so that a key can change hands in one go. */
+  #flush(): void {
+    this.#releases.flush()
+    this.#questions.flush()
+    this.#renewals.flush()
+    this.#acquires.flush()
   }
 
   /** One question about one key, whoever holds it. */
@@ -596,11 +599,6 @@ function rejecting<T>(work: () => Promise<T>): Promise<T> {
 
 function handleOf(record: LeaseRecord): Lease {
   return record.handle as Lease
-}
-
-function nullIfRefused(error: unknown): null {
-  if (error === REFUSED) return null
-  throw error
 }
 
 function detach(table: LeaseTable, clock: Clock, record: LeaseRecord): DetachedLease {

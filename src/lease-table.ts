@@ -162,11 +162,16 @@ export class LeaseTable {
     this.#cohorts.delete(cohort)
   }
 
-  /** Gives a lease that has just been granted, or adopted, its place; it joins a cohort and is announced before anything else is done. */
-  place(record: LeaseRecord): void {
+  /**
+   * Gives a lease that has just been granted, or adopted, its place; it joins a cohort and is announced before anything else is done.
+   *
+   * @returns whether another has ended because of that, and listeners may have heard of it.
+   */
+  place(record: LeaseRecord): boolean {
+    if (!record.reserving) return this.#displace(record)
     // While a key is reserved for it nobody else has that key here.
-    if (record.reserving) this.#onFreed(record)
-    else this.#displace(record)
+    this.#onFreed(record)
+    return false
   }
 
   /** Tells of a lease that has its place and its cohort. */
@@ -181,18 +186,21 @@ export class LeaseTable {
     this.#tell('acquired', record, (lease) => ({ lease }))
   }
 
-  /** Takes the place of whatever has the key. */
-  #displace(record: LeaseRecord): void {
+  /** Takes the place of whatever has the key. @returns whether a lease had it. */
+  #displace(record: LeaseRecord): boolean {
+    let displaced = false
     for (let other = this.#records.set(record); other; other = this.#records.set(record)) {
       if (other.reserving) {
         // It is still asked for, and may take the place of this one later.
         this.#onFreed(other)
-        return
+        break
       }
       // It is over: the backend has just said so. Its listeners find it gone and this one not yet there, and may do anything.
       this.#records.set(other)
       this.apply(other, { type: 'refused', now: this.#parts.clock.now(), reason: 'taken' })
+      displaced = true
     }
+    return displaced
   }
 
   /** The state now: a deadline that has passed has its consequences before this returns. */

@@ -46,8 +46,9 @@ class WaitingLine {
     this.key = key
   }
 
-  onFirstLeft(): void {
-    this.onAnswer(undefined)
+  /** @param outcome the answer that it has left with, if it was answered. */
+  onFirstLeft(outcome?: AcquireOutcome): void {
+    this.onAnswer(outcome)
     this.first?.wake()
   }
 
@@ -120,9 +121,12 @@ export class WaitingLines {
     return this.#lines.get(key)
   }
 
-  /** Somebody who stands in no line has asked for a key, and that is over: everybody in its line looks again. Where it was granted, they find that it is leased here. */
-  onAskedFor(key: string): void {
-    if (this.#lines.size > 0) this.#lines.get(key)?.onFirstLeft()
+  /**
+   * Somebody who stands in no line has asked for a key, and that is over: everybody in its line looks again. Where it was granted, they find that it is
+   * leased here. @param outcome the answer, if there was one.
+   */
+  onAskedFor(key: string, outcome?: AcquireOutcome): void {
+    if (this.#lines.size > 0) this.#lines.get(key)?.onFirstLeft(outcome)
   }
 
   /** All lines; some may be gone by the time they are come to. */
@@ -131,16 +135,23 @@ export class WaitingLines {
   }
 
   enter(key: string, waiter: Waiter): void {
-    let line = this.#lines.get(key)
-    if (line === undefined) {
-      line = new WaitingLine(key)
-      this.#lines.set(key, line)
-    }
+    const line = this.#lineOf(key)
     waiter.line = line
     waiter.previous = line.last
     if (line.last) line.last.next = waiter
     else line.first = waiter
     line.last = waiter
+    this.#size += 1
+  }
+
+  /** For somebody who has come before those who stand there. */
+  enterInFront(key: string, waiter: Waiter): void {
+    const line = this.#lineOf(key)
+    waiter.line = line
+    waiter.next = line.first
+    if (line.first) line.first.previous = waiter
+    else line.last = waiter
+    line.first = waiter
     this.#size += 1
   }
 
@@ -177,6 +188,15 @@ export class WaitingLines {
     line.turns ??= turns ?? new Turns()
     if (givenBack === undefined || line.turns.passOn(givenBack)) this.#handOver(line)
     else line.openOffer(this.#alarms, line.turns.pause, () => this.#handOver(line))
+  }
+
+  #lineOf(key: string): WaitingLine {
+    let line = this.#lines.get(key)
+    if (line === undefined) {
+      line = new WaitingLine(key)
+      this.#lines.set(key, line)
+    }
+    return line
   }
 
   #handOver(line: WaitingLine): void {

@@ -26,11 +26,6 @@ export const WAITING_BUGS: readonly Regression[] = [
     patches: [
       {
         file: ACQUISITION,
-        find: 'this.line?.first !== this || table.isTaken',
-        replace: 'table.isTaken',
-      },
-      {
-        file: ACQUISITION,
         find: 'while (line.first !== this || table.isTaken(this.key)',
         replace: 'while (table.isTaken(this.key)',
       },
