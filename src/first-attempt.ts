@@ -60,9 +60,8 @@ class FirstAttempt implements Request<AcquireOutcome>, Cancellable {
   /** Takes the result, once. */
   #resolve: ((result: Lease | null | Promise<Lease | null>) => void) | undefined
   #reject: ((error: unknown) => void) | undefined
-  /** Its lease is being announced: a listener may cancel it. */
+  /** Its lease is being announced. */
   #granting = false
-  #cancelled: { readonly reason: unknown } | undefined
 
   constructor(parts: AcquisitionParts, record: LeaseRecord, settings: AcquireSettings, orNull: boolean) {
     this.#parts = parts
@@ -112,8 +111,8 @@ class FirstAttempt implements Request<AcquireOutcome>, Cancellable {
   }
 
   cancel(reason: unknown): void {
-    if (this.#granting) this.#cancelled ??= { reason }
-    else this.#fail(reason)
+    // A listener that hears of its lease comes too late.
+    if (!this.#granting) this.#fail(reason)
   }
 
   settle(outcome: AcquireOutcome, sentAt: number | undefined): void {
@@ -126,7 +125,6 @@ class FirstAttempt implements Request<AcquireOutcome>, Cancellable {
     if (outcome.type === 'granted') {
       const lease = this.#take(outcome.fence, sentAt, stale)
       if (lease) this.#succeed(lease, outcome)
-      else if (this.#cancelled) this.#fail(this.#cancelled.reason)
       else this.#goOn({ type: 'unknown', error: TOO_LATE }, undefined, stale)
     } else if (outcome.type === 'refused' && this.#orNull && this.#settings.wait === 0) {
       this.#succeed(null, outcome)
