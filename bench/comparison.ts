@@ -56,7 +56,7 @@ export function comparisonOptionsFor(libraries: readonly LibraryName[]): Compari
     runtimes: namesOption(
       {
         placeholder: 'a,b',
-        summary: `runtimes, of ${RUNTIME_NAMES.join(', ')}; the others for leasewheel only`,
+        summary: `runtimes, of ${RUNTIME_NAMES.join(', ')}; the others for leasewheel and bare ioredis only`,
         initial: ['here'],
       },
       RUNTIME_NAMES,

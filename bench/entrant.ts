@@ -1,5 +1,5 @@
 /** Promises who takes part in a comparison: libraries, each on a runtime. May import library-name.ts and runtime.ts. */
-import { type LibraryName, reasonToSkip } from './library-name.ts'
+import { BARE, type LibraryName, reasonToSkip } from './library-name.ts'
 import { describeRuntime, reasonToSkipRuntime, type RuntimeName } from './runtime.ts'
 
 export interface Entrant {
@@ -9,8 +9,11 @@ export interface Entrant {
   readonly runtime: RuntimeName
 }
 
+/** On every runtime: leasewheel, and what it cannot be faster than. */
+const EVERYWHERE: readonly LibraryName[] = ['leasewheel', BARE]
+
 /**
- * Each library on the runtime that is here, and leasewheel on the others as well. Says on stdout which are left out.
+ * Each library on the runtime that is here, and some on the others as well. Says on stdout which are left out.
  * @throws Error when none is left
  */
 export function listEntrants(libraries: readonly LibraryName[], runtimes: readonly RuntimeName[]): readonly Entrant[] {
@@ -26,6 +29,7 @@ export function listEntrants(libraries: readonly LibraryName[], runtimes: readon
 
 function entrantsOn(runtime: RuntimeName, libraries: readonly LibraryName[]): readonly Entrant[] {
   if (runtime === 'here') return libraries.map((library) => ({ label: library, library, runtime }))
-  if (!libraries.includes('leasewheel')) return []
-  return [{ label: `leasewheel (${describeRuntime(runtime)})`, library: 'leasewheel', runtime }]
+  return libraries
+    .filter((library) => EVERYWHERE.includes(library))
+    .map((library) => ({ label: `${library} (${describeRuntime(runtime)})`, library, runtime }))
 }

@@ -42,7 +42,7 @@ export interface AcquisitionParts {
   readonly isReliable: () => boolean
   /** A change was not told, or changes are told that were none. */
   readonly onUnreliable: () => void
-  /** Collects a request for the end of this turn. */
+  /** Collects a request: it is sent at the end of this turn, or when a batch is full. */
   readonly post: (request: Request<AcquireOutcome>) => void
   readonly grant: Grant
 }

@@ -22,7 +22,7 @@ export interface AdoptionParts {
   readonly verifier: Verifier
   readonly aborts: AbortWatch
   readonly driftFactor: number
-  /** Collects a renewal for the end of this turn. */
+  /** Collects a renewal: see `AcquisitionParts.post`. */
   readonly post: (request: Request<ChangeOutcome>) => void
   readonly grant: Grant
   /** A key may have been renewed for nobody: what a manager changes itself, the server does not tell it. */

@@ -20,7 +20,7 @@ const LONGEST_QUEUE = 10_000
 
 export interface BulkParts extends AcquisitionParts {
   readonly batchSize: number
-  /** Sends a batch at the end of this turn. */
+  /** Sends a batch, after whatever has been collected of what gives keys back. */
   readonly postParcel: (parcel: Parcel<AcquireOutcome>) => void
 }
 

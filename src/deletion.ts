@@ -18,7 +18,7 @@ export interface DeletionParts {
   readonly random: () => number
   /** Whether the next change of a key is of interest from the moment of its deletion on. */
   readonly isOffered: (key: string) => boolean
-  /** Collects a compare-and-delete for the end of this turn. */
+  /** Collects a compare-and-delete: see `AcquisitionParts.post`. */
   readonly post: (request: ReleaseRequest) => void
 }
 

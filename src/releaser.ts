@@ -21,7 +21,7 @@ export interface ReleaserParts extends DeletionParts {
   readonly isBehind: () => boolean
   /** A key was deleted at another moment than its lease ended: what a manager changes itself, the server does not tell it. */
   readonly onDeletedLate: (key: string) => void
-  /** Sends a batch at the end of this turn. */
+  /** Sends a batch. */
   readonly postParcel: (parcel: Parcel<ChangeOutcome, ReleaseEntry>) => void
 }
 

@@ -15,7 +15,7 @@ import type { Request } from './outbox.ts'
 export interface VerifierParts {
   readonly clock: Clock
   readonly table: LeaseTable
-  /** Collects a renewal for the end of this turn. */
+  /** Collects a renewal: see `AcquisitionParts.post`. */
   readonly postRenewal: (request: Request<ChangeOutcome>) => void
   /** Collects a question that changes nothing. */
   readonly postQuestion: (request: Request<ChangeOutcome>) => void
