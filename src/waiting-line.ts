@@ -118,7 +118,8 @@ export class WaitingLines {
 
   /** The line of a key, if anybody stands in it. */
   get(key: string): WaitingLine | undefined {
-    return this.#lines.get(key)
+    // Most of the time nobody waits for anything.
+    return this.#lines.size === 0 ? undefined : this.#lines.get(key)
   }
 
   /**
@@ -126,7 +127,7 @@ export class WaitingLines {
    * leased here. @param outcome the answer, if there was one.
    */
   onAskedFor(key: string, outcome?: AcquireOutcome): void {
-    if (this.#lines.size > 0) this.#lines.get(key)?.onFirstLeft(outcome)
+    this.get(key)?.onFirstLeft(outcome)
   }
 
   /** All lines; some may be gone by the time they are come to. */
@@ -183,7 +184,7 @@ export class WaitingLines {
    * @param turns how the lock has gone from hand to hand until now, if that is known.
    */
   onVacated(key: string, givenBack: number | undefined, turns: Turns | undefined): void {
-    const line = this.#lines.get(key)
+    const line = this.get(key)
     if (line === undefined) return
     line.turns ??= turns ?? new Turns()
     if (givenBack === undefined || line.turns.passOn(givenBack)) this.#handOver(line)
@@ -191,7 +192,7 @@ export class WaitingLines {
   }
 
   #lineOf(key: string): WaitingLine {
-    let line = this.#lines.get(key)
+    let line = this.get(key)
     if (line === undefined) {
       line = new WaitingLine(key)
       this.#lines.set(key, line)
@@ -206,7 +207,7 @@ export class WaitingLines {
 
   /** Whether a lock that is being given back is left to others. */
   isOffered(key: string): boolean {
-    return this.#lines.get(key)?.offer === 'open'
+    return this.get(key)?.offer === 'open'
   }
 
   cancelAll(reasonFor: (key: string) => unknown): void {
