@@ -396,6 +396,8 @@ export class Acquisition implements Waiter, Request<AcquireOutcome> {
    * would make it forget others, without end.
    */
   #followHint(): void {
+    // Whoever has reserved the key wakes the line when that is over.
+    if (this.#parts.table.isReserved(this.key)) return
     const doubts = this.#falseHints - BELIEVED_HINTS
     if (doubts < 0) {
       this.#probe()
@@ -436,7 +438,7 @@ export class Acquisition implements Waiter, Request<AcquireOutcome> {
     const record = new LeaseRecord(this.key, this.token, this)
     if (this.line?.turns) record.own.turns = this.line.turns
     const held = grant(record, fence, this.#settings, sentAt)
-    if (this.#stale) verifier.verify(record)
+    if (held && this.#stale) verifier.verify(record)
     if (held) return record
     this.token = createToken()
     return undefined

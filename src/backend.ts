@@ -21,9 +21,13 @@ export interface Unknown {
   readonly error: Error
 }
 
-export type AcquireOutcome =
-  /** The key holds our token for a whole ttl. Asking again with the same token is granted again. */
-  { readonly type: 'granted'; readonly fence: number } | Refusal | Unknown
+export type AcquireOutcome = Granted | Refusal | Unknown
+
+/** The key holds our token for a whole ttl. Asking again with the same token is granted again. */
+export interface Granted {
+  readonly type: 'granted'
+  readonly fence: number
+}
 
 /** Another token holds the key. */
 export interface Refusal {

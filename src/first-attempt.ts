@@ -5,7 +5,7 @@
  */
 import type { Cancellable } from './abort-watch.ts'
 import { Acquisition, type AcquisitionParts, REFUSED, TOO_LATE } from './acquisition.ts'
-import type { AcquireOutcome, Refusal, Unknown } from './backend.ts'
+import type { AcquireOutcome, Granted, Refusal, Unknown } from './backend.ts'
 import { deadlineOf } from './core/timing.ts'
 import type { Lease } from './lease.ts'
 import { LeaseRecord } from './lease-record.ts'
@@ -123,37 +123,46 @@ class FirstAttempt implements Request<AcquireOutcome>, Cancellable {
     }
     const stale = this.#parts.table.isStale(this.#record, this.#upheavals)
     if (outcome.type === 'granted') {
-      const lease = this.#take(outcome.fence, sentAt, stale)
-      if (lease) this.#succeed(lease, outcome)
-      else this.#goOn({ type: 'unknown', error: TOO_LATE }, undefined, stale)
+      this.#settleGranted(outcome, sentAt, stale)
     } else if (outcome.type === 'refused' && this.#orNull && this.#settings.wait === 0) {
       this.#succeed(null, outcome)
     } else {
-      this.#goOn(outcome, sentAt, stale)
+      // Who was not answered asks with the same token again, and is recognised.
+      this.#goOn(outcome, sentAt, stale, this.token)
     }
   }
 
-  /** The key is ours, if it still is by now: otherwise it is given back. */
-  #take(fence: number, sentAt = Number.NEGATIVE_INFINITY, stale: boolean): Lease | undefined {
+  #settleGranted(outcome: Granted, sentAt: number | undefined, stale: boolean): void {
+    const lease = this.#take(outcome.fence, stale, sentAt)
+    if (typeof lease === 'object') {
+      this.#succeed(lease, outcome)
+      return
+    }
+    // Whoever shares it hears that it was granted, and what follows is another acquisition.
+    this.#parts.lines.get(this.key)?.onAnswer(outcome)
+    this.#goOn({ type: 'unknown', error: TOO_LATE }, undefined, stale || lease === 'ended')
+  }
+
+  /** The key is ours, unless that is over by now, when it is given back; or by the time everybody has heard of it. */
+  #take(fence: number, stale: boolean, sentAt = Number.NEGATIVE_INFINITY): Lease | 'late' | 'ended' {
     const { clock, driftFactor, verifier, grant } = this.#parts
     const record = this.#record
     if (clock.now() >= deadlineOf(sentAt, this.ttl, driftFactor)) {
       this.#undo(sentAt, false)
-      return undefined
+      return 'late'
     }
     this.#granting = true
     const held = grant(record, fence, this.#settings, sentAt)
     this.#granting = false
+    if (!held) return 'ended'
     if (stale) verifier.verify(record)
-    return held ? record.handle : undefined
+    return record.handle as Lease
   }
 
   /** The caller goes on in line, in front of those who have come meanwhile: they go on waiting. */
-  #goOn(outcome: Refusal | Unknown, sentAt: number | undefined, stale: boolean): void {
+  #goOn(outcome: Refusal | Unknown, sentAt: number | undefined, stale: boolean, token?: string): void {
     const resolve = this.#resolve
     this.#leave()
-    // Who was not answered asks with the same token again, and is recognised.
-    const token = outcome.type === 'unknown' && outcome.error === TOO_LATE ? undefined : this.token
     const acquisition = new Acquisition(this.#parts, this.key, this.#settings, { token, startedAt: this.#startedAt })
     resolve?.(resultOf(acquisition.goOn(outcome, sentAt, stale), acquisition, this.#orNull))
   }

@@ -55,6 +55,8 @@ export class LeaseTable {
   /** Keys that may have changed while some were reserved, and how often any may have. */
   readonly #stale = new Set<string>()
   #upheavals = 0
+  /** Reservations whose places were taken by leases that were adopted meanwhile: they get them back when those end. */
+  readonly #displaced = new Map<string, LeaseRecord>()
   readonly #cohorts = new Set<Cohort>()
   #jeopardy = 0
 
@@ -69,7 +71,7 @@ export class LeaseTable {
 
   /** Keys that are asked for by somebody who stands in no line. */
   get reserved(): number {
-    return this.#reserved
+    return this.#reserved + this.#displaced.size
   }
 
   /** Leases whose last renewal failed. */
@@ -83,9 +85,9 @@ export class LeaseTable {
     return record !== undefined && isActive(this.observe(record))
   }
 
-  /** Whether the key is reserved. */
+  /** Whether the key is asked for by somebody who stands in no line. */
   isReserved(key: string): boolean {
-    return this.#records.get(key)?.reserving ?? false
+    return (this.#records.get(key)?.reserving ?? false) || (this.#displaced.size > 0 && this.#displaced.has(key))
   }
 
   /** Whether it is either. */
@@ -118,6 +120,7 @@ export class LeaseTable {
 
   /** What was asked for is not to be: its key is reserved no longer, if it still was. */
   free(record: LeaseRecord): void {
+    this.#forgetDisplaced(record)
     if (!record.reserving) return
     this.#records.delete(record)
     this.#onFreed(record)
@@ -131,10 +134,10 @@ export class LeaseTable {
   /** A key may have changed; without one, any may have: an answer that is on its way may be older. */
   hint(key?: string): void {
     if (key === undefined) this.#upheavals += 1
-    else if (this.#reserved > 0 && this.isReserved(key)) this.#stale.add(key)
+    else if (this.reserved > 0 && this.isReserved(key)) this.#stale.add(key)
   }
 
-  /** Whether its key may have changed since it was reserved, as far as is known: not if another has taken its place. @param upheavals what that was then. */
+  /** Whether its key may have changed since it was reserved, as far as is known; where another has taken its place it has. @param upheavals what that was then. */
   isStale({ key, reserving }: LeaseRecord, upheavals: number): boolean {
     return !reserving || upheavals !== this.#upheavals || (this.#stale.size > 0 && this.#stale.has(key))
   }
@@ -142,7 +145,11 @@ export class LeaseTable {
   #onFreed(record: LeaseRecord): void {
     record.reserving = false
     this.#reserved -= 1
-    if (this.#reserved === 0) this.#stale.clear()
+    if (this.#stale.size > 0) this.#stale.delete(record.key)
+  }
+
+  #forgetDisplaced(record: LeaseRecord): void {
+    if (this.#displaced.size > 0 && this.#displaced.get(record.key) === record) this.#displaced.delete(record.key)
   }
 
   /** All cohorts that have members; there may be more of them, or fewer, by the time one is come to. */
@@ -168,6 +175,7 @@ export class LeaseTable {
    * @returns whether another has ended because of that, and listeners may have heard of it.
    */
   place(record: LeaseRecord): boolean {
+    this.#forgetDisplaced(record)
     if (!record.reserving) return this.#displace(record)
     // While a key is reserved for it nobody else has that key here.
     this.#onFreed(record)
@@ -193,6 +201,7 @@ export class LeaseTable {
       if (other.reserving) {
         // It is still asked for, and may take the place of this one later.
         this.#onFreed(other)
+        this.#displaced.set(other.key, other)
         break
       }
       // It is over: the backend has just said so. Its listeners find it gone and this one not yet there, and may do anything.
@@ -285,8 +294,17 @@ export class LeaseTable {
     if (cohort.size === 0) this.dismiss(cohort)
     if (record.has.alarm !== -1) scheduler.remove(record.has.alarm)
     this.#records.delete(record)
+    this.#restoreDisplaced(record.key)
     onVacated(record, givenBack)
     if (record.state !== 'lost') rejectWaiters(record)
+  }
+
+  /** While a key is asked for, nobody else is to ask for it. */
+  #restoreDisplaced(key: string): void {
+    const displaced = this.#displaced.size > 0 && this.#displaced.get(key)
+    if (!displaced || !this.reserve(displaced)) return
+    this.#displaced.delete(key)
+    this.#stale.add(key)
   }
 
   #lose(record: LeaseRecord, reason: LossReason, cause: Error | undefined): void {

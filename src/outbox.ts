@@ -111,7 +111,13 @@ export class Outbox<Outcome, Entry extends LockEntry = LockEntry> {
   #dispatch(parcel: Parcel<Outcome, Entry>): void {
     this.#underWay += 1
     const batch = new Batch(this.#parts, parcel, this.#onSettled)
-    const ready = this.#parts.backend.ready()
+    let ready: Promise<void> | undefined
+    try {
+      ready = this.#parts.backend.ready()
+    } catch (error) {
+      batch.fail(asError(error))
+      return
+    }
     if (ready === undefined) {
       void batch.send(this.#send)
       return

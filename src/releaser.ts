@@ -4,7 +4,6 @@
  */
 import type { ChangeOutcome, ReleaseEntry, Unknown } from './backend.ts'
 import type { Clock } from './clock.ts'
-import { isActive } from './core/lease-state.ts'
 import { Deletion, type DeletionGoal, type DeletionParts, UNANSWERED } from './deletion.ts'
 import type { LeaseRecord, PendingRelease } from './lease-record.ts'
 import type { LeaseTable } from './lease-table.ts'
@@ -46,7 +45,7 @@ export class Releaser {
   /** See `Lease.release`. */
   release(record: LeaseRecord): Promise<boolean> {
     if (record.release) return record.release.outcomeOf(record)
-    if (!this.#letGo(record)) return Promise.resolve(false)
+    if (!this.#letGo(record, this.#parts.clock.now())) return Promise.resolve(false)
     return this.#deleteFor(record).outcomeOf()
   }
 
@@ -108,10 +107,9 @@ export class Releaser {
   }
 
   /** The state flips before anything is sent: from here on nothing renews this key (P12, P16). @returns whether there is anything to delete. */
-  #letGo(record: LeaseRecord): boolean {
-    const { table, clock } = this.#parts
-    if (!isActive(table.observe(record))) return false
-    table.apply(record, { type: 'release', now: clock.now() })
+  #letGo(record: LeaseRecord, now: number): boolean {
+    if (record.cohort === undefined) return false
+    this.#parts.table.apply(record, { type: 'release', now })
     return record.state === 'releasing'
   }
 
@@ -126,13 +124,15 @@ export class Releaser {
   }
 
   async #releaseTogether(records: readonly LeaseRecord[]): Promise<void> {
-    const { isOffered, postParcel } = this.#parts
+    const { clock, table, isOffered, postParcel } = this.#parts
     const singles: Promise<boolean>[] = []
-    const since = this.#parts.clock.now()
+    const since = clock.now()
     const parcel = new ReleaseParcel((record, outcome) => this.#settle(record, outcome, since))
+    // What has ended by now is told of before anything is let go: what listeners ask for must not be sent before what gives it back.
+    for (const record of records) table.apply(record, { type: 'observed', now: since })
     for (const record of records) {
       if (record.release) singles.push(record.release.outcomeOf(record))
-      else if (!this.#letGo(record)) continue
+      else if (!this.#letGo(record, since)) continue
       // Whoever waits for it elsewhere is to be told of by name.
       else if (isOffered(record.key)) singles.push(this.#deleteFor(record).outcomeOf())
       else parcel.add(record)

@@ -27,7 +27,7 @@ const MOMENT = 10_000
 export class Verifier {
   readonly #parts: VerifierParts
   /** Questions under way, by lease, and whether another change was hinted at meanwhile: the answer may be older. */
-  readonly #pending = new Map<LeaseRecord, { stale: boolean }>()
+  readonly #pending = new WeakMap<LeaseRecord, { stale: boolean }>()
   /** When a lease was last renewed here. */
   readonly #renewedAt = new WeakMap<LeaseRecord, number>()
 

@@ -165,6 +165,85 @@ describe('a first attempt', () => {
       await calls[1]?.value.release()
     }))
 
+  it('P23 asks again at once where a listener that hears of its lease gives that back', () =>
+    withManager({}, async ({ manager, backend, clock }) => {
+      manager.once('acquired', ({ lease }) => void lease.release())
+      const call = watch(manager.acquire('a'))
+      await clock.settle()
+      expect(backend.calls('acquire')).to.have.length(2)
+      expect(call.value.held).to.equal(true)
+    }))
+
+  it('is shared as one that was granted, even where a listener gives its lease back', () =>
+    withManager({}, async ({ manager, backend, clock }) => {
+      manager.once('acquired', ({ lease }) => void lease.release())
+      backend.holdAnswers('acquire')
+      const [waiting, sharing] = [watch(manager.acquire('a')), watch(manager.tryAcquire('a'))]
+      await clock.settle()
+      backend.deliverAll()
+      await clock.settle()
+      expect(sharing.value).to.equal(null)
+      expect(waiting.value.held).to.equal(true)
+    }))
+
+  it('leaves the key to one that a listener has begun when it heard of its lease', () =>
+    withManager({}, async ({ manager, backend, clock }) => {
+      manager.once('acquired', ({ lease }) => {
+        void lease.release()
+        void watch(manager.tryAcquire('a'))
+      })
+      backend.holdAnswers('acquire')
+      const call = watch(manager.acquire('a', { wait: TTL / 2 }))
+      await clock.settle()
+      backend.listener.onChange(['a'])
+      backend.deliverAll()
+      await clock.settle()
+      for (const { entries } of backend.calls('acquire')) expect(entries).to.have.length(1)
+      await clock.advance(TTL / 2 + 2 * TICK)
+      expect(call.error).to.be.instanceOf(LockNotAcquiredError)
+    }))
+
+  it('P25 knows nothing of hints that came during an earlier one, though other keys are asked for all the time', () =>
+    withManager({}, async ({ manager, backend, clock }) => {
+      backend.holdAnswers('acquire')
+      const busy = watch(manager.tryAcquire('other'))
+      await clock.settle()
+      const attempt = async (hint: () => void): Promise<number> => {
+        const before = backend.calls().length
+        const call = watch(manager.tryAcquire('a'))
+        await clock.settle()
+        hint()
+        backend.answers.at(-1)?.deliver()
+        await clock.settle()
+        await call.value?.release()
+        return backend.calls().length - before
+      }
+      expect(await attempt(() => backend.listener.onChange(['a']))).to.equal(3)
+      expect(await attempt(() => undefined)).to.equal(2)
+      backend.deliverAll()
+      await clock.settle()
+      await busy.value?.release()
+    }))
+
+  it('of which an adoption takes the place is counted, and has its place back when that lease ends', () =>
+    withManager({}, async ({ manager, backend, clock }) => {
+      const handle = (await grant(manager.tryAcquire('a'))).detach()
+      backend.holdAnswers('acquire')
+      const first = watch(manager.acquire('a'))
+      await clock.settle()
+      const adopted = await manager.adopt(handle)
+      expect(manager.stats()).to.include({ held: 1, waiting: 1, queues: 1 })
+      void adopted.release()
+      const second = watch(manager.tryAcquire('a'))
+      expect(manager.stats()).to.include({ held: 0, waiting: 2, queues: 1 })
+      await clock.settle()
+      expect(backend.calls('acquire').map(({ entries }) => entries.length)).to.deep.equal([1, 1])
+      backend.deliverAll()
+      await clock.settle()
+      expect(second.value).to.equal(null)
+      expect(first.value.held).to.equal(true)
+    }))
+
   it('of which an adoption takes the place is settled all the same', () =>
     withStage(async ({ open, clock }) => {
       const [from, to] = [open(), open()]
@@ -188,6 +267,28 @@ describe('requests that fill a batch', () => {
       await clock.settle()
       expect(backend.calls('acquire').map(({ entries }) => entries.length)).to.deep.equal([3, 3, 1])
       await Promise.all(calls)
+    }))
+
+  it('do not overtake what is being given back with others, where a listener asks for it', () =>
+    withStage(async ({ open, clock }) => {
+      const [{ manager }, other] = [open({ batchSize: 2, autoRenew: false }), open()]
+      const [taken, kept] = [await other.manager.acquire('a'), await other.manager.acquire('c')]
+      const abort = new AbortController()
+      const call = watch(manager.acquireMany(['a', 'b', 'c'], { wait: HOUR, signal: abort.signal }))
+      await clock.advance(2_000)
+      await taken.release()
+      await clock.advance(500)
+      // The lease of `b` is over when all are given back, and that of `a` is not.
+      const calls: ReturnType<typeof watch>[] = []
+      manager.once('lost', () => {
+        calls.push(watch(manager.acquire('a')), watch(manager.acquire('d')))
+      })
+      clock.jump(1_000)
+      abort.abort(new Error('enough'))
+      await clock.settle()
+      expect(call.error).to.have.property('message', 'enough')
+      expect(calls.map(({ state }) => state)).to.deep.equal(['fulfilled', 'fulfilled'])
+      await kept.release()
     }))
 
   it('do not overtake the releases of the same turn', () =>

@@ -42,6 +42,25 @@ describe('memory', () => {
       }
     }))
 
+  it('P25 forgets a lease that is given back before a question about it is sent', () =>
+    withManager({}, async ({ manager, backend, clock }) => {
+      // The journal of the stage remembers every lease.
+      manager.removeAllListeners()
+      const leases: WeakRef<Lease>[] = []
+      const giveBack = async (): Promise<void> => {
+        const lease = await manager.acquire('a')
+        leases.push(new WeakRef(lease))
+        backend.listener.onChange(['a'])
+        await lease.release()
+      }
+      for (let round = 0; round < 20; round += 1) await giveBack()
+      await clock.advance(10 * TTL)
+      await new Promise((resolve) => setImmediate(resolve))
+      heapInUse()
+      // The last ones may still be on the stack.
+      expect(leases.filter((lease) => lease.deref() !== undefined)).to.have.length.below(3)
+    }))
+
   it('P25 returns to its base after churn, though every key is a new one', async () => {
     const clock = new ManualClock()
     const manager = new LeaseManager(new MemoryBackend({ store: new MemoryStore({ clock }) }), { clock, ttl: TTL })

@@ -119,6 +119,17 @@ describe('the backend of a manager', () => {
       }
     }))
 
+  it('may throw where it is asked whether it is ready, which is an attempt that was not answered', () =>
+    withManager({ batchSize: 1 }, async ({ manager, backend, clock }) => {
+      const ready = sinon.stub(backend, 'ready').throws(new Error('not yet'))
+      const [first, second] = [watch(manager.tryAcquire('a')), watch(manager.acquire('a'))]
+      await clock.settle()
+      expect(first.error).to.be.instanceOf(UnavailableError)
+      ready.restore()
+      await clock.advance(TTL)
+      expect(second.value.held).to.equal(true)
+    }))
+
   it('may give too few outcomes, which is an attempt that was not answered', () =>
     withManager({}, async ({ manager, backend, clock, store }) => {
       const stub = sinon.stub(backend, 'acquire').resolves([])
