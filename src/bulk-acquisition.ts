@@ -15,6 +15,8 @@ import type { Parcel } from './outbox.ts'
 
 /** Keys under way at once: bounds memory, and how long the event loop is kept by those that are answered together. */
 const KEYS_UNDER_WAY = 8_192
+/** Keys that are put together before the event loop has its next turn: some ms of work. */
+const KEYS_BEGUN_AT_ONCE = 2_048
 /** Keys that are waited for at once. */
 const LONGEST_QUEUE = 10_000
 
@@ -75,10 +77,15 @@ class BulkAcquisition implements Cancellable {
   }
 
   async run(): Promise<(Lease | null)[]> {
-    const { aborts, releaser } = this.#parts
+    const { aborts, releaser, clock, batchSize } = this.#parts
     const { signal } = this.#settings
     if (signal) aborts.add(signal, this)
-    await Promise.all(Array.from({ length: Math.ceil(KEYS_UNDER_WAY / this.#parts.batchSize) }, () => this.#work()))
+    const working: Promise<void>[] = []
+    for (let begun = 0; begun < KEYS_UNDER_WAY && this.#next < this.#keys.length; begun += batchSize) {
+      if (begun > 0 && begun % KEYS_BEGUN_AT_ONCE < batchSize) await new Promise<void>((resolve) => clock.soon(resolve))
+      working.push(this.#work())
+    }
+    await Promise.all(working)
     while (this.#singles.size > 0) await this.#nextSingle()
     if (signal) aborts.remove(signal, this)
     if (this.#failure === undefined) return this.#results

@@ -1,6 +1,7 @@
 import { expect } from 'chai'
 import { type Lease, LeaseManager, UnavailableError } from 'leasewheel'
 import { MemoryBackend } from 'leasewheel/memory'
+import sinon from 'sinon'
 import { grant, rejectionOf, TICK, TTL, watch, withManager } from './support.ts'
 
 describe('acquireMany', () => {
@@ -30,6 +31,25 @@ describe('acquireMany', () => {
       const leases = await manager.acquireMany(keys)
       expect(leases.map((lease) => lease?.key)).to.deep.equal(keys)
       expect(manager.size).to.equal(25_000)
+    }))
+
+  it('begins with some thousands, and gives the event loop its turns before it goes on', () =>
+    withManager({ autoRenew: false }, async ({ manager, backend, clock }) => {
+      backend.holdAnswers('acquire')
+      const soon: (() => void)[] = []
+      const stub = sinon.stub(clock, 'soon').callsFake((callback) => void soon.push(callback))
+      const call = watch(manager.acquireMany(Array.from({ length: 8_000 }, (_, index) => `key-${index}`)))
+      const asked: number[] = []
+      for (let turns = 0; turns < 5; turns += 1) {
+        for (let moment = 0; moment < 10; moment += 1) await Promise.resolve()
+        asked.push(backend.calls('acquire').reduce((sum, { entries }) => sum + entries.length, 0))
+        for (const goOn of soon.splice(0)) goOn()
+      }
+      stub.restore()
+      expect(asked).to.deep.equal([2_048, 4_096, 6_144, 8_000, 8_000])
+      backend.deliverAll()
+      await clock.settle()
+      expect(call.value).to.have.length(8_000)
     }))
 
   it('P7 answers a key that stands twice with null the second time', () =>
