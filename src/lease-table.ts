@@ -149,7 +149,10 @@ export class LeaseTable {
   }
 
   #forgetDisplaced(record: LeaseRecord): void {
-    if (this.#displaced.size > 0 && this.#displaced.get(record.key) === record) this.#displaced.delete(record.key)
+    const { key } = record
+    if (this.#displaced.size === 0 || this.#displaced.get(key) !== record) return
+    this.#displaced.delete(key)
+    this.#stale.delete(key)
   }
 
   /** All cohorts that have members; there may be more of them, or fewer, by the time one is come to. */

@@ -257,6 +257,28 @@ describe('a first attempt', () => {
       expect(call.value).to.equal(null)
       expect(adopted.held).to.equal(true)
     }))
+
+  it('P25 of which an adoption takes the place leaves no hint behind', () =>
+    withManager({}, async ({ manager, backend, clock }) => {
+      const handle = (await grant(manager.tryAcquire('a'))).detach()
+      backend.holdAnswers('acquire')
+      const first = watch(manager.tryAcquire('a'))
+      await clock.settle()
+      const adopted = await manager.adopt(handle)
+      backend.listener.onChange(['a'])
+      backend.deliverAll()
+      await clock.settle()
+      expect(first.value).to.equal(null)
+      await adopted.release()
+      const before = backend.calls().length
+      await (await grant(manager.tryAcquire('a'))).release()
+      expect(
+        backend
+          .calls()
+          .slice(before)
+          .map(({ operation }) => operation),
+      ).to.deep.equal(['acquire', 'release'])
+    }))
 })
 
 describe('requests that fill a batch', () => {
