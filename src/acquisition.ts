@@ -258,7 +258,7 @@ export class Acquisition implements Waiter, Request<AcquireOutcome> {
     this.#doubt?.cancel()
     // It came at the moment at which the caller went.
     if (this.#answer?.outcome.type === 'granted') this.#giveBack(this.#answer.outcome, this.#answer.sentAt)
-    if (this.#doubtfulSince !== undefined) this.#undo(this.#doubtfulSince, true)
+    if (this.#doubtfulSince !== undefined) this.#parts.releaser.undo(this, this.#doubtfulSince, true)
     this.#doubtfulSince = undefined
   }
 
@@ -431,7 +431,7 @@ export class Acquisition implements Waiter, Request<AcquireOutcome> {
     const { clock, verifier, grant, createToken, driftFactor } = this.#parts
     this.#doubtfulSince = undefined
     if (clock.now() >= deadlineOf(sentAt, this.ttl, driftFactor)) {
-      this.#undo(sentAt, false)
+      this.#parts.releaser.undo(this, sentAt, false)
       this.token = createToken()
       return undefined
     }
@@ -509,12 +509,8 @@ export class Acquisition implements Waiter, Request<AcquireOutcome> {
   }
 
   #giveBack(outcome: AcquireOutcome, sentAt: number | undefined): void {
-    if (outcome.type !== 'refused' && sentAt !== undefined) this.#undo(sentAt, outcome.type === 'unknown')
-  }
-
-  #undo(sentAt: number, inDoubt: boolean): void {
-    const { key, token, ttl, timeout } = this
-    this.#parts.releaser.undo({ entry: { key, token, ttl }, timeout, until: sentAt + ttl, inDoubt })
+    if (outcome.type !== 'refused' && sentAt !== undefined)
+      this.#parts.releaser.undo(this, sentAt, outcome.type === 'unknown')
   }
 }
 

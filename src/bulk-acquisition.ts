@@ -4,7 +4,7 @@
  * acquisitions like any other. May import acquisitions, the outbox, the table, the lines, the releaser, timing and errors.
  */
 import type { Cancellable } from './abort-watch.ts'
-import { Acquisition, type AcquisitionParts, REFUSED } from './acquisition.ts'
+import { Acquisition, type AcquisitionParts, REFUSED, TOO_LATE } from './acquisition.ts'
 import type { AcquireOutcome } from './backend.ts'
 import { deadlineOf } from './core/timing.ts'
 import { UnavailableError } from './errors.ts'
@@ -244,7 +244,7 @@ class AcquireParcel implements Parcel<AcquireOutcome> {
 
   settle(outcomeOf: (index: number) => AcquireOutcome, sentAt = Number.NEGATIVE_INFINITY): void {
     const cancelled = this.#resolve === undefined
-    const { clock, driftFactor, table, verifier, grant } = this.#parts
+    const { clock, driftFactor, table, verifier, releaser, grant } = this.#parts
     const late = clock.now() >= deadlineOf(sentAt, this.#settings.ttl, driftFactor)
     const granted: (Lease | null)[] = []
     this.#settling = true
@@ -262,7 +262,7 @@ class AcquireParcel implements Parcel<AcquireOutcome> {
         continue
       }
       this.#fail(record, outcome.type === 'unknown' ? outcome.error : TOO_LATE)
-      if (sentAt !== Number.NEGATIVE_INFINITY) this.#undo(record, sentAt, outcome.type === 'unknown')
+      if (sentAt !== Number.NEGATIVE_INFINITY) releaser.undo(record, sentAt, outcome.type === 'unknown')
     }
     this.#settling = false
     if (cancelled) return
@@ -290,10 +290,4 @@ class AcquireParcel implements Parcel<AcquireOutcome> {
     if (this.#settings.wait > 0) return
     this.failure ??= new UnavailableError(`Lock \`${key}\` could not be asked for: ${cause.message}`, key, { cause })
   }
-
-  #undo({ key, token, ttl, timeout }: LeaseRecord, sentAt: number, inDoubt: boolean): void {
-    this.#parts.releaser.undo({ entry: { key, token, ttl }, timeout, until: sentAt + ttl, inDoubt })
-  }
 }
-
-const TOO_LATE = new UnavailableError('It was granted so late that its lease was over already')

@@ -118,7 +118,8 @@ class FirstAttempt implements Request<AcquireOutcome>, Cancellable {
   settle(outcome: AcquireOutcome, sentAt: number | undefined): void {
     if (!this.wanted) {
       // The caller is gone; what its question brings, or may have brought, is given back.
-      if (outcome.type !== 'refused' && sentAt !== undefined) this.#undo(sentAt, outcome.type === 'unknown')
+      if (outcome.type !== 'refused' && sentAt !== undefined)
+        this.#parts.releaser.undo(this, sentAt, outcome.type === 'unknown')
       return
     }
     const stale = this.#parts.table.isStale(this.#record, this.#upheavals)
@@ -145,10 +146,10 @@ class FirstAttempt implements Request<AcquireOutcome>, Cancellable {
 
   /** The key is ours, unless that is over by now, when it is given back; or by the time everybody has heard of it. */
   #take(fence: number, stale: boolean, sentAt = Number.NEGATIVE_INFINITY): Lease | 'late' | 'ended' {
-    const { clock, driftFactor, verifier, grant } = this.#parts
+    const { clock, driftFactor, verifier, releaser, grant } = this.#parts
     const record = this.#record
     if (clock.now() >= deadlineOf(sentAt, this.ttl, driftFactor)) {
-      this.#undo(sentAt, false)
+      releaser.undo(record, sentAt, false)
       return 'late'
     }
     this.#granting = true
@@ -187,11 +188,6 @@ class FirstAttempt implements Request<AcquireOutcome>, Cancellable {
     this.#underWay?.delete(this)
     if (signal) this.#parts.aborts.remove(signal, this)
     this.#parts.table.free(this.#record)
-  }
-
-  #undo(sentAt: number, inDoubt: boolean): void {
-    const { key, token, ttl, timeout } = this
-    this.#parts.releaser.undo({ entry: { key, token, ttl }, timeout, until: sentAt + ttl, inDoubt })
   }
 }
 

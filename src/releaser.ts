@@ -2,7 +2,7 @@
  * Giving keys back: `release()`, releasing many, and the silent undoing of what nobody wants any more. Each is a compare-and-delete that
  * is repeated until it is answered or until the key has expired. May import deletions, the outbox, the table and errors.
  */
-import type { ChangeOutcome, ReleaseEntry, Unknown } from './backend.ts'
+import type { ChangeOutcome, LockEntry, ReleaseEntry, Unknown } from './backend.ts'
 import type { Clock } from './clock.ts'
 import { Deletion, type DeletionGoal, type DeletionParts, UNANSWERED } from './deletion.ts'
 import type { LeaseRecord, PendingRelease } from './lease-record.ts'
@@ -11,6 +11,9 @@ import type { Parcel } from './outbox.ts'
 
 /** Keys that are being released together at once: bounds memory, and how long the event loop is kept by those that are answered together. */
 const KEYS_UNDER_WAY = 2_048
+
+/** What was asked for, and how long a request for it may stay unanswered, in ms. */
+type Undoable = LockEntry & { readonly timeout: number }
 
 export interface ReleaserParts extends DeletionParts {
   readonly clock: Clock
@@ -68,9 +71,13 @@ export class Releaser {
     await Promise.all(Array.from({ length: Math.ceil(KEYS_UNDER_WAY / this.#parts.batchSize) }, work))
   }
 
-  /** Deletes a key in the background if it still holds this token: an acquisition that nobody wants any more. */
-  undo(goal: DeletionGoal): void {
-    this.#delete(goal)
+  /**
+   * Deletes a key in the background if it still holds this token: an acquisition that nobody wants any more.
+   *
+   * @param sentAt when it was asked for. @param inDoubt see `DeletionGoal`.
+   */
+  undo({ key, token, ttl, timeout }: Undoable, sentAt: number, inDoubt: boolean): void {
+    this.#delete({ entry: { key, token, ttl }, timeout, until: sentAt + ttl, inDoubt })
   }
 
   /**

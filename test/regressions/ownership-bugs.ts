@@ -49,7 +49,7 @@ export const OWNERSHIP_BUGS: readonly Regression[] = [
     failure: 'a command that was given up landed later, and left a lock that nobody had',
     patches: [
       {
-        file: ACQUISITION,
+        file: 'src/releaser.ts',
         find: 'until: sentAt + ttl, inDoubt })',
         replace: 'until: sentAt + ttl, inDoubt: inDoubt && false })',
       },
