@@ -15,7 +15,10 @@ export interface LockEntry {
   readonly ttl: number
 }
 
-/** Not known: the request may or may not have been carried out, now or later. */
+/**
+ * Not known: the request may or may not have been carried out, now or later. An `UnavailableError` that is `final` says that asking again
+ * brings the same answer.
+ */
 export interface Unknown {
   readonly type: 'unknown'
   readonly error: Error
@@ -52,6 +55,10 @@ export type ChangeOutcome =
 export interface BackendListener {
   /** The backend can be asked again after a time in which it could not. */
   onRecovered(): void
+  /** Another server answers from now on. It may not have what the one before confirmed, so everything is asked about at once (P26). */
+  onSuspect(): void
+  /** Changes may have gone untold for a time. What was watched still is. */
+  onMissed(): void
   /**
    * Keys that were watched may have been changed by somebody else, or deleted, or have expired; without `keys`, any of them. A hint, no
    * verdict: they are not watched any more, and whoever cares asks again.

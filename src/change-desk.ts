@@ -34,7 +34,7 @@ export class ChangeDesk {
   }
 
   /** See `BackendListener.onChange`. */
-  onChange(keys: readonly string[] | undefined): void {
+  onChange(keys?: readonly string[]): void {
     if (keys === undefined) {
       this.#verifyAll()
       this.wakeAll()

@@ -84,9 +84,28 @@ export class LeaseLostError extends LeaseError {
   }
 }
 
+/** What an `UnavailableError` may be made with. */
+export interface UnavailableErrorOptions {
+  readonly cause?: unknown
+  /** Default: what the cause says, if that is an `UnavailableError`, otherwise `false`. */
+  readonly final?: boolean
+}
+
 /** The backend could not be asked, or did not answer: whether the lock is free or held is unknown. */
 export class UnavailableError extends LeaseError {
   readonly code = 'ERR_UNAVAILABLE'
+  /** Whether asking again will bring the same answer: callers that wait are told at once. */
+  readonly final: boolean
+
+  constructor(message: string, key?: string, { cause, final = isFinal(cause) }: UnavailableErrorOptions = {}) {
+    super(message, key, cause === undefined ? undefined : { cause })
+    this.final = final
+  }
+}
+
+/** Whether asking again will bring the same answer. By its shape: the error may come from another copy of this package. */
+export function isFinal(error: unknown): boolean {
+  return typeof error === 'object' && error !== null && 'final' in error && error.final === true
 }
 
 /** The manager has been closed. */

@@ -22,6 +22,7 @@ export {
   LockNotHeldError,
   ManagerClosedError,
   UnavailableError,
+  type UnavailableErrorOptions,
 } from './errors.ts'
 export type {
   AcquiredEvent,

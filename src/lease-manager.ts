@@ -263,6 +263,8 @@ export class LeaseManager extends GuardedEmitter implements AsyncDisposable, Ite
       { prefix, timeout: this.#tryDefaults.timeout, watch },
       {
         onRecovered: () => renewer.onRecovered(),
+        onSuspect: () => desk.onChange(),
+        onMissed: () => desk.onChange(),
         onChange: (keys) => desk.onChange(keys),
         onUnwatched: () => desk.wakeAll(),
         onForgotten: () => desk.onUnreliable(),

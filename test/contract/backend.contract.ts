@@ -43,6 +43,8 @@ export class Listener implements BackendListener {
   #onHeard: (() => void) | undefined
 
   onRecovered(): void {}
+  onSuspect(): void {}
+  onMissed(): void {}
 
   onChange(keys: readonly string[] = ['*']): void {
     this.heard.push(...keys)

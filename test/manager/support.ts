@@ -216,6 +216,8 @@ export class TestBackend extends MemoryBackend {
     this.#listener = listener
     super.open(settings, {
       onRecovered: () => listener.onRecovered(),
+      onSuspect: () => listener.onSuspect(),
+      onMissed: () => listener.onMissed(),
       onChange: (keys) => {
         if (!this.deaf) listener.onChange(keys)
       },
