@@ -1,7 +1,8 @@
 /**
  * The port between the manager and whatever keeps the locks. An implementation keeps no timers and decides nothing about
- * leases: it asks, and reports one outcome for each entry. May import nothing.
+ * leases: it asks, and reports one outcome for each entry. May import types only.
  */
+import type { Clock } from './clock.ts'
 
 /** Where the fences are counted: one counter for all locks of a database, outside the prefix, so that it survives a change of prefix. */
 export const FENCE_KEY = 'leasewheel:fence'
@@ -72,6 +73,13 @@ export interface BackendListener {
   onError(error: Error): void
 }
 
+/** A password, or a token that stands for one. */
+export interface Credentials {
+  /** Default: the server's default user. */
+  readonly username?: string | undefined
+  readonly password: string
+}
+
 export interface BackendSettings {
   /** Stands before every key. */
   readonly prefix: string
@@ -79,6 +87,10 @@ export interface BackendSettings {
   readonly timeout: number
   /** Whether keys are to be watched at all, as far as the server is able to. */
   readonly watch: boolean
+  /** Where the time comes from. Default: the machine's clock. */
+  readonly clock?: Clock | undefined
+  /** Asked for a name and a password before each connection. Default: what the connection was described with. */
+  readonly credentials?: (() => Promise<Credentials>) | undefined
 }
 
 /** A lock to be given back. */

@@ -4,8 +4,10 @@
  */
 import type { Adoptions } from './adoption.ts'
 import type { Clock } from './clock.ts'
+import type { Cohort } from './cohort.ts'
 import type { LeaseTable } from './lease-table.ts'
 import type { Renewer } from './renewer.ts'
+import type { Alarms } from './scheduler.ts'
 import type { Tally } from './stats.ts'
 import type { Verifier } from './verifier.ts'
 import type { WaitingLines } from './waiting-line.ts'
@@ -15,19 +17,31 @@ const WAKE_UPS_PER_TURN = 4_096
 /** For how long the server is not relied upon after it was found not to tell, in ms. */
 const UNRELIABLE_FOR = 300_000
 
+/** Leases that are looked at together after changes may have gone untold, and ms between two such groups. */
+const LOOKS_AT_ONCE = 512
+const LOOK_EVERY = 20
+/** ms between two times at which all leases are looked at, for each of them: a tenth of what their renewals cost at the usual ttl. */
+const LOOK_AGAIN_AFTER = 0.2
+
 export interface ChangeDeskParts {
   readonly clock: Clock
+  readonly scheduler: Alarms
   readonly table: LeaseTable
   readonly lines: WaitingLines
   readonly renewer: Renewer
   readonly verifier: Verifier
   readonly adoptions: Adoptions
+  /** Whether the keys of held leases are watched, as things are. */
+  readonly isWatching: () => boolean
   readonly tally: Tally
 }
 
 export class ChangeDesk {
   readonly #parts: ChangeDeskParts
   #unreliableUntil = Number.NEGATIVE_INFINITY
+  /** When leases were last looked at, and whether they are about to be. */
+  #lookedAt = Number.NEGATIVE_INFINITY
+  #looking = false
 
   constructor(parts: ChangeDeskParts) {
     this.#parts = parts
@@ -50,6 +64,39 @@ export class ChangeDesk {
       if (first === undefined) continue
       tally.wakeUps.change += 1
       first.hint(true)
+    }
+  }
+
+  /**
+   * See `BackendListener.onMissed`. Callers that wait ask again, and leases are looked at, some at a time: a proxy that cuts the connection every few
+   * seconds must not make that a load.
+   */
+  onMissed(): void {
+    this.wakeAll()
+    const { clock, scheduler, adoptions, table, isWatching } = this.#parts
+    adoptions.hint()
+    if (this.#looking || table.size === 0 || !isWatching()) return
+    this.#looking = true
+    const pause = this.#lookedAt + LOOK_AGAIN_AFTER * table.size - clock.now()
+    if (pause <= 0) this.#look()
+    else scheduler.after(pause, () => this.#look())
+  }
+
+  #look(): void {
+    this.#looking = false
+    this.#lookedAt = this.#parts.clock.now()
+    this.#lookAtSome(this.#parts.table.cohorts())
+  }
+
+  #lookAtSome(cohorts: Iterator<Cohort>): void {
+    const { scheduler, verifier } = this.#parts
+    let looks = 0
+    for (let next = cohorts.next(); !next.done; next = cohorts.next()) {
+      for (const record of next.value.members) verifier.look(record)
+      looks += next.value.size
+      if (looks < LOOKS_AT_ONCE) continue
+      scheduler.after(LOOK_EVERY, () => this.#lookAtSome(cohorts))
+      return
     }
   }
 

@@ -5,6 +5,7 @@ export type {
   BackendListener,
   BackendSettings,
   ChangeOutcome,
+  Credentials,
   LockEntry,
   LockView,
   Refusal,

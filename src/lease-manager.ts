@@ -257,14 +257,14 @@ export class LeaseManager extends GuardedEmitter implements AsyncDisposable, Ite
       onUnsettled: hint,
     })
     this.#adoptions = adoptions
-    const desk = new ChangeDesk({ clock, table, lines, renewer, verifier, adoptions, tally })
+    const desk = new ChangeDesk({ clock, scheduler, table, lines, renewer, verifier, adoptions, isWatching, tally })
     this.#desk = desk
     backend.open(
-      { prefix, timeout: this.#tryDefaults.timeout, watch },
+      { prefix, timeout: this.#tryDefaults.timeout, watch, clock, credentials: settings.credentials },
       {
         onRecovered: () => renewer.onRecovered(),
         onSuspect: () => desk.onChange(),
-        onMissed: () => desk.onChange(),
+        onMissed: () => desk.onMissed(),
         onChange: (keys) => desk.onChange(keys),
         onUnwatched: () => desk.wakeAll(),
         onForgotten: () => desk.onUnreliable(),

@@ -3,6 +3,7 @@
  * May import the clock, the strategies, the checks and node:os.
  */
 import { hostname } from 'node:os'
+import type { Credentials } from './backend.ts'
 import {
   checkBoolean,
   checkFunction,
@@ -108,6 +109,12 @@ export interface LeaseManagerOptions extends LeaseOptions {
    * and refusals find it. Default: the name of the host, a colon, and the process id. With `''` there is none.
    */
   readonly owner?: string
+  /**
+   * Asked for a user name and a password before each connection to Redis: for tokens that expire, as with IAM or Entra ID. If it rejects, the ones
+   * before are tried, and an `error` event says so. Default: what the client has at that moment, so that `client.options.password` may be
+   * changed; or what the URL says.
+   */
+  readonly credentials?: (() => Promise<Credentials>) | undefined
   /** Stands before every key in Redis. Default `lease:`. With `''` a lock is the plain key that other libraries use. */
   readonly prefix?: string
   /** How many keys one request carries at most: an integer from 1 to 1,000. Default 256. More is cheaper, and stalls the server for longer: about 1 µs each. */
@@ -135,6 +142,7 @@ export interface ManagerSettings {
   readonly watch: boolean
   readonly watchLimit: number
   readonly owner: string
+  readonly credentials: (() => Promise<Credentials>) | undefined
   readonly prefix: string
   readonly batchSize: number
   readonly driftFactor: number
@@ -184,6 +192,7 @@ const MANAGER_OPTIONS = [
   'watch',
   'watchLimit',
   'owner',
+  'credentials',
   'prefix',
   'batchSize',
   'driftFactor',
@@ -204,6 +213,7 @@ export function resolveManager(options: LeaseManagerOptions): ManagerSettings {
     watch = true,
     watchLimit = 50_000,
     owner = `${hostname()}:${process.pid}`,
+    credentials,
     prefix = 'lease:',
     batchSize = 256,
     driftFactor = 0.01,
@@ -220,6 +230,7 @@ export function resolveManager(options: LeaseManagerOptions): ManagerSettings {
     watch: checkBoolean('watch', watch),
     watchLimit: checkNumber('watchLimit', watchLimit, 0, { unit: 'leases' }),
     owner: checkOwner(owner),
+    credentials: credentials === undefined ? undefined : checkFunction('credentials', credentials),
     prefix: checkString('prefix', prefix),
     batchSize: checkInteger('batchSize', batchSize, 1, { max: 1_000, unit: 'keys' }),
     driftFactor: checkNumber('driftFactor', driftFactor, 0, { max: 0.5, unit: '' }),

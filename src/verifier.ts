@@ -42,7 +42,12 @@ export class Verifier {
     else this.#ask(record)
   }
 
-  #ask(record: LeaseRecord): void {
+  /** The key of a lease may have been changed, though most likely it was not: the key is only looked at. */
+  look(record: LeaseRecord): void {
+    if (!this.#pending.has(record)) this.#ask(record, true)
+  }
+
+  #ask(record: LeaseRecord, onlyLook = false): void {
     const { clock, postRenewal, postQuestion } = this.#parts
     const { key, token, ttl, timeout } = record
     this.#pending.set(record, { stale: false })
@@ -61,7 +66,7 @@ export class Verifier {
     }
     const now = clock.now()
     const recently = now < (this.#renewedAt.get(record) ?? Number.NEGATIVE_INFINITY) + MOMENT
-    if (recently || !record.cohort?.terms.autoRenew) {
+    if (onlyLook || recently || !record.cohort?.terms.autoRenew) {
       postQuestion(request)
       return
     }

@@ -1,26 +1,64 @@
 /**
  * A connection of the manager's own, made from the caller's client or URL. It never queues, never resends, reconnects for as
- * long as it is open, and knows whether it can be used now. May import ioredis, the port and errors.
+ * long as it is open, and knows whether it can be used now and which server it leads to.
+ *
+ *     connecting ──the server has said by INFO what it is──▶ usable
+ *         ▲ ▲            └─it is none that could be used─┐      │
+ *         │ └──a pause, longer each time─────────────────┴──────┤ closed, silent, or READONLY
+ *         └──at once: the Sentinels have named another server───┘
  */
+import { EventEmitter } from 'eventemitter3'
 import { type Command, Redis, type RedisOptions } from 'ioredis'
 import { asError } from '../as-error.ts'
-import type { BackendListener } from '../backend.ts'
+import type { Credentials } from '../backend.ts'
+import type { Clock } from '../clock.ts'
 import { UnavailableError } from '../errors.ts'
+import { FaultLog, tellingError } from './fault-log.ts'
+import { ownOptions } from './connection-options.ts'
+import { OwnClient } from './own-client.ts'
+import { isReply } from './reply-fault.ts'
+import { isSameServer, readServerInfo, type ServerInfo, UNKNOWN_SERVER, whatIsWrongWith } from './server-info.ts'
 
 const FIRST_RECONNECT_DELAY = 50
 /** Also half of what a request may take: whoever waits for a connection sees an attempt to make one, and is told why it failed. */
 const LONGEST_RECONNECT_DELAY = 1_000
+/** ms before another attempt where a switch is known: a Sentinel that has not heard of it still names the old server. */
+const HURRIED_DELAY = 15
+/** For how long an announcement is believed more than what Sentinels answer, in ms: they tell each other every two seconds. */
+const BELIEVED_FOR = 3_000
 
-/** What ioredis says of a command without a connection where it must not queue it. */
+/** What ioredis says of a command without a connection where it must not queue it, and of one whose connection broke. */
 const NOT_WRITABLE = "Stream isn't writeable"
+const NO_SENTINEL = 'All sentinels are unreachable'
+const BROKEN = /max retries per request|Connection is closed/
+/** Said to a user that may not ask; whatever else the server says to INFO means that it cannot be used now. */
+const MAY_NOT_ASK = /^NOPERM|unknown (sub)?command|not (allowed|permitted|supported)|disabled/i
 
-/** What a connection tells of itself. */
-export type ConnectionListener = Pick<BackendListener, 'onRecovered' | 'onError'>
+/** Which server answers from now on: the first one, the same as before, or another, which may have other data. */
+export type Arrival = 'first' | 'same' | 'other'
 
-export interface ConnectionRole {
-  /** Stands at the end of the connection's name. */
-  readonly name: string
-  readonly options: Omit<RedisOptions, 'replyMapping'>
+export interface ConnectionEvents {
+  /** Requests can be sent from now on. */
+  usable: [arrival: Arrival]
+  /** None can. */
+  unusable: []
+  /** An attempt to connect has failed. */
+  failed: []
+  /** A fault that has not been told since the connection last worked. */
+  fault: [error: Error]
+}
+
+export interface ConnectionParts {
+  /** A client, whose options are read again at each connection, or a URL. */
+  readonly source: Redis | string
+  readonly clock: Clock
+  /** ms that a request may stay unanswered: after twice that a silent connection is given up as dead. */
+  readonly timeout: number
+  /** Asked before each connection, where there is one. */
+  readonly credentials: (() => Promise<Credentials>) | undefined
+  /** Stands at the end of the connection's name, if it is not the one that locks are asked for on. */
+  readonly role?: string
+  readonly options?: Omit<RedisOptions, 'replyMapping'>
 }
 
 interface Change {
@@ -29,47 +67,75 @@ interface Change {
   reject(error: Error): void
 }
 
-export class Connection {
-  readonly client: Redis
+export class Connection extends EventEmitter<ConnectionEvents> {
+  readonly client: OwnClient
   /** The caller's own key prefix, which stands before ours. */
   readonly keyPrefix: string
-  readonly #listener: ConnectionListener
+  readonly #parts: ConnectionParts
+  /** Whose options are used. */
+  readonly #model: Redis
   readonly #longestDelay: number
+  readonly #faults = new FaultLog()
   #usable = false
-  #wasUsable = false
+  #stopped = false
   #closed = false
-  /** Keeps what is written to it, until the end of this go of the event loop. */
-  #corked: Redis['stream'] | undefined
+  #referenced = true
   #change: Change | undefined
-  /** Why the connection is not usable, as far as anything was said about it. */
-  #fault: Error | undefined
+  /** The server that this leads to, or led to last. */
+  #server: ServerInfo | undefined
+  /** A server that is none: what it is, in words, as long as that is what the address leads to. */
+  #unfit: UnavailableError | undefined
   /** The database could not be selected: on this connection everything would go to another one. */
   #wrongDatabase: Error | undefined
+  /** Why the Sentinel that was asked last was of no help; none once one was. */
+  #sentinelFault: Error | undefined
+  /** A connection is there, or is being made; and whether anything was said of why it fails. */
+  #underWay = false
+  #explained = false
   /** Connections in a row on which nothing was answered. */
   #failures = 0
+  /** What the Sentinels name as the server: at the last connection, and in their last announcement. */
+  #address: string | undefined
+  #announced: { readonly address: string; readonly until: number } | undefined
 
-  /**
-   * @param timeout ms that a request may stay unanswered: after twice that a silent connection is given up as dead.
-   * @param role what the connection is for, if it is not the one that locks are asked for on.
-   */
-  constructor(source: Redis | string, timeout: number, listener: ConnectionListener, role?: ConnectionRole) {
-    this.#listener = listener
+  constructor(parts: ConnectionParts) {
+    super()
+    const { source, timeout } = parts
+    this.#parts = parts
     this.#longestDelay = Math.max(Math.min(LONGEST_RECONNECT_DELAY, timeout / 2), FIRST_RECONNECT_DELAY)
     // What a URL says would win over the options that come with it: it is only read here.
-    const model = typeof source === 'string' ? new Redis(source, { lazyConnect: true }) : source
+    this.#model = typeof source === 'string' ? new Redis(source, { lazyConnect: true }) : source
     // What `model.duplicate()` does, but by our own copy of ioredis: the application may have another one.
-    const { replyMapping: _replyMapping, ...options }: RedisOptions = model.options
-    this.client = new Redis({ ...options, ...this.#overrides(model, timeout, role?.name), ...role?.options })
+    const { replyMapping: _replyMapping, ...options }: RedisOptions = this.#model.options
     this.keyPrefix = options.keyPrefix ?? ''
-    this.client.on('connect', () => {
-      this.#wrongDatabase = undefined
-      readBeforeGivingUp(this.client)
+    const client = new OwnClient({
+      ...options,
+      ...ownOptions(this.#model, {
+        timeout,
+        role: parts.role,
+        longestDelay: this.#longestDelay,
+        reconnectDelay: () => this.#reconnectDelay(),
+        onReadOnly: () => this.leave(),
+        onAddress: (address) => {
+          this.#address = address
+        },
+      }),
+      ...parts.options,
     })
-    this.client.on('ready', () => this.#onReady())
-    this.client.on('error', (error: Error) => this.#onError(error))
-    this.client.on('close', () => this.#onClose())
-    this.client.on('end', () => this.#onClose())
-    this.client.connect().catch(ignore)
+    this.client = client
+    client.beforeConnect = () => this.#beforeConnect()
+    client.on('connecting', () => {
+      this.#underWay = true
+      this.#explained = false
+    })
+    client.on('connect', () => this.#onConnect())
+    client.on('ready', () => void this.#greet(client.stream))
+    client.on('error', (error: Error) => this.#onError(error))
+    client.on('sentinelError', (error: Error) => {
+      this.#sentinelFault = error
+    })
+    client.on('close', () => this.#onClose())
+    client.on('end', () => this.#onClose())
   }
 
   /** Whether requests can be sent now. */
@@ -77,12 +143,32 @@ export class Connection {
     return this.#usable
   }
 
+  /** Which server it leads to, as far as that says so. */
+  get runId(): string | undefined {
+    return this.#usable ? this.#server?.runId : undefined
+  }
+
+  /** Connects, and goes on doing so until `stop` or `close`. */
+  start(): void {
+    const { status } = this.client
+    const resumes = this.#stopped && status === 'reconnecting'
+    this.#stopped = false
+    if (!this.#closed && (resumes || status === 'wait' || status === 'end')) this.client.connect().catch(ignore)
+  }
+
+  /** Gives its connection up until `start`. */
+  stop(): void {
+    this.#stopped = true
+    this.#explained = true
+    this.client.stream?.destroy()
+  }
+
   /** See `Backend.ready`. */
   ready(): Promise<void> | undefined {
     if (this.#usable) return undefined
     if (this.#closed) return Promise.reject(new UnavailableError('The connection to Redis is closed'))
     // A client that has given up, as one does when no Sentinel answers, is set going again by whoever needs it.
-    if (this.client.status === 'end') this.client.connect().catch(ignore)
+    this.start()
     if (this.#change === undefined) {
       let settle: Pick<Change, 'resolve' | 'reject'> | undefined
       const promise = new Promise<void>((resolve, reject) => {
@@ -94,26 +180,13 @@ export class Connection {
     return this.#change.promise
   }
 
-  /**
-   * Sends a command. What is sent in one go of the event loop leaves in one write, so that a server finds it together and answers it
-   * together: each time that either side has to wake up costs more than a command does. Unless it is `flush`ed before.
-   */
-  async send(command: Command): Promise<unknown> {
-    const { stream } = this.client
-    if (this.#corked !== stream && this.#usable) {
-      this.#corked = stream
-      stream.cork()
-      process.nextTick(() => {
-        if (this.#corked === stream) this.flush()
-      })
-    }
-    return this.client.sendCommand(command)
+  /** See `OwnClient.sendTogether`. */
+  send(command: Command): Promise<unknown> {
+    return this.client.sendTogether(command)
   }
 
-  /** What has been sent leaves now. */
   flush(): void {
-    this.#corked?.uncork()
-    this.#corked = undefined
+    this.client.flush()
   }
 
   /** The server has answered something sensible: the next reconnection need not be slow. */
@@ -121,17 +194,51 @@ export class Connection {
     this.#failures = 0
   }
 
+  /** The server must not be used any more: whatever is under way there is given up, and a connection is made anew. */
+  leave(): void {
+    if (this.#closed) return
+    this.#explained = true
+    this.#setUnusable()
+    this.client.leave()
+  }
+
+  /** The Sentinels have named a server, as `host:port`. */
+  follow(address: string): void {
+    this.#announced = { address, until: this.#parts.clock.now() + BELIEVED_FOR }
+    if (address !== this.#address) this.leave()
+  }
+
+  /** Whether the server is still the one that it was when this connection was made: a proxy may have changed it unsaid. */
+  async checkServer(): Promise<void> {
+    const { stream } = this.client
+    const server = this.#server
+    if (server?.runId === undefined) return
+    try {
+      const { runId } = readServerInfo(await this.client.info('server'))
+      if (runId !== undefined && runId !== server.runId && stream === this.client.stream) this.leave()
+    } catch {
+      // What is wrong shows at the next request.
+    }
+  }
+
+  /** Whether it keeps the process alive. */
+  setRef(referenced: boolean): void {
+    this.#referenced = referenced
+    const { stream } = this.client
+    if (referenced) stream?.ref?.()
+    else stream?.unref?.()
+  }
+
   /** What a failed request says to users: why there is no connection rather than that there is none. */
   explain(thrown: unknown): Error {
+    if (isReply(thrown)) return thrown
     const error = asError(thrown)
-    if (error.name === 'MaxRetriesPerRequestError') {
-      return new UnavailableError('The connection to Redis broke before the answer came', undefined, {
-        cause: this.#fault ?? error,
-      })
+    if (error.message.includes(NOT_WRITABLE)) return this.#unusableError()
+    if (BROKEN.test(error.message)) {
+      const cause = this.#faults.last ?? error
+      return new UnavailableError('The connection to Redis broke before the answer came', undefined, { cause })
     }
-    if (error.message.includes(NOT_WRITABLE)) return this.#unusable()
-    if (this.#usable || error.name === 'ReplyError') return error
-    return this.#unusable(error)
+    return this.#usable ? error : this.#unusableError(error)
   }
 
   async close(): Promise<void> {
@@ -147,87 +254,151 @@ export class Connection {
     this.#settleChange(new UnavailableError('The connection to Redis is closed'))
   }
 
-  #overrides(model: Redis, timeout: number, role: string | undefined): Omit<RedisOptions, 'replyMapping'> {
-    const { options } = model
-    const database = databaseOf(model)
-    return {
-      ...(database === undefined ? {} : { db: database }),
-      connectionName: [options.connectionName, 'leasewheel', role].filter(Boolean).join(':'),
-      // A lock that is asked for later than its caller believes, or twice, is worse than one that is refused.
-      enableOfflineQueue: false,
-      autoResendUnfulfilledCommands: false,
-      // With 0, requests under way are rejected as soon as their connection closes.
-      maxRetriesPerRequest: 0,
-      lazyConnect: true,
-      // ioredis says `ready` before SELECT is answered where it makes no check: a lock could end up in another database.
-      enableReadyCheck: options.enableReadyCheck !== false || (database ?? 0) !== 0,
-      maxLoadingRetryTime: 100,
-      connectTimeout: Math.max(2 * timeout, 1_000),
-      // Given up at the second of these in a row: see `readBeforeGivingUp`.
-      socketTimeout: Math.max(timeout, 250),
-      // Every request has its own timeout, and one that was given up is looked after.
-      commandTimeout: undefined,
-      disconnectTimeout: 100,
-      retryStrategy: () => this.#reconnectDelay(),
-      // A server that was demoted: its name, or Sentinel, may lead to the new primary.
-      reconnectOnError: (error) => error.message.includes('READONLY'),
-      // We put the prefix before keys ourselves, once, and read numbers as numbers.
-      keyPrefix: '',
-      stringNumbers: false,
-      enableAutoPipelining: false,
-      readOnly: false,
-      monitor: false,
-      // Names of commands that the caller's client has made are of no use here.
-      scripts: {},
+  #beforeConnect(): Promise<void> | undefined {
+    const { source, credentials } = this.#parts
+    this.#throwIfOver()
+    if (typeof source !== 'string') {
+      const { username, password, sentinelUsername, sentinelPassword } = source.options
+      Object.assign(this.client.options, { username, password, sentinelUsername, sentinelPassword })
     }
+    return credentials === undefined ? undefined : this.#askForCredentials(credentials)
   }
 
-  #reconnectDelay(): number {
+  async #askForCredentials(credentials: () => Promise<Credentials>): Promise<void> {
+    try {
+      const { username, password } = await credentials()
+      Object.assign(this.client.options, { username, password })
+    } catch (thrown) {
+      // The ones before may still do.
+      const cause = asError(thrown)
+      this.#tell(new UnavailableError(`\`credentials\` failed: ${cause.message}`, undefined, { cause }))
+    }
+    this.#throwIfOver()
+  }
+
+  #throwIfOver(): void {
+    if (this.#closed || this.#stopped) throw new UnavailableError('The connection to Redis is closed')
+  }
+
+  #reconnectDelay(): number | null {
+    if (this.#stopped) return null
+    if (this.#isStale()) return HURRIED_DELAY
     const delay = Math.min(FIRST_RECONNECT_DELAY * 2 ** Math.min(this.#failures, 10), this.#longestDelay)
     this.#failures += 1
     return delay * (0.5 + Math.random() / 2)
   }
 
-  #onReady(): void {
-    if (this.#wrongDatabase) {
-      this.client.disconnect(true)
+  /** Whether the last attempt led to another server than the one that has just been announced. */
+  #isStale(): boolean {
+    if (this.#announced === undefined) return false
+    if (this.#parts.clock.now() >= this.#announced.until) this.#announced = undefined
+    return this.#announced !== undefined && this.#announced.address !== this.#address
+  }
+
+  #onConnect(): void {
+    this.#wrongDatabase = undefined
+    this.setRef(this.#referenced)
+    this.#sentinelFault = undefined
+    // The server that was left may hang: it would be waited for.
+    if (this.#isStale()) {
+      this.client.leave()
       return
     }
-    const recovered = this.#wasUsable
+    // A server that has no room for another client says so before it is asked anything.
+    this.client.stream.once('data', (data: Buffer) => {
+      if (data[0] === 0x2d && !this.#usable) this.#faults.last = new Error(firstLineOf(data))
+    })
+  }
+
+  /** The connection is there: what does it lead to? */
+  async #greet(stream: Redis['stream']): Promise<void> {
+    let server = UNKNOWN_SERVER
+    try {
+      server = readServerInfo(await this.client.info())
+    } catch (thrown) {
+      if (!isReply(thrown)) return
+      if (!MAY_NOT_ASK.test(thrown.message)) {
+        this.#refuse(thrown)
+        return
+      }
+    }
+    if (stream !== this.client.stream || stream.destroyed || this.#closed) return
+    this.#unfit = whatIsWrongWith(server)
+    const behindSentinel = this.#model.options.sentinels !== undefined && this.#model.options.sentinels !== null
+    if (this.#unfit) this.#refuse(this.#unfit)
+    else if (this.#wrongDatabase) this.#refuse(this.#wrongDatabase)
+    else if (behindSentinel && (this.#isStale() || server.role === 'slave')) this.#refuse(NO_MASTER, false)
+    else if (server.loading) this.#refuse(LOADING, false)
+    else this.#setUsable(server)
+  }
+
+  /** This connection is of no use: another one is made, after a pause. */
+  #refuse(error: Error, told = true): void {
+    if (told) this.#tell(error)
+    else this.#faults.last = error
+    this.#explained = true
+    this.#settleChange(this.#unusableError())
+    this.client.stream.destroy()
+  }
+
+  #setUsable(server: ServerInfo): void {
+    const before = this.#server
+    const arrival = before === undefined ? 'first' : isSameServer(before, server) ? 'same' : 'other'
+    this.#server = server
     this.#usable = true
-    this.#wasUsable = true
-    this.#fault = undefined
+    this.#faults.clear()
     this.#settleChange()
-    if (recovered) this.#listener.onRecovered()
+    this.emit('usable', arrival)
+  }
+
+  #setUnusable(): void {
+    if (!this.#usable) return
+    this.#usable = false
+    this.emit('unusable')
   }
 
   #onError(error: Error): void {
     if ((error as { command?: { name?: string } }).command?.name === 'select') this.#wrongDatabase = error
     // What follows from a connection that broke says nothing about why.
     if (error.message.includes(NOT_WRITABLE)) return
-    const repeated = this.#fault?.message === error.message
-    this.#fault = error
-    if (!this.#usable) this.#settleChange(this.#unusable(error))
-    // While a server is away every attempt to reconnect fails alike: told once.
-    if (!repeated && !this.#closed) this.#listener.onError(error)
+    if (error.message.startsWith(NO_SENTINEL)) {
+      // ioredis says so each time it has gone through the list, though each of them may have answered.
+      const cause = this.#sentinelFault
+      if (cause) this.#tell(new UnavailableError(`${NO_SENTINEL}: ${cause.message}`, undefined, { cause }))
+      return
+    }
+    // The server has said why it closes the connection; that nothing can be written to it any more says less.
+    if (!this.#usable && /EPIPE|ECONNRESET/.test(error.message) && this.#faults.last) return
+    this.#explained = true
+    this.#tell(tellingError(error))
+  }
+
+  #tell(fault: Error): void {
+    const isNews = this.#faults.add(fault)
+    if (!this.#usable) this.#settleChange(this.#unusableError())
+    if (isNews && !this.#closed) this.emit('fault', fault)
   }
 
   #onClose(): void {
-    this.#usable = false
-    // ioredis 5 forgets it here; it would end the next connection, and keep the process alive.
-    const silence = this.client as unknown as { socketTimeoutTimer?: NodeJS.Timeout | undefined }
-    silence.socketTimeoutTimer?.close()
-    silence.socketTimeoutTimer = undefined
-    this.#settleChange(this.#unusable())
+    if (!this.#underWay) return
+    this.#underWay = false
+    const failed = !this.#usable
+    this.#setUnusable()
+    if (failed && !this.#closed) {
+      // Closed before it was of any use, and nobody has said why.
+      if (!this.#explained && !this.#isStale()) this.#tell(this.#faults.last ?? CLOSED_AT_ONCE)
+      this.emit('failed')
+    } else {
+      this.#faults.last ??= CLOSED
+    }
+    this.#settleChange(this.#unusableError())
   }
 
-  #unusable(cause: Error | undefined = this.#fault): UnavailableError {
-    const fault = this.#fault ?? cause
-    return new UnavailableError(
-      `No connection to Redis${fault ? `: ${fault.message}` : ''}`,
-      undefined,
-      fault && { cause: fault },
-    )
+  #unusableError(cause: Error | undefined = this.#faults.last): UnavailableError {
+    const fault = this.#unfit ?? this.#faults.last ?? cause
+    return new UnavailableError(fault ? withoutRepetition(fault.message) : 'No connection to Redis', undefined, {
+      cause: fault,
+    })
   }
 
   #settleChange(error?: Error): void {
@@ -239,32 +410,18 @@ export class Connection {
   }
 }
 
-/** The database that the client works in now: `select` may have changed it since it was made. */
-function databaseOf(client: Redis): number | undefined {
-  const { condition } = client as unknown as { condition?: { select?: number } | null }
-  return condition?.select ?? client.options.db
+const NO_MASTER = new UnavailableError('the Sentinels still name a server that is not the master any more')
+const LOADING = new UnavailableError('Redis is loading its data')
+const CLOSED = new UnavailableError('the other side closed it')
+const CLOSED_AT_ONCE = new UnavailableError('the other side closed it during the handshake')
+
+function withoutRepetition(message: string): string {
+  return message.startsWith('No connection to Redis') ? message : `No connection to Redis: ${message}`
 }
 
-/**
- * ioredis gives a silent connection up when a timer fires, and after the event loop was blocked that timer fires before the answers that lie in the socket
- * are read. So the first time nothing is done but to set it again, and by the second whatever was there has been read.
- */
-function readBeforeGivingUp(client: Redis): void {
-  const { stream } = client
-  const destroy = stream.destroy.bind(stream)
-  let silent = false
-  stream.on('data', () => {
-    silent = false
-  })
-  stream.destroy = (error) => {
-    if (silent || !error?.message.startsWith('Socket timeout')) return destroy(error)
-    silent = true
-    // ioredis forgets its timer right after this.
-    process.nextTick(() => {
-      if (!stream.destroyed) (Reflect.get(client, 'setSocketTimeout') as () => void).call(client)
-    })
-    return stream
-  }
+/** An error as the protocol has it, without its sign. */
+function firstLineOf(data: Buffer): string {
+  return data.toString('utf8', 1, Math.max(data.indexOf('\r\n'), 1))
 }
 
 /** For failures that are told by events as well. */

@@ -16,11 +16,11 @@ import {
   type Unknown,
 } from '../backend.ts'
 import { UnavailableError } from '../errors.ts'
-import { Connection } from './connection.ts'
+import { ConnectionPair } from './connection-pair.ts'
 import { Heads, PLAIN } from './encoded-command.ts'
 import { type Call, Script } from './script.ts'
 import { ACQUIRE, ACQUIRE_AND_WATCH, INSPECT, RELEASE, RENEW, RENEW_AND_WATCH, VERIFY } from './scripts.ts'
-import { Tracking } from './tracking.ts'
+import type { Tracking } from './tracking.ts'
 
 const DONE = { type: 'done' } as const
 const TAKEN = { type: 'refused', reason: 'taken' } as const
@@ -30,9 +30,7 @@ const MISSING = { type: 'refused', reason: 'missing' } as const
 const LARGE_CALL = 8_192
 
 interface Opened {
-  readonly connection: Connection
-  /** None where nothing is to be watched. */
-  readonly tracking: Tracking | undefined
+  readonly pair: ConnectionPair
   readonly acquire: Script
   readonly acquireAndWatch: Script
   readonly renew: Script
@@ -61,22 +59,20 @@ export class RedisBackend implements Backend {
   }
 
   get watching(): boolean {
-    return this.#opened?.tracking?.active ?? false
+    return this.#opened?.pair.tracking?.active ?? false
   }
 
   open(settings: BackendSettings, listener: BackendListener): void {
-    const { timeout, watch } = settings
-    const connection = new Connection(this.#source, timeout, listener)
-    const { client, keyPrefix } = connection
+    const pair = new ConnectionPair(this.#source, settings, listener)
+    const { client, keyPrefix } = pair.commands
     this.#prefix = keyPrefix + settings.prefix
     this.#heads = new Heads(this.#prefix)
     this.#fenceKey = keyPrefix + FENCE_KEY
     const known = new Set<Script>()
     client.on('connect', () => known.clear())
-    const script = (lua: string): Script => new Script(connection, lua, known)
+    const script = (lua: string): Script => new Script(pair.commands, lua, known)
     this.#opened = {
-      connection,
-      tracking: watch ? new Tracking(this.#source, timeout, connection, this.#prefix, listener) : undefined,
+      pair,
       acquire: script(ACQUIRE),
       acquireAndWatch: script(ACQUIRE_AND_WATCH),
       renew: script(RENEW),
@@ -88,11 +84,12 @@ export class RedisBackend implements Backend {
   }
 
   ready(): Promise<void> | undefined {
-    return this.#open.connection.ready()
+    return this.#open.pair.commands.ready()
   }
 
   acquire(entries: readonly LockEntry[], watch = false): Promise<readonly AcquireOutcome[]> {
-    const { acquire, acquireAndWatch, tracking } = this.#open
+    const { acquire, acquireAndWatch, pair } = this.#open
+    const { tracking } = pair
     const script = watch && tracking?.active ? acquireAndWatch : acquire
     const call = this.#prepare(script, entries, ttlsOf(entries), this.#fenceKey)
     const period = tracking?.period
@@ -105,7 +102,8 @@ export class RedisBackend implements Backend {
   }
 
   renew(entries: readonly LockEntry[], watch = false): Promise<readonly ChangeOutcome[]> {
-    const { renew, renewAndWatch, tracking } = this.#open
+    const { renew, renewAndWatch, pair } = this.#open
+    const { tracking } = pair
     const watched = watch && tracking?.active
     const script = watched ? renewAndWatch : renew
     let prepared = this.#renewals.get(entries)
@@ -117,13 +115,13 @@ export class RedisBackend implements Backend {
   }
 
   release(entries: readonly ReleaseEntry[]): Promise<readonly ChangeOutcome[]> {
-    const { release, tracking } = this.#open
+    const { release, pair } = this.#open
     const watched: number[] = []
     entries.forEach(({ watch }, index) => {
       if (watch) watched.push(index + 1)
     })
     const call = this.#prepare(release, entries, watched)
-    const outcomes = this.#ask(release, call, entries, watched.length > 0 ? tracking : undefined, changeOutcomes)
+    const outcomes = this.#ask(release, call, entries, watched.length > 0 ? pair.tracking : undefined, changeOutcomes)
     this.#flushIfLarge(call)
     return outcomes
   }
@@ -134,28 +132,36 @@ export class RedisBackend implements Backend {
   }
 
   async inspect(key: string): Promise<LockView | null> {
-    const { connection, inspect } = this.#open
+    const { pair, inspect } = this.#open
     try {
       const found = checkReply(await inspect.run(inspect.prepare([{ texts: [this.#prefix + key] }], []))) as
         | []
         | [token: string, remaining: number]
       return found.length === 0 ? null : { token: found[0], remaining: remainingOf(found[1]) }
     } catch (error) {
-      throw connection.explain(error)
+      throw pair.commands.explain(error)
     }
   }
 
   async forceRelease(key: string): Promise<boolean> {
-    const { connection } = this.#open
+    const { commands } = this.#open.pair
     try {
-      return (await connection.client.del(this.#prefix + key)) === 1
+      return (await commands.client.del(this.#prefix + key)) === 1
     } catch (error) {
-      throw connection.explain(error)
+      throw commands.explain(error)
     }
   }
 
+  unref(): void {
+    this.#open.pair.setRef(false)
+  }
+
+  ref(): void {
+    this.#open.pair.setRef(true)
+  }
+
   async close(): Promise<void> {
-    await Promise.all([this.#opened?.connection.close(), this.#opened?.tracking?.close()])
+    await this.#opened?.pair.close()
   }
 
   get #open(): Opened {
@@ -171,22 +177,24 @@ export class RedisBackend implements Backend {
     tracking: Tracking | undefined,
     read: (reply: unknown, count: number) => readonly O[],
   ): Promise<readonly (O | Unknown)[]> {
-    const { connection } = this.#open
+    const { pair } = this.#open
+    const { commands } = pair
+    pair.onAsked()
     try {
       const reply = script.run(call, tracking?.watchNext)
       tracking?.onWatched(entries.length)
       const outcomes = read(await reply, entries.length)
-      connection.onAnswered()
+      commands.onAnswered()
       return outcomes
     } catch (error) {
-      const outcome = { type: 'unknown', error: connection.explain(error) } as const
+      const outcome = { type: 'unknown', error: commands.explain(error) } as const
       return entries.map(() => outcome)
     }
   }
 
   /** Somebody waits for the answer, and the server has enough to do: it begins while more is put together. */
   #flushIfLarge({ wire }: Call): void {
-    if (wire.length >= LARGE_CALL) this.#open.connection.flush()
+    if (wire.length >= LARGE_CALL) this.#open.pair.commands.flush()
   }
 
   /** @param more what follows the tokens. @param first a key that stands before those of the entries. */

@@ -1,28 +1,27 @@
 /**
  * Tells of changes of keys, whoever makes them: the server remembers which keys were read on the connection that locks are
- * asked for on, and names each that is changed on a second connection. May import the connection, encoded commands, the
- * port and errors.
+ * asked for on, and names each that is changed on a second connection.
  *
  * (Redis, "Client-side caching reference": tracking in the opt-in mode with redirection. A key is named once; to hear of its
  * next change it has to be read again. What is changed on the first connection itself is not told: NOLOOP.)
  *
- *     off ──both connections ready, the server agrees──▶ on (a new period; anything may have changed before it: `onChange()`)
- *     on  ──either connection breaks──▶ off (`onUnwatched()`, where locks can still be asked for)
- *     off ──the server refuses──▶ off, until a connection is made anew (told once: `onError`)
- *     off ──the server fails──▶ off, until the second connection has been made anew (told once, after some failures in a row)
+ *     off ──both connections lead to one server, and it agrees──▶ on (a new period; anything may have changed before it: `onChange()`)
+ *     on  ──the first connection breaks──▶ off: the server forgets what it was to remember
+ *     on  ──the second connection breaks──▶ off (`onUnwatched()`); once it is back, what was watched still is (`onMissed()`)
+ *     off ──the server refuses──▶ off (told once: `onError`), and tried again after a while
+ *
+ * The second connection is made after the first, and given up while the first cannot be made: where a server has room for one client only,
+ * locks come first.
  */
-import type { Redis } from 'ioredis'
-import { asError } from '../as-error.ts'
 import type { BackendListener } from '../backend.ts'
+import type { Clock } from '../clock.ts'
 import { UnavailableError } from '../errors.ts'
-import { Connection } from './connection.ts'
+import { type Arrival, Connection, type ConnectionParts } from './connection.ts'
 import { EncodedCommand, encode } from './encoded-command.ts'
+import { isReply, kindOf } from './reply-fault.ts'
 
 /** Where a server that speaks RESP2 puts the names of keys that have changed. */
 const CHANNEL = '__redis__:invalidate'
-
-/** What a server says that does not know how, or whose user may not; anything else passes. */
-const REFUSALS = /^NOPERM|unknown (sub)?command|syntax error/i
 
 /** How many keys a server remembers where its configuration does not say. */
 const USUAL_ROOM = 1_000_000
@@ -31,6 +30,18 @@ const LOOK_AFTER = 1_024
 
 /** Failures in a row that are told, if they are no refusals. */
 const PATIENCE = 5
+/** ms until the next attempt after the server could not; twice as long each time. */
+const FIRST_RETRY = 500
+const LONGEST_RETRY = 30_000
+/** ms until the next attempt after the server would not. */
+const REFUSED_FOR = 180_000
+
+/** While something is asked, the second connection says something every so many ms: proxies close silent ones. */
+const PING_EVERY = 1_000
+
+/** What the server says of a connection that it has lost, or never had. */
+const UNKNOWN_CLIENT = /client ID .* does not exist/
+const APART = new UnavailableError('the two connections of this manager lead to different servers')
 
 const CACHING_YES = encode('*3', [{ texts: ['client', 'caching', 'yes'] }])
 
@@ -39,42 +50,46 @@ export class Tracking {
   readonly #pushes: Connection
   readonly #prefix: string
   readonly #listener: BackendListener
-  /** How the second connection is known to the server. */
+  readonly #clock: Clock
+  /** How the second connection is known to the server; undefined while it is not subscribed. */
   #id: number | undefined
   #period: number | undefined
   #periods = 0
   /** Keys are still thought to be watched by those who asked for them, and are not. */
   #lapsed = false
+  /** The server still remembers what it was asked to, though it could not tell for a while. */
+  #remembered = false
   /** How many keys the server remembers, for all its clients together. */
   #room = USUAL_ROOM
   /** Keys that it was made to remember since that was last compared with its room. */
   #unchecked = 0
   #checking = false
-  /** In a row. */
+  /** In a row; and when it is tried again. */
   #failures = 0
+  #retryAt = Number.POSITIVE_INFINITY
   #failureTold = false
+  #pingedAt = Number.NEGATIVE_INFINITY
   #closed = false
 
   /** @param prefix stands before every key that is of interest here. */
-  constructor(
-    source: Redis | string,
-    timeout: number,
-    commands: Connection,
-    prefix: string,
-    listener: BackendListener,
-  ) {
+  constructor(parts: ConnectionParts, commands: Connection, prefix: string, listener: BackendListener) {
     this.#commands = commands
     this.#prefix = prefix
     this.#listener = listener
-    const pushListener = { onRecovered: ignore, onError: (error: Error) => this.#onPushError(error) }
+    this.#clock = parts.clock
     // The names of changed keys come as RESP2 messages: ioredis hands out no other pushes.
-    const options = { protocol: 2, autoResubscribe: false, keepAlive: 10_000 } as const
-    this.#pushes = new Connection(source, timeout, pushListener, { name: 'watch', options })
+    const options = { protocol: 2, autoResubscribe: false } as const
+    this.#pushes = new Connection({ ...parts, role: 'watch', options })
     this.#pushes.client.on('messageBuffer', (_channel: unknown, keys: unknown) => this.#onMessage(keys))
-    this.#pushes.client.on('ready', () => void this.#subscribe())
-    this.#pushes.client.on('close', () => this.#onPushesClosed())
-    commands.client.on('ready', () => void this.#switchOn())
-    commands.client.on('close', () => this.#switchOff())
+    this.#pushes.on('usable', () => void this.#subscribe())
+    this.#pushes.on('unusable', () => this.#onPushesGone())
+    // Where locks cannot be asked for either, that is what is to be told.
+    this.#pushes.on('fault', (error) => {
+      if (commands.usable && !this.#closed) listener.onError(error)
+    })
+    commands.on('usable', (arrival) => this.#onCommandsUsable(arrival))
+    commands.on('unusable', () => this.#switchOff())
+    commands.on('failed', () => this.#pushes.stop())
   }
 
   /** Whether the server remembers what is read. */
@@ -92,6 +107,16 @@ export class Tracking {
     if (this.active) void this.#watchNext()
   }
 
+  /** Something is being asked: time to see whether all is well. @param now ms on the clock. */
+  onAsked(now: number): void {
+    if (now >= this.#retryAt) this.#retry()
+    if (this.active && now >= this.#pingedAt + PING_EVERY) {
+      this.#pingedAt = now
+      // Its answer is of no interest, and a user may be forbidden to ask.
+      this.#pushes.client.ping().catch(ignore)
+    }
+  }
+
   /**
    * The server was made to remember so many keys more. When it has no room left it forgets others, and what it forgets because of our own
    * commands it does not tell us (Redis 7): so it is asked from time to time.
@@ -104,18 +129,36 @@ export class Tracking {
     void this.#checkRoom()
   }
 
+  /** See `Connection.follow`. */
+  follow(address: string): void {
+    this.#pushes.follow(address)
+  }
+
+  /** Whether the second connection keeps the process alive. */
+  setRef(referenced: boolean): void {
+    this.#pushes.setRef(referenced)
+  }
+
   async close(): Promise<void> {
     this.#closed = true
     this.#period = undefined
     await this.#pushes.close()
   }
 
+  #onCommandsUsable(arrival: Arrival): void {
+    this.#remembered = false
+    // The other connection stayed where it was: at a server that changes nothing any more.
+    if (arrival === 'other') this.#pushes.leave()
+    this.#pushes.start()
+    void this.#switchOn()
+  }
+
   async #subscribe(): Promise<void> {
     const { client } = this.#pushes
-    if (!this.#pushes.usable) return
     try {
       const id = await client.client('ID')
       await client.subscribe(CHANNEL)
+      if (!this.#pushes.usable) return
       this.#id = id
     } catch (error) {
       this.#onFailed(error)
@@ -126,14 +169,22 @@ export class Tracking {
 
   async #switchOn(): Promise<void> {
     const id = this.#id
-    if (!this.#commands.usable) return
+    if (!this.#commands.usable || this.active) return
     if (id === undefined) {
       this.#tellLapse()
       return
     }
     const period = ++this.#periods
+    this.#retryAt = Number.POSITIVE_INFINITY
     try {
+      if (!(await this.#isPair(id))) {
+        // Where they part, the first one is right: locks are asked for there.
+        if (period === this.#periods) this.#onApart(APART)
+        return
+      }
       await this.#commands.client.client('TRACKING', 'ON', 'REDIRECT', id, 'OPTIN', 'NOLOOP')
+      // A user may be allowed the one and not the other.
+      await this.#commands.client.client('CACHING', 'YES')
     } catch (error) {
       if (period === this.#periods) this.#onFailed(error)
       return
@@ -144,8 +195,26 @@ export class Tracking {
     this.#period = period
     this.#lapsed = false
     this.#failures = 0
+    this.#failureTold = false
+    this.#retryAt = Number.POSITIVE_INFINITY
     this.#pushes.onAnswered()
-    this.#listener.onChange()
+    const remembered = this.#remembered
+    this.#remembered = true
+    if (remembered) this.#listener.onMissed()
+    else this.#listener.onChange()
+  }
+
+  /**
+   * Whether both connections lead to one server. Redirection is agreed to for any client that has this id, and each server has such ids of its own.
+   * Where the server does not say who it is, it is asked whether that client has the name of ours.
+   */
+  async #isPair(id: number): Promise<boolean> {
+    const [one, other] = [this.#commands.runId, this.#pushes.runId]
+    if (one !== undefined && other !== undefined) return one === other
+    const name = `${this.#pushes.client.options.connectionName}:${Math.random().toString(36).slice(2)}`
+    await this.#pushes.client.client('SETNAME', name)
+    const list = String(await this.#commands.client.call('CLIENT', 'LIST', 'ID', id))
+    return list.includes(`name=${name} `)
   }
 
   async #askForRoom(): Promise<number> {
@@ -187,32 +256,43 @@ export class Tracking {
     this.#period = undefined
   }
 
-  #onPushesClosed(): void {
+  #onPushesGone(): void {
     this.#id = undefined
     this.#switchOff()
     // Where the other one has broken as well, that is found out by whoever asks, and told when it is mended.
     if (this.#commands.usable) this.#tellLapse()
   }
 
-  #onPushError(error: Error): void {
-    // Where locks cannot be asked for either, that is what is to be told.
-    if (this.#commands.usable) this.#listener.onError(error)
+  /** The second connection is no use to the server that locks are asked for on: another one may be. */
+  #onApart(error: Error): void {
+    this.#fail(error, false)
+    this.#pushes.leave()
   }
 
   #onFailed(thrown: unknown): void {
-    const error = asError(thrown)
     // A connection that broke is made anew, and then this is tried again.
-    if (this.#closed || error.name !== 'ReplyError') return
+    if (this.#closed || !isReply(thrown)) return
+    if (UNKNOWN_CLIENT.test(thrown.message)) this.#onApart(thrown)
+    else this.#fail(thrown, kindOf(thrown) !== 'passing')
+  }
+
+  #fail(error: Error, refused: boolean): void {
     this.#switchOff()
     this.#tellLapse()
-    const refused = REFUSALS.test(error.message)
+    this.#remembered = false
     this.#failures += 1
-    // A server that is busy, or another one than the second connection leads to: tried again, with the pauses of a reconnection.
-    if (!refused) this.#pushes.client.disconnect(true)
-    if (this.#failureTold || !(refused || this.#failures === PATIENCE)) return
+    const pause = Math.min(FIRST_RETRY * 2 ** Math.min(this.#failures - 1, 10), LONGEST_RETRY)
+    this.#retryAt = this.#clock.now() + (refused ? REFUSED_FOR : pause)
+    if (this.#failureTold || !(refused || this.#failures >= PATIENCE)) return
     this.#failureTold = true
     const message = `The server ${refused ? 'refuses to' : 'does not'} tell of changes, so callers that wait poll and losses are noticed at the next renewal: ${error.message}`
     this.#listener.onError(new UnavailableError(message, undefined, { cause: error }))
+  }
+
+  #retry(): void {
+    this.#retryAt = Number.POSITIVE_INFINITY
+    if (this.#id === undefined && this.#pushes.usable) void this.#subscribe()
+    else void this.#switchOn()
   }
 
   #tellLapse(): void {

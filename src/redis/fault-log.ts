@@ -1,0 +1,44 @@
+/**
+ * Why a connection cannot be used, in words, and which of these reasons have been told already. May import errors.
+ */
+import { UnavailableError } from '../errors.ts'
+
+/** Reasons that are remembered: a server that fails in ever new ways is told of again. */
+const MOST_TOLD = 16
+
+export class FaultLog {
+  /** The last known reason; none while all is well. */
+  last: Error | undefined = undefined
+  readonly #told = new Set<string>()
+
+  /** Notes a reason. @returns whether it has not been told since the connection last worked. */
+  add(fault: Error): boolean {
+    this.last = fault
+    // Delays, ports and ids differ from one attempt to the next.
+    const kind = fault.message.replaceAll(/\d+/g, '#')
+    if (this.#told.has(kind)) return false
+    if (this.#told.size >= MOST_TOLD) this.#told.clear()
+    this.#told.add(kind)
+    return true
+  }
+
+  /** The connection works: whatever happens from now on is news. */
+  clear(): void {
+    this.last = undefined
+    if (this.#told.size > 0) this.#told.clear()
+  }
+}
+
+/**
+ * An error that says something. Where a name has several addresses and none of them answers, Node gives an error without a message that
+ * holds one for each; other errors without a message have a code.
+ */
+export function tellingError(error: Error): Error {
+  if (error.message !== '') return error
+  const { errors, code } = error as { errors?: unknown; code?: unknown }
+  const parts = Array.isArray(errors)
+    ? errors.map((part: unknown) => (part instanceof Error ? part.message : String(part)))
+    : []
+  const message = parts.filter(Boolean).join('; ') || (typeof code === 'string' ? code : 'unknown reason')
+  return new UnavailableError(`No connection to Redis: ${message}`, undefined, { cause: error })
+}

@@ -1,0 +1,118 @@
+/**
+ * Listens to the Sentinels of a server for the moment at which they name another one. After a planned failover the old server takes writes for
+ * another ten seconds and keeps its connections, and all of that is lost: who is not told stays there. May import ioredis.
+ *
+ * Each Sentinel is asked for the address and subscribed to in one write, so that no switch falls between the two. The first one that names another
+ * address than it did before is believed; the others follow within a second or two.
+ */
+import { Redis, type RedisOptions, type SentinelAddress } from 'ioredis'
+
+const CHANNEL = '+switch-master'
+/** Sentinels that are listened to, at most. */
+const MOST_SENTINELS = 10
+const LONGEST_RECONNECT_DELAY = 1_000
+
+export class SentinelWatch {
+  readonly #options: RedisOptions
+  readonly #timeout: number
+  readonly #onSwitch: (address: string) => void
+  /** By address. */
+  readonly #clients = new Map<string, Redis>()
+  /** What each Sentinel said last, by its address. */
+  readonly #said = new Map<string, string>()
+  #closed = false
+
+  /**
+   * @param options those of a client behind Sentinel. @param timeout ms that a Sentinel may stay silent while it is connected to.
+   * @param onSwitch is told the address of the new server, `host:port`, as the Sentinels call it.
+   */
+  private constructor(options: RedisOptions, timeout: number, onSwitch: (address: string) => void) {
+    this.#options = options
+    this.#timeout = timeout
+    this.#onSwitch = onSwitch
+    for (const sentinel of options.sentinels ?? []) this.#listenTo(sentinel)
+  }
+
+  /** @returns none for a client that is not behind Sentinel. */
+  static of(options: RedisOptions, timeout: number, onSwitch: (address: string) => void): SentinelWatch | undefined {
+    return options.sentinels && options.name ? new SentinelWatch(options, timeout, onSwitch) : undefined
+  }
+
+  close(): void {
+    this.#closed = true
+    for (const client of this.#clients.values()) client.disconnect()
+  }
+
+  /** Whether these keep the process alive. */
+  setRef(referenced: boolean): void {
+    for (const { stream } of this.#clients.values()) {
+      if (referenced) stream?.ref?.()
+      else stream?.unref?.()
+    }
+  }
+
+  #listenTo({ host = '127.0.0.1', port = 26_379, family }: Partial<SentinelAddress>): void {
+    const at = `${host}:${port}`
+    if (this.#closed || this.#clients.has(at) || this.#clients.size >= MOST_SENTINELS) return
+    const { sentinelUsername, sentinelPassword, sentinelTLS, family: usualFamily } = this.#options
+    const client = new Redis({
+      host,
+      port,
+      ...((family ?? usualFamily) === undefined ? {} : { family: family ?? usualFamily }),
+      ...(sentinelUsername ? { username: sentinelUsername } : {}),
+      ...(sentinelPassword ? { password: sentinelPassword } : {}),
+      ...(sentinelTLS ? { tls: sentinelTLS } : {}),
+      protocol: 2,
+      connectionName: 'leasewheel:sentinel',
+      enableReadyCheck: false,
+      enableOfflineQueue: false,
+      autoResubscribe: false,
+      maxRetriesPerRequest: 0,
+      connectTimeout: Math.max(this.#timeout, 1_000),
+      disconnectTimeout: 100,
+      keepAlive: 10_000,
+      retryStrategy: (attempts) => Math.min(50 * 2 ** Math.min(attempts, 10), LONGEST_RECONNECT_DELAY),
+    })
+    this.#clients.set(at, client)
+    // A Sentinel that cannot be reached is of no interest while the server can; if neither can be, the connections tell.
+    client.on('error', ignore)
+    client.on('message', (_channel: string, message: string) => {
+      const [name, , , newHost, newPort] = message.split(' ')
+      if (name === this.#options.name) this.#onSaid(at, `${newHost}:${newPort}`)
+    })
+    client.on('ready', () => void this.#ask(at, client))
+  }
+
+  async #ask(at: string, client: Redis): Promise<void> {
+    const { name } = this.#options
+    try {
+      const [address, others] = await Promise.all([
+        client.call('SENTINEL', 'get-master-addr-by-name', name as string),
+        client.call('SENTINEL', 'sentinels', name as string),
+        client.subscribe(CHANNEL),
+      ])
+      if (Array.isArray(address)) this.#onSaid(at, `${String(address[0])}:${String(address[1])}`)
+      if (Array.isArray(others)) for (const other of others) this.#learnOf(other)
+    } catch {
+      // It went away, or does not know the name: asked again at the next connection.
+    }
+  }
+
+  #learnOf(sentinel: unknown): void {
+    if (!Array.isArray(sentinel) || this.#options.updateSentinels === false) return
+    const field = (name: string): string => String(sentinel[sentinel.indexOf(name) + 1])
+    if (/disconnected/.test(field('flags'))) return
+    const address = { host: field('ip'), port: Number(field('port')) }
+    const { natMap } = this.#options
+    const key = `${address.host}:${address.port}`
+    this.#listenTo((typeof natMap === 'function' ? natMap(key) : natMap?.[key]) ?? address)
+  }
+
+  #onSaid(at: string, address: string): void {
+    const before = this.#said.get(at)
+    this.#said.set(at, address)
+    if (before !== undefined && before !== address && !this.#closed) this.#onSwitch(address)
+  }
+}
+
+function ignore(): void {}
