@@ -1,7 +1,7 @@
 import { expect } from 'chai'
 import { UnavailableError } from 'leasewheel'
 import { withRedis } from '../support/redis-server.ts'
-import { PRIMARY, withSentinel } from './sentinel.ts'
+import { PRIMARY, withSentinel } from '../support/sentinel-group.ts'
 import {
   LASTING,
   messagesOf,

@@ -4,7 +4,7 @@
  */
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -36,6 +36,8 @@ export interface ServerOptions {
    */
   readonly persistence?: 'none' | 'aof' | 'rdb'
   readonly password?: string
+  /** The program is to be a Sentinel, with these lines in its configuration; `args` and `persistence` are not for it. */
+  readonly sentinel?: readonly string[]
 }
 
 /** One line of `INFO commandstats`. */
@@ -198,13 +200,15 @@ export class RedisServer {
   async #untilReady(child: ChildProcess): Promise<void> {
     for (;;) {
       const info = await this.info()
-      if (info.get('process_id') === String(child.pid) && info.get('loading') === '0') return
+      // A Sentinel has no data, and does not say that it has loaded any.
+      if (info.get('process_id') === String(child.pid) && (info.get('loading') ?? '0') === '0') return
       await setTimeout(5)
     }
   }
 
   #arguments(): string[] {
-    const { args = [], persistence = 'none', password } = this.#options
+    const { args = [], persistence = 'none', password, sentinel } = this.#options
+    if (sentinel !== undefined) return this.#sentinelArguments(sentinel)
     const settings: Readonly<Record<string, string>> = {
       bind: '127.0.0.1',
       port: String(this.port),
@@ -218,6 +222,14 @@ export class RedisServer {
       ...(password === undefined ? {} : { requirepass: password }),
     }
     return [...Object.entries(settings).flatMap(([name, value]) => [`--${name}`, value]), ...args]
+  }
+
+  /** A Sentinel writes to its file all the time. After a restart it is to read there what it knew. */
+  #sentinelArguments(lines: readonly string[]): string[] {
+    const file = join(this.directory, 'sentinel.conf')
+    const own = [`port ${this.port}`, 'bind 127.0.0.1', `dir ${this.directory}`]
+    if (!existsSync(file)) writeFileSync(file, [...own, ...lines, ''].join('\n'))
+    return [file, '--sentinel']
   }
 
   /** All of `stop()` that can be done at once, as an `exit` listener must. */
