@@ -13,6 +13,7 @@
  * The second connection is made after the first, and given up while the first cannot be made: where a server has room for one client only,
  * locks come first.
  */
+import { randomUUID } from 'node:crypto'
 import type { BackendListener } from '../backend.ts'
 import type { Clock } from '../clock.ts'
 import { UnavailableError } from '../errors.ts'
@@ -51,6 +52,8 @@ export class Tracking {
   readonly #prefix: string
   readonly #listener: BackendListener
   readonly #clock: Clock
+  /** What the second connection is called, if the server does not say who it is: nobody else is called so. */
+  readonly #name: string
   /** How the second connection is known to the server; undefined while it is not subscribed. */
   #id: number | undefined
   #period: number | undefined
@@ -80,6 +83,7 @@ export class Tracking {
     // The names of changed keys come as RESP2 messages: ioredis hands out no other pushes.
     const options = { protocol: 2, autoResubscribe: false } as const
     this.#pushes = new Connection({ ...parts, role: 'watch', options })
+    this.#name = `${this.#pushes.client.options.connectionName}:${randomUUID()}`
     this.#pushes.client.on('messageBuffer', (_channel: unknown, keys: unknown) => this.#onMessage(keys))
     this.#pushes.on('usable', () => void this.#subscribe())
     this.#pushes.on('unusable', () => this.#onPushesGone())
@@ -157,6 +161,7 @@ export class Tracking {
     const { client } = this.#pushes
     try {
       const id = await client.client('ID')
+      if (this.#pushes.runId === undefined) await client.client('SETNAME', this.#name)
       await client.subscribe(CHANNEL)
       if (!this.#pushes.usable) return
       this.#id = id
@@ -211,10 +216,7 @@ export class Tracking {
   async #isPair(id: number): Promise<boolean> {
     const [one, other] = [this.#commands.runId, this.#pushes.runId]
     if (one !== undefined && other !== undefined) return one === other
-    const name = `${this.#pushes.client.options.connectionName}:${Math.random().toString(36).slice(2)}`
-    await this.#pushes.client.client('SETNAME', name)
-    const list = String(await this.#commands.client.call('CLIENT', 'LIST', 'ID', id))
-    return list.includes(`name=${name} `)
+    return String(await this.#commands.client.call('CLIENT', 'LIST', 'ID', id)).includes(`name=${this.#name} `)
   }
 
   async #askForRoom(): Promise<number> {

@@ -121,11 +121,14 @@ export class Proxy {
   /** From the server to clients. */
   readonly down: Direction = new Direction('down', this.#links)
   readonly #listener: Server
+  /** Where connections that are made from now on lead to: a port of 127.0.0.1. */
+  target: number
   #accepted = 0
   #droppingAnswers = false
 
   private constructor(target: number, certificate: Certificate | undefined) {
-    const accept = (client: Socket): void => this.#accept(client, target)
+    this.target = target
+    const accept = (client: Socket): void => this.#accept(client)
     this.#listener =
       certificate === undefined ? createServer({ allowHalfOpen: true }, accept) : createTlsServer(certificate, accept)
     // A client that does not trust the certificate says so here too.
@@ -186,8 +189,8 @@ export class Proxy {
     await once(this.#listener, 'close')
   }
 
-  #accept(client: Socket, target: number): void {
-    const server = connect({ port: target, host: '127.0.0.1', allowHalfOpen: true })
+  #accept(client: Socket): void {
+    const server = connect({ port: this.target, host: '127.0.0.1', allowHalfOpen: true })
     const up = new Lane(client, server, this.up, this.up.swallowsFuture)
     const down = new Lane(server, client, this.down, this.down.swallowsFuture)
     const link: Link = { client, server, up, down, opening: '', silent: false }

@@ -1,0 +1,133 @@
+import { setTimeout } from 'node:timers/promises'
+import { expect } from 'chai'
+import type { RedisServer } from '../support/redis-server.ts'
+import { type SentinelGroup, withSentinelGroup } from '../support/sentinel-group.ts'
+import {
+  connectionIds,
+  connectionsNamed,
+  type Session,
+  until,
+  untilRenewed,
+  untilWatching,
+  withClient,
+  withNewManager,
+} from './support.ts'
+
+/** Nothing is renewed by the wheel for longer than a test takes; a request that is not answered is given up soon. */
+const OPTIONS = { ttl: 600_000, timeout: 500, wait: 30_000, random: () => 0 } as const
+const KEYS = Array.from({ length: 600 }, (_, index) => `key ${index}`)
+
+interface Scene extends Session {
+  readonly group: SentinelGroup
+}
+
+function withScene(options: { readonly watch?: boolean }, work: (scene: Scene) => Promise<void>): Promise<void> {
+  return withSentinelGroup(async (group) =>
+    withClient({ sentinels: group.addresses, name: group.name, lazyConnect: true }, async (client) =>
+      withNewManager(client, { ...OPTIONS, ...options }, async (session) => {
+        if (options.watch !== false) await untilWatching(session.manager)
+        await work({ ...session, group })
+      }),
+    ),
+  )
+}
+
+/** Both replicas have all that was written until now: their first data take up to a second. */
+async function untilCopied(master: RedisServer): Promise<void> {
+  await master.command('SET', 'copied', 'so far')
+  expect(await master.command('WAIT', 2, 0)).to.equal(2)
+}
+
+async function untilConnected(server: RedisServer, name: string, count: number): Promise<void> {
+  await until(`${count} connections are called ${name}`, async () => (await connectionsNamed(server, name)) === count)
+}
+
+describe('a failover that the Sentinels announce', () => {
+  for (const watch of [true, false]) {
+    it(`P26 has every lease renewed on the new server, ${watch ? '' : 'not '}watched`, () =>
+      withScene({ watch }, async ({ group, manager, journal }) => {
+        const leases = await manager.acquireAll(KEYS)
+        await untilCopied(await group.master())
+        const renewals = journal.count('renewed')
+        const { from, to } = await group.failover()
+        await until('all are renewed', () => journal.count('renewed') - renewals >= KEYS.length)
+        // The old server still takes writes: nobody of ours is there any more.
+        await untilConnected(group.at(from), 'leasewheel', 0)
+        await untilConnected(group.at(from), 'leasewheel:watch', 0)
+        await untilConnected(group.at(to), 'leasewheel', 1)
+        expect(journal.count('lost')).to.equal(0)
+        expect(leases.every(({ held }) => held)).to.equal(true)
+        if (!watch) return
+        await untilWatching(manager)
+        await group.at(to).command('DEL', 'lease:key 7')
+        await journal.until('lost', leases[7] as (typeof leases)[number])
+      }))
+  }
+
+  it('P7 P23 takes a caller that waits along: a key that is free on the old server only is not granted', () =>
+    withScene({}, async ({ group, manager }) => {
+      const master = await group.master()
+      await master.command('SET', 'lease:a', 'theirs')
+      await untilCopied(master)
+      const call = manager.acquire('a')
+      await until('it waits', () => manager.stats().asks >= 1 && manager.stats().roundTrip.count >= 1)
+      const { from, to } = await group.failover()
+      await group.at(from).command('DEL', 'lease:a')
+      await untilConnected(group.at(to), 'leasewheel', 1)
+      await setTimeout(50)
+      expect(manager.size).to.equal(0)
+      await group.at(to).command('DEL', 'lease:a')
+      expect((await call).held).to.equal(true)
+      expect(await group.at(to).command('EXISTS', 'lease:a')).to.equal(1)
+    }))
+
+  it('P21 P26 of a master that hangs ends the attempts to reach it, and those who ask are served by the new one', () =>
+    withScene({}, async ({ group, manager, journal }) => {
+      const lease = await manager.acquire('a')
+      const master = await group.master()
+      await untilCopied(master)
+      master.pause()
+      // In vain, as often as it takes: attempts to connect to it are under way when the others switch.
+      const asking = untilRenewed(lease)
+      const { to } = await group.untilSwitched(master.port)
+      await asking
+      expect(await group.at(to).command('GET', 'lease:a')).to.equal(lease.token)
+      await until('it is safe', () => journal.count('safe') > 0)
+      master.resume()
+      await untilConnected(master, 'leasewheel', 0)
+      expect(journal.count('lost')).to.equal(0)
+    }))
+
+  it('P7 leaves nobody behind on a master that hangs and goes on later', () =>
+    withScene({}, async ({ group, manager }) => {
+      const master = await group.master()
+      await master.command('SET', 'lease:a', 'theirs', 'PX', 600_000)
+      await untilCopied(master)
+      const call = manager.acquire('a')
+      await until('it waits', () => manager.stats().asks >= 1 && manager.stats().roundTrip.count >= 1)
+      master.pause()
+      const { to } = await group.untilSwitched(master.port)
+      await untilConnected(group.at(to), 'leasewheel', 1)
+      master.resume()
+      await master.command('DEL', 'lease:a').catch(() => undefined)
+      await setTimeout(50)
+      expect(manager.size).to.equal(0)
+      await group.at(to).command('DEL', 'lease:a')
+      expect((await call).held).to.equal(true)
+    }))
+
+  it('P21 a Sentinel that hangs keeps nobody from finding the server again', () =>
+    withScene({}, async ({ group, manager, journal }) => {
+      const lease = await manager.acquire('a')
+      const master = group.servers[0]
+      group.sentinels[0].pause()
+      for (let turn = 0; turn < 3; turn += 1) {
+        const ids = await connectionIds(master, 'leasewheel')
+        for (const id of ids) await master.command('CLIENT', 'KILL', 'ID', id)
+        await untilRenewed(lease)
+      }
+      group.sentinels[0].resume()
+      expect(journal.count('lost')).to.equal(0)
+      expect(journal.errors.map(({ message }) => message)).to.deep.equal([])
+    }))
+})
