@@ -114,6 +114,8 @@ export interface LockView {
 export interface Backend {
   /** Whether changes of keys are told at the moment. */
   readonly watching: boolean
+  /** Why it cannot be asked, or could not be last, as far as is known: it goes with what was not answered. */
+  readonly fault?: Error | undefined
   /** Called once, before anything else. */
   open(settings: BackendSettings, listener: BackendListener): void
   /** `undefined` when requests can be sent now; otherwise a promise that settles at the next change, rejected with the reason why it cannot. */

@@ -10,12 +10,14 @@
 import { EventEmitter } from 'eventemitter3'
 import { type Command, Redis, type RedisOptions } from 'ioredis'
 import { asError } from '../as-error.ts'
-import type { Credentials } from '../backend.ts'
 import type { Clock } from '../clock.ts'
 import { UnavailableError } from '../errors.ts'
-import { FaultLog, tellingError } from './fault-log.ts'
+import { FaultLog, noConnection, tellingError } from './fault-log.ts'
+import { type LoginParts, refreshLogin } from './login.ts'
+import { NamedAddress } from './named-address.ts'
 import { ownOptions } from './connection-options.ts'
 import { OwnClient } from './own-client.ts'
+import { Readiness } from './readiness.ts'
 import { isReply } from './reply-fault.ts'
 import { isSameServer, readServerInfo, type ServerInfo, UNKNOWN_SERVER, whatIsWrongWith } from './server-info.ts'
 
@@ -24,8 +26,9 @@ const FIRST_RECONNECT_DELAY = 50
 const LONGEST_RECONNECT_DELAY = 1_000
 /** ms before another attempt where a switch is known: a Sentinel that has not heard of it still names the old server. */
 const HURRIED_DELAY = 15
-/** For how long an announcement is believed more than what Sentinels answer, in ms: they tell each other every two seconds. */
-const BELIEVED_FOR = 3_000
+
+/** Attempts that the other side ends without a word before that is told. */
+const TOLD_AFTER = 2
 
 /** What ioredis says of a command without a connection where it must not queue it, and of one whose connection broke. */
 const NOT_WRITABLE = "Stream isn't writeable"
@@ -48,23 +51,13 @@ export interface ConnectionEvents {
   fault: [error: Error]
 }
 
-export interface ConnectionParts {
-  /** A client, whose options are read again at each connection, or a URL. */
-  readonly source: Redis | string
+export interface ConnectionParts extends LoginParts {
   readonly clock: Clock
   /** ms that a request may stay unanswered: after twice that a silent connection is given up as dead. */
   readonly timeout: number
-  /** Asked before each connection, where there is one. */
-  readonly credentials: (() => Promise<Credentials>) | undefined
   /** Stands at the end of the connection's name, if it is not the one that locks are asked for on. */
   readonly role?: string
   readonly options?: Omit<RedisOptions, 'replyMapping'>
-}
-
-interface Change {
-  readonly promise: Promise<void>
-  resolve(): void
-  reject(error: Error): void
 }
 
 export class Connection extends EventEmitter<ConnectionEvents> {
@@ -76,11 +69,12 @@ export class Connection extends EventEmitter<ConnectionEvents> {
   readonly #model: Redis
   readonly #longestDelay: number
   readonly #faults = new FaultLog()
+  readonly #named: NamedAddress
   #usable = false
   #stopped = false
   #closed = false
   #referenced = true
-  #change: Change | undefined
+  readonly #readiness = new Readiness()
   /** The server that this leads to, or led to last. */
   #server: ServerInfo | undefined
   /** A server that is none: what it is, in words, as long as that is what the address leads to. */
@@ -92,16 +86,16 @@ export class Connection extends EventEmitter<ConnectionEvents> {
   /** A connection is there, or is being made; and whether anything was said of why it fails. */
   #underWay = false
   #explained = false
+  /** What the server said of its own accord before it closed the connection under way. */
+  #lastWords: Error | undefined
   /** Connections in a row on which nothing was answered. */
   #failures = 0
-  /** What the Sentinels name as the server: at the last connection, and in their last announcement. */
-  #address: string | undefined
-  #announced: { readonly address: string; readonly until: number } | undefined
 
   constructor(parts: ConnectionParts) {
     super()
     const { source, timeout } = parts
     this.#parts = parts
+    this.#named = new NamedAddress(parts.clock)
     this.#longestDelay = Math.max(Math.min(LONGEST_RECONNECT_DELAY, timeout / 2), FIRST_RECONNECT_DELAY)
     // What a URL says would win over the options that come with it: it is only read here.
     this.#model = typeof source === 'string' ? new Redis(source, { lazyConnect: true }) : source
@@ -117,7 +111,7 @@ export class Connection extends EventEmitter<ConnectionEvents> {
         reconnectDelay: () => this.#reconnectDelay(),
         onReadOnly: () => this.leave(),
         onAddress: (address) => {
-          this.#address = address
+          this.#named.current = address
         },
       }),
       ...parts.options,
@@ -127,6 +121,7 @@ export class Connection extends EventEmitter<ConnectionEvents> {
     client.on('connecting', () => {
       this.#underWay = true
       this.#explained = false
+      this.#lastWords = undefined
     })
     client.on('connect', () => this.#onConnect())
     client.on('ready', () => void this.#greet(client.stream))
@@ -141,6 +136,11 @@ export class Connection extends EventEmitter<ConnectionEvents> {
   /** Whether requests can be sent now. */
   get usable(): boolean {
     return this.#usable
+  }
+
+  /** Why it is not usable, as far as is known. */
+  get fault(): Error | undefined {
+    return this.#usable ? undefined : this.#faults.last
   }
 
   /** Which server it leads to, as far as that says so. */
@@ -169,15 +169,7 @@ export class Connection extends EventEmitter<ConnectionEvents> {
     if (this.#closed) return Promise.reject(new UnavailableError('The connection to Redis is closed'))
     // A client that has given up, as one does when no Sentinel answers, is set going again by whoever needs it.
     this.start()
-    if (this.#change === undefined) {
-      let settle: Pick<Change, 'resolve' | 'reject'> | undefined
-      const promise = new Promise<void>((resolve, reject) => {
-        settle = { resolve, reject }
-      })
-      promise.catch(ignore)
-      this.#change = { promise, ...(settle as unknown as Pick<Change, 'resolve' | 'reject'>) }
-    }
-    return this.#change.promise
+    return this.#readiness.next
   }
 
   /** See `OwnClient.sendTogether`. */
@@ -192,6 +184,7 @@ export class Connection extends EventEmitter<ConnectionEvents> {
   /** The server has answered something sensible: the next reconnection need not be slow. */
   onAnswered(): void {
     this.#failures = 0
+    this.#faults.forget()
   }
 
   /** The server must not be used any more: whatever is under way there is given up, and a connection is made anew. */
@@ -204,8 +197,8 @@ export class Connection extends EventEmitter<ConnectionEvents> {
 
   /** The Sentinels have named a server, as `host:port`. */
   follow(address: string): void {
-    this.#announced = { address, until: this.#parts.clock.now() + BELIEVED_FOR }
-    if (address !== this.#address) this.leave()
+    this.#named.announce(address)
+    if (this.#named.outdated) this.leave()
   }
 
   /** Whether the server is still the one that it was when this connection was made: a proxy may have changed it unsaid. */
@@ -251,28 +244,12 @@ export class Connection extends EventEmitter<ConnectionEvents> {
     this.client.disconnect()
     // Between two attempts to connect there is nothing whose end could be waited for.
     if (status !== 'reconnecting' && status !== 'end' && status !== 'wait') await ended
-    this.#settleChange(new UnavailableError('The connection to Redis is closed'))
+    this.#readiness.settle(new UnavailableError('The connection to Redis is closed'))
   }
 
-  #beforeConnect(): Promise<void> | undefined {
-    const { source, credentials } = this.#parts
+  async #beforeConnect(): Promise<void> {
     this.#throwIfOver()
-    if (typeof source !== 'string') {
-      const { username, password, sentinelUsername, sentinelPassword } = source.options
-      Object.assign(this.client.options, { username, password, sentinelUsername, sentinelPassword })
-    }
-    return credentials === undefined ? undefined : this.#askForCredentials(credentials)
-  }
-
-  async #askForCredentials(credentials: () => Promise<Credentials>): Promise<void> {
-    try {
-      const { username, password } = await credentials()
-      Object.assign(this.client.options, { username, password })
-    } catch (thrown) {
-      // The ones before may still do.
-      const cause = asError(thrown)
-      this.#tell(new UnavailableError(`\`credentials\` failed: ${cause.message}`, undefined, { cause }))
-    }
+    await refreshLogin(this.client, this.#parts, (fault) => this.#tell(fault))
     this.#throwIfOver()
   }
 
@@ -282,17 +259,10 @@ export class Connection extends EventEmitter<ConnectionEvents> {
 
   #reconnectDelay(): number | null {
     if (this.#stopped) return null
-    if (this.#isStale()) return HURRIED_DELAY
+    if (this.#named.outdated) return HURRIED_DELAY
     const delay = Math.min(FIRST_RECONNECT_DELAY * 2 ** Math.min(this.#failures, 10), this.#longestDelay)
     this.#failures += 1
     return delay * (0.5 + Math.random() / 2)
-  }
-
-  /** Whether the last attempt led to another server than the one that has just been announced. */
-  #isStale(): boolean {
-    if (this.#announced === undefined) return false
-    if (this.#parts.clock.now() >= this.#announced.until) this.#announced = undefined
-    return this.#announced !== undefined && this.#announced.address !== this.#address
   }
 
   #onConnect(): void {
@@ -300,13 +270,13 @@ export class Connection extends EventEmitter<ConnectionEvents> {
     this.setRef(this.#referenced)
     this.#sentinelFault = undefined
     // The server that was left may hang: it would be waited for.
-    if (this.#isStale()) {
+    if (this.#named.outdated) {
       this.client.leave()
       return
     }
     // A server that has no room for another client says so before it is asked anything.
     this.client.stream.once('data', (data: Buffer) => {
-      if (data[0] === 0x2d && !this.#usable) this.#faults.last = new Error(firstLineOf(data))
+      if (data[0] === 0x2d && !this.#usable) this.#lastWords = new Error(firstLineOf(data))
     })
   }
 
@@ -327,7 +297,7 @@ export class Connection extends EventEmitter<ConnectionEvents> {
     const behindSentinel = this.#model.options.sentinels !== undefined && this.#model.options.sentinels !== null
     if (this.#unfit) this.#refuse(this.#unfit)
     else if (this.#wrongDatabase) this.#refuse(this.#wrongDatabase)
-    else if (behindSentinel && (this.#isStale() || server.role === 'slave')) this.#refuse(NO_MASTER, false)
+    else if (behindSentinel && (this.#named.outdated || server.role === 'slave')) this.#refuse(NO_MASTER, false)
     else if (server.loading) this.#refuse(LOADING, false)
     else this.#setUsable(server)
   }
@@ -337,7 +307,7 @@ export class Connection extends EventEmitter<ConnectionEvents> {
     if (told) this.#tell(error)
     else this.#faults.last = error
     this.#explained = true
-    this.#settleChange(this.#unusableError())
+    this.#readiness.settle(this.#unusableError())
     this.client.stream.destroy()
   }
 
@@ -346,8 +316,8 @@ export class Connection extends EventEmitter<ConnectionEvents> {
     const arrival = before === undefined ? 'first' : isSameServer(before, server) ? 'same' : 'other'
     this.#server = server
     this.#usable = true
-    this.#faults.clear()
-    this.#settleChange()
+    this.#faults.last = undefined
+    this.#readiness.settle()
     this.emit('usable', arrival)
   }
 
@@ -367,15 +337,15 @@ export class Connection extends EventEmitter<ConnectionEvents> {
       if (cause) this.#tell(new UnavailableError(`${NO_SENTINEL}: ${cause.message}`, undefined, { cause }))
       return
     }
-    // The server has said why it closes the connection; that nothing can be written to it any more says less.
-    if (!this.#usable && /EPIPE|ECONNRESET/.test(error.message) && this.#faults.last) return
+    // That nothing can be written any more says no more than that the other side has closed it; and it may have said why.
+    if (error.message.includes('EPIPE') || (!this.#usable && error.message.includes('ECONNRESET'))) return
     this.#explained = true
     this.#tell(tellingError(error))
   }
 
   #tell(fault: Error): void {
     const isNews = this.#faults.add(fault)
-    if (!this.#usable) this.#settleChange(this.#unusableError())
+    if (!this.#usable) this.#readiness.settle(this.#unusableError())
     if (isNews && !this.#closed) this.emit('fault', fault)
   }
 
@@ -385,39 +355,29 @@ export class Connection extends EventEmitter<ConnectionEvents> {
     const failed = !this.#usable
     this.#setUnusable()
     if (failed && !this.#closed) {
-      // Closed before it was of any use, and nobody has said why.
-      if (!this.#explained && !this.#isStale()) this.#tell(this.#faults.last ?? CLOSED_AT_ONCE)
+      // Closed before it was of any use, and not for the first time.
+      if (!this.#explained && !this.#named.outdated) {
+        // What was said at an earlier attempt says more than nothing.
+        if (this.#lastWords || this.#faults.last === CLOSED) this.#faults.last = this.#lastWords
+        this.#faults.last ??= CLOSED_AT_ONCE
+        if (this.#failures >= TOLD_AFTER) this.#tell(this.#faults.last)
+      }
       this.emit('failed')
     } else {
       this.#faults.last ??= CLOSED
     }
-    this.#settleChange(this.#unusableError())
+    this.#readiness.settle(this.#unusableError())
   }
 
-  #unusableError(cause: Error | undefined = this.#faults.last): UnavailableError {
-    const fault = this.#unfit ?? this.#faults.last ?? cause
-    return new UnavailableError(fault ? withoutRepetition(fault.message) : 'No connection to Redis', undefined, {
-      cause: fault,
-    })
-  }
-
-  #settleChange(error?: Error): void {
-    const change = this.#change
-    if (change === undefined) return
-    this.#change = undefined
-    if (error) change.reject(error)
-    else change.resolve()
+  #unusableError(cause?: Error): UnavailableError {
+    return noConnection(this.#unfit ?? this.#faults.last ?? cause)
   }
 }
 
-const NO_MASTER = new UnavailableError('the Sentinels still name a server that is not the master any more')
+const NO_MASTER = new UnavailableError('The Sentinels still name a server that is not the master any more')
 const LOADING = new UnavailableError('Redis is loading its data')
-const CLOSED = new UnavailableError('the other side closed it')
-const CLOSED_AT_ONCE = new UnavailableError('the other side closed it during the handshake')
-
-function withoutRepetition(message: string): string {
-  return message.startsWith('No connection to Redis') ? message : `No connection to Redis: ${message}`
-}
+const CLOSED = new UnavailableError('The other side closed the connection')
+const CLOSED_AT_ONCE = new UnavailableError('The other side closed the connection during the handshake')
 
 /** An error as the protocol has it, without its sign. */
 function firstLineOf(data: Buffer): string {

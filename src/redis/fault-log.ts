@@ -3,6 +3,7 @@
  */
 import { UnavailableError } from '../errors.ts'
 
+const NO_CONNECTION = 'No connection to Redis'
 /** Reasons that are remembered: a server that fails in ever new ways is told of again. */
 const MOST_TOLD = 16
 
@@ -22,9 +23,8 @@ export class FaultLog {
     return true
   }
 
-  /** The connection works: whatever happens from now on is news. */
-  clear(): void {
-    this.last = undefined
+  /** The server has answered something sensible: whatever happens from now on is news. */
+  forget(): void {
     if (this.#told.size > 0) this.#told.clear()
   }
 }
@@ -40,5 +40,12 @@ export function tellingError(error: Error): Error {
     ? errors.map((part: unknown) => (part instanceof Error ? part.message : String(part)))
     : []
   const message = parts.filter(Boolean).join('; ') || (typeof code === 'string' ? code : 'unknown reason')
-  return new UnavailableError(`No connection to Redis: ${message}`, undefined, { cause: error })
+  return new UnavailableError(`${NO_CONNECTION}: ${message}`, undefined, { cause: error })
+}
+
+/** What is said to whoever would need the connection. */
+export function noConnection(cause: Error | undefined): UnavailableError {
+  if (cause === undefined) return new UnavailableError(NO_CONNECTION)
+  const message = cause.message.startsWith(NO_CONNECTION) ? cause.message : `${NO_CONNECTION}: ${cause.message}`
+  return new UnavailableError(message, undefined, { cause })
 }

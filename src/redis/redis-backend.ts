@@ -62,6 +62,10 @@ export class RedisBackend implements Backend {
     return this.#opened?.pair.tracking?.active ?? false
   }
 
+  get fault(): Error | undefined {
+    return this.#opened?.pair.commands.fault
+  }
+
   open(settings: BackendSettings, listener: BackendListener): void {
     const pair = new ConnectionPair(this.#source, settings, listener)
     const { client, keyPrefix } = pair.commands

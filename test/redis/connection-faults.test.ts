@@ -1,0 +1,337 @@
+/** Why there is no connection: told once, and with each rejection. */
+import { once } from 'node:events'
+import { type AddressInfo, createServer, type Socket } from 'node:net'
+import { expect } from 'chai'
+import { UnavailableError } from 'leasewheel'
+import { withRedis } from '../support/redis-server.ts'
+import { withScriptedProxy } from '../support/scripted-proxy.ts'
+import { withSentinel } from '../support/sentinel-group.ts'
+import {
+  ANSWERED,
+  connectionIds,
+  LASTING,
+  messagesOf,
+  rejectionOf,
+  until,
+  untilRenewed,
+  untilWatching,
+  withClient,
+  withManager,
+  withNewManager,
+} from './support.ts'
+
+const QUICK = { ...LASTING, timeout: 500, wait: 1_500 } as const
+
+/** Runs `work` with the port of a listener that hands each connection to `serve`. */
+async function withListener(
+  serve: (socket: Socket) => void,
+  work: (port: number, accepted: () => number) => Promise<void>,
+): Promise<void> {
+  let accepted = 0
+  const listener = createServer((socket) => {
+    accepted += 1
+    socket.on('error', () => undefined)
+    serve(socket)
+  })
+  listener.listen(0, '127.0.0.1')
+  await once(listener, 'listening')
+  try {
+    await work((listener.address() as AddressInfo).port, () => accepted)
+  } finally {
+    listener.close()
+  }
+}
+
+describe('a connection that cannot be had', () => {
+  it('P18 because nobody listens at any address of the name says so, instead of an empty message', async () => {
+    // Both addresses of `localhost` refuse at this port.
+    await withClient({ host: 'localhost', port: 1, family: 0, lazyConnect: true }, (client) =>
+      withNewManager(client, QUICK, async ({ manager, journal }) => {
+        const failure = await rejectionOf(manager.tryAcquire('a'))
+        expect(failure).to.be.instanceOf(UnavailableError)
+        expect(failure.message).to.match(/ECONNREFUSED/)
+        await until('it is told', () => journal.errors.length > 0)
+        expect(journal.errors[0]?.message).to.match(/ECONNREFUSED/)
+      }),
+    )
+  })
+
+  it('P18 because the other side closes it during the handshake is told once, and is the reason of each rejection', () =>
+    withListener(
+      (socket) => socket.once('data', () => socket.end()),
+      (port, accepted) =>
+        withClient({ port, lazyConnect: true }, (client) =>
+          withNewManager(client, QUICK, async ({ manager, journal }) => {
+            for (let turn = 0; turn < 3; turn += 1) {
+              const failure = await rejectionOf(manager.acquire('a', { wait: 200 }))
+              expect(messagesOf(failure)).to.match(/closed the connection during the handshake|reset/)
+            }
+            await until('it has tried several times', () => accepted() > 6)
+            expect(journal.errors).to.have.length(1)
+          }),
+        ),
+    ))
+
+  it('P18 because no Sentinel is there is told once, though the message of ioredis names another delay each time', () =>
+    withListener(
+      (socket) => socket.destroy(),
+      (port, accepted) =>
+        withClient({ sentinels: [{ host: '127.0.0.1', port }], name: 'primary', lazyConnect: true }, (client) =>
+          withNewManager(client, QUICK, async ({ manager, journal }) => {
+            await until('they were asked often', () => accepted() > 20)
+            expect(messagesOf(await rejectionOf(manager.tryAcquire('a')))).to.match(/All sentinels are unreachable/)
+            expect(journal.errors).to.have.length(1)
+          }),
+        ),
+    ))
+
+  it('P18 because the Sentinels do not know the name says so', () =>
+    withRedis((server) =>
+      withSentinel(server, (port) =>
+        withClient({ sentinels: [{ host: '127.0.0.1', port }], name: 'nobody', lazyConnect: true }, (client) =>
+          withNewManager(client, QUICK, async ({ manager, journal }) => {
+            expect(messagesOf(await rejectionOf(manager.tryAcquire('a')))).to.match(/No such master with that name/)
+            await until('it is told', () => journal.errors.length > 0)
+            expect(journal.errors).to.have.length(1)
+          }),
+        ),
+      ),
+    ))
+
+  it('P18 stays quiet while Sentinels answer, however often the connection is made anew', () =>
+    withRedis((server) =>
+      withSentinel(server, (port) =>
+        withClient({ sentinels: [{ host: '127.0.0.1', port }], name: 'primary', lazyConnect: true }, (client) =>
+          withManager(client, ANSWERED, async ({ manager, journal }) => {
+            const lease = await manager.acquire('a')
+            for (let turn = 0; turn < 6; turn += 1) {
+              for (const id of await connectionIds(server, 'leasewheel'))
+                await server.command('CLIENT', 'KILL', 'ID', id)
+              await untilRenewed(lease)
+            }
+            expect(journal.errors.map(({ message }) => message)).to.deep.equal([])
+          }),
+        ),
+      ),
+    ))
+
+  it('P18 P24 because the server has room for one client less: locks come first, changes are not told', () =>
+    withRedis(
+      (server) =>
+        withClient({ port: server.port }, async (client) => {
+          // Connected: the client, our first connection; there is no room for the second.
+          await client.ping()
+          await server.command('CONFIG', 'SET', 'maxclients', 3)
+          await withNewManager(server.url, QUICK, async ({ manager, journal }) => {
+            const lease = await manager.acquire('a', { wait: 10_000 })
+            for (let turn = 0; turn < 3; turn += 1) {
+              for (const id of await connectionIds(server, 'leasewheel')) {
+                await server.command('CLIENT', 'KILL', 'ID', id)
+              }
+              await untilRenewed(lease)
+            }
+            await until('it is told', () => journal.errors.length > 0)
+            // Once for the second connection, and once for each time that it had to give way.
+            for (const { message } of journal.errors)
+              expect(message).to.match(/max number of clients|closed the connection/)
+            expect(journal.errors.length).to.be.lessThanOrEqual(4)
+            await server.command('CONFIG', 'SET', 'maxclients', 100)
+            await untilWatching(manager)
+          })
+        }),
+      { args: ['--maxclients', '100'] },
+    ))
+
+  it('P18 because the server has no room at all is told once, in its own words', () =>
+    withRedis((server) =>
+      withClient({ port: server.port }, async (client) => {
+        await client.ping()
+        await server.command('CONFIG', 'SET', 'maxclients', 2)
+        await withNewManager(server.url, QUICK, async ({ manager, journal }) => {
+          const isSaid = (error?: Error): boolean => /max number of clients/.test(messagesOf(error))
+          // What the server says is lost now and then, because it closes the connection at once.
+          await until('it is told', () => journal.errors.some(isSaid))
+          for (let turn = 0; turn < 3; turn += 1) {
+            expect(isSaid(await rejectionOf(manager.acquire('a', { wait: 300 })))).to.equal(true)
+          }
+          expect(journal.errors.filter(isSaid)).to.have.length(1)
+        })
+      }),
+    ))
+
+  it('P18 leads to a Sentinel: that is said at once, and asked for no longer', () =>
+    withRedis((server) =>
+      withSentinel(server, (port) =>
+        withClient({ port, lazyConnect: true }, (client) =>
+          withNewManager(client, QUICK, async ({ manager, journal }) => {
+            const failure = await rejectionOf(manager.tryAcquire('a'))
+            expect(failure).to.include({ code: 'ERR_UNAVAILABLE', final: true })
+            expect(failure.message).to.match(/Sentinel.*`sentinels` and `name`/)
+            await until('it is told', () => journal.errors.length > 0)
+            expect(journal.errors).to.have.length(1)
+          }),
+        ),
+      ),
+    ))
+
+  it('P18 leads to a node of a cluster: that is said at once', () =>
+    withRedis(
+      (server) =>
+        withNewManager(server.url, QUICK, async ({ manager }) => {
+          const failure = await rejectionOf(manager.tryAcquire('a'))
+          expect(failure).to.include({ code: 'ERR_UNAVAILABLE', final: true })
+          expect(failure.message).to.match(/Cluster/)
+        }),
+      { args: ['--cluster-enabled', 'yes'] },
+    ))
+})
+
+describe('credentials', () => {
+  const rules = ['on', '>first', '~*', '&*', '+@all']
+
+  it('P21 that the application changes on its client are used for the next connection', () =>
+    withRedis(async (server) => {
+      await server.command('ACL', 'SETUSER', 'worker', ...rules)
+      const options = { port: server.port, username: 'worker', password: 'first', lazyConnect: true }
+      await withClient(options, (client) =>
+        withManager(client, LASTING, async ({ manager, journal }) => {
+          const lease = await manager.acquire('a')
+          client.options.password = 'second'
+          await server.command('ACL', 'SETUSER', 'worker', '<first', '>second')
+          for (const name of ['leasewheel', 'leasewheel:watch']) {
+            for (const id of await connectionIds(server, name)) await server.command('CLIENT', 'KILL', 'ID', id)
+          }
+          await untilRenewed(lease)
+          await untilWatching(manager)
+          expect(journal.errors.map(({ message }) => message)).to.deep.equal([])
+        }),
+      )
+    }))
+
+  it('P21 are asked for before each connection; where that fails the ones before are tried, and it is told once', () =>
+    withRedis(async (server) => {
+      await server.command('ACL', 'SETUSER', 'worker', ...rules)
+      let password: string | undefined = 'first'
+      let asked = 0
+      const credentials = async () => {
+        asked += 1
+        if (password === undefined) throw new Error('no token to be had')
+        return { username: 'worker', password }
+      }
+      await withManager(
+        `redis://127.0.0.1:${server.port}`,
+        { ...LASTING, credentials },
+        async ({ manager, journal }) => {
+          const lease = await manager.acquire('a')
+          const reconnect = async (): Promise<void> => {
+            const before = asked
+            for (const name of ['leasewheel', 'leasewheel:watch']) {
+              for (const id of await connectionIds(server, name)) await server.command('CLIENT', 'KILL', 'ID', id)
+            }
+            await untilRenewed(lease)
+            await untilWatching(manager)
+            expect(asked).to.be.greaterThan(before)
+          }
+          password = 'second'
+          await server.command('ACL', 'SETUSER', 'worker', '<first', '>second')
+          await reconnect()
+          expect(journal.errors).to.have.length(0)
+          password = undefined
+          await reconnect()
+          expect(new Set(journal.errors.map(({ message }) => message))).to.deep.equal(
+            new Set(['`credentials` failed: no token to be had']),
+          )
+        },
+      )
+    }))
+})
+
+describe('a server that refuses in words of its own', () => {
+  it('P18 to tell of changes: one `error` event, callers poll, and no connection is made anew', () =>
+    withRedis((server) =>
+      withScriptedProxy(
+        server.port,
+        ([command = '', subcommand = '']) =>
+          `${command} ${subcommand}`.toLowerCase() === 'client tracking'
+            ? { error: "ERR command 'client|tracking' is not allowed" }
+            : undefined,
+        async (proxy) => {
+          await withNewManager(`redis://127.0.0.1:${proxy.port}`, LASTING, async ({ manager, journal }) => {
+            await until('it is told', () => journal.errors.length > 0)
+            const { accepted } = proxy
+            expect(accepted).to.equal(2)
+            for (let turn = 0; turn < 20; turn += 1) await (await manager.acquire('a')).release()
+            await server.command('SET', 'lease:b', 'theirs', 'PX', 300)
+            expect((await manager.acquire('b')).held).to.equal(true)
+            expect(proxy.accepted).to.equal(accepted)
+            expect(journal.errors).to.have.length(1)
+            expect(journal.errors[0]?.message).to.match(/refuses to tell of changes.*not allowed/)
+          })
+        },
+      ),
+    ))
+
+  it('P18 to say who it is: locks are had all the same, on two connections', () =>
+    withRedis((server) =>
+      withScriptedProxy(
+        server.port,
+        ([command = '']) => (command.toLowerCase() === 'info' ? { error: "ERR unknown command 'INFO'" } : undefined),
+        (proxy) =>
+          withNewManager(`redis://127.0.0.1:${proxy.port}`, LASTING, async ({ manager, journal }) => {
+            await untilWatching(manager)
+            await (await manager.acquire('a')).release()
+            expect(proxy.accepted).to.equal(2)
+            expect(journal.errors).to.have.length(0)
+          }),
+      ),
+    ))
+
+  it('P18 P23 to be listened to, for want of memory: callers poll meanwhile, and it is tried again', () =>
+    withRedis((server) => {
+      let full = true
+      return withScriptedProxy(
+        server.port,
+        ([command = '']) =>
+          full && command.toLowerCase() === 'subscribe'
+            ? { error: "OOM command not allowed when used memory > 'maxmemory'." }
+            : undefined,
+        (proxy) =>
+          withNewManager(`redis://127.0.0.1:${proxy.port}`, LASTING, async ({ manager }) => {
+            await server.command('SET', 'lease:a', 'theirs', 'PX', 300)
+            expect((await manager.acquire('a')).held).to.equal(true)
+            expect(manager.stats().watching).to.equal(false)
+            full = false
+            await until('changes are told', async () => {
+              await (await manager.acquire('b')).release()
+              return manager.stats().watching
+            })
+          }),
+      )
+    }))
+})
+
+describe('an idle connection', () => {
+  it('is kept alive more often than load balancers forget it, whatever the client of the application does', () =>
+    withRedis((server) =>
+      withClient({ port: server.port, keepAlive: 0, lazyConnect: true }, (client) =>
+        withManager(client, LASTING, async () => {
+          const seen: unknown[] = []
+          const { prototype } = (await import('node:net')).Socket
+          const original = prototype.setKeepAlive
+          prototype.setKeepAlive = function setKeepAlive(...values) {
+            seen.push(values[1])
+            return original.apply(this, values)
+          }
+          try {
+            for (const name of ['leasewheel', 'leasewheel:watch']) {
+              for (const id of await connectionIds(server, name)) await server.command('CLIENT', 'KILL', 'ID', id)
+            }
+            await until('both are made anew', () => seen.length >= 2)
+          } finally {
+            prototype.setKeepAlive = original
+          }
+          for (const delay of seen) expect(delay).to.be.lessThanOrEqual(60_000)
+        }),
+      ),
+    ))
+})
