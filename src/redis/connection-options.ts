@@ -36,8 +36,9 @@ export function ownOptions(model: Redis, parts: OwnOptionsParts): Options {
     autoResendUnfulfilledCommands: false,
     // With 0, requests under way are rejected as soon as their connection closes.
     maxRetriesPerRequest: 0,
-    // We ask ourselves, and do without an answer if the user may not ask.
-    enableReadyCheck: false,
+    // See `OwnClient`.
+    enableReadyCheck: true,
+    maxLoadingRetryTime: 100,
     connectTimeout: Math.max(2 * timeout, 1_000),
     // Given up at the second of these in a row: see `OwnClient`.
     socketTimeout: Math.max(timeout, 250),

@@ -34,9 +34,6 @@ const TOLD_AFTER = 2
 const NOT_WRITABLE = "Stream isn't writeable"
 const NO_SENTINEL = 'All sentinels are unreachable'
 const BROKEN = /max retries per request|Connection is closed/
-/** Said to a user that may not ask; whatever else the server says to INFO means that it cannot be used now. */
-const MAY_NOT_ASK = /^NOPERM|unknown (sub)?command|not (allowed|permitted|supported)|disabled/i
-
 /** Which server answers from now on: the first one, the same as before, or another, which may have other data. */
 export type Arrival = 'first' | 'same' | 'other'
 
@@ -75,6 +72,8 @@ export class Connection extends EventEmitter<ConnectionEvents> {
   #closed = false
   #referenced = true
   readonly #readiness = new Readiness()
+  /** What the server at the other end says that it is. */
+  #greeting = UNKNOWN_SERVER
   /** The server that this leads to, or led to last. */
   #server: ServerInfo | undefined
   /** A server that is none: what it is, in words, as long as that is what the address leads to. */
@@ -124,7 +123,8 @@ export class Connection extends EventEmitter<ConnectionEvents> {
       this.#lastWords = undefined
     })
     client.on('connect', () => this.#onConnect())
-    client.on('ready', () => void this.#greet(client.stream))
+    client.onGreeting = (info) => this.#onGreeting(info)
+    client.on('ready', () => this.#onReady())
     client.on('error', (error: Error) => this.#onError(error))
     client.on('sentinelError', (error: Error) => {
       this.#sentinelFault = error
@@ -280,32 +280,35 @@ export class Connection extends EventEmitter<ConnectionEvents> {
     })
   }
 
-  /** The connection is there: what does it lead to? */
-  async #greet(stream: Redis['stream']): Promise<void> {
-    let server = UNKNOWN_SERVER
-    try {
-      server = readServerInfo(await this.client.info())
-    } catch (thrown) {
-      if (!isReply(thrown)) return
-      if (!MAY_NOT_ASK.test(thrown.message)) {
-        this.#refuse(thrown)
-        return
-      }
-    }
-    if (stream !== this.client.stream || stream.destroyed || this.#closed) return
+  /** The connection is there, and the server has said what it is. */
+  #onGreeting(info: string): void {
+    this.#greeting = readServerInfo(info)
+    const { loading, role } = this.#greeting
+    // Said with each rejection until that is over; ioredis waits, or turns to another server.
+    if (loading) this.#faults.last = LOADING
+    if (!this.#isBehindSentinel || role !== 'slave') return
+    this.#faults.last = NO_MASTER
+    this.#explained = true
+  }
+
+  #onReady(): void {
+    const { stream } = this.client
+    if (stream.destroyed || this.#closed) return
+    const server = this.#greeting
     this.#unfit = whatIsWrongWith(server)
-    const behindSentinel = this.#model.options.sentinels !== undefined && this.#model.options.sentinels !== null
     if (this.#unfit) this.#refuse(this.#unfit)
     else if (this.#wrongDatabase) this.#refuse(this.#wrongDatabase)
-    else if (behindSentinel && (this.#named.outdated || server.role === 'slave')) this.#refuse(NO_MASTER, false)
-    else if (server.loading) this.#refuse(LOADING, false)
+    else if (this.#named.outdated) this.leave()
     else this.#setUsable(server)
   }
 
+  get #isBehindSentinel(): boolean {
+    return Boolean(this.#model.options.sentinels)
+  }
+
   /** This connection is of no use: another one is made, after a pause. */
-  #refuse(error: Error, told = true): void {
-    if (told) this.#tell(error)
-    else this.#faults.last = error
+  #refuse(error: Error): void {
+    this.#tell(error)
     this.#explained = true
     this.#readiness.settle(this.#unusableError())
     this.client.stream.destroy()

@@ -3,10 +3,16 @@
  * socket before it gives a silent connection up. May import ioredis.
  */
 import { type Command, Redis, type RedisOptions } from 'ioredis'
+import { isReply } from './reply-fault.ts'
+
+/** Said to INFO by a server that does not know it, or whose user may not ask; whatever else is said means that it cannot be used now. */
+const MAY_NOT_ASK = /^NOPERM|unknown (sub)?command|not (allowed|permitted|supported)|disabled/i
 
 type Options = Omit<RedisOptions, 'replyMapping'>
 
 export class OwnClient extends Redis {
+  /** What the server says of itself, before it is asked anything else; nothing if it may not be asked. It may still have to load its data. */
+  onGreeting: ((info: string) => void) | undefined = undefined
   /** Called before each connection; the next one waits for it. */
   beforeConnect: (() => Promise<void> | undefined) | undefined = undefined
   /** Keeps what is written to it, until the end of this turn of the event loop. */
@@ -15,12 +21,39 @@ export class OwnClient extends Redis {
   constructor(options: Options) {
     super({ ...options, lazyConnect: true })
     this.on('connect', () => readBeforeGivingUp(this))
+    this.#listenToReadyCheck()
     // ioredis 5 forgets it here; it would end the next connection, and keep the process alive.
     this.on('close', () => {
       const silence = this as unknown as { socketTimeoutTimer?: NodeJS.Timeout | undefined }
       silence.socketTimeoutTimer?.close()
       silence.socketTimeoutTimer = undefined
     })
+  }
+
+  /**
+   * ioredis asks INFO before it says that a connection is ready, and of ioredis 5 no other way survives a connection that is closed meanwhile: it
+   * takes the dead one for ready, for good. What it hears is heard here, too; a server that may not be asked is as good as any other.
+   */
+  #listenToReadyCheck(): void {
+    const info = this.info.bind(this) as (...args: unknown[]) => Promise<string>
+    const ask = (callback: (error: Error | null, text?: string) => void): Promise<void> =>
+      info().then(
+        (text) => {
+          this.onGreeting?.(text)
+          callback(null, text)
+        },
+        (error: Error) => {
+          if (!isReply(error) || !MAY_NOT_ASK.test(error.message)) {
+            callback(error)
+            return
+          }
+          this.onGreeting?.('')
+          callback(null, '')
+        },
+      )
+    const asked = (...args: unknown[]): unknown =>
+      typeof args[0] === 'function' ? ask(args[0] as Parameters<typeof ask>[0]) : info(...args)
+    Reflect.set(this, 'info', asked)
   }
 
   /** ioredis calls this itself when it reconnects. */
