@@ -82,8 +82,9 @@ export class Connection extends EventEmitter<ConnectionEvents> {
   #wrongDatabase: Error | undefined
   /** Why the Sentinel that was asked last was of no help; none once one was. */
   #sentinelFault: Error | undefined
-  /** A connection is there, or is being made; and whether anything was said of why it fails. */
+  /** A connection is there, or is being made; whether it has been usable; and whether anything was said of why it fails. */
   #underWay = false
+  #served = false
   #explained = false
   /** What the server said of its own accord before it closed the connection under way. */
   #lastWords: Error | undefined
@@ -119,6 +120,7 @@ export class Connection extends EventEmitter<ConnectionEvents> {
     client.beforeConnect = () => this.#beforeConnect()
     client.on('connecting', () => {
       this.#underWay = true
+      this.#served = false
       this.#explained = false
       this.#lastWords = undefined
     })
@@ -319,6 +321,7 @@ export class Connection extends EventEmitter<ConnectionEvents> {
     const arrival = before === undefined ? 'first' : isSameServer(before, server) ? 'same' : 'other'
     this.#server = server
     this.#usable = true
+    this.#served = true
     this.#faults.last = undefined
     this.#readiness.settle()
     this.emit('usable', arrival)
@@ -355,7 +358,7 @@ export class Connection extends EventEmitter<ConnectionEvents> {
   #onClose(): void {
     if (!this.#underWay) return
     this.#underWay = false
-    const failed = !this.#usable
+    const failed = !this.#served
     this.#setUnusable()
     if (failed && !this.#closed) {
       // Closed before it was of any use, and not for the first time.

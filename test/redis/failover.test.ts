@@ -21,7 +21,10 @@ interface Scene extends Session {
   readonly group: SentinelGroup
 }
 
-function withScene(options: { readonly watch?: boolean }, work: (scene: Scene) => Promise<void>): Promise<void> {
+function withScene(
+  options: { readonly watch?: boolean; readonly timeout?: number },
+  work: (scene: Scene) => Promise<void>,
+): Promise<void> {
   return withSentinelGroup(async (group) =>
     withClient({ sentinels: group.addresses, name: group.name, lazyConnect: true }, async (client) =>
       withNewManager(client, { ...OPTIONS, ...options }, async (session) => {
@@ -44,14 +47,15 @@ async function untilConnected(server: RedisServer, name: string, count: number):
 
 describe('a failover that the Sentinels announce', () => {
   for (const watch of [true, false]) {
-    it(`P26 has every lease renewed on the new server, ${watch ? '' : 'not '}watched`, () =>
+    it(`P26 has every lease renewed on the new server, though the old one goes on, ${watch ? '' : 'not '}watched`, () =>
       withScene({ watch }, async ({ group, manager, journal }) => {
         const leases = await manager.acquireAll(KEYS)
         await untilCopied(await group.master())
         const renewals = journal.count('renewed')
+        // For good: nobody else makes those leave who are connected to it.
+        await (await group.master()).command('ACL', 'SETUSER', 'default', '-slaveof', '-replicaof')
         const { from, to } = await group.failover()
         await until('all are renewed', () => journal.count('renewed') - renewals >= KEYS.length)
-        // The old server still takes writes: nobody of ours is there any more.
         await untilConnected(group.at(from), 'leasewheel', 0)
         await untilConnected(group.at(from), 'leasewheel:watch', 0)
         await untilConnected(group.at(to), 'leasewheel', 1)
@@ -82,7 +86,8 @@ describe('a failover that the Sentinels announce', () => {
     }))
 
   it('P21 P26 of a master that hangs ends the attempts to reach it, and those who ask are served by the new one', () =>
-    withScene({}, async ({ group, manager, journal }) => {
+    // Nothing else would end what is under way: a request may take longer than this test.
+    withScene({ timeout: 60_000 }, async ({ group, manager, journal }) => {
       const lease = await manager.acquire('a')
       const master = await group.master()
       await untilCopied(master)
@@ -92,7 +97,6 @@ describe('a failover that the Sentinels announce', () => {
       const { to } = await group.untilSwitched(master.port)
       await asking
       expect(await group.at(to).command('GET', 'lease:a')).to.equal(lease.token)
-      await until('it is safe', () => journal.count('safe') > 0)
       master.resume()
       await untilConnected(master, 'leasewheel', 0)
       expect(journal.count('lost')).to.equal(0)

@@ -39,7 +39,7 @@ describe('a bug that is put back', () => {
     const known = begun.get(task)
     if (known) return known.search
     const copy = new PatchedCopy(task.patches)
-    const search = new Search(copy.folder, task.harness)
+    const search = new Search(copy.folder, task.harness, task.patches.length > 0)
     begun.set(task, { copy, search })
     return search
   }

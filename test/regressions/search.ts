@@ -19,10 +19,11 @@ export class Search {
   /** What was found: the first violation, or the titles of tests that failed; nothing if all is well. */
   readonly findings: Promise<readonly string[]>
 
-  /** @param folder the root of the copy. */
-  constructor(folder: string, harness: Harness) {
+  /** @param folder the root of the copy. @param isPatched whether a bug has been put into it: then tests wait for nothing for long. */
+  constructor(folder: string, harness: Harness, isPatched = true) {
     this.#harness = harness
-    this.#child = spawn(process.execPath, [...NODE, ...argumentsOf(harness)], { cwd: folder })
+    const env = isPatched ? { ...process.env, LEASEWHEEL_TEST_PATIENCE: '4000' } : process.env
+    this.#child = spawn(process.execPath, [...NODE, ...argumentsOf(harness)], { cwd: folder, env })
     this.findings = this.#run()
     // It may be long over when somebody asks.
     this.findings.catch(() => undefined)

@@ -35,7 +35,7 @@ export const SERVER_BUGS: readonly Regression[] = [
         replace: `      acquireOutcomes(reply, count, period !== undefined && period === tracking?.period),
     )
     const outcomes = asked.then(async (answers) => {
-      const fence = Number(await this.#open.connection.client.get(this.#fenceKey))
+      const fence = Number(await this.#open.pair.commands.client.get(this.#fenceKey))
       return answers.map((answer) => (answer.type === 'granted' ? { ...answer, fence } : answer))
     })
 `,

@@ -1,0 +1,147 @@
+/** Bugs of this project while servers change: failovers, proxies, passwords, connections that part. May import the type of a regression. */
+import { type Regression, tests } from './regression.ts'
+
+const CONNECTION = 'src/redis/connection.ts'
+const PAIR = 'src/redis/connection-pair.ts'
+const TRACKING = 'src/redis/tracking.ts'
+const FAILOVER = 'test/redis/failover.test.ts'
+const ANOTHER = 'test/redis/another-server.test.ts'
+const FAULTS = 'test/redis/connection-faults.test.ts'
+
+export const FAILOVER_BUGS: readonly Regression[] = [
+  {
+    failure: 'a planned failover left every lease on the old master, which took writes for ten more seconds',
+    patches: [{ file: PAIR, find: '      commands.follow(address)\n', replace: '' }],
+    harness: tests(FAILOVER, 'has every lease renewed on the new server, though the old one goes on, not watched'),
+    report: /P26 has every lease renewed/,
+  },
+  {
+    failure: 'leases were believed on the word of the server before: another one answered, and nobody was asked',
+    patches: [{ file: PAIR, find: 'listener.onSuspect()', replace: 'listener.onRecovered()' }],
+    harness: tests(ANOTHER, 'has every lease renewed there at once, not watched'),
+    report: /P26 has every lease renewed/,
+  },
+  {
+    failure: 'a server that had followed another one meanwhile was taken for the one that it had been',
+    patches: [{ file: 'src/redis/server-info.ts', find: ' && one.history === other.history', replace: '' }],
+    harness: tests(ANOTHER, 'although its process is the same'),
+    report: /P26 is noticed when a server comes back/,
+  },
+  {
+    failure: 'a proxy changed the server behind a connection, and nobody looked',
+    patches: [{ file: PAIR, find: '    void this.commands.checkServer()\n', replace: '' }],
+    harness: tests(ANOTHER, 'changes it without a word'),
+    report: /P26 is noticed behind a proxy/,
+  },
+  {
+    failure: 'changes were redirected to a stranger that had the same number on the new server',
+    patches: [
+      { file: TRACKING, find: 'return one === other', replace: 'return true' },
+      { file: TRACKING, find: "    if (arrival === 'other') this.#pushes.leave()\n", replace: '' },
+    ],
+    harness: tests(ANOTHER, 'leaves neither behind'),
+    report: /a failover by name leaves neither behind/,
+  },
+  {
+    failure: 'each loss of the connection on which changes are told had all leases renewed',
+    patches: [
+      {
+        file: TRACKING,
+        find: 'if (remembered) this.#listener.onMissed()',
+        replace: 'if (remembered) this.#listener.onChange()',
+      },
+    ],
+    harness: tests(ANOTHER, 'looked at, not renewed'),
+    report: /looked at, not renewed/,
+  },
+  {
+    failure: 'attempts to reach a master that hangs went on after the Sentinels had named another',
+    patches: [{ file: CONNECTION, find: '    if (this.#named.outdated) this.leave()\n', replace: '' }],
+    harness: tests(FAILOVER, 'of a master that hangs ends the attempts'),
+    report: /P21 P26 of a master that hangs/,
+  },
+  {
+    failure: 'a Sentinel that hung was waited for, for ever',
+    patches: [
+      {
+        file: 'src/redis/connection-options.ts',
+        find: 'sentinelCommandTimeout: sentinelCommandTimeout ?? Math.max(timeout, 250),',
+        replace: '',
+      },
+    ],
+    harness: tests(FAILOVER, 'a Sentinel that hangs keeps nobody'),
+    report: /a Sentinel that hangs/,
+  },
+  {
+    failure: 'a password that had changed locked the manager out at the next connection',
+    patches: [
+      {
+        file: CONNECTION,
+        find: '    await refreshLogin(this.client, this.#parts, (fault) => this.#tell(fault))\n',
+        replace: '',
+      },
+    ],
+    harness: tests(FAULTS, 'credentials'),
+    report: /credentials P21/,
+  },
+  {
+    failure: 'a fault was told again with each attempt, because a number in its text changed',
+    patches: [
+      {
+        file: 'src/redis/fault-log.ts',
+        find: "fault.message.replaceAll(/\\d+/g, '#')",
+        replace: 'fault.message + Math.random()',
+      },
+    ],
+    harness: tests(FAULTS, 'told once'),
+    report: /told once/,
+  },
+  {
+    failure: 'an address with two meanings that nobody listens at was told with an empty message',
+    patches: [
+      {
+        file: 'src/redis/fault-log.ts',
+        find: "  if (error.message !== '') return error\n",
+        replace: '  if (error) return error\n',
+      },
+    ],
+    harness: tests('test/unit/fault-log.test.ts', 'says what each of them said'),
+    report: /says what each of them said/,
+  },
+  {
+    failure: 'tracking that was refused in other words was tried again with ever new connections',
+    patches: [
+      {
+        file: TRACKING,
+        find: "else this.#fail(thrown, kindOf(thrown) !== 'passing')",
+        replace: 'else this.#onApart(thrown)',
+      },
+    ],
+    harness: tests(FAULTS, 'no connection is made anew'),
+    report: /no connection is made anew/,
+  },
+  {
+    failure: 'where there was room for one connection only, the one on which changes are told took it',
+    patches: [{ file: TRACKING, find: "    commands.on('failed', () => this.#pushes.stop())\n", replace: '' }],
+    harness: tests(FAULTS, 'room for one client less'),
+    report: /room for one client less/,
+  },
+  {
+    failure: 'a server that may not be asked what it is was never used',
+    patches: [
+      {
+        file: 'src/redis/own-client.ts',
+        find: '          if (!isReply(error) || !MAY_NOT_ASK.test(error.message)) {\n',
+        replace: '          if (error) {\n',
+      },
+    ],
+    harness: tests(FAULTS, 'to say who it is'),
+    report: /to say who it is/,
+  },
+  {
+    failure: 'the address of a Sentinel was asked for a lock again and again',
+    patches: [{ file: CONNECTION, find: 'this.#unfit = whatIsWrongWith(server)', replace: 'this.#unfit = undefined' }],
+    harness: tests(FAULTS, 'leads to a Sentinel'),
+    report: /leads to a Sentinel/,
+  },
+]
