@@ -6,6 +6,7 @@ import { type Command, Redis, type RedisOptions } from 'ioredis'
 import { asError } from '../as-error.ts'
 import type { BackendListener } from '../backend.ts'
 import { UnavailableError } from '../errors.ts'
+import { isReply } from './reply-fault.ts'
 
 const FIRST_RECONNECT_DELAY = 50
 /** Also half of what a request may take: whoever waits for a connection sees an attempt to make one, and is told why it failed. */
@@ -13,6 +14,9 @@ const LONGEST_RECONNECT_DELAY = 1_000
 
 /** What ioredis says of a command without a connection where it must not queue it. */
 const NOT_WRITABLE = "Stream isn't writeable"
+
+/** What it says of one whose connection closed before the answer came. */
+const BROKEN = 'Reached the max retries per request limit'
 
 /** What a connection tells of itself. */
 export type ConnectionListener = Pick<BackendListener, 'onRecovered' | 'onError'>
@@ -124,13 +128,13 @@ export class Connection {
   /** What a failed request says to users: why there is no connection rather than that there is none. */
   explain(thrown: unknown): Error {
     const error = asError(thrown)
-    if (error.name === 'MaxRetriesPerRequestError') {
+    if (error.message.startsWith(BROKEN)) {
       return new UnavailableError('The connection to Redis broke before the answer came', undefined, {
         cause: this.#fault ?? error,
       })
     }
     if (error.message.includes(NOT_WRITABLE)) return this.#unusable()
-    if (this.#usable || error.name === 'ReplyError') return error
+    if (this.#usable || isReply(error)) return error
     return this.#unusable(error)
   }
 

@@ -17,6 +17,7 @@ import type { BackendListener } from '../backend.ts'
 import { UnavailableError } from '../errors.ts'
 import { Connection } from './connection.ts'
 import { EncodedCommand, encode } from './encoded-command.ts'
+import { isReply } from './reply-fault.ts'
 
 /** Where a server that speaks RESP2 puts the names of keys that have changed. */
 const CHANNEL = '__redis__:invalidate'
@@ -202,7 +203,7 @@ export class Tracking {
   #onFailed(thrown: unknown): void {
     const error = asError(thrown)
     // A connection that broke is made anew, and then this is tried again.
-    if (this.#closed || error.name !== 'ReplyError') return
+    if (this.#closed || !isReply(thrown)) return
     this.#switchOff()
     this.#tellLapse()
     const refused = REFUSALS.test(error.message)

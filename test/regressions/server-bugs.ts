@@ -9,8 +9,8 @@ export const SERVER_BUGS: readonly Regression[] = [
     patches: [
       {
         file: SCRIPTS,
-        find: "  call('SET', keys[1], string.format('%.0f', fence))\n",
-        replace: `  call('SET', keys[1], string.format('%.0f', fence))
+        find: "  redis.call('SET', KEYS[1], string.format('%.0f', fence))\n",
+        replace: `  redis.call('SET', KEYS[1], string.format('%.0f', fence))
   for i = 1, count do redis.call('SET', KEYS[i + 1] .. ':fence', string.format('%.0f', fence)) end
 `,
       },
@@ -67,8 +67,8 @@ export const SERVER_BUGS: readonly Regression[] = [
     patches: [
       {
         file: SCRIPTS,
-        find: 'local count = #keys - 1\n',
-        replace: "redis.call('SELECT', 0)\nlocal count = #keys - 1\n",
+        find: 'local count = #KEYS - 1\n',
+        replace: "redis.call('SELECT', 0)\nlocal count = #KEYS - 1\n",
       },
     ],
     harness: tests('test/redis/connection.test.ts', 'works in the database that is given by'),
