@@ -114,8 +114,8 @@ export class LeaseManager extends GuardedEmitter implements AsyncDisposable, Ite
   #closing: Promise<void> | undefined
 
   /**
-   * @param connection an ioredis client, whose options are used for connections of the manager's own; a `redis://` or
-   * `rediss://` URL; or a `Backend`, which the manager then owns and closes.
+   * @param connection an ioredis or iovalkey client, whose options are used for connections of the manager's own; a `redis://`,
+   * `rediss://`, `valkey://` or `valkeys://` URL; or a `Backend`, which the manager then owns and closes.
    * @throws TypeError, RangeError naming the argument or option that is not what it should be.
    */
   constructor(connection: Connectable, options: LeaseManagerOptions = {}) {
