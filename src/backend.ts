@@ -3,7 +3,10 @@
  * leases: it asks, and reports one outcome for each entry. May import nothing.
  */
 
-/** Where the fences are counted: one counter for all locks of a database, outside the prefix, so that it survives a change of prefix. */
+/**
+ * Where the fences are counted: one counter for all locks of a database, outside every prefix. So it survives a change of prefix, and
+ * does not depend on which part of a key is called one.
+ */
 export const FENCE_KEY = 'leasewheel:fence'
 
 /** One acquisition of one key: what the backend writes, looks for and deletes. */
@@ -102,6 +105,8 @@ export interface LockView {
 export interface Backend {
   /** Whether changes of keys are told at the moment. */
   readonly watching: boolean
+  /** A key that cannot be a lock, as the backend keeps something else there; known once it is open. Default: none. */
+  readonly reservedKey?: string | undefined
   /** Called once, before anything else. */
   open(settings: BackendSettings, listener: BackendListener): void
   /** `undefined` when requests can be sent now; otherwise a promise that settles at the next change, rejected with the reason why it cannot. */

@@ -58,7 +58,6 @@ export class RedisBackend implements Backend {
   readonly #renewals = new WeakMap<readonly LockEntry[], Prepared>()
   #prefix = ''
   #heads = PLAIN
-  #fenceKey = FENCE_KEY
 
   constructor(source: Redis | string) {
     this.#source = source
@@ -68,13 +67,17 @@ export class RedisBackend implements Backend {
     return this.#opened?.tracking?.active ?? false
   }
 
+  /** Depends on the key prefix of the client too. */
+  get reservedKey(): string | undefined {
+    return FENCE_KEY.startsWith(this.#prefix) ? FENCE_KEY.slice(this.#prefix.length) : undefined
+  }
+
   open(settings: BackendSettings, listener: BackendListener): void {
     const { timeout, watch } = settings
     const connection = new Connection(this.#source, timeout, listener)
     const { client, keyPrefix } = connection
     this.#prefix = keyPrefix + settings.prefix
     this.#heads = new Heads(this.#prefix)
-    this.#fenceKey = keyPrefix + FENCE_KEY
     const memory = new ScriptMemory()
     client.on('connect', () => memory.forget())
     const script = (lua: string): Script => new Script(connection, lua, memory)
@@ -100,7 +103,7 @@ export class RedisBackend implements Backend {
     const { acquire, acquireAndWatch, tracking } = this.#open
     return this.#ask('acquire', entries, async (some) => {
       const script = watch && tracking?.active ? acquireAndWatch : acquire
-      const call = this.#prepare(script, some, ttlsOf(some), this.#fenceKey)
+      const call = this.#prepare(script, some, ttlsOf(some), FENCE_KEY)
       const period = tracking?.period
       const reply = this.#run(script, call, some, tracking)
       this.#flushIfLarge(call)
