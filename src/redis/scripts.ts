@@ -116,7 +116,8 @@ for i = 1, count do
   end
 end
 for i = count + 1, #ARGV do
-  redis.call('EXISTS', KEYS[tonumber(ARGV[i])])
+  local index = tonumber(ARGV[i])
+  redis.call('EXISTS', KEYS[index])
 end
 return exceptions
 `

@@ -23,21 +23,10 @@ export const SERVER_BUGS: readonly Regression[] = [
     patches: [
       {
         file: 'src/redis/redis-backend.ts',
-        find: '    const outcomes = this.#ask(script, call, entries, tracking, (reply, count) =>\n',
-        replace: `    const asked = this.#ask(script, call, entries, tracking, (reply, count) =>
-`,
-      },
-      {
-        file: 'src/redis/redis-backend.ts',
-        find: `      acquireOutcomes(reply, count, period !== undefined && period === tracking?.period),
-    )
-`,
-        replace: `      acquireOutcomes(reply, count, period !== undefined && period === tracking?.period),
-    )
-    const outcomes = asked.then(async (answers) => {
-      const fence = Number(await this.#open.connection.client.get(this.#fenceKey))
+        find: '      return acquireOutcomes(await reply, some.length, period !== undefined && period === tracking?.period)\n',
+        replace: `      const answers = acquireOutcomes(await reply, some.length, period !== undefined && period === tracking?.period)
+      const fence = Number(await this.#open.connection.client.get(FENCE_KEY))
       return answers.map((answer) => (answer.type === 'granted' ? { ...answer, fence } : answer))
-    })
 `,
       },
     ],
