@@ -4,7 +4,10 @@
  */
 import type { Clock } from './clock.ts'
 
-/** Where the fences are counted: one counter for all locks of a database, outside the prefix, so that it survives a change of prefix. */
+/**
+ * Where the fences are counted: one counter for all locks of a database, outside every prefix. So it survives a change of prefix, and
+ * does not depend on which part of a key is called one.
+ */
 export const FENCE_KEY = 'leasewheel:fence'
 
 /** One acquisition of one key: what the backend writes, looks for and deletes. */
@@ -116,6 +119,8 @@ export interface Backend {
   readonly watching: boolean
   /** Why it cannot be asked, or could not be last, as far as is known: it goes with what was not answered. */
   readonly fault?: Error | undefined
+  /** A key that cannot be a lock, as the backend keeps something else there; known once it is open. Default: none. */
+  readonly reservedKey?: string | undefined
   /** Called once, before anything else. */
   open(settings: BackendSettings, listener: BackendListener): void
   /** `undefined` when requests can be sent now; otherwise a promise that settles at the next change, rejected with the reason why it cannot. */

@@ -114,8 +114,8 @@ export class LeaseManager extends GuardedEmitter implements AsyncDisposable, Ite
   #closing: Promise<void> | undefined
 
   /**
-   * @param connection an ioredis client, whose options are used for connections of the manager's own; a `redis://` or
-   * `rediss://` URL; or a `Backend`, which the manager then owns and closes.
+   * @param connection an ioredis or iovalkey client, whose options are used for connections of the manager's own; a `redis://`,
+   * `rediss://`, `valkey://` or `valkeys://` URL; or a `Backend`, which the manager then owns and closes.
    * @throws TypeError, RangeError naming the argument or option that is not what it should be.
    */
   constructor(connection: Connectable, options: LeaseManagerOptions = {}) {
@@ -125,7 +125,6 @@ export class LeaseManager extends GuardedEmitter implements AsyncDisposable, Ite
     this.#settings = settings
     this.#tryDefaults = resolveTryAcquire({}, settings)
     this.#waitDefaults = resolveAcquire('acquire', {}, settings)
-    this.#forbiddenKey = FENCE_KEY.startsWith(prefix) ? FENCE_KEY.slice(prefix.length) : undefined
     this.#backend = createBackend(connection)
     const backend = this.#backend
     const tally = this.#tally
@@ -271,6 +270,8 @@ export class LeaseManager extends GuardedEmitter implements AsyncDisposable, Ite
         onError: (error) => void this.emit('error', error),
       },
     )
+    const ownKey = FENCE_KEY.startsWith(prefix) ? FENCE_KEY.slice(prefix.length) : undefined
+    this.#forbiddenKey = backend.reservedKey ?? ownKey
   }
 
   /** How many leases are held. */
@@ -570,11 +571,11 @@ export class LeaseManager extends GuardedEmitter implements AsyncDisposable, Ite
     })
   }
 
-  /** A key that a lock can have: with an empty prefix, one that the backend needs itself cannot be one. */
+  /** A key that a lock can have: with some prefixes there is one that the backend needs itself. */
   #checkKey(key: string): string {
     if (checkKey(key) !== this.#forbiddenKey) return key
     throw new RangeError(
-      `Expected \`key\` not to be \`${FENCE_KEY}\` where there is no prefix: fences are counted there`,
+      `Expected \`key\` not to be \`${FENCE_KEY}\` once its prefix is put before it: fences are counted there`,
     )
   }
 

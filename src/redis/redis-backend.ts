@@ -1,6 +1,6 @@
 /**
  * The port over one Redis or Valkey server, alone or behind Sentinel: each call is one script for all its keys. May import
- * ioredis' types, the connection, the tracking, the scripts, the port and errors.
+ * ioredis' types, the connection, the tracking, the scripts, what replies mean, the port and errors.
  */
 import type { Redis } from 'ioredis'
 import {
@@ -17,9 +17,12 @@ import {
 } from '../backend.ts'
 import { UnavailableError } from '../errors.ts'
 import { ConnectionPair } from './connection-pair.ts'
+import { type Ask, cutUp } from './cut-up.ts'
 import { Heads, PLAIN } from './encoded-command.ts'
-import { type Call, Script } from './script.ts'
+import { explainReply, isReply } from './reply-fault.ts'
+import { type Call, Script, ScriptMemory } from './script.ts'
 import { ACQUIRE, ACQUIRE_AND_WATCH, INSPECT, RELEASE, RENEW, RENEW_AND_WATCH, VERIFY } from './scripts.ts'
+import { ToldFaults } from './told-faults.ts'
 import type { Tracking } from './tracking.ts'
 
 const DONE = { type: 'done' } as const
@@ -31,6 +34,7 @@ const LARGE_CALL = 8_192
 
 interface Opened {
   readonly pair: ConnectionPair
+  readonly faults: ToldFaults
   readonly acquire: Script
   readonly acquireAndWatch: Script
   readonly renew: Script
@@ -52,7 +56,6 @@ export class RedisBackend implements Backend {
   readonly #renewals = new WeakMap<readonly LockEntry[], Prepared>()
   #prefix = ''
   #heads = PLAIN
-  #fenceKey = FENCE_KEY
 
   constructor(source: Redis | string) {
     this.#source = source
@@ -66,17 +69,22 @@ export class RedisBackend implements Backend {
     return this.#opened?.pair.commands.fault
   }
 
+  /** Depends on the key prefix of the client too. */
+  get reservedKey(): string | undefined {
+    return FENCE_KEY.startsWith(this.#prefix) ? FENCE_KEY.slice(this.#prefix.length) : undefined
+  }
+
   open(settings: BackendSettings, listener: BackendListener): void {
     const pair = new ConnectionPair(this.#source, settings, listener)
     const { client, keyPrefix } = pair.commands
     this.#prefix = keyPrefix + settings.prefix
     this.#heads = new Heads(this.#prefix)
-    this.#fenceKey = keyPrefix + FENCE_KEY
-    const known = new Set<Script>()
-    client.on('connect', () => known.clear())
-    const script = (lua: string): Script => new Script(pair.commands, lua, known)
+    const memory = new ScriptMemory()
+    client.on('connect', () => memory.forget())
+    const script = (lua: string): Script => new Script(pair.commands, lua, memory)
     this.#opened = {
       pair,
+      faults: new ToldFaults(listener),
       acquire: script(ACQUIRE),
       acquireAndWatch: script(ACQUIRE_AND_WATCH),
       renew: script(RENEW),
@@ -94,56 +102,62 @@ export class RedisBackend implements Backend {
   acquire(entries: readonly LockEntry[], watch = false): Promise<readonly AcquireOutcome[]> {
     const { acquire, acquireAndWatch, pair } = this.#open
     const { tracking } = pair
-    const script = watch && tracking?.active ? acquireAndWatch : acquire
-    const call = this.#prepare(script, entries, ttlsOf(entries), this.#fenceKey)
-    const period = tracking?.period
-    const outcomes = this.#ask(script, call, entries, tracking, (reply, count) =>
+    return this.#ask('acquire', entries, async (some) => {
+      const script = watch && tracking?.active ? acquireAndWatch : acquire
+      const call = this.#prepare(script, some, ttlsOf(some), FENCE_KEY)
+      const period = tracking?.period
+      const reply = this.#run(script, call, some, tracking)
+      this.#flushIfLarge(call)
       // The keys were watched if nothing has happened to the tracking since they were asked for.
-      acquireOutcomes(reply, count, period !== undefined && period === tracking?.period),
-    )
-    this.#flushIfLarge(call)
-    return outcomes
+      return acquireOutcomes(await reply, some.length, period !== undefined && period === tracking?.period)
+    })
   }
 
   renew(entries: readonly LockEntry[], watch = false): Promise<readonly ChangeOutcome[]> {
     const { renew, renewAndWatch, pair } = this.#open
     const { tracking } = pair
-    const watched = watch && tracking?.active
-    const script = watched ? renewAndWatch : renew
-    let prepared = this.#renewals.get(entries)
-    if (prepared?.script !== script) {
-      prepared = { script, call: this.#prepare(script, entries, ttlsOf(entries)) }
-      this.#renewals.set(entries, prepared)
-    }
-    return this.#ask(script, prepared.call, entries, watched ? tracking : undefined, changeOutcomes)
+    return this.#ask('renew', entries, async (some) => {
+      const watched = watch && tracking?.active
+      const script = watched ? renewAndWatch : renew
+      let prepared = this.#renewals.get(some)
+      if (prepared?.script !== script) {
+        prepared = { script, call: this.#prepare(script, some, ttlsOf(some)) }
+        this.#renewals.set(some, prepared)
+      }
+      return changeOutcomes(await this.#run(script, prepared.call, some, watched ? tracking : undefined), some.length)
+    })
   }
 
   release(entries: readonly ReleaseEntry[]): Promise<readonly ChangeOutcome[]> {
     const { release, pair } = this.#open
-    const watched: number[] = []
-    entries.forEach(({ watch }, index) => {
-      if (watch) watched.push(index + 1)
+    return this.#ask('release', entries, async (some) => {
+      const watched: number[] = []
+      some.forEach(({ watch }, index) => {
+        if (watch) watched.push(index + 1)
+      })
+      const call = this.#prepare(release, some, watched)
+      const reply = this.#run(release, call, some, watched.length > 0 ? pair.tracking : undefined)
+      this.#flushIfLarge(call)
+      return changeOutcomes(await reply, some.length)
     })
-    const call = this.#prepare(release, entries, watched)
-    const outcomes = this.#ask(release, call, entries, watched.length > 0 ? pair.tracking : undefined, changeOutcomes)
-    this.#flushIfLarge(call)
-    return outcomes
   }
 
   verify(entries: readonly LockEntry[]): Promise<readonly ChangeOutcome[]> {
     const { verify } = this.#open
-    return this.#ask(verify, this.#prepare(verify, entries, []), entries, undefined, changeOutcomes)
+    return this.#ask('verify', entries, async (some) =>
+      changeOutcomes(await this.#run(verify, this.#prepare(verify, some, []), some, undefined), some.length),
+    )
   }
 
   async inspect(key: string): Promise<LockView | null> {
-    const { pair, inspect } = this.#open
+    const { inspect } = this.#open
     try {
       const found = checkReply(await inspect.run(inspect.prepare([{ texts: [this.#prefix + key] }], []))) as
         | []
         | [token: string, remaining: number]
       return found.length === 0 ? null : { token: found[0], remaining: remainingOf(found[1]) }
     } catch (error) {
-      throw pair.commands.explain(error)
+      throw this.#explain(error, key)
     }
   }
 
@@ -152,7 +166,7 @@ export class RedisBackend implements Backend {
     try {
       return (await commands.client.del(this.#prefix + key)) === 1
     } catch (error) {
-      throw commands.explain(error)
+      throw this.#explain(error, key)
     }
   }
 
@@ -173,27 +187,37 @@ export class RedisBackend implements Backend {
     return this.#opened
   }
 
-  /** @param tracking given where the server is to remember what the script reads. */
-  async #ask<O>(
-    script: Script,
-    call: Call,
-    entries: readonly LockEntry[],
-    tracking: Tracking | undefined,
-    read: (reply: unknown, count: number) => readonly O[],
+  /** @param ask sends a request at once. @param what names the request. */
+  async #ask<E extends LockEntry, O>(
+    what: string,
+    entries: readonly E[],
+    ask: Ask<E, O>,
   ): Promise<readonly (O | Unknown)[]> {
-    const { pair } = this.#open
-    const { commands } = pair
+    const { pair, faults } = this.#open
     pair.onAsked()
     try {
-      const reply = script.run(call, tracking?.watchNext)
-      tracking?.onWatched(entries.length)
-      const outcomes = read(await reply, entries.length)
-      commands.onAnswered()
+      const outcomes = await ask(entries)
+      pair.commands.onAnswered()
+      faults.onAnswered(what)
       return outcomes
-    } catch (error) {
-      const outcome = { type: 'unknown', error: commands.explain(error) } as const
-      return entries.map(() => outcome)
+    } catch (thrown) {
+      return cutUp(entries, thrown, ask, (error, entry) => {
+        const explained = this.#explain(error, entry?.key)
+        if (isReply(error)) faults.onRefused(what, error, explained)
+        return { type: 'unknown', error: explained }
+      })
     }
+  }
+
+  /** @param tracking given if the server is to remember what the script reads. */
+  #run(script: Script, call: Call, entries: readonly LockEntry[], tracking: Tracking | undefined): Promise<unknown> {
+    const reply = script.run(call, tracking?.watchNext)
+    tracking?.onWatched(entries.length)
+    return reply
+  }
+
+  #explain(thrown: unknown, key: string | undefined): Error {
+    return isReply(thrown) ? explainReply(thrown, key) : this.#open.pair.commands.explain(thrown)
   }
 
   /** Somebody waits for the answer, and the server has enough to do: it begins while more is put together. */

@@ -1,7 +1,9 @@
 /**
  * What a server means by an error reply, told by its words. Never by class names: a minifier changes them, and the application may have
- * another copy of ioredis. Pure. May import nothing.
+ * another copy of ioredis. Pure. May import errors and the name of the fence counter.
  */
+import { FENCE_KEY } from '../backend.ts'
+import { UnavailableError } from '../errors.ts'
 
 export type ReplyKind =
   /** Every request on this connection will be answered so. */
@@ -13,17 +15,18 @@ export type ReplyKind =
   /** Anything else: perhaps one key is to blame. */
   | 'unclear'
 
-/** ioredis says what a reply answers; it says the same of commands that it gave up, in these words. */
+/** ioredis says which command a reply answers; it says the same of commands that it gave up, in these words. */
 const ABORTED = 'Command aborted'
 
 /** Redis before 7 puts what a command of a script was answered at the end of an error of its own. */
 const INSIDE_SCRIPT = /^ERR Error running script .*?@user_script: ?\d+: -?(?=[A-Z]+ )/
 
-const FINAL = /^(CROSSSLOT|MOVED|ASK|NOPROTO)\b|\bunknown (sub)?command\b|\bcan't run this command\b|\bnot allowed\b/i
-const FORBIDDEN = /^NOPERM\b/
-const FORBIDDEN_KEY = /\bkeys?\b/i
+const CLUSTER = /^(CROSSSLOT|MOVED|ASK)\b/
+const REFUSED = /\b(unknown|unsupported) (sub)?command\b|\bcommand\b.*\bnot (be )?(allowed|support(ed)?)\b/i
+const FORBIDDEN = /^NOPERM\b|\bACL failure in script\b|\bcan't run this command\b/
+const FORBIDDEN_KEY = /\b(a|the) keys?\b/i
 const PASSING =
-  /^(LOADING|READONLY|MASTERDOWN|CLUSTERDOWN|TRYAGAIN|BUSY|UNKILLABLE|OOM|NOREPLICAS|MISCONF|NOSCRIPT|NOAUTH|WRONGPASS)\b|max(imum)? number of clients/
+  /^(LOADING|READONLY|MASTERDOWN|CLUSTERDOWN|TRYAGAIN|BUSY|UNKILLABLE|OOM|NOREPLICAS|MISCONF|NOSCRIPT|NOAUTH|WRONGPASS)\b|\bmax(imum)? number of clients\b/
 
 /** Whether the server said this in answer to a command, rather than ioredis or the network. */
 export function isReply(error: unknown): error is Error {
@@ -34,8 +37,45 @@ export function kindOf(reply: Error): ReplyKind {
   const words = wordsOf(reply)
   if (PASSING.test(words)) return 'passing'
   if (FORBIDDEN.test(words)) return FORBIDDEN_KEY.test(words) ? 'key' : 'final'
-  if (FINAL.test(words)) return 'final'
+  if (CLUSTER.test(words) || REFUSED.test(words)) return 'final'
   return words.startsWith('WRONGTYPE') ? 'key' : 'unclear'
+}
+
+/** Whether the server refuses the very command that was sent, whatever its arguments are, rather than one inside a script. */
+export function refusesCommand(reply: Error): boolean {
+  return kindOf(reply) === 'final' && !CLUSTER.test(reply.message) && !reply.message.includes('@user_script')
+}
+
+/** The code that a reply begins with, such as `READONLY`. */
+export function codeOf(reply: Error): string {
+  return /^\S*/.exec(wordsOf(reply))?.[0] ?? ''
+}
+
+/**
+ * The error for whoever asked: what is wrong and what to do about it, where asking again brings the same answer; otherwise the reply itself.
+ *
+ * @param key the one that was asked for, if it was only one.
+ */
+export function explainReply(reply: Error, key?: string): Error {
+  const explanation = explanationOf(reply, key)
+  if (explanation === undefined) return reply
+  return new UnavailableError(`${explanation}: ${reply.message}`, key, { cause: reply, final: true })
+}
+
+function explanationOf(reply: Error, key: string | undefined): string | undefined {
+  const words = wordsOf(reply)
+  const isForbidden = FORBIDDEN.test(words)
+  const kind = kindOf(reply)
+  if (kind === 'key' && isForbidden) {
+    const what = key === undefined ? 'a key' : `the key \`${key}\``
+    return `The ACL denies the user ${what} or the fence counter \`${FENCE_KEY}\`; allow both`
+  }
+  if (kind !== 'final') return undefined
+  if (CLUSTER.test(words)) {
+    return 'The server is a node of a Redis Cluster, which is not supported; connect to a single server or a Sentinel group'
+  }
+  if (isForbidden) return 'The ACL denies the user a command that locks need; the README lists them'
+  return 'The server does not know a command that locks need; connect to Redis itself, not to a Sentinel or a proxy'
 }
 
 /** What a server said, without what Redis before 7 puts in front of it. */

@@ -7,6 +7,9 @@
  * A server that has become a replica refuses writes but answers reads, from data that may be behind. Before a script says
  * that a key is not ours it therefore makes a write that changes nothing, so that a replica answers READONLY instead; one
  * that a server without memory does not refuse, or the neighbours of that key would not be renewed either.
+ *
+ * Some managed services read a script before they run it, and refuse keys that they do not see: each command names its keys as `KEYS[i]`, never
+ * through a variable.
  */
 
 /**
@@ -23,31 +26,31 @@
  */
 function acquireScript(finish: string): string {
   return `
-local call, keys, values = redis.call, KEYS, ARGV
-local count = #keys - 1
+local count = #KEYS - 1
+local values = ARGV
 local uniform = #values == count + 1 and values[count + 1]
 local refused = {}
-for i = 1, count do
-  local key, token, ttl = keys[i + 1], values[i], uniform or values[count + i]
-  if not call('SET', key, token, 'NX', 'PX', ttl) then
-    local holder = redis.pcall('GET', key)
+for i = 2, #KEYS do
+  local token, ttl = values[i - 1], uniform or values[count + i - 1]
+  if not redis.call('SET', KEYS[i], token, 'NX', 'PX', ttl) then
+    local holder = redis.pcall('GET', KEYS[i])
     if holder == token then
-      call('PEXPIRE', key, ttl)
+      redis.call('PEXPIRE', KEYS[i], ttl)
     else
       local n = #refused
-      refused[n + 1] = i
-      refused[n + 2] = call('PTTL', key)
+      refused[n + 1] = i - 1
+      refused[n + 2] = redis.call('PTTL', KEYS[i])
       refused[n + 3] = type(holder) == 'string' and holder or ''
     end
   end
 end
 local fence = 0
 if #refused < 3 * count then
-  local time = call('TIME')
+  local time = redis.call('TIME')
   fence = tonumber(time[1]) * 1000000 + tonumber(time[2])
-  local last = tonumber(call('GETEX', keys[1]) or 0) or 0
+  local last = tonumber(redis.call('GETEX', KEYS[1]) or 0) or 0
   if last >= fence then fence = last + 1 end
-  call('SET', keys[1], string.format('%.0f', fence))
+  redis.call('SET', KEYS[1], string.format('%.0f', fence))
 end${finish}
 if #refused == 0 then return { fence } end
 return { fence, refused }
@@ -113,7 +116,8 @@ for i = 1, count do
   end
 end
 for i = count + 1, #ARGV do
-  redis.call('EXISTS', KEYS[tonumber(ARGV[i])])
+  local index = tonumber(ARGV[i])
+  redis.call('EXISTS', KEYS[index])
 end
 return exceptions
 `

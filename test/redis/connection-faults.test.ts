@@ -317,6 +317,7 @@ describe('an idle connection', () => {
         withManager(client, LASTING, async () => {
           const seen: unknown[] = []
           const { prototype } = (await import('node:net')).Socket
+          // oxlint-disable-next-line typescript/unbound-method -- called with its own `this` below
           const original = prototype.setKeepAlive
           prototype.setKeepAlive = function setKeepAlive(...values) {
             seen.push(values[1])

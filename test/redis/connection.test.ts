@@ -8,7 +8,7 @@ import type { Lease, LeaseManager } from 'leasewheel'
 import { type RedisServer, withRedis } from '../support/redis-server.ts'
 import { createCertificate } from '../support/certificate.ts'
 import { withProxy } from '../support/proxy.ts'
-import { connectionsNamed, LASTING, until, withClient, withManager } from './support.ts'
+import { connectionsNamed, LASTING, rejectionOf, until, withClient, withManager } from './support.ts'
 
 describe("the manager's connection", () => {
   it('is made of a URL, of a client that is connected, and of one that is not yet', () =>
@@ -119,24 +119,57 @@ describe("the manager's connection", () => {
       await withManager(url, LASTING, async ({ manager }) => worksOn(manager, server))
     }))
 
-  it("puts the client's own key prefix before ours, and before the fence counter", () =>
+  it("puts the client's own key prefix before ours, and not before the fence counter", () =>
     withRedis(async (server) => {
       await withClient({ port: server.port, keyPrefix: 'app:' }, async (client) =>
         withManager(client, LASTING, async ({ manager }) => {
           const lease = await manager.acquire('a')
-          expect(await server.command('KEYS', '*')).to.have.members(['app:lease:a', 'app:leasewheel:fence'])
+          expect(await server.command('KEYS', '*')).to.have.members(['app:lease:a', 'leasewheel:fence'])
           expect(await client.get('lease:a'), 'by the client').to.equal(lease.token)
           expect((await manager.inspect('a'))?.lease).to.equal(lease)
           await lease.renew()
           expect(await lease.release()).to.equal(true)
-          expect(await server.command('KEYS', '*')).to.have.members(['app:leasewheel:fence'])
+          expect(await server.command('KEYS', '*')).to.have.members(['leasewheel:fence'])
         }),
       )
       await withManager(`${server.url}?keyPrefix=url:`, { ...LASTING, prefix: '' }, async ({ manager }) => {
         await manager.acquire('a')
-        expect(await server.command('EXISTS', 'url:a', 'url:leasewheel:fence')).to.equal(2)
+        expect(await server.command('EXISTS', 'url:a', 'leasewheel:fence')).to.equal(2)
       })
     }))
+
+  it('P6 counts the fences of a key on, however it is split between the prefixes of client and manager', () =>
+    withRedis(async (server) => {
+      // A counter that is ahead of the time: only whoever reads this one continues it.
+      await server.command('SET', 'leasewheel:fence', Number.MAX_SAFE_INTEGER - 100)
+      let last = Number.MAX_SAFE_INTEGER - 100
+      for (const [keyPrefix, prefix, key] of [
+        ['', 'app:lease:', 'a'],
+        ['app:', 'lease:', 'a'],
+        ['app:lease:', '', 'a'],
+        ['app:', '', 'lease:a'],
+      ] as const) {
+        await withClient({ port: server.port, keyPrefix }, async (client) =>
+          withManager(client, { ...LASTING, prefix }, async ({ manager }) => {
+            const lease = await manager.acquire(key)
+            expect(await server.command('GET', 'app:lease:a')).to.equal(lease.token)
+            expect(lease.fence).to.equal(last + 1)
+            last = lease.fence
+          }),
+        )
+      }
+      expect(await server.command('KEYS', '*')).to.deep.equal(['leasewheel:fence'])
+    }))
+
+  it('refuses the key that would be the fence counter, also if the prefix of the client makes it so', () =>
+    withRedis((server) =>
+      withClient({ port: server.port, keyPrefix: 'leasewheel:' }, async (client) =>
+        withManager(client, { ...LASTING, prefix: '' }, async ({ manager }) => {
+          expect(await rejectionOf(manager.acquire('fence'))).to.be.instanceOf(RangeError)
+          expect((await manager.acquire('other')).held).to.equal(true)
+        }),
+      ),
+    ))
 
   it('goes through a Unix socket', async () => {
     const directory = mkdtempSync(join(tmpdir(), 'leasewheel-socket-'))
@@ -149,8 +182,8 @@ describe("the manager's connection", () => {
               await worksOn(manager, server)
               const list = (await server.command('CLIENT', 'LIST')) as string
               const ours = list.split('\n').filter((line) => line.includes('name=leasewheel '))
-              // Valkey 9 puts brackets around the path, as around an IPv6 address.
-              expect(ours.join().replaceAll(/[[\]]/g, '')).to.include(`addr=${path}:0`)
+              // Redis 8 and Valkey 9 put it in brackets.
+              expect(ours.join().replace(/[[\]]/g, '')).to.include(`addr=${path}:0`)
             }),
           )
         },

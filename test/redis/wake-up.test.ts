@@ -346,6 +346,22 @@ describe('changes of keys are told', () => {
     }))
 })
 
+describe('the end of a ttl', () => {
+  it('P23 wakes a waiter that is watching, even if the server tells of expiries late or never', () =>
+    withRedis(async (server) => {
+      await server.command('DEBUG', 'SET-ACTIVE-EXPIRE', 0)
+      const retry = new Hourly()
+      await withManager(server.url, { ...ANSWERED, retry }, async ({ manager }) => {
+        await untilWatching(manager)
+        await server.command('SET', 'lease:a', 'theirs', 'PX', 500)
+        const call = manager.acquire('a')
+        await retry.untilTold()
+        expect((await call).held).to.equal(true)
+        expect(manager.stats().wakeUps.change).to.equal(0)
+      })
+    }))
+})
+
 /** A lease is lost when somebody deletes its key, and a waiter granted; without renewals and repetition. */
 async function isTold(
   client: Redis,

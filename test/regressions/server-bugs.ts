@@ -9,8 +9,8 @@ export const SERVER_BUGS: readonly Regression[] = [
     patches: [
       {
         file: SCRIPTS,
-        find: "  call('SET', keys[1], string.format('%.0f', fence))\n",
-        replace: `  call('SET', keys[1], string.format('%.0f', fence))
+        find: "  redis.call('SET', KEYS[1], string.format('%.0f', fence))\n",
+        replace: `  redis.call('SET', KEYS[1], string.format('%.0f', fence))
   for i = 1, count do redis.call('SET', KEYS[i + 1] .. ':fence', string.format('%.0f', fence)) end
 `,
       },
@@ -23,21 +23,10 @@ export const SERVER_BUGS: readonly Regression[] = [
     patches: [
       {
         file: 'src/redis/redis-backend.ts',
-        find: '    const outcomes = this.#ask(script, call, entries, tracking, (reply, count) =>\n',
-        replace: `    const asked = this.#ask(script, call, entries, tracking, (reply, count) =>
-`,
-      },
-      {
-        file: 'src/redis/redis-backend.ts',
-        find: `      acquireOutcomes(reply, count, period !== undefined && period === tracking?.period),
-    )
-`,
-        replace: `      acquireOutcomes(reply, count, period !== undefined && period === tracking?.period),
-    )
-    const outcomes = asked.then(async (answers) => {
-      const fence = Number(await this.#open.pair.commands.client.get(this.#fenceKey))
+        find: '      return acquireOutcomes(await reply, some.length, period !== undefined && period === tracking?.period)\n',
+        replace: `      const answers = acquireOutcomes(await reply, some.length, period !== undefined && period === tracking?.period)
+      const fence = Number(await this.#open.pair.commands.client.get(FENCE_KEY))
       return answers.map((answer) => (answer.type === 'granted' ? { ...answer, fence } : answer))
-    })
 `,
       },
     ],
@@ -67,8 +56,8 @@ export const SERVER_BUGS: readonly Regression[] = [
     patches: [
       {
         file: SCRIPTS,
-        find: 'local count = #keys - 1\n',
-        replace: "redis.call('SELECT', 0)\nlocal count = #keys - 1\n",
+        find: 'local count = #KEYS - 1\n',
+        replace: "redis.call('SELECT', 0)\nlocal count = #KEYS - 1\n",
       },
     ],
     harness: tests('test/redis/connection.test.ts', 'works in the database that is given by'),

@@ -95,6 +95,7 @@ const ofManager = {
   watch: aBoolean,
   watchLimit: numbers('a number >= 0 (leases)', [-1, Number.NEGATIVE_INFINITY], [0, 10.5, Number.POSITIVE_INFINITY]),
   owner: { expected: 'a string', bad: allTypesBut('string', 'longString'), good: ['', 'web-1', 'x'.repeat(128)] },
+  credentials: { expected: 'a function', bad: allTypesBut('function'), good: [async () => ({ password: 's3cret' })] },
   prefix: { expected: 'a string', bad: allTypesBut('string', 'longString'), good: ['', 'app:'] },
   batchSize: numbers('an integer >= 1 and <= 1000 (keys)', [0, -1, 1.5, 1_001, Number.POSITIVE_INFINITY], [1, 1_000]),
   driftFactor: numbers('a number >= 0 and <= 0.5', [-0.001, 0.51, Number.POSITIVE_INFINITY], [0, 0.01, 0.5]),
@@ -339,6 +340,7 @@ describe('the options', () => {
       watch: true,
       watchLimit: 50_000,
       owner: `${hostname()}:${process.pid}`,
+      credentials: undefined,
       prefix: 'lease:',
       batchSize: 256,
       driftFactor: 0.01,
@@ -525,11 +527,13 @@ describe('the connection', () => {
 
   it('is not nothing, and not any value', async () => {
     await expectRejected(undefined, '`undefined`')
-    for (const [value, shown] of allTypesBut('string', 'longString')) await expectRejected(value, shown)
+    for (const [value, shown] of allTypesBut('string', 'longString', 'array')) await expectRejected(value, shown)
+    await expectRejected([], 'an array: one manager works with one server')
   })
 
   it('is not just any object, and not half a backend or half a client', async () => {
-    await expectRejected({ host: 'localhost', port: 6_379 }, 'an object (Object)')
+    const advice = 'an object of options: pass a client made of it, `new Redis(options)`'
+    await expectRejected({ host: 'localhost', port: 6_379 }, advice)
     await expectRejected({ open() {}, acquire() {}, renew() {}, release() {} }, 'an object (Object)')
     await expectRejected({ duplicate() {} }, 'an object (Object)')
     await expectRejected({ duplicate: true, options: {} }, 'an object (Object)')
