@@ -12,8 +12,7 @@ describe('the scripts', () => {
       const calls = [...lua.matchAll(/\bredis\.p?call\('(\w+)'(?:, )?([^)]*)/g)]
       expect(calls).not.to.have.length(0)
       for (const [call, command = '', rest = ''] of calls) {
-        if (!KEYLESS.includes(command))
-          expect(rest, call).to.match(/^(KEYS\[\w+\]|unpack\(KEYS)/)
+        if (!KEYLESS.includes(command)) expect(rest, call).to.match(/^(KEYS\[\w+\]|unpack\(KEYS)/)
       }
       expect(lua.match(/\b(p?call)\b/g), 'through a name of its own').to.have.length(calls.length)
     })
