@@ -1,8 +1,9 @@
 /** Why there is no connection: told once, and with each rejection. */
 import { once } from 'node:events'
-import { type AddressInfo, createServer, type Socket } from 'node:net'
+import { type AddressInfo, createServer, Socket } from 'node:net'
 import { expect } from 'chai'
 import { UnavailableError } from 'leasewheel'
+import sinon from 'sinon'
 import { withRedis } from '../support/redis-server.ts'
 import { withScriptedProxy } from '../support/scripted-proxy.ts'
 import { withSentinel } from '../support/sentinel-group.ts'
@@ -315,22 +316,17 @@ describe('an idle connection', () => {
     withRedis((server) =>
       withClient({ port: server.port, keepAlive: 0, lazyConnect: true }, (client) =>
         withManager(client, LASTING, async () => {
-          const seen: unknown[] = []
-          const { prototype } = (await import('node:net')).Socket
-          // oxlint-disable-next-line typescript/unbound-method -- called with its own `this` below
-          const original = prototype.setKeepAlive
-          prototype.setKeepAlive = function setKeepAlive(...values) {
-            seen.push(values[1])
-            return original.apply(this, values)
-          }
+          const sandbox = sinon.createSandbox()
+          const spy = sandbox.spy(Socket.prototype, 'setKeepAlive')
           try {
             for (const name of ['leasewheel', 'leasewheel:watch']) {
               for (const id of await connectionIds(server, name)) await server.command('CLIENT', 'KILL', 'ID', id)
             }
-            await until('both are made anew', () => seen.length >= 2)
+            await until('both are made anew', () => spy.callCount >= 2)
           } finally {
-            prototype.setKeepAlive = original
+            sandbox.restore()
           }
+          const seen = spy.args.map(([, delay]) => delay)
           for (const delay of seen) expect(delay).to.be.lessThanOrEqual(60_000)
         }),
       ),
