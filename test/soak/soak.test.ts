@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { expect } from 'chai'
-import { HELP } from './arguments.ts'
+import { HELP, readArguments } from './arguments.ts'
 import { runSoak, type SoakOptions, type SoakReport } from './soak.ts'
 
 const MAIN = fileURLToPath(new URL('main.ts', import.meta.url))
@@ -143,6 +143,12 @@ describe('npm run soak', () => {
       rmSync(directory, { recursive: true, force: true })
     }
   }).timeout(150_000)
+
+  it('has a longer ttl with Sentinels, unless it is told one', () => {
+    expect(readArguments(['--sentinel', '--seed', '1'], () => 0)).to.include({ sentinel: true, ttl: 3_000 })
+    expect(readArguments(['--sentinel', '--ttl', '500'], () => 0)).to.include({ sentinel: true, ttl: 500 })
+    expect(readArguments([], () => 0)).to.include({ sentinel: false, ttl: 1_000 })
+  })
 
   it('explains itself', async () => {
     expect(await run('--help')).to.deep.equal({ code: 0, output: `${HELP}\n` })
