@@ -37,7 +37,7 @@ export interface Failover {
   readonly beganAt: number
   /** When a replica was a master. */
   readonly promotedAt: number
-  /** When the Sentinels announced that. */
+  /** When the first Sentinel announced that. */
   readonly switchedAt: number
   /** By the lock's key, without the prefix. */
   readonly replicated: ReadonlyMap<string, Replicated>
@@ -78,7 +78,8 @@ export class FailoverWatch {
   readonly failovers: Failover[] = []
   readonly #group: SentinelGroup
   readonly #keys: number
-  readonly #listener: Redis
+  /** One for each Sentinel: the one that leads a failover is the last to announce it, by up to a second. */
+  readonly #listeners: readonly Redis[]
   readonly #promotions: Promotion[] = []
   #isOver = false
   #lastFaultAt = Number.NEGATIVE_INFINITY
@@ -87,13 +88,15 @@ export class FailoverWatch {
   constructor(group: SentinelGroup, keys: number) {
     this.#group = group
     this.#keys = keys
-    this.#listener = new Redis({ host: '127.0.0.1', port: group.sentinels[0].port, enableReadyCheck: false })
-    this.#listener.on('error', () => undefined)
+    this.#listeners = group.addresses.map((address) => new Redis({ ...address, enableReadyCheck: false }))
   }
 
   async start(): Promise<void> {
-    this.#listener.on('message', (_channel, text: string) => this.#onSwitch(Number(text.split(' ')[4])))
-    await this.#listener.subscribe('+switch-master')
+    for (const listener of this.#listeners) {
+      listener.on('error', () => undefined)
+      listener.on('message', (_channel, text: string) => this.#onSwitch(Number(text.split(' ')[4])))
+      await listener.subscribe('+switch-master')
+    }
     // They end with their servers.
     for (const server of this.#group.servers) void this.#follow(server).catch(() => undefined)
   }
@@ -105,7 +108,7 @@ export class FailoverWatch {
 
   stop(): void {
     this.#isOver = true
-    this.#listener.disconnect()
+    for (const listener of this.#listeners) listener.disconnect()
   }
 
   async #follow(server: RedisServer): Promise<void> {
@@ -148,7 +151,7 @@ export class FailoverWatch {
 
   #onSwitch(port: number): void {
     const promotion = this.#promotions.findLast((one) => one.port === port)
-    if (promotion === undefined) return
+    if (promotion === undefined || !Number.isNaN(promotion.switchedAt)) return
     promotion.switchedAt = machineTime()
     const { beganAt, at, replicated, known, switchedAt } = promotion
     this.failovers.push({ beganAt, promotedAt: at, switchedAt, replicated, known })

@@ -76,6 +76,18 @@ describe('processes that share locks while things go wrong', () => {
     expect(accepted).to.be.greaterThan(50)
   }).timeout(150_000)
 
+  it('P7 never hold one at the same time although their master is killed and a replica takes its place', async () => {
+    const { failovers, holds, violations } = await soak({
+      ...SMALL,
+      ttl: 3_000,
+      faults: ['killMaster'],
+      sentinel: true,
+    })
+    expect(violations.map(({ message }) => message)).to.deep.equal([])
+    expect(failovers.length).to.be.greaterThan(0)
+    expect(holds.length).to.be.greaterThan(50)
+  }).timeout(150_000)
+
   it('must not end by themselves', async () => {
     const failure = await runSoak({ ...SMALL, directory: join(tmpdir(), 'leasewheel-soak-that-is-not-there') }).catch(
       (error: unknown) => error,
