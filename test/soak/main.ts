@@ -39,9 +39,13 @@ async function main(args: readonly string[]): Promise<void> {
   for (const line of formatNamed(rest)) console.log(line)
   if (violations.length === 0) return
   for (const { message } of violations.slice(0, SHOWN)) console.error(`\n${message}`)
-  writeFileSync(join(directory, 'violations.txt'), violations.map(({ message }) => message).join('\n\n'))
+  const times = rest.failovers.map(({ beganAt, promotedAt, switchedAt }) => ({ beganAt, promotedAt, switchedAt }))
+  const texts = [...violations.map(({ message }) => message), ...times.map((failover) => JSON.stringify(failover))]
+  writeFileSync(join(directory, 'violations.txt'), texts.join('\n\n'))
   process.off('exit', clear)
-  console.error(`\nAll ${violations.length} violations and the histories of all workers are in ${directory}`)
+  console.error(
+    `\nAll ${violations.length} violations, the times of failovers, and the histories of all workers are in ${directory}`,
+  )
   process.exitCode = 1
 }
 
