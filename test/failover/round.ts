@@ -261,7 +261,8 @@ class Measurement {
 
   /** A replica: when it is a master, and what is free there then. */
   async #observe(port: number): Promise<void> {
-    const client = this.#client({ port, protocol: 2 })
+    // A replica that is promoted throws its clients out, and this one must see the promotion.
+    const client = this.#client({ port, protocol: 2, enableReadyCheck: false, retryStrategy: () => 2 })
     const isOver = (): boolean => this.#over.signal.aborted
     while (!isOver() && (await roleOf(client)) !== 'master') await setTimeout(LOOK)
     if (isOver()) return

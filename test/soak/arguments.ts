@@ -14,6 +14,8 @@ export interface SoakArguments {
   /** ms. */
   readonly ttl: number
   readonly seed: number
+  /** Whether there are failovers. */
+  readonly sentinel: boolean
 }
 
 export const HELP = `Lets processes share locks on a Redis server of its own while workers are stopped and killed, connections break and the server
@@ -25,8 +27,10 @@ npm run soak -- [options]
   --minutes M      how long things go wrong; may be a fraction (default 1)
   --processes P    how many processes share the locks (default 4)
   --keys K         how many locks there are (default 200)
-  --ttl MS         time to live of their keys in ms (default 1000)
+  --ttl MS         time to live of their keys in ms (default 1000; with --sentinel 3000, so that it outlives a failover's window)
   --seed S         what goes wrong, and what the processes try to do; what comes of it differs from run to run (default: another each time)
+  --sentinel       three Sentinels, a master and two replicas instead of one server, and failovers among the faults. What docs/guarantees.md
+                   says a failover may cost is counted, and is no violation
   --help           show this
 
 Exit code: 0 when there were no violations, 1 when there were or the soak failed, 2 for a bad argument, 130 after Ctrl-C.`
@@ -37,7 +41,7 @@ Exit code: 0 when there were no violations, 1 when there were or the soak failed
  * @throws UsageError
  */
 export function readArguments(args: readonly string[], random: () => number): SoakArguments | 'help' {
-  const { help, minutes = '1', ...texts } = parse(args)
+  const { help, sentinel = false, minutes = '1', ...texts } = parse(args)
   if (help) return 'help'
   if (!(Number(minutes) > 0 && Number(minutes) <= 10_000)) {
     throw new UsageError(`Expected --minutes to be a number > 0 and <= 10000, got \`${minutes}\``)
@@ -52,8 +56,9 @@ export function readArguments(args: readonly string[], random: () => number): So
     minutes: Number(minutes),
     processes: integer('processes', 4, 1, 64),
     keys: integer('keys', 200, 1, 100_000),
-    ttl: integer('ttl', 1_000, 300, 60_000),
+    ttl: integer('ttl', sentinel ? 3_000 : 1_000, 300, 60_000),
     seed: integer('seed', Math.floor(random() * 1e6), 0, 2 ** 31 - 1),
+    sentinel,
   }
 }
 
@@ -66,6 +71,7 @@ function parse(args: readonly string[]) {
       keys: text,
       ttl: text,
       seed: text,
+      sentinel: { type: 'boolean' },
       help: { type: 'boolean' },
     } as const
     return parseArgs({ args: [...args], options }).values

@@ -1,13 +1,25 @@
 /** The checker, fed with histories that are as they must be, and with such as must not be. */
 import { expect } from 'chai'
 import fc from 'fast-check'
-import { findViolations } from './checker.ts'
+import { judge } from './checker.ts'
 import type { AcceptedWrite } from './fenced-store.ts'
 import type { Hold } from './history.ts'
 
 /** A hold of `key` with a token of its own. */
 function hold(id: string, begin: number, end: number, fence: number, more: Partial<Hold> = {}): Hold {
-  return { id, key: 'key', token: `token ${id}`, fence, begin, end, refusedAt: undefined, ending: 'released', ...more }
+  return {
+    id,
+    key: 'key',
+    token: `token ${id}`,
+    fence,
+    ttl: 100,
+    grantedAt: begin,
+    begin,
+    end,
+    refusedAt: undefined,
+    ending: 'released',
+    ...more,
+  }
 }
 
 function write({ id, key, fence }: Hold): AcceptedWrite {
@@ -16,7 +28,7 @@ function write({ id, key, fence }: Hold): AcceptedWrite {
 
 /** What is found, in short: the property and the first line. */
 function found(holds: readonly Hold[], writes: readonly AcceptedWrite[] = [], tolerance?: number): string[] {
-  return findViolations({ holds, writes }, tolerance).map(({ message }) => message.split('\n')[0] as string)
+  return judge({ holds, writes }, tolerance).violations.map(({ message }) => message.split('\n')[0] as string)
 }
 
 const FIRST = hold('1.1', 0, 10, 100)
@@ -38,7 +50,7 @@ describe('the checker of a soak', () => {
   })
 
   it('P7 finds two that hold one key at once', () => {
-    const violations = findViolations({ holds: [FIRST, hold('2.1', 9.5, 20, 200)], writes: [] })
+    const violations = judge({ holds: [FIRST, hold('2.1', 9.5, 20, 200)], writes: [] }).violations
     expect(violations).to.have.length(1)
     expect(violations[0]?.message).to.match(OVERLAP).and.include('"id":"1.1"').and.include('"id":"2.1"')
     expect(violations[0]?.message).to.include('for 0.500 ms')
@@ -153,7 +165,7 @@ describe('the checker of a soak', () => {
     }
 
     it('finds nothing where all is well', () => {
-      fc.assert(fc.property(histories, (history) => findViolations(history).length === 0))
+      fc.assert(fc.property(histories, (history) => judge(history).violations.length === 0))
     })
 
     it('P7 finds a hold that goes on too long', () => {
@@ -161,7 +173,7 @@ describe('the checker of a soak', () => {
         fc.property(histories, fc.nat(), ({ holds, writes }, at) => {
           const [first, second] = neighbours(holds, at)
           const wrong = holds.map((one) => (one === first ? { ...one, end: (second.begin + second.end) / 2 } : one))
-          const violations = findViolations({ holds: wrong, writes })
+          const violations = judge({ holds: wrong, writes }).violations
           expect(violations.map(({ property }) => property)).to.deep.equal(['P7'])
         }),
       )

@@ -10,49 +10,83 @@
  * order. What is not proven, before the first and after the last reading of `held`, cannot raise a false alarm.
  */
 import { Violation } from '../simulation/violation.ts'
+import { type Failover, isNamedLoss } from './failovers.ts'
 import type { AcceptedWrite } from './fenced-store.ts'
 import type { Hold } from './history.ts'
 
 export interface History {
+  /** The failovers there were; default: none. */
+  readonly failovers?: readonly Failover[]
   /** In whatever order. */
   readonly holds: readonly Hold[]
   /** In the order of the store. */
   readonly writes: readonly AcceptedWrite[]
 }
 
+export interface Findings {
+  /** Each with the records that show it. */
+  readonly violations: readonly Violation[]
+  /** What would be violations if docs/guarantees.md did not name them as what a failover may cost. */
+  readonly named: readonly NamedLoss[]
+}
+
+export interface NamedLoss {
+  readonly violation: Violation
+  /** How long two held one lock, in ms; 0 for a holder whom the store refused. */
+  readonly overlap: number
+  /** What it was lost by. */
+  readonly failover: Failover
+}
+
+/** What was found, and which holds explain it if one of them was lost by a failover before `at`. */
+interface Finding {
+  readonly violation: Violation
+  readonly overlap: number
+  readonly suspects: readonly Hold[]
+  readonly at: number
+}
+
 /**
  * @param tolerance ms for which two holds may overlap. 0 for processes on one machine: their clocks are one, and their managers have taken the margin
  * for the server's off already.
- * @returns every violation there is, each with the records that show it.
  */
-export function findViolations({ holds, writes }: History, tolerance = 0): Violation[] {
+export function judge({ holds, writes, failovers = [] }: History, tolerance = 0): Findings {
   const byKey = groupByKey(holds)
   const writesByKey = groupByKey(writes)
   const violations: Violation[] = []
+  const named: NamedLoss[] = []
   for (const key of new Set([...byKey.keys(), ...writesByKey.keys()])) {
     const inOrder = (byKey.get(key) ?? []).toSorted((one, other) => one.begin - other.begin)
-    violations.push(
+    for (const { violation, overlap, suspects, at } of [
       ...findOverlaps(inOrder, tolerance),
-      ...findShrunkFences(inOrder),
       ...findRefusedHolders(inOrder),
-      ...findStaleWrites(inOrder, writesByKey.get(key) ?? []),
-    )
+    ]) {
+      const cause = failovers.find((failover) => suspects.some((hold) => isNamedLoss(hold, at, failover)))
+      if (cause === undefined) violations.push(violation)
+      else named.push({ violation, overlap, failover: cause })
+    }
+    violations.push(...findShrunkFences(inOrder), ...findStaleWrites(inOrder, writesByKey.get(key) ?? []))
   }
-  return violations
+  return { violations, named }
 }
 
 /** Each hold that began while one that had begun before it was still in force. */
-function findOverlaps(holds: readonly Hold[], tolerance: number): Violation[] {
-  const violations: Violation[] = []
+function findOverlaps(holds: readonly Hold[], tolerance: number): Finding[] {
+  const findings: Finding[] = []
   let last: Hold | undefined
   for (const hold of holds) {
     if (last !== undefined && hold.begin < last.end - tolerance) {
       const overlap = Math.min(hold.end, last.end) - hold.begin
-      violations.push(violation('P7', `two hold one key at once, for ${overlap.toFixed(3)} ms`, last, hold))
+      findings.push({
+        violation: violation('P7', `two hold one key at once, for ${overlap.toFixed(3)} ms`, last, hold),
+        overlap,
+        suspects: [last, hold],
+        at: hold.begin,
+      })
     }
     if (last === undefined || hold.end > last.end) last = hold
   }
-  return violations
+  return findings
 }
 
 /** Each acquisition whose fence is not larger than that of one before it. A lease that was adopted is the same acquisition, and has the same fence. */
@@ -70,10 +104,18 @@ function findShrunkFences(holds: readonly Hold[]): Violation[] {
 }
 
 /** Each hold in which a write was refused: the store had a larger fence although nobody came later. */
-function findRefusedHolders(holds: readonly Hold[]): Violation[] {
-  return holds
-    .filter(({ refusedAt }) => refusedAt !== undefined)
-    .map((hold) => violation('P6', 'a holder was refused as stale', hold))
+function findRefusedHolders(holds: readonly Hold[]): Finding[] {
+  return holds.flatMap((hold) => {
+    if (hold.refusedAt === undefined) return []
+    return [
+      {
+        violation: violation('P6', 'a holder was refused as stale', hold),
+        overlap: 0,
+        suspects: [hold],
+        at: hold.refusedAt,
+      },
+    ]
+  })
 }
 
 /** Each write that was accepted although somebody who acquired the lock later had written before. */

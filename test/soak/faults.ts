@@ -2,17 +2,18 @@
  * What goes wrong in a soak, at random, and is mended again: workers, the network between them and the server, the server. Everything is over after at most
  * `LONGEST` times the ttl. May import what tests share, chance, and the parts of a soak.
  *
- * What is left out: a server that loses what it had acknowledged (FLUSHALL, a restart without its file, a failover to a replica that is behind). It forgets who holds
- * a lock and grants it again, which no client can prevent; only fences help then, and the simulator looks after them.
+ * What is left out without Sentinels: a server that loses what it had acknowledged (FLUSHALL, a restart without its file). It forgets who holds a lock and grants it again,
+ * which no client can prevent; only fences help then, and the simulator looks after them. What failovers lose is told apart in failovers.ts.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Random } from '../simulation/random.ts'
-import type { Proxy } from '../support/proxy.ts'
 import type { RedisServer } from '../support/redis-server.ts'
+import type { SentinelGroup } from '../support/sentinel-group.ts'
+import type { Network } from './network.ts'
 import type { WorkerProcess } from './worker-process.ts'
 
 /** How often each happens in comparison. */
-const FAULTS = {
+const WEIGHTS = {
   stopBriefly: 4,
   stopLong: 3,
   kill: 1.5,
@@ -23,23 +24,45 @@ const FAULTS = {
   killServer: 1,
   killClients: 1,
   flushScripts: 1,
+  planFailover: 2,
+  killMaster: 2,
+  stopMaster: 2,
+  continueMaster: 2,
 } as const
-export type Fault = keyof typeof FAULTS
-const NAMES = Object.keys(FAULTS) as Fault[]
+export type Fault = keyof typeof WEIGHTS
+const NAMES = Object.keys(WEIGHTS) as Fault[]
+/** They take a group. */
+const FAILOVERS: readonly Fault[] = ['planFailover', 'killMaster', 'stopMaster', 'continueMaster']
 
 /** In ttls. */
 const LONGEST = 2.5
+/** How long a master may hang without being replaced, as a part of what the Sentinels wait. */
+const UNNOTICED = 0.4
+/** Until a killed master is started again, once it was replaced, and until one that was stopped goes on, in ms. */
+const RESTART = 2_000
+const CONTINUE = { soon: 500, late: 6_000 }
 
-/** A worker's place: whoever works there reaches the server through the same proxy. */
+/** What Sentinels do about a master that fails. */
+interface Replacement {
+  readonly group: SentinelGroup
+  /** ms of silence after which they take a server for dead. */
+  readonly downAfter: number
+  /** Is called when a fault comes that leads to a failover. */
+  readonly onFault: () => void
+}
+
+/** A worker's place: whoever works there reaches the servers through the same network. */
 export interface Place {
-  readonly proxy: Proxy
+  readonly network: Network
   /** Who works there now. */
   worker: WorkerProcess
 }
 
 export interface FaultParts {
   readonly random: Random
+  /** The only one, where there are no Sentinels. */
   readonly server: RedisServer
+  readonly replacement: Replacement | undefined
   readonly places: readonly Place[]
   /** Of the locks, in ms. */
   readonly ttl: number
@@ -53,9 +76,9 @@ export interface FaultParts {
 
 export class Faults {
   /** How often each happened. */
-  readonly counts: Record<Fault, number> = Object.fromEntries(NAMES.map((fault) => [fault, 0])) as Record<Fault, number>
+  readonly counts: Partial<Record<Fault, number>>
   readonly #parts: FaultParts
-  readonly #weights: Record<Fault, number>
+  readonly #weights: Record<Fault, number> = { ...WEIGHTS }
   /** What is wrong now and how it is mended. */
   readonly #wrong = new Map<() => Promise<void> | void, NodeJS.Timeout>()
   readonly #busy = new Set<Promise<void>>()
@@ -64,13 +87,16 @@ export class Faults {
 
   constructor(parts: FaultParts) {
     this.#parts = parts
-    const { only } = parts
-    this.#weights = { ...FAULTS }
-    for (const fault of NAMES) if (only && !only.includes(fault)) this.#weights[fault] = 0
+    const { only, replacement } = parts
+    // A server that comes back with its data before anybody misses it is nothing for a group to replace.
+    const missing: readonly Fault[] = replacement === undefined ? FAILOVERS : ['killServer']
+    const possible = NAMES.filter((fault) => !missing.includes(fault) && (only === undefined || only.includes(fault)))
+    for (const fault of NAMES) if (!possible.includes(fault)) this.#weights[fault] = 0
+    this.counts = Object.fromEntries(possible.map((fault) => [fault, 0]))
   }
 
   get total(): number {
-    return NAMES.reduce((sum, fault) => sum + this.counts[fault], 0)
+    return Object.values(this.counts).reduce((sum, count) => sum + count, 0)
   }
 
   /** Lets things go wrong for some time, in ms, or until the signal. */
@@ -85,7 +111,7 @@ export class Faults {
       if (this.#failure !== undefined) throw this.#failure
       if (signal.aborted || performance.now() >= endAt) return
       const fault = random.weighted(this.#weights)
-      if (this.#inflict(fault)) this.counts[fault] += 1
+      if (this.#inflict(fault)) this.counts[fault] = (this.counts[fault] ?? 0) + 1
     }
   }
 
@@ -102,7 +128,7 @@ export class Faults {
 
   /** @returns false where that cannot go wrong at the moment. */
   #inflict(fault: Fault): boolean {
-    const { random, server, places, replace, ttl } = this.#parts
+    const { random, server, replacement, places, replace, ttl } = this.#parts
     const ready = places.filter(({ worker }) => worker.isReady && !worker.isStopped)
     const place = ready.length > 0 ? random.pick(ready) : undefined
     switch (fault) {
@@ -121,26 +147,27 @@ export class Faults {
         this.#track(() => replace(place))
         return true
       case 'cut':
-        place?.proxy.cut()
+        place?.network.cut()
         return place !== undefined
       case 'silence':
-        place?.proxy.silence()
+        place?.network.silence()
         return place !== undefined
       case 'dropAnswers': {
-        if (place === undefined || place.proxy.droppingAnswers) return false
-        const { proxy } = place
-        proxy.droppingAnswers = true
+        if (place === undefined || place.network.droppingAnswers) return false
+        const { network } = place
+        network.droppingAnswers = true
         this.#later(ttl * random.between(0.02, 1), () => {
-          proxy.droppingAnswers = false
-          proxy.cut()
+          network.droppingAnswers = false
+          network.cut()
         })
         return true
       }
       case 'stopServer':
-        return this.#onServer(() => {
-          server.pause()
-          this.#later(ttl * random.between(0.02, random.pick([0.3, 1.5])), () => {
-            server.resume()
+        return this.#onServer((master) => {
+          const longest = replacement === undefined ? Number.POSITIVE_INFINITY : UNNOTICED * replacement.downAfter
+          master.pause()
+          this.#later(Math.min(longest, ttl * random.between(0.02, random.pick([0.3, 1.5]))), () => {
+            master.resume()
             this.#isServerBusy = false
           })
         })
@@ -156,25 +183,59 @@ export class Faults {
         return this.#command('CLIENT', 'KILL', 'TYPE', random.pick(['normal', 'pubsub']))
       case 'flushScripts':
         return this.#command('SCRIPT', 'FLUSH')
+      case 'planFailover':
+        return this.#failOver((group) => group.failover())
+      case 'killMaster':
+        return this.#failOver(async (group, master) => {
+          await master.kill()
+          await group.untilSwitched(master.port)
+          await sleep(random.between(0, RESTART))
+          await master.restart()
+        })
+      case 'stopMaster':
+      case 'continueMaster':
+        return this.#failOver(async (group, master) => {
+          master.pause()
+          await group.untilSwitched(master.port)
+          await sleep(random.between(0, fault === 'stopMaster' ? CONTINUE.late : CONTINUE.soon))
+          master.resume()
+        })
       default:
         return fault satisfies never
     }
   }
 
   #command(name: string, ...args: readonly string[]): boolean {
-    return this.#onServer(() =>
+    return this.#onServer((master) =>
       this.#track(async () => {
-        await this.#parts.server.command(name, ...args)
+        await master.command(name, ...args)
+        this.#isServerBusy = false
+      }),
+    )
+  }
+
+  /** Over only when the group is whole again: it could not replace its next master before. */
+  #failOver(replace: (group: SentinelGroup, master: RedisServer) => Promise<unknown>): boolean {
+    const { replacement } = this.#parts
+    if (replacement === undefined) return false
+    const { group, onFault } = replacement
+    return this.#onServer((master) =>
+      this.#track(async () => {
+        onFault()
+        await replace(group, master)
+        await group.untilWhole()
         this.#isServerBusy = false
       }),
     )
   }
 
   /** One thing at a time: what is done to the server must not meet one that is stopped or gone. */
-  #onServer(inflict: () => void): boolean {
+  #onServer(inflict: (master: RedisServer) => void): boolean {
     if (this.#isServerBusy) return false
     this.#isServerBusy = true
-    inflict()
+    const { server, replacement } = this.#parts
+    if (replacement === undefined) inflict(server)
+    else this.#track(async () => inflict(await replacement.group.master()))
     return true
   }
 

@@ -2,8 +2,8 @@
 import { expect } from 'chai'
 import { type HistoryRecord, readHistory } from './history.ts'
 
-const BEGIN: HistoryRecord = { type: 'begin', hold: 1, key: 'a', token: 't', fence: 7, at: 10 }
-const OTHER: HistoryRecord = { type: 'begin', hold: 2, key: 'b', token: 'u', fence: 8, at: 11 }
+const BEGIN: HistoryRecord = { type: 'begin', hold: 1, key: 'a', token: 't', fence: 7_000, ttl: 50, at: 10 }
+const OTHER: HistoryRecord = { type: 'begin', hold: 2, key: 'b', token: 'u', fence: 8_000, ttl: 60, at: 11 }
 
 function text(...records: readonly HistoryRecord[]): string {
   return records.map((record) => `${JSON.stringify(record)}\n`).join('')
@@ -20,10 +20,33 @@ describe('the history of a worker', () => {
         { type: 'end', hold: 1, ending: 'lost: expired' },
       ),
       3,
+      2,
     )
     expect(holds).to.deep.equal([
-      { id: '3.1', key: 'a', token: 't', fence: 7, begin: 10, end: 15, refusedAt: undefined, ending: 'lost: expired' },
-      { id: '3.2', key: 'b', token: 'u', fence: 8, begin: 11, end: 12, refusedAt: undefined, ending: 'unfinished' },
+      {
+        id: '3.1',
+        key: 'a',
+        token: 't',
+        fence: 7_000,
+        ttl: 50,
+        grantedAt: 5,
+        begin: 10,
+        end: 15,
+        refusedAt: undefined,
+        ending: 'lost: expired',
+      },
+      {
+        id: '3.2',
+        key: 'b',
+        token: 'u',
+        fence: 8_000,
+        ttl: 60,
+        grantedAt: 6,
+        begin: 11,
+        end: 12,
+        refusedAt: undefined,
+        ending: 'unfinished',
+      },
     ])
   })
 

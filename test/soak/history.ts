@@ -20,6 +20,8 @@ export type HistoryRecord =
       readonly key: string
       readonly token: string
       readonly fence: number
+      /** ms. */
+      readonly ttl: number
       readonly at: number
     }
   | { readonly type: 'held'; readonly holds: readonly number[]; readonly at: number }
@@ -34,6 +36,10 @@ export interface Hold {
   readonly key: string
   readonly token: string
   readonly fence: number
+  /** ms. */
+  readonly ttl: number
+  /** When the server granted the lock, as its fence says. */
+  readonly grantedAt: number
   readonly begin: number
   readonly end: number
   /** When the store refused it a write although it was held; undefined: never. */
@@ -67,9 +73,10 @@ type Draft = { -readonly [Name in keyof Hold]: Hold[Name] }
 
 /**
  * @param text all that a worker has written. What stands after the last line break was cut off by its end, and does not count.
+ * @param wallClockOffset ms by which the machine's wall clock is ahead of its monotonic one. Fences are µs of the server's wall clock.
  * @throws Error that quotes a line which cannot be one of a history.
  */
-export function readHistory(text: string, worker: number): Hold[] {
+export function readHistory(text: string, worker: number, wallClockOffset = 0): Hold[] {
   const holds = new Map<number, Draft>()
   const find = (hold: number): Draft => {
     const found = holds.get(hold)
@@ -79,10 +86,22 @@ export function readHistory(text: string, worker: number): Hold[] {
   const apply = (record: HistoryRecord): void => {
     switch (record.type) {
       case 'begin': {
-        const { hold, key, token, fence, at } = record
+        const { hold, key, token, fence, ttl, at } = record
         const id = holdId(worker, hold)
         if (holds.has(hold)) throw new Error(`Hold ${hold} has begun before`)
-        holds.set(hold, { id, key, token, fence, begin: at, end: at, refusedAt: undefined, ending: 'unfinished' })
+        const grantedAt = fence / 1_000 - wallClockOffset
+        holds.set(hold, {
+          id,
+          key,
+          token,
+          fence,
+          ttl,
+          grantedAt,
+          begin: at,
+          end: at,
+          refusedAt: undefined,
+          ending: 'unfinished',
+        })
         break
       }
       case 'held':

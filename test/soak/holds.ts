@@ -71,10 +71,10 @@ export class Holds {
   #begin(lease: Lease): void {
     const at = machineTime()
     if (!this.#isHeld(lease)) return
-    const { key, token } = lease
+    const { key, token, ttl } = lease
     this.#begun += 1
     this.#numbers.set(lease, this.#begun)
-    this.#file.add({ type: 'begin', hold: this.#begun, key, token, fence: this.fenceOf(lease), at })
+    this.#file.add({ type: 'begin', hold: this.#begun, key, token, fence: this.fenceOf(lease), ttl, at })
   }
 
   #end(lease: Lease, ending: Ending): void {

@@ -8,12 +8,20 @@ export type Lie =
   /** All its leases have the same fence. */
   | 'constant fence'
 
+/** How a worker reaches the server: by its address, or by asking Sentinels, and then through a proxy before the one they name. */
+export type Route =
+  | { readonly url: string }
+  | {
+      readonly name: string
+      readonly sentinels: readonly { readonly host: string; readonly port: number }[]
+      readonly natMap: Readonly<Record<string, { readonly host: string; readonly port: number }>>
+    }
+
 /** What a worker is told when it is started. */
 export interface WorkerTask {
   /** Of its own; a worker that replaces another has another one. */
   readonly worker: number
-  /** Of the server, as this worker reaches it. */
-  readonly url: string
+  readonly route: Route
   readonly keys: number
   /** ms. */
   readonly ttl: number

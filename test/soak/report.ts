@@ -13,9 +13,15 @@ const FAULTS: Readonly<Record<Fault, string>> = {
   killServer: 'server killed and restarted (SIGKILL)',
   killClients: 'all clients thrown out (CLIENT KILL)',
   flushScripts: 'scripts forgotten (SCRIPT FLUSH)',
+  planFailover: 'failover: planned (SENTINEL FAILOVER)',
+  killMaster: 'failover: master killed (SIGKILL)',
+  stopMaster: 'failover: master stopped (SIGSTOP)',
+  continueMaster: 'failover: master stopped, and continued when it was replaced',
 }
 
-export function formatReport({ faults, holds, accepted, refused, violations }: SoakReport): string {
+type Losses = Pick<SoakReport, 'failovers' | 'named'>
+
+export function formatReport({ faults, failovers, holds, accepted, refused, violations, named }: SoakReport): string {
   const endings = new Map<string, number>()
   for (const { ending } of holds) endings.set(ending, (endings.get(ending) ?? 0) + 1)
   const acquisitions = new Set(holds.map(({ token }) => token)).size
@@ -33,6 +39,7 @@ export function formatReport({ faults, holds, accepted, refused, violations }: S
     ['held by a worker that was killed', ended('unfinished')],
     ['writes accepted', accepted],
     ['writes refused as stale', refused],
+    ...nameLosses({ failovers, named }),
     ['violations', violations.length],
   ]
   const table: [string, string][] = rows.map(([name, count]) => [name, count.toLocaleString('en-US')])
@@ -44,4 +51,30 @@ export function formatReport({ faults, holds, accepted, refused, violations }: S
     `| ${'-'.repeat(width)} | ${'-'.repeat(countWidth - 1)}: |`,
     ...table.map(([name, count]) => line(name, count)),
   ].join('\n')
+}
+
+/** Not shown where nothing could be lost in that way. */
+function nameLosses({ failovers, named }: Losses): [string, number][] {
+  if (failovers.length === 0) return []
+  const overlaps = named.filter(({ overlap }) => overlap > 0).length
+  return [
+    ['failovers seen', failovers.length],
+    ['named in guarantees.md: two holders of a lock lost in a failover', overlaps],
+    ['named in guarantees.md: the store refused such a holder', named.length - overlaps],
+  ]
+}
+
+/** A line for each failover that cost something: its window, and what was lost in it. */
+export function formatNamed({ failovers, named }: Losses): string[] {
+  return failovers.flatMap((failover, index) => {
+    const own = named.filter((loss) => loss.failover === failover)
+    if (own.length === 0) return []
+    const { beganAt, promotedAt, switchedAt } = failover
+    const promoted = `promoted ${(promotedAt - beganAt).toFixed(0)} ms after it began`
+    const announced = `announced ${(switchedAt - promotedAt).toFixed(0)} ms later`
+    const overlaps = own.filter(({ overlap }) => overlap > 0)
+    const longest = Math.max(0, ...overlaps.map(({ overlap }) => overlap))
+    const cost = `${overlaps.length} locks with two holders, for up to ${longest.toFixed(0)} ms`
+    return [`failover ${index + 1}: ${promoted}, ${announced}: ${cost}, ${own.length - overlaps.length} refused writes`]
+  })
 }

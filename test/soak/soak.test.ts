@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { expect } from 'chai'
-import { HELP } from './arguments.ts'
+import { HELP, readArguments } from './arguments.ts'
 import { runSoak, type SoakOptions, type SoakReport } from './soak.ts'
 
 const MAIN = fileURLToPath(new URL('main.ts', import.meta.url))
@@ -74,6 +74,18 @@ describe('processes that share locks while things go wrong', () => {
     expect(Object.values(faults).reduce((sum, count) => sum + count, 0)).to.be.greaterThan(10)
     expect(holds.length).to.be.greaterThan(50)
     expect(accepted).to.be.greaterThan(50)
+  }).timeout(150_000)
+
+  it('P7 never hold one at the same time although their master is killed and a replica takes its place', async () => {
+    const { failovers, holds, violations } = await soak({
+      ...SMALL,
+      ttl: 3_000,
+      faults: ['killMaster'],
+      sentinel: true,
+    })
+    expect(violations.map(({ message }) => message)).to.deep.equal([])
+    expect(failovers.length).to.be.greaterThan(0)
+    expect(holds.length).to.be.greaterThan(50)
   }).timeout(150_000)
 
   it('must not end by themselves', async () => {
@@ -143,6 +155,12 @@ describe('npm run soak', () => {
       rmSync(directory, { recursive: true, force: true })
     }
   }).timeout(150_000)
+
+  it('has a longer ttl with Sentinels, unless it is told one', () => {
+    expect(readArguments(['--sentinel', '--seed', '1'], () => 0)).to.include({ sentinel: true, ttl: 3_000 })
+    expect(readArguments(['--sentinel', '--ttl', '500'], () => 0)).to.include({ sentinel: true, ttl: 500 })
+    expect(readArguments([], () => 0)).to.include({ sentinel: false, ttl: 1_000 })
+  })
 
   it('explains itself', async () => {
     expect(await run('--help')).to.deep.equal({ code: 0, output: `${HELP}\n` })

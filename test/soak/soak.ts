@@ -7,17 +7,22 @@ import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
 import { Random } from '../simulation/random.ts'
 import { Violation } from '../simulation/violation.ts'
-import { Proxy } from '../support/proxy.ts'
 import { type RedisServer, withRedis } from '../support/redis-server.ts'
-import { findViolations } from './checker.ts'
+import { type SentinelGroup, withSentinelGroup } from '../support/sentinel-group.ts'
+import { judge, type NamedLoss } from './checker.ts'
+import { type Failover, FailoverWatch } from './failovers.ts'
 import { type Fault, Faults, type Place } from './faults.ts'
 import { FencedStore } from './fenced-store.ts'
 import { type Hold, holdId, readHistory } from './history.ts'
-import type { Lie, MessageFromWorker } from './messages.ts'
+import { machineTime } from './machine-clock.ts'
+import type { Lie, MessageFromWorker, Route, WorkerTask } from './messages.ts'
+import { Network } from './network.ts'
 import { WorkerProcess } from './worker-process.ts'
 
 /** How long a worker may take to come to itself when nothing is wrong any more, and how long to end, in ms. */
 const PATIENCE = 60_000
+/** ms of silence after which a Sentinel takes a server for dead. */
+const DOWN_AFTER = 1_000
 /** How often progress is told, in ms. */
 const PROGRESS = 10_000
 
@@ -36,6 +41,8 @@ export interface SoakOptions {
   readonly faultInterval: number
   /** The only faults that happen; default: all. */
   readonly faults?: readonly Fault[]
+  /** Whether the server is a group that Sentinels look after, with failovers among the faults. Default false. */
+  readonly sentinel?: boolean
   readonly onProgress?: (line: string) => void
   /** To show that the checker finds out: how the workers break the rules. */
   readonly lie?: Lie
@@ -44,22 +51,44 @@ export interface SoakOptions {
 }
 
 export interface SoakReport {
-  readonly faults: Readonly<Record<Fault, number>>
+  readonly faults: Readonly<Partial<Record<Fault, number>>>
+  readonly failovers: readonly Failover[]
   readonly holds: readonly Hold[]
   /** Writes that the store accepted, and that it refused as stale. */
   readonly accepted: number
   readonly refused: number
   readonly violations: readonly Violation[]
+  /** What failovers cost that docs/guarantees.md names. */
+  readonly named: readonly NamedLoss[]
 }
 
 /** @throws Error when a worker ends by itself, or does not end. */
 export async function runSoak(options: SoakOptions): Promise<SoakReport> {
-  return withRedis((server) => new Soak(options, server).run(), { persistence: 'aof' })
+  if (options.sentinel !== true) {
+    return withRedis((server) => new Soak(options, { servers: [server] }).run(), { persistence: 'aof' })
+  }
+  const runOn = async (group: SentinelGroup): Promise<SoakReport> => {
+    const watch = new FailoverWatch(group, options.keys)
+    try {
+      await watch.start()
+      return await new Soak(options, { servers: group.servers, group, watch }).run()
+    } finally {
+      watch.stop()
+    }
+  }
+  return withSentinelGroup(runOn, { downAfter: DOWN_AFTER, persistence: 'aof' })
+}
+
+/** What the workers share. */
+interface Site {
+  readonly servers: readonly [RedisServer, ...RedisServer[]]
+  readonly group?: SentinelGroup
+  readonly watch?: FailoverWatch
 }
 
 class Soak {
   readonly #options: SoakOptions
-  readonly #server: RedisServer
+  readonly #site: Site
   readonly #random: Random
   readonly #store: FencedStore
   readonly #places: Place[] = []
@@ -70,25 +99,27 @@ class Soak {
   /** Aborted when there is no sense in going on. */
   readonly #failed = new AbortController()
 
-  constructor(options: SoakOptions, server: RedisServer) {
+  constructor(options: SoakOptions, site: Site) {
     this.#options = options
-    this.#server = server
+    this.#site = site
     this.#random = new Random(options.seed)
     this.#store = new FencedStore(options.gullibleStore)
   }
 
   async run(): Promise<SoakReport> {
     const { duration, processes, ttl, faultInterval, faults: only, onProgress } = this.#options
+    const { servers, group, watch } = this.#site
     const random = this.#random.fork()
     try {
       for (let index = 0; index < processes; index += 1) {
-        const proxy = await Proxy.start(this.#server.port)
-        this.#places.push({ proxy, worker: this.#startWorker(proxy) })
+        const network = await Network.start(servers.map(({ port }) => port))
+        this.#places.push({ network, worker: this.#startWorker(network) })
       }
       await Promise.all(this.#places.map(({ worker }) => worker.started))
       const faults = new Faults({
         random,
-        server: this.#server,
+        server: servers[0],
+        replacement: group && { group, downAfter: DOWN_AFTER, onFault: () => watch?.onFault() },
         places: this.#places,
         ttl,
         interval: faultInterval,
@@ -115,34 +146,41 @@ class Soak {
       return this.#report(faults.counts)
     } finally {
       await Promise.all(
-        this.#places.map(async ({ proxy, worker }) => {
+        this.#places.map(async ({ network, worker }) => {
           await worker.kill()
-          await proxy.stop()
+          await network.stop()
         }),
       )
     }
   }
 
-  #startWorker({ port }: Proxy): WorkerProcess {
+  #startWorker(network: Network): WorkerProcess {
     const { keys, ttl, directory, lie } = this.#options
     const number = this.#histories.length
     const history = join(directory, `worker-${number}.jsonl`)
     this.#histories.push(history)
     this.#latestHolds.push(0)
     const seed = this.#random.integer(0, 2 ** 31)
-    const url = `redis://127.0.0.1:${port}`
-    const worker: WorkerProcess = new WorkerProcess({ worker: number, url, keys, ttl, seed, history, lie }, (message) =>
-      this.#onMessage(worker, message),
-    )
+    const route = this.#routeThrough(network)
+    const task: WorkerTask = { worker: number, route, keys, ttl, seed, history, lie }
+    const worker: WorkerProcess = new WorkerProcess(task, (message) => this.#onMessage(worker, message))
     void worker.gone.then((failure) => {
       if (failure !== undefined) this.#failed.abort(new Error(failure))
     })
     return worker
   }
 
+  #routeThrough(network: Network): Route {
+    const { group } = this.#site
+    const at = (port: number) => ({ host: '127.0.0.1', port })
+    if (group === undefined) return { url: `redis://127.0.0.1:${network.ports[0]?.[1]}` }
+    const natMap = Object.fromEntries(network.ports.map(([server, proxy]) => [`127.0.0.1:${server}`, at(proxy)]))
+    return { name: group.name, sentinels: group.addresses, natMap }
+  }
+
   async #replace(place: Place): Promise<void> {
     await place.worker.kill()
-    place.worker = this.#startWorker(place.proxy)
+    place.worker = this.#startWorker(place.network)
     await place.worker.started
   }
 
@@ -196,10 +234,13 @@ class Soak {
     this.#failed.signal.throwIfAborted()
   }
 
-  #report(faults: Readonly<Record<Fault, number>>): SoakReport {
-    const holds = this.#histories.flatMap((path, worker) => readHistory(readFileSync(path, 'utf8'), worker))
+  #report(faults: SoakReport['faults']): SoakReport {
+    const offset = Date.now() - machineTime()
+    const holds = this.#histories.flatMap((path, worker) => readHistory(readFileSync(path, 'utf8'), worker, offset))
     const { accepted, refused } = this.#store
-    const violations = [...this.#violations, ...findViolations({ holds, writes: accepted })]
-    return { faults, holds, accepted: accepted.length, refused, violations }
+    const failovers = this.#site.watch?.failovers ?? []
+    const { violations, named } = judge({ holds, writes: accepted, failovers })
+    const all = [...this.#violations, ...violations]
+    return { faults, failovers, holds, accepted: accepted.length, refused, violations: all, named }
   }
 }

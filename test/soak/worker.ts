@@ -1,13 +1,14 @@
 /**
  * One process of a soak: takes locks in every way a manager offers, works under them, writes to the store while it does, and keeps a history of what it
- * held. It looks at nothing but the library's public face. May import the public package, chance, and what a worker is made of.
+ * held. It looks at nothing but the library's public face. May import the public package, ioredis, chance, and what a worker is made of.
  */
 import { setTimeout } from 'node:timers/promises'
+import { Redis } from 'ioredis'
 import { type AcquireOptions, type Lease, LeaseError, LeaseManager } from 'leasewheel'
 import { Random } from '../simulation/random.ts'
 import { Holds } from './holds.ts'
 import { machineTime } from './machine-clock.ts'
-import type { MessageFromWorker, MessageToWorker, WorkerTask } from './messages.ts'
+import type { MessageFromWorker, MessageToWorker, Route, WorkerTask } from './messages.ts'
 
 /** From one thing that a worker begins to do to the next, on average, in ms. It does many at a time. */
 const PACE = 12
@@ -26,7 +27,7 @@ class Worker {
   constructor(task: WorkerTask) {
     this.#task = task
     this.#random = new Random(task.seed)
-    this.#manager = new LeaseManager(task.url, { ttl: task.ttl })
+    this.#manager = new LeaseManager(connectionTo(task.route), { ttl: task.ttl })
     // Connections break all the time here.
     this.#manager.on('error', () => undefined)
     this.#holds = new Holds(this.#manager, task.history, task.lie)
@@ -161,6 +162,15 @@ class Worker {
   #someKeys(): string[] {
     return [...new Set(Array.from({ length: this.#random.integer(1, 6) }, () => this.#key()))]
   }
+}
+
+/** For Sentinels a client, as applications have one; the manager makes its own connections after its example. */
+function connectionTo(route: Route): string | Redis {
+  if ('url' in route) return route.url
+  const { name, sentinels, natMap } = route
+  const client = new Redis({ name, sentinels: [...sentinels], natMap: { ...natMap }, lazyConnect: true })
+  client.on('error', () => undefined)
+  return client
 }
 
 function expectLeaseError(error: unknown): void {

@@ -1,0 +1,81 @@
+/** Which losses a failover excuses, and which it does not. */
+import { expect } from 'chai'
+import { judge } from './checker.ts'
+import type { Failover, Replicated } from './failovers.ts'
+import type { Hold } from './history.ts'
+
+const TTL = 3_000
+/** The master fails at 10,000, a replica takes its place at 12,000, and the Sentinels say so at 13,000. */
+const TIMES = { beganAt: 10_000, promotedAt: 12_000, switchedAt: 13_000 }
+
+function hold(id: string, begin: number, end: number, more: Partial<Hold> = {}): Hold {
+  const rest = { grantedAt: begin, fence: begin, refusedAt: undefined, ending: 'released' } as const
+  return { id, key: 'key', token: `token ${id}`, ttl: TTL, begin, end, ...rest, ...more }
+}
+
+/** Another gets the lock from the new master. */
+const NEXT = hold('2.1', 13_100, 15_000)
+
+/** What is found when this hold overlaps with the next, and the new master had this of the key. */
+function verdict(first: Hold, replicated?: Replicated, next: Hold = NEXT): 'named' | 'violation' {
+  const known = new Set([next.token, ...(replicated === undefined ? [] : [replicated.token])])
+  const failover: Failover = { ...TIMES, replicated: new Map(replicated && [['key', replicated]]), known }
+  const { violations, named } = judge({ holds: [first, next], writes: [], failovers: [failover] })
+  expect(violations.length + named.length).to.equal(1)
+  return named.length === 1 ? 'named' : 'violation'
+}
+
+describe('a lock with two holders around a failover', () => {
+  it('is named if the old master granted it after the promotion', () => {
+    expect(verdict(hold('1.1', 12_500, 13_200))).to.equal('named')
+  })
+
+  it('is named if the old master granted it just before it failed and the replica never got it', () => {
+    expect(verdict(hold('1.1', 9_950, 13_200, { ttl: 5_000 }))).to.equal('named')
+  })
+
+  it('is a violation if it was granted before the fault', () => {
+    expect(verdict(hold('1.1', 9_800, 13_200, { ttl: 5_000 }))).to.equal('violation')
+  })
+
+  it('is a violation if the new master had it', () => {
+    const replicated = { token: 'token 1.1', expiresAt: 14_900 }
+    expect(verdict(hold('1.1', 11_900, 13_200), replicated)).to.equal('violation')
+  })
+
+  it('is a violation if the old master granted it long after the announcement', () => {
+    expect(verdict(hold('1.1', 13_300, 13_400), undefined, hold('2.1', 13_350, 15_000))).to.equal('violation')
+    expect(verdict(hold('1.1', 13_000, 13_400, { grantedAt: 13_300 }))).to.equal('violation')
+  })
+
+  it('is a violation if its holder goes on believing after its deadline', () => {
+    expect(verdict(hold('1.1', 12_500, 13_250 + TTL))).to.equal('named')
+    expect(verdict(hold('1.1', 12_500, 13_251 + TTL))).to.equal('violation')
+  })
+
+  it('is named if it was renewed in the window and what the new master had of it has expired', () => {
+    expect(verdict(hold('1.1', 5_000, 13_200), { token: 'token 1.1', expiresAt: 13_050 })).to.equal('named')
+  })
+
+  it('is a violation if the new master still had it when another got it', () => {
+    expect(verdict(hold('1.1', 5_000, 13_200), { token: 'token 1.1', expiresAt: 13_150 })).to.equal('violation')
+  })
+
+  it('is a violation if another got it before the promotion', () => {
+    const next = hold('2.1', 11_950, 15_000)
+    expect(verdict(hold('1.1', 11_000, 12_500), undefined, next)).to.equal('violation')
+  })
+
+  it('is named also if its holder learned of it later than the next one of theirs', () => {
+    const late = hold('1.1', 13_200, 13_300, { grantedAt: 12_900, fence: 14_000 })
+    expect(verdict(late)).to.equal('named')
+  })
+
+  it('is named once more if the store refused its holder', () => {
+    const failover: Failover = { ...TIMES, replicated: new Map(), known: new Set([NEXT.token]) }
+    const refused = hold('1.1', 12_500, 13_200, { refusedAt: 13_150 })
+    const { violations, named } = judge({ holds: [refused, NEXT], writes: [], failovers: [failover] })
+    expect(violations).to.deep.equal([])
+    expect(named.map(({ overlap }) => overlap)).to.deep.equal([100, 0])
+  })
+})
