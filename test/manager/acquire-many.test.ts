@@ -1,5 +1,5 @@
 import { expect } from 'chai'
-import { type Lease, LeaseManager, UnavailableError } from 'leasewheel'
+import { type Lease, LeaseManager, LockNotHeldError, UnavailableError } from 'leasewheel'
 import { MemoryBackend } from 'leasewheel/memory'
 import sinon from 'sinon'
 import { grant, rejectionOf, TICK, TTL, watch, withManager } from './support.ts'
@@ -359,9 +359,12 @@ describe('acquireMany, beside others', () => {
     it(`P10 does not hand out a lease that the only listener has ended, attached by ${how}`, async () => {
       const manager = new LeaseManager(new MemoryBackend())
       const end = ({ lease }: { readonly lease: Lease }): void => void lease.release()
-      for (const call of [async () => manager.acquireMany(['a']), async () => manager.tryAcquire('a')]) {
+      manager[how]('acquired', end)
+      expect(await manager.acquireMany(['a'])).to.deep.equal([null])
+      manager.off('acquired', end)
+      for (const call of [async () => manager.tryAcquire('a'), async () => manager.acquireAll(['a'])]) {
         manager[how]('acquired', end)
-        expect(await rejectionOf(call())).to.be.instanceOf(UnavailableError)
+        expect(await rejectionOf(call())).to.be.instanceOf(LockNotHeldError)
         manager.off('acquired', end)
       }
       await manager.close()
