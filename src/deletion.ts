@@ -136,9 +136,11 @@ export class Deletion implements ReleaseRequest, PendingRelease {
     }
     if (this.#over) return
     this.#repetitions += 1
-    // Something that may still land is looked for at leisure.
-    const failures = this.#repetitions + (outcome.type === 'unknown' ? 0 : UNHURRIED)
-    const delay = renewalRetryDelay(this.ttl, failures, remaining, random())
+    // Something that may still land is looked for at leisure, up to the end.
+    const delay =
+      outcome.type === 'unknown'
+        ? renewalRetryDelay(this.ttl, this.#repetitions, remaining, random())
+        : renewalRetryDelay(this.ttl, this.#repetitions + UNHURRIED, Number.POSITIVE_INFINITY, random())
     this.#retry?.cancel()
     this.#retry = scheduler.after(delay, () => this.#ask())
     if (!this.decided && this.#patience === undefined) this.#awaitPatience(this.#startedAt + this.timeout - now)

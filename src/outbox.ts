@@ -222,7 +222,7 @@ class Batch<Outcome, Entry extends LockEntry> {
 
   async #ask(): Promise<void> {
     if (this.#settled) return
-    const { clock, tally } = this.#parts
+    const { clock, tally, onFault } = this.#parts
     try {
       const entries = this.#take()
       if (entries.length === 0) {
@@ -233,12 +233,19 @@ class Batch<Outcome, Entry extends LockEntry> {
       const sentAt = clock.now()
       this.#unansweredAt = this.#sentAt
       this.#sentAt = sentAt
-      const outcomes = await this.#send(entries)
+      let outcomes: readonly (Outcome | Unknown)[]
+      try {
+        outcomes = await this.#send(entries)
+      } catch (error) {
+        this.#fail(asError(error))
+        return
+      }
       tally.roundTrip.record(clock.now() - sentAt)
       if (this.#settled) this.#settleLate(outcomes)
       else if (!this.#repeat(outcomes)) this.#settle((index) => outcomes[index] ?? NO_OUTCOME)
-    } catch (error) {
-      this.#fail(asError(error))
+    } catch (fault) {
+      onFault(fault)
+      this.#fail(asError(fault))
     }
   }
 
