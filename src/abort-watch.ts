@@ -32,6 +32,21 @@ export class AbortWatch {
     watch.cancellables.add(cancellable)
   }
 
+  /** What `work` comes to. @throws the reason of the signal as soon as that aborts. */
+  async race<T>(signal: AbortSignal | undefined, work: Promise<T>): Promise<T> {
+    if (signal === undefined) return work
+    let cancellable: Cancellable | undefined
+    const aborted = new Promise<never>((_resolve, reject) => {
+      cancellable = { cancel: reject }
+      this.add(signal, cancellable)
+    })
+    try {
+      return await Promise.race([work, aborted])
+    } finally {
+      if (cancellable) this.remove(signal, cancellable)
+    }
+  }
+
   remove(signal: AbortSignal, cancellable: Cancellable): void {
     const watch = this.#watches.get(signal)
     if (watch === undefined) return

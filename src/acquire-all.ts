@@ -19,13 +19,23 @@ export interface AcquireAllParts {
   readonly tryEach: (keys: readonly string[]) => Promise<(Lease | null)[]>
   /** Waits for one key, at most that many ms. */
   readonly waitFor: (key: string, wait: number) => Promise<Lease>
+  /** Waits for leases to be released. Rejects as soon as the caller cancels. */
+  readonly unlessCancelled: (released: Promise<void>) => Promise<void>
 }
 
 /**
  * @returns the leases in the order of the keys.
- * @throws LockNotAcquiredError, UnavailableError, or the reason of an abort; nothing is held then.
+ * @throws LockNotAcquiredError, UnavailableError, LockNotHeldError when a listener of `acquired` ended one of the leases, or the reason of an abort.
+ * Nothing is held then.
  */
-export async function acquireAll({ keys, waited, wait, tryEach, waitFor }: AcquireAllParts): Promise<Lease[]> {
+export async function acquireAll({
+  keys,
+  waited,
+  wait,
+  tryEach,
+  waitFor,
+  unlessCancelled,
+}: AcquireAllParts): Promise<Lease[]> {
   const order = [...new Set(keys)].sort()
   /** The leases of the first keys of the order, without a gap. */
   let held: Lease[] = []
@@ -45,15 +55,15 @@ export async function acquireAll({ keys, waited, wait, tryEach, waitFor }: Acqui
         return keys.map((key) => byKey.get(key) as Lease)
       }
       held = tried.slice(0, gap) as Lease[]
-      await releaseAll(tried.slice(gap))
+      await unlessCancelled(releaseAll(tried.slice(gap)))
       const left = wait - waited()
       const missing = order[gap] as string
-      if (left <= 0)
+      if (left <= 0 || failure?.final)
         throw failure ?? new LockNotAcquiredError(missing, { attempts, waited: waited(), remaining: undefined })
       held.push(await waitFor(missing, left))
     }
   } catch (error) {
-    await releaseAll(held)
+    await unlessCancelled(releaseAll(held))
     throw error
   }
 }

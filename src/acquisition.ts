@@ -13,11 +13,12 @@ import { describe } from './check.ts'
 import type { Clock } from './clock.ts'
 import type { CohortTerms } from './cohort.ts'
 import { deadlineOf } from './core/timing.ts'
+import { type Doubt, doubtAfter, grantedAfter } from './doubt.ts'
 import { LockNotAcquiredError, UnavailableError } from './errors.ts'
 import { LeaseRecord } from './lease-record.ts'
-import type { LeaseTable } from './lease-table.ts'
+import { type LeaseTable, notHeld } from './lease-table.ts'
 import type { AcquireSettings } from './options.ts'
-import type { Request } from './outbox.ts'
+import { type Request, unanswered } from './outbox.ts'
 import { Pause } from './pause.ts'
 import type { Releaser } from './releaser.ts'
 import type { Alarm, Alarms } from './scheduler.ts'
@@ -38,6 +39,8 @@ export interface AcquisitionParts {
   readonly driftFactor: number
   readonly random: () => number
   readonly createToken: () => string
+  /** Why the backend cannot be asked, as far as is known. */
+  readonly faultOf: () => Error | undefined
   /** Whether what is watched is told of, as far as is known. */
   readonly isReliable: () => boolean
   /** A change was not told, or changes are told that were none. */
@@ -47,8 +50,17 @@ export interface AcquisitionParts {
   readonly grant: Grant
 }
 
-/** Makes a lease of what was granted by a request sent at `sentAt`. @returns whether it is held: a listener may have taken its time, or ended it. */
-export type Grant = (record: LeaseRecord, fence: number, settings: GrantSettings, sentAt: number) => boolean
+/**
+ * Makes a lease of what was granted by a request sent at `sentAt`. If anything throws meanwhile, no lease is left.
+ *
+ * @returns whether it is held. A listener of `acquired` may have taken so much time that the lease was lost (`late`), or may have ended it (`ended`).
+ */
+export type Grant = (
+  record: LeaseRecord,
+  fence: number,
+  settings: GrantSettings,
+  sentAt: number,
+) => 'held' | 'late' | 'ended'
 
 type GrantSettings = CohortTerms & Pick<AcquireSettings, 'maxHold'>
 
@@ -97,8 +109,10 @@ export class Acquisition implements Waiter, Request<AcquireOutcome> {
   /** The last refusal, and when its holder's ttl ends; undefined when the last attempt was not answered. */
   #refusal: Refusal | undefined = undefined
   #refusalEnd = 0
-  /** When the last request was sent that may have created the key without our knowing; nothing is in doubt without one. */
-  #doubtfulSince: number | undefined = undefined
+  /** Requests that may have created the key without our knowing, or may still do so. */
+  #doubt: Doubt | undefined
+  /** A caller that does not want to wait has shared another's attempt, which took some of its time. */
+  #hasShared = false
   #cancelled: { readonly reason: unknown } | undefined = undefined
   /** Takes the answer to the question under way. */
   #onAnswer: ((answer: Answer | undefined) => void) | undefined = undefined
@@ -106,21 +120,25 @@ export class Acquisition implements Waiter, Request<AcquireOutcome> {
   #answer: Answer | undefined = undefined
   /** A change was hinted at since the last question was asked: its answer may be older. */
   #stale = false
+  /** Somebody who shares the next attempt wants it to be made now. */
+  #nudged = false
   /** Why the next answer was asked for: it was time, or there was a hint, by name or in general. */
   #cause: 'time' | 'hint' | 'name' = 'time'
   /** How many hints in a row turned out to be for nothing. */
   #falseHints = 0
   /** Rings when a hint that is doubted is followed after all. */
-  #doubt: Alarm | undefined = undefined
+  #hesitation: Alarm | undefined = undefined
   /** Rings when the caller's patience ends before the question's own timeout. */
   #alarm: Alarm | undefined = undefined
 
-  /** @param first of the first attempt, if that was made elsewhere: its token, unless it was given back, and when it began. */
+  /**
+   * @param first of the first attempt, if that was made elsewhere: its token, unless it was given back; when it began; and what is in doubt of it.
+   */
   constructor(
     parts: AcquisitionParts,
     key: string,
     settings: AcquireSettings,
-    first?: { readonly token: string | undefined; readonly startedAt: number },
+    first?: { readonly token: string | undefined; readonly startedAt: number; readonly doubt: Doubt | undefined },
   ) {
     this.key = key
     this.token = first?.token ?? parts.createToken()
@@ -129,6 +147,7 @@ export class Acquisition implements Waiter, Request<AcquireOutcome> {
     this.#parts = parts
     this.#settings = settings
     this.#startedAt = first?.startedAt ?? parts.clock.now()
+    this.#doubt = first?.doubt
   }
 
   get #pause(): Pause {
@@ -147,30 +166,35 @@ export class Acquisition implements Waiter, Request<AcquireOutcome> {
 
   /** @throws REFUSED, UnavailableError, or the reason of `cancel`. */
   run(): Promise<LeaseRecord> {
-    const { lines, aborts } = this.#parts
-    const { signal } = this.#settings
-    lines.enter(this.key, this)
-    if (signal) aborts.add(signal, this)
-    return this.#persist()
+    return this.#persist(() => {
+      const { lines, aborts } = this.#parts
+      const { signal } = this.#settings
+      lines.enter(this.key, this)
+      if (signal) aborts.add(signal, this)
+      return undefined
+    })
   }
 
   /** As `run`, after a first attempt that stood in no line. @param stale a change was hinted at while that was under way. */
   goOn(outcome: Refusal | Unknown, sentAt: number | undefined, stale: boolean): Promise<LeaseRecord> {
-    const { lines, aborts } = this.#parts
-    const { signal } = this.#settings
-    lines.enterInFront(this.key, this)
-    this.#attempts = 1
-    this.#stale = stale
-    if (stale) this.#cause = 'hint'
-    this.#learn(outcome, sentAt)
-    this.line?.onAnswer(outcome)
-    if (signal) aborts.add(signal, this)
-    return this.#persist({ error: outcome.type === 'refused' ? REFUSED : this.#unavailable(outcome.error) })
+    return this.#persist(() => {
+      const { lines, aborts } = this.#parts
+      const { signal } = this.#settings
+      lines.enterInFront(this.key, this)
+      this.#attempts = 1
+      this.#stale = stale
+      if (stale) this.#cause = 'hint'
+      this.#learn(outcome, sentAt)
+      this.line?.onAnswer(outcome)
+      if (signal) aborts.add(signal, this)
+      return outcome.type === 'refused' ? REFUSED : this.#unavailable(outcome.error)
+    })
   }
 
   /** The question under way is answered, or given up. */
-  settle(outcome: AcquireOutcome, sentAt: number | undefined): void {
+  settle(outcome: AcquireOutcome, sentAt: number | undefined, unansweredAt?: number): void {
     const onAnswer = this.#onAnswer
+    if (unansweredAt !== undefined) this.#doubt = doubtAfter(this.#doubt, unansweredAt, this.ttl)
     if (onAnswer === undefined) {
       // The caller is gone; what its question brings, or may have brought, is given back.
       this.#giveBack(outcome, sentAt)
@@ -184,7 +208,7 @@ export class Acquisition implements Waiter, Request<AcquireOutcome> {
   #learn(outcome: AcquireOutcome, sentAt: number | undefined): void {
     if (outcome.type === 'refused') this.#remember(outcome, this.#parts.clock.now())
     else this.#refusal = undefined
-    if (outcome.type === 'unknown' && sentAt !== undefined) this.#doubtfulSince = sentAt
+    if (outcome.type === 'unknown' && sentAt !== undefined) this.#doubt = doubtAfter(this.#doubt, sentAt, this.ttl)
     if (sentAt !== undefined) this.line?.onOutcome(outcome, this.#parts.clock, sentAt)
   }
 
@@ -203,7 +227,9 @@ export class Acquisition implements Waiter, Request<AcquireOutcome> {
   }
 
   nudge(): void {
-    if (this.#onAnswer === undefined && this.#isPausing && !this.#parts.table.isReserved(this.key)) this.#probe()
+    if (this.#onAnswer) return
+    if (!this.#isPausing) this.#nudged = true
+    else if (!this.#parts.table.isReserved(this.key)) this.#probe()
   }
 
   hint(named = false): void {
@@ -218,10 +244,15 @@ export class Acquisition implements Waiter, Request<AcquireOutcome> {
     this.#abandon()
   }
 
-  /** Goes on, after a first attempt that failed if there was one, until the lock is acquired or the caller has had enough. */
-  async #persist(first?: { readonly error: unknown }): Promise<LeaseRecord> {
+  /**
+   * Goes on until the lock is acquired or the caller has had enough.
+   *
+   * @param begin finds the caller its place in line, at once. @returns how a first attempt failed, if there was one.
+   */
+  async #persist(begin: () => Error | undefined): Promise<LeaseRecord> {
     try {
-      if (first) throw first.error
+      const failure = begin()
+      if (failure) throw failure
       return await this.#attempt()
     } catch (error) {
       this.#rethrowUnlessFailure(error)
@@ -255,11 +286,16 @@ export class Acquisition implements Waiter, Request<AcquireOutcome> {
     this.#restPlace?.end()
     if (signal) this.#parts.aborts.remove(signal, this)
     this.#parts.lines.leave(this)
-    this.#doubt?.cancel()
+    this.#hesitation?.cancel()
     // It came at the moment at which the caller went.
     if (this.#answer?.outcome.type === 'granted') this.#giveBack(this.#answer.outcome, this.#answer.sentAt)
-    if (this.#doubtfulSince !== undefined) this.#parts.releaser.undo(this, this.#doubtfulSince, true)
-    this.#doubtfulSince = undefined
+    this.#undoDoubtful()
+  }
+
+  /** What may have been acquired is given back. */
+  #undoDoubtful(): void {
+    if (this.#doubt) this.#parts.releaser.undo(this, this.#doubt)
+    this.#doubt = undefined
   }
 
   /** One attempt, as soon as it is this caller's turn, unless one was begun during the pause before. */
@@ -286,13 +322,11 @@ export class Acquisition implements Waiter, Request<AcquireOutcome> {
   #conclude(answer: Answer | undefined): LeaseRecord {
     if (this.#cancelled && answer?.outcome.type === 'granted') this.#giveBack(answer.outcome, answer.sentAt)
     this.#throwIfCancelled()
-    if (answer === undefined) throw this.#refusal ? REFUSED : this.#unavailable(UNANSWERED)
+    if (answer === undefined) throw this.#refusal ? REFUSED : this.#unavailable(this.#notInTime)
     const { outcome, sentAt } = answer
     switch (outcome.type) {
       case 'granted': {
-        const record = this.#take(outcome.fence, sentAt)
-        if (record === undefined) throw this.#unavailable(TOO_LATE)
-        return record
+        return this.#take(outcome.fence, sentAt)
       }
       case 'refused':
         throw REFUSED
@@ -324,9 +358,14 @@ export class Acquisition implements Waiter, Request<AcquireOutcome> {
    * serves both. Returns only when whoever was ahead has left without an answer.
    */
   async #shareAttempt(line: WaitingLine): Promise<void> {
-    if (this.#parts.table.isHeld(this.key)) throw REFUSED
+    // While a lock is left to other processes, those here who want it stand in line before this caller.
+    if (this.#parts.table.isHeld(this.key) || line.offer === 'open') throw REFUSED
+    this.#hasShared = true
+    const left = Math.max(this.timeout - this.#waited(), 0)
     const outcome = await new Promise<AcquireOutcome | undefined>((resolve) => {
-      void this.#pause.rest(Number.POSITIVE_INFINITY).then(() => resolve(undefined))
+      void this.#pause
+        .rest(left)
+        .then((elapsed) => resolve(elapsed ? { type: 'unknown', error: this.#notInTime } : undefined))
       line.listen(resolve)
       line.first?.nudge()
     })
@@ -340,12 +379,13 @@ export class Acquisition implements Waiter, Request<AcquireOutcome> {
   #ask(onAnswer: (answer: Answer | undefined) => void): void {
     const { post, scheduler, tally } = this.#parts
     const { timeout, wait } = this.#settings
-    // An attempt ends with the caller's patience, except where one attempt is all that is wanted.
-    const patience = wait === 0 ? timeout : this.#timeLeft()
+    // An attempt ends with the caller's patience. Where one attempt is all that is wanted, that is its timeout, less what has gone by.
+    const patience = wait > 0 ? this.#timeLeft() : this.#hasShared ? timeout - this.#waited() : timeout
     if (patience < timeout) this.#alarm = scheduler.after(patience, () => this.#abandon())
     this.#attempts += 1
     tally.asks += 1
     this.#stale = false
+    this.#nudged = false
     this.#onAnswer = onAnswer
     post(this)
   }
@@ -383,10 +423,12 @@ export class Acquisition implements Waiter, Request<AcquireOutcome> {
     if (!this.#backingOff) return false
     try {
       const duration = this.#nextPause()
-      if (duration !== undefined) this.#pause.reset(duration)
-      return duration !== undefined
-    } catch {
-      // A strategy of the caller's own: it throws once more where the caller hears of it.
+      // The strategy is the caller's own: it may have ended the pause, or the whole call.
+      if (duration === undefined || !this.#isPausing) return false
+      this.#pause.reset(duration)
+      return true
+    } catch (error) {
+      this.cancel(error)
       return false
     }
   }
@@ -404,8 +446,8 @@ export class Acquisition implements Waiter, Request<AcquireOutcome> {
       return
     }
     const delay = Math.min(SHORTEST_DOUBT * 2 ** Math.min(doubts, 16), LONGEST_DOUBT)
-    this.#doubt ??= this.#parts.scheduler.after(delay, () => {
-      this.#doubt = undefined
+    this.#hesitation ??= this.#parts.scheduler.after(delay, () => {
+      this.#hesitation = undefined
       this.nudge()
     })
   }
@@ -427,30 +469,45 @@ export class Acquisition implements Waiter, Request<AcquireOutcome> {
   }
 
   /** The key is ours, if it still is by now: otherwise it is given back, and the next attempt is another acquisition. */
-  #take(fence: number, sentAt = Number.NEGATIVE_INFINITY): LeaseRecord | undefined {
-    const { clock, verifier, grant, createToken, driftFactor } = this.#parts
-    this.#doubtfulSince = undefined
-    if (clock.now() >= deadlineOf(sentAt, this.ttl, driftFactor)) {
-      this.#parts.releaser.undo(this, sentAt, false)
-      this.token = createToken()
-      return undefined
-    }
+  #take(fence: number, sentAt = Number.NEGATIVE_INFINITY): LeaseRecord {
+    const { clock, verifier, grant, createToken, driftFactor, releaser } = this.#parts
     const record = new LeaseRecord(this.key, this.token, this)
+    // What was not answered before may still be carried out, after the lease has ended.
+    const doubt = this.#doubt
+    if (clock.now() >= deadlineOf(sentAt, this.ttl, driftFactor)) {
+      this.#doubt = undefined
+      releaser.undo(record, grantedAfter(doubt, sentAt, this.ttl))
+      this.token = createToken()
+      throw this.#unavailable(TOO_LATE)
+    }
     if (this.line?.turns) record.own.turns = this.line.turns
-    const held = grant(record, fence, this.#settings, sentAt)
-    if (held && this.#stale) verifier.verify(record)
-    if (held) return record
+    if (doubt) record.own.doubt = doubt
+    let taken: ReturnType<Grant> | undefined
+    try {
+      taken = grant(record, fence, this.#settings, sentAt)
+    } finally {
+      // If it threw, there is no lease, but there is a key.
+      this.#doubt = taken ? undefined : doubtAfter(doubt, sentAt, this.ttl)
+    }
+    if (taken === 'ended') throw notHeld(record)
+    if (taken === 'held') {
+      if (this.#stale) verifier.verify(record)
+      return record
+    }
     this.token = createToken()
-    return undefined
+    throw this.#unavailable(TOO_LATE)
   }
 
   async #pauseAfter(error: unknown): Promise<void> {
     this.#rethrowUnlessFailure(error)
     const duration = this.#nextPause()
+    // The strategy is the caller's own: it may have cancelled the call.
+    this.#throwIfCancelled()
     if (duration === undefined) throw this.#upToDate(error)
     this.#backingOff = true
     const pause = this.#pause.rest(duration)
-    if (this.#stale) this.#followHint()
+    if (this.#nudged) this.nudge()
+    else if (this.#stale) this.#followHint()
     const elapsed = await pause
     this.#backingOff = false
     this.#throwIfCancelled()
@@ -498,6 +555,10 @@ export class Acquisition implements Waiter, Request<AcquireOutcome> {
     return new UnavailableError(`Lock \`${this.key}\` could not be asked for: ${cause.message}`, this.key, { cause })
   }
 
+  get #notInTime(): UnavailableError {
+    return unanswered('in time', this.#parts.faultOf())
+  }
+
   #throwIfCancelled(): void {
     if (this.#cancelled) throw this.#cancelled.reason
   }
@@ -505,14 +566,19 @@ export class Acquisition implements Waiter, Request<AcquireOutcome> {
   /** Another attempt may mend it. */
   #rethrowUnlessFailure(error: unknown): asserts error is Error {
     this.#throwIfCancelled()
-    if (error !== REFUSED && !(error instanceof UnavailableError)) throw error
+    if (error === REFUSED) return
+    if (!(error instanceof UnavailableError)) throw error
+    if (!error.final) return
+    // All who want this lock would be told the same, one after the other.
+    this.line?.cancelAll(error)
+    throw error
   }
 
   #giveBack(outcome: AcquireOutcome, sentAt: number | undefined): void {
-    if (outcome.type !== 'refused' && sentAt !== undefined)
-      this.#parts.releaser.undo(this, sentAt, outcome.type === 'unknown')
+    if (outcome.type === 'unknown' && sentAt !== undefined) this.#doubt = doubtAfter(this.#doubt, sentAt, this.ttl)
+    if (outcome.type === 'granted' && sentAt !== undefined) this.#doubt = grantedAfter(this.#doubt, sentAt, this.ttl)
+    this.#undoDoubtful()
   }
 }
 
-const UNANSWERED = new UnavailableError('The backend did not answer in time')
 export const TOO_LATE: UnavailableError = new UnavailableError('It was granted so late that its lease was over already')

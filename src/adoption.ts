@@ -42,7 +42,9 @@ export class Adoptions {
 
   /** @throws LockNotHeldError, UnavailableError, or the reason of an abort. */
   async run(lease: DetachedLease, settings: AdoptSettings): Promise<LeaseRecord> {
-    for (let other = this.#pending.get(lease.key); other; other = this.#pending.get(lease.key)) await other.over
+    const { aborts } = this.#parts
+    for (let other = this.#pending.get(lease.key); other; other = this.#pending.get(lease.key))
+      await aborts.race(settings.signal, other.over)
     if (this.#reasonFor) throw this.#reasonFor(lease.key)
     const adoption = new Adoption(this.#parts, lease, settings)
     this.#pending.set(lease.key, adoption)
@@ -81,7 +83,7 @@ class Adoption implements Request<ChangeOutcome>, Cancellable {
   /** A change was hinted at while the answer was on its way: it may be older. */
   #stale = false
   /** Settles when it is over, however it ends. */
-  over: Promise<unknown> | undefined
+  over: Promise<unknown> = Promise.resolve()
 
   constructor(parts: AdoptionParts, { key, token, fence, ttl }: DetachedLease, settings: AdoptSettings) {
     this.key = key
@@ -129,11 +131,16 @@ class Adoption implements Request<ChangeOutcome>, Cancellable {
     // From here on it cannot be cancelled: a listener that hears of the lease may try to.
     this.#reject = undefined
     if (reject) {
+      let record: LeaseRecord | undefined
       try {
-        this.#resolve?.(this.#conclude(outcome, sentAt))
-        return
+        record = this.#conclude(outcome, sentAt)
       } catch (error) {
         reject(error)
+      }
+      if (record) {
+        this.#resolve?.(record)
+        if (this.#stale) this.#parts.verifier.verify(record)
+        return
       }
     }
     // Nobody has it: the key expires, or somebody else adopts it.
@@ -156,14 +163,12 @@ class Adoption implements Request<ChangeOutcome>, Cancellable {
   }
 
   #take(sentAt: number): LeaseRecord {
-    const { clock, table, verifier, grant, driftFactor } = this.#parts
+    const { clock, table, grant, driftFactor } = this.#parts
     if (clock.now() >= deadlineOf(sentAt, this.ttl, driftFactor)) throw this.#unavailable(TOO_LATE)
     const present = table.get(this.key)
     if (present?.token === this.token && isActive(table.observe(present))) return present
     const record = new LeaseRecord(this.key, this.token, this)
-    const held = grant(record, this.#fence, { ...this.#settings, ttl: this.ttl }, sentAt)
-    if (this.#stale) verifier.verify(record)
-    if (!held) throw notHeld(record)
+    if (grant(record, this.#fence, { ...this.#settings, ttl: this.ttl }, sentAt) !== 'held') throw notHeld(record)
     return record
   }
 

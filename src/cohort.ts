@@ -35,6 +35,8 @@ export class Cohort {
   /** When its renewal was due, and since when that has been waiting to be sent. */
   dueAt = 0
   queuedAt = 0
+  /** Its last renewal failed while others of the same request were answered: it is not sent together with those that are well. */
+  apart = false
   /** Something may have happened to its keys: only a renewal that is sent from now on tells. */
   stale = false
   /** Renewals that have failed in a row, and how the last of them did. */
@@ -88,6 +90,26 @@ export class Cohort {
     for (const record of other.#members) this.add(record)
     other.#members = []
     other.#shared = false
+  }
+
+  /** Moves some members to a cohort of their own, which stands where this one does. It is not in the wheel, and its renewal is not asked for yet. */
+  split(records: readonly LeaseRecord[]): Cohort {
+    const rest = new Cohort(this.terms, this)
+    rest.state = this.state
+    rest.dueAt = this.dueAt
+    rest.queuedAt = this.queuedAt
+    rest.stale = this.stale
+    rest.failures = this.failures
+    rest.failure = this.failure
+    for (const record of records) {
+      this.remove(record)
+      rest.add(record)
+    }
+    const { askers } = this
+    if (askers.length === 0) return rest
+    this.askers = askers.filter(({ cohort }) => cohort !== rest)
+    rest.askers = askers.filter(({ cohort }) => cohort === rest)
+    return rest
   }
 
   /** Whether the two are renewed on the same terms, and may become one. */

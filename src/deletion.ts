@@ -8,7 +8,7 @@ import { renewalRetryDelay } from './core/timing.ts'
 import { UnavailableError } from './errors.ts'
 import type { PendingRelease } from './lease-record.ts'
 import type { Request } from './outbox.ts'
-import type { Alarm, Alarms, Tick } from './scheduler.ts'
+import type { Alarm, Alarms } from './scheduler.ts'
 
 type ReleaseRequest = Request<ChangeOutcome> & ReleaseEntry
 
@@ -29,13 +29,16 @@ export interface DeletionGoal {
   /** When the key is sure to have expired, whatever happens. */
   readonly until: number
   /**
-   * A request that may create the key was never answered. "There is no such key" is no end then: the request may still be on
-   * its way, through another connection, and is looked for until `until`.
+   * How many requests that may create the key were never answered. "There is no such key" is no end then: they may still be on
+   * their way, through other connections, and are looked for until `until`. Each key that was found and deleted accounts for one.
    */
-  readonly inDoubt: boolean
+  readonly unanswered: number
   /** When it was begun: the patience of whoever waits for it counts from there. Default: now. */
   readonly since?: number
 }
+
+/** By how many steps of the backoff a deletion is repeated later whose key was just found gone, or was just deleted. */
+const UNHURRIED = 2
 
 export const UNANSWERED: Unknown = {
   type: 'unknown',
@@ -53,7 +56,7 @@ export class Deletion implements ReleaseRequest, PendingRelease {
   watch = false
   readonly #parts: DeletionParts
   readonly #until: number
-  readonly #inDoubt: boolean
+  #unanswered: number
   readonly #onAnswer: (outcome: ChangeOutcome, over: boolean) => void
   /** Takes the outcome for whoever waits, once. */
   #onDecided: ((outcome: ChangeOutcome) => void) | undefined
@@ -62,6 +65,8 @@ export class Deletion implements ReleaseRequest, PendingRelease {
   #result = false
   readonly #startedAt: number
   #repetitions = 0
+  /** The last attempt was not answered. */
+  #isUnsure = false
   #retry: Alarm | undefined
   #patience: Alarm | undefined
   #over = false
@@ -72,7 +77,7 @@ export class Deletion implements ReleaseRequest, PendingRelease {
    */
   constructor(
     parts: DeletionParts,
-    { entry, timeout, until, inDoubt, since = parts.clock.now() }: DeletionGoal,
+    { entry, timeout, until, unanswered, since = parts.clock.now() }: DeletionGoal,
     onDecided: ((outcome: ChangeOutcome) => void) | undefined,
     onAnswer: (outcome: ChangeOutcome, over: boolean) => void,
   ) {
@@ -82,7 +87,7 @@ export class Deletion implements ReleaseRequest, PendingRelease {
     this.timeout = timeout
     this.#parts = parts
     this.#until = until
-    this.#inDoubt = inDoubt
+    this.#unanswered = unanswered
     this.#onDecided = onDecided
     this.#onAnswer = onAnswer
     this.#startedAt = since
@@ -92,7 +97,7 @@ export class Deletion implements ReleaseRequest, PendingRelease {
     return this.#onDecided === undefined
   }
 
-  /** Whether the first attempt was not answered. */
+  /** Whether there was more than one attempt. */
   get repeated(): boolean {
     return this.#repetitions > 0
   }
@@ -117,16 +122,26 @@ export class Deletion implements ReleaseRequest, PendingRelease {
     const { clock, scheduler, random } = this.#parts
     const now = clock.now()
     const remaining = this.#until - now
-    this.#over = outcome.type === 'done' || (outcome.type === 'refused' && !this.#inDoubt) || remaining <= 0
+    if (outcome.type === 'done') this.#unanswered -= 1
+    this.#over = (outcome.type !== 'unknown' && this.#unanswered <= 0) || remaining <= 0
     // Where an earlier attempt was not answered, it may have been that one which deleted the key.
-    const told = outcome.type === 'refused' && this.repeated ? UNANSWERED : outcome
+    const told = outcome.type === 'refused' && this.#isUnsure ? UNANSWERED : outcome
+    this.#isUnsure = outcome.type === 'unknown'
     if (this.#over || outcome.type !== 'unknown') {
-      this.#decide(told)
-      this.#onAnswer(told, this.#over)
+      try {
+        this.#decide(told)
+      } finally {
+        this.#onAnswer(told, this.#over)
+      }
     }
     if (this.#over) return
     this.#repetitions += 1
-    const delay = renewalRetryDelay(this.ttl, this.#repetitions, remaining, random())
+    // Something that may still land is looked for at leisure, up to the end.
+    const delay =
+      outcome.type === 'unknown'
+        ? renewalRetryDelay(this.ttl, this.#repetitions, remaining, random())
+        : renewalRetryDelay(this.ttl, this.#repetitions + UNHURRIED, Number.POSITIVE_INFINITY, random())
+    this.#retry?.cancel()
     this.#retry = scheduler.after(delay, () => this.#ask())
     if (!this.decided && this.#patience === undefined) this.#awaitPatience(this.#startedAt + this.timeout - now)
   }
@@ -144,12 +159,7 @@ export class Deletion implements ReleaseRequest, PendingRelease {
   }
 
   #awaitPatience(left: number): void {
-    const onOver = ({ late }: Tick): void => {
-      // The answer may have come while the event loop was blocked: let it be read first.
-      if (late) this.#patience = this.#parts.scheduler.after(0, onOver)
-      else this.#decide(UNANSWERED)
-    }
-    if (left > 0) this.#patience = this.#parts.scheduler.after(left, onOver)
+    if (left > 0) this.#patience = this.#parts.scheduler.after(left, () => this.#decide(UNANSWERED))
     else this.#decide(UNANSWERED)
   }
 
@@ -159,7 +169,10 @@ export class Deletion implements ReleaseRequest, PendingRelease {
     this.#onDecided = undefined
     this.#patience?.cancel()
     this.#result = outcome.type === 'done'
-    onDecided(outcome)
-    this.#resolve?.(this.#result)
+    try {
+      onDecided(outcome)
+    } finally {
+      this.#resolve?.(this.#result)
+    }
   }
 }

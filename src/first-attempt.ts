@@ -4,11 +4,13 @@
  * front of those who have come meanwhile. May import acquisitions, the table, records, the outbox, timing and errors.
  */
 import type { Cancellable } from './abort-watch.ts'
-import { Acquisition, type AcquisitionParts, REFUSED, TOO_LATE } from './acquisition.ts'
+import { Acquisition, type AcquisitionParts, type Grant, REFUSED, TOO_LATE } from './acquisition.ts'
 import type { AcquireOutcome, Granted, Refusal, Unknown } from './backend.ts'
 import { deadlineOf } from './core/timing.ts'
+import { type Doubt, doubtAfter, grantedAfter } from './doubt.ts'
 import type { Lease } from './lease.ts'
 import { LeaseRecord } from './lease-record.ts'
+import { notHeld } from './lease-table.ts'
 import type { AcquireSettings } from './options.ts'
 import type { Request } from './outbox.ts'
 
@@ -115,71 +117,80 @@ class FirstAttempt implements Request<AcquireOutcome>, Cancellable {
     if (!this.#granting) this.#fail(reason)
   }
 
-  settle(outcome: AcquireOutcome, sentAt: number | undefined): void {
+  settle(outcome: AcquireOutcome, sentAt: number | undefined, unansweredAt?: number): void {
+    const doubt = unansweredAt === undefined ? undefined : doubtAfter(undefined, unansweredAt, this.ttl)
     if (!this.wanted) {
-      // The caller is gone; what its question brings, or may have brought, is given back.
-      if (outcome.type !== 'refused' && sentAt !== undefined)
-        this.#parts.releaser.undo(this, sentAt, outcome.type === 'unknown')
+      this.#giveBack(outcome, sentAt, doubt)
       return
     }
     const stale = this.#parts.table.isStale(this.#record, this.#upheavals)
     if (outcome.type === 'granted') {
-      this.#settleGranted(outcome, sentAt, stale)
+      this.#settleGranted(outcome, sentAt ?? Number.NEGATIVE_INFINITY, stale, doubt)
     } else if (outcome.type === 'refused' && this.#orNull && this.#settings.wait === 0) {
       this.#succeed(null, outcome)
+      this.#giveBack(outcome, sentAt, doubt)
     } else {
       // Who was not answered asks with the same token again, and is recognised.
-      this.#goOn(outcome, sentAt, stale, this.token)
+      this.#goOn(outcome, sentAt, stale, this.token, doubt)
     }
   }
 
-  #settleGranted(outcome: Granted, sentAt: number | undefined, stale: boolean): void {
-    const lease = this.#take(outcome.fence, stale, sentAt)
-    if (typeof lease === 'object') {
-      this.#succeed(lease, outcome)
+  /** Nobody wants what its question brings, or may have brought. */
+  #giveBack(outcome: AcquireOutcome, sentAt: number | undefined, before: Doubt | undefined): void {
+    const { releaser } = this.#parts
+    if (outcome.type === 'granted' && sentAt !== undefined) {
+      releaser.undo(this, grantedAfter(before, sentAt, this.ttl))
       return
     }
-    // Whoever shares it hears that it was granted, and what follows is another acquisition.
-    this.#parts.lines.get(this.key)?.onAnswer(outcome)
-    this.#goOn({ type: 'unknown', error: TOO_LATE }, undefined, stale || lease === 'ended')
+    const doubt = outcome.type === 'unknown' && sentAt !== undefined ? doubtAfter(before, sentAt, this.ttl) : before
+    if (doubt) releaser.undo(this, doubt)
   }
 
-  /** The key is ours, unless that is over by now, when it is given back; or by the time everybody has heard of it. */
-  #take(fence: number, stale: boolean, sentAt = Number.NEGATIVE_INFINITY): Lease | 'late' | 'ended' {
-    const { clock, driftFactor, verifier, releaser, grant } = this.#parts
+  #settleGranted(outcome: Granted, sentAt: number, stale: boolean, doubt: Doubt | undefined): void {
+    const { clock, driftFactor, verifier, grant, lines } = this.#parts
     const record = this.#record
+    let taken: ReturnType<Grant> = 'late'
     if (clock.now() >= deadlineOf(sentAt, this.ttl, driftFactor)) {
-      releaser.undo(record, sentAt, false)
-      return 'late'
+      this.#giveBack(outcome, sentAt, doubt)
+    } else {
+      if (doubt) record.own.doubt = doubt
+      this.#granting = true
+      taken = grant(record, outcome.fence, this.#settings, sentAt)
+      this.#granting = false
     }
-    this.#granting = true
-    const held = grant(record, fence, this.#settings, sentAt)
-    this.#granting = false
-    if (!held) return 'ended'
-    if (stale) verifier.verify(record)
-    return record.handle as Lease
+    if (taken === 'held') {
+      this.#succeed(record.handle as Lease, outcome)
+      if (stale) verifier.verify(record)
+    } else if (taken === 'ended') {
+      this.#fail(notHeld(record), outcome)
+    } else {
+      // Whoever shares it hears that it was granted, and what follows is another acquisition.
+      lines.get(this.key)?.onAnswer(outcome)
+      this.#goOn({ type: 'unknown', error: TOO_LATE }, undefined, stale || record.handle !== undefined)
+    }
   }
 
   /** The caller goes on in line, in front of those who have come meanwhile: they go on waiting. */
-  #goOn(outcome: Refusal | Unknown, sentAt: number | undefined, stale: boolean, token?: string): void {
+  #goOn(outcome: Refusal | Unknown, sentAt: number | undefined, stale: boolean, token?: string, doubt?: Doubt): void {
+    const first = { token, startedAt: this.#startedAt, doubt }
+    const acquisition = new Acquisition(this.#parts, this.key, this.#settings, first)
     const resolve = this.#resolve
     this.#leave()
-    const acquisition = new Acquisition(this.#parts, this.key, this.#settings, { token, startedAt: this.#startedAt })
     resolve?.(resultOf(acquisition.goOn(outcome, sentAt, stale), acquisition, this.#orNull))
   }
 
   #succeed(result: Lease | null, outcome: AcquireOutcome): void {
     const resolve = this.#resolve
     this.#leave()
-    this.#parts.lines.onAskedFor(this.key, outcome)
     resolve?.(result)
+    this.#parts.lines.onAskedFor(this.key, outcome)
   }
 
-  #fail(error: unknown): void {
+  #fail(error: unknown, outcome?: AcquireOutcome): void {
     if (!this.wanted) return
     this.#leave()
-    this.#parts.lines.onAskedFor(this.key)
     this.#reject?.(error)
+    this.#parts.lines.onAskedFor(this.key, outcome)
   }
 
   #leave(): void {

@@ -8,7 +8,8 @@ import type { Alarm } from './scheduler.ts'
 export class Flight {
   /** When it was sent: before its first byte was written. */
   readonly sentAt: number
-  readonly cohorts: readonly Cohort[]
+  /** Others may be split off from them. */
+  readonly cohorts: Cohort[]
   /** All their members at that time, in the order in which they are answered. */
   readonly records: readonly LeaseRecord[]
   /** Rings when the answer is overdue, or one of the cohorts is over. */
@@ -16,7 +17,7 @@ export class Flight {
   /** Answered, or given up. */
   landed = false
 
-  constructor(sentAt: number, cohorts: readonly Cohort[]) {
+  constructor(sentAt: number, cohorts: Cohort[]) {
     this.sentAt = sentAt
     this.cohorts = cohorts
     this.records = cohorts.length === 1 ? (cohorts[0] as Cohort).members : cohorts.flatMap((cohort) => cohort.members)

@@ -17,7 +17,7 @@ import {
   type ReleaseEntry,
 } from './backend.ts'
 import { ChangeDesk } from './change-desk.ts'
-import { BulkAcquisitions } from './bulk-acquisition.ts'
+import { BulkAcquisitions, type BulkSettings } from './bulk-acquisition.ts'
 import { checkFunction } from './check.ts'
 import type { Clock } from './clock.ts'
 import { Cohort } from './cohort.ts'
@@ -30,7 +30,6 @@ import type { LeaseRecord, LeaseTerms } from './lease-record.ts'
 import { endOf, LeaseTable, notHeld, type Scheduled } from './lease-table.ts'
 import {
   type AcquireManyOptions,
-  type AcquireManySettings,
   type AcquireOptions,
   type AcquireSettings,
   type AdoptOptions,
@@ -121,7 +120,7 @@ export class LeaseManager extends GuardedEmitter implements AsyncDisposable, Ite
   constructor(connection: Connectable, options: LeaseManagerOptions = {}) {
     super()
     const settings = resolveManager(options)
-    const { clock, random, driftFactor, batchSize, prefix, watch, watchLimit } = settings
+    const { clock, driftFactor, batchSize, prefix, watch, watchLimit } = settings
     this.#settings = settings
     this.#tryDefaults = resolveTryAcquire({}, settings)
     this.#waitDefaults = resolveAcquire('acquire', {}, settings)
@@ -130,6 +129,15 @@ export class LeaseManager extends GuardedEmitter implements AsyncDisposable, Ite
     const tally = this.#tally
 
     const onFault = (fault: unknown): void => this.report(fault)
+    const random = (): number => {
+      try {
+        return settings.random()
+      } catch (fault) {
+        // It serves renewals, too, which nothing may keep from being sent.
+        onFault(fault)
+        return Math.random()
+      }
+    }
     const scheduler = new Scheduler<Scheduled>(clock, {
       onDue: (item, tick) => {
         if (item instanceof Cohort) this.#renewer.onDue(item, tick)
@@ -177,11 +185,12 @@ export class LeaseManager extends GuardedEmitter implements AsyncDisposable, Ite
       table.hint(key)
       lines.get(key)?.first?.hint()
     }
-    const outboxParts: OutboxParts = { backend, clock, scheduler, tally, batchSize }
-    this.#acquires = new Outbox(outboxParts, (entries) => backend.acquire(entries, isWatching(entries.length)))
-    this.#releases = new Outbox(outboxParts, (entries) => backend.release(entries))
-    this.#questions = new Outbox(outboxParts, (entries) => backend.verify(entries))
-    this.#renewals = new Outbox(outboxParts, (entries) => backend.renew(entries, isWatching()))
+    const outboxParts: OutboxParts = { backend, clock, scheduler, tally, batchSize, onFault }
+    this.#acquires = new Outbox(outboxParts, (entries) => backend.acquire(entries, isWatching(entries.length)), true)
+    // Of a release that is repeated nobody could say whether the first one deleted the key: deletions see to that themselves.
+    this.#releases = new Outbox(outboxParts, (entries) => backend.release(entries), false)
+    this.#questions = new Outbox(outboxParts, (entries) => backend.verify(entries), true)
+    this.#renewals = new Outbox(outboxParts, (entries) => backend.renew(entries, isWatching()), true)
     this.#releaser = new Releaser({
       clock,
       scheduler,
@@ -215,12 +224,20 @@ export class LeaseManager extends GuardedEmitter implements AsyncDisposable, Ite
       const { ttl, timeout, maxHold } = settings
       if (fence !== terms.fence || ttl !== terms.ttl || timeout !== terms.timeout) terms = { ttl, timeout, fence }
       record.terms = terms
-      if (maxHold !== Number.POSITIVE_INFINITY) record.own.retireAt = clock.now() + maxHold
       record.handle = new Lease(record, this.#port)
-      const isHeardOf = table.place(record) || this.listenerCount('acquired') > 0
-      renewer.join(record, settings, sentAt)
-      table.announce(record)
-      return !isHeardOf || isActive(table.observe(record))
+      let announced = false
+      try {
+        const isHeardOf = table.place(record) || this.listenerCount('acquired') > 0
+        renewer.join(record, settings, sentAt)
+        if (maxHold !== Number.POSITIVE_INFINITY) table.limit(record, clock.now() + maxHold)
+        announced = true
+        table.announce(record)
+        if (!isHeardOf || isActive(table.observe(record))) return 'held'
+        return record.state === 'lost' ? 'late' : 'ended'
+      } catch (fault) {
+        table.withdraw(record, announced)
+        throw fault
+      }
     }
     this.#parts = {
       clock,
@@ -234,6 +251,7 @@ export class LeaseManager extends GuardedEmitter implements AsyncDisposable, Ite
       driftFactor,
       random,
       createToken: tokensOf(settings.owner),
+      faultOf: () => backend.fault,
       isReliable: () => this.#desk.isReliable(),
       onUnreliable: () => this.#desk.onUnreliable(),
       post: (request) => this.#post(this.#acquires, request),
@@ -243,6 +261,7 @@ export class LeaseManager extends GuardedEmitter implements AsyncDisposable, Ite
     this.#bulks = new BulkAcquisitions({
       ...this.#parts,
       batchSize,
+      onFault,
       postParcel: (parcel) => this.#postParcel(this.#acquires, parcel),
     })
     const adoptions = new Adoptions({
@@ -321,7 +340,7 @@ export class LeaseManager extends GuardedEmitter implements AsyncDisposable, Ite
       this.#checkKey(checkKey(list[index]))
     })
     if (checking) await checking
-    return this.#tryEach(list as readonly string[], { ...settings, onProgress })
+    return this.#tryEach(list as readonly string[], { ...settings, onProgress, allOrNone: false })
   }
 
   /**
@@ -336,13 +355,15 @@ export class LeaseManager extends GuardedEmitter implements AsyncDisposable, Ite
     this.#throwIfClosed()
     const settings = resolveAcquire('acquireAll', options, this.#settings)
     const { clock } = this.#settings
+    const { aborts } = this.#parts
     const startedAt = clock.now()
     return acquireAll({
       keys: this.#checkKeys(checkDistinctKeys(keys)),
       wait: settings.wait,
       waited: () => clock.now() - startedAt,
-      tryEach: (some) => this.#tryEach(some, { ...settings, wait: 0, onProgress: undefined }),
+      tryEach: (some) => this.#tryEach(some, { ...settings, wait: 0, onProgress: undefined, allOrNone: true }),
       waitFor: (key, wait) => this.#lease(key, { ...settings, wait }),
+      unlessCancelled: (released) => aborts.race(settings.signal, released),
     })
   }
 
@@ -488,7 +509,7 @@ export class LeaseManager extends GuardedEmitter implements AsyncDisposable, Ite
     return count + reserved - both
   }
 
-  async #tryEach(keys: readonly string[], settings: AcquireManySettings): Promise<(Lease | null)[]> {
+  async #tryEach(keys: readonly string[], settings: BulkSettings): Promise<(Lease | null)[]> {
     this.#throwIfClosed()
     return this.#bulks.run(keys, settings)
   }

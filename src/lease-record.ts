@@ -4,6 +4,7 @@
 import type { LockEntry } from './backend.ts'
 import type { Cohort } from './cohort.ts'
 import type { LeaseState } from './core/lease-state.ts'
+import type { Doubt } from './doubt.ts'
 import type { LeaseLostError } from './errors.ts'
 import type { Lease } from './lease.ts'
 import type { Turns } from './turns.ts'
@@ -29,6 +30,8 @@ class Rarities {
   waiters: RenewalWaiter[] | undefined = undefined
   /** How the lock came here from hand to hand; undefined where nobody had to wait for it. */
   turns: Turns | undefined = undefined
+  /** Requests for its key that were not answered before another was granted: each may still be carried out, even when the lease has ended. */
+  doubt: Doubt | undefined = undefined
   /** How it was lost. */
   loss: LeaseLostError | undefined = undefined
   /** Made when the signal is asked for. */

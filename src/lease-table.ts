@@ -17,7 +17,7 @@ import { deadlineOf } from './core/timing.ts'
 import { LeaseLostError, LockNotHeldError } from './errors.ts'
 import type { LeaseEvents } from './events.ts'
 import type { Lease } from './lease.ts'
-import type { LeaseRecord, RenewalWaiter } from './lease-record.ts'
+import type { LeaseRecord, LeaseTerms, RenewalWaiter } from './lease-record.ts'
 import type { Scheduler } from './scheduler.ts'
 import type { Tally } from './stats.ts'
 
@@ -40,7 +40,7 @@ export interface LeaseTableParts {
   readonly subscribers: Subscribers
   /** A lease has ended here; `givenBack` says when, if its owner gave it back, so that the lock can be had next. */
   readonly onVacated: (record: LeaseRecord, givenBack: number | undefined) => void
-  /** A lease was lost by time while its key may still be there. */
+  /** A lease was lost while its key may still be there, or may still come to be there. */
   readonly onAbandoned: (record: LeaseRecord) => void
 }
 
@@ -88,6 +88,12 @@ export class LeaseTable {
   /** Whether the key is asked for by somebody who stands in no line. */
   isReserved(key: string): boolean {
     return (this.#records.get(key)?.reserving ?? false) || (this.#displaced.size > 0 && this.#displaced.has(key))
+  }
+
+  /** Whether the key is asked for on these very terms: by the call whose own they are. */
+  isReservedBy(key: string, terms: LeaseTerms): boolean {
+    const record = this.#records.get(key)
+    return (record?.reserving && record.terms === terms) || this.#displaced.get(key)?.terms === terms
   }
 
   /** Whether it is either. */
@@ -187,14 +193,33 @@ export class LeaseTable {
 
   /** Tells of a lease that has its place and its cohort. */
   announce(record: LeaseRecord): void {
-    const { scheduler, tally } = this.#parts
-    const { retireAt } = record.has
-    if (retireAt !== undefined) {
-      record.own.alarm = scheduler.add(record)
-      scheduler.schedule(record.own.alarm, retireAt + scheduler.tick)
-    }
-    tally.acquired += 1
+    this.#parts.tally.acquired += 1
     this.#tell('acquired', record, (lease) => ({ lease }))
+  }
+
+  /** A lease that has its place ends when its `maxHold` is over. */
+  limit(record: LeaseRecord, retireAt: number): void {
+    const { scheduler } = this.#parts
+    const { own } = record
+    own.retireAt = retireAt
+    own.alarm = scheduler.add(record)
+    scheduler.schedule(own.alarm, retireAt + scheduler.tick)
+  }
+
+  /**
+   * Something threw while a lease was made: nobody has it (P31). What has been announced is over like one whose release was not answered; of any
+   * other nothing is told.
+   */
+  withdraw(record: LeaseRecord, announced: boolean): void {
+    const { cohort } = record
+    if (announced) {
+      this.apply(record, { type: 'release', now: cohort?.confirmedAt ?? Number.NEGATIVE_INFINITY })
+      this.apply(record, { type: 'undecided' })
+      return
+    }
+    record.state = 'released'
+    if (cohort) this.#vacate(record, undefined)
+    else if (this.#records.get(record.key) === record) this.#records.delete(record)
   }
 
   /** Takes the place of whatever has the key. @returns whether a lease had it. */
@@ -316,7 +341,7 @@ export class LeaseTable {
     this.#parts.tally.lost[reason] += 1
     record.has.controller?.abort(error)
     rejectWaiters(record)
-    if (reason === 'expired' || reason === 'maxHold') this.#parts.onAbandoned(record)
+    if (reason === 'expired' || reason === 'maxHold' || record.has.doubt) this.#parts.onAbandoned(record)
     this.#tell('lost', record, (lease) => ({ lease, reason, error }))
   }
 

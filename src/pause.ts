@@ -24,8 +24,9 @@ export class Pause {
     })
   }
 
-  /** Lasts `duration` ms from now. */
+  /** Lasts `duration` ms from now; does nothing if there is none. */
   reset(duration: number): void {
+    if (!this.active) return
     this.#alarm?.cancel()
     this.#alarm =
       duration === Number.POSITIVE_INFINITY ? undefined : this.#alarms.after(duration, () => this.#end(true))

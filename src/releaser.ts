@@ -5,6 +5,7 @@
 import type { ChangeOutcome, LockEntry, ReleaseEntry, Unknown } from './backend.ts'
 import type { Clock } from './clock.ts'
 import { Deletion, type DeletionGoal, type DeletionParts, UNANSWERED } from './deletion.ts'
+import type { Doubt } from './doubt.ts'
 import type { LeaseRecord, PendingRelease } from './lease-record.ts'
 import type { LeaseTable } from './lease-table.ts'
 import type { Parcel } from './outbox.ts'
@@ -74,10 +75,10 @@ export class Releaser {
   /**
    * Deletes a key in the background if it still holds this token: an acquisition that nobody wants any more.
    *
-   * @param sentAt when it was asked for. @param inDoubt see `DeletionGoal`.
+   * @param until when the key is sure to have expired. @param unanswered see `DeletionGoal`.
    */
-  undo({ key, token, ttl, timeout }: Undoable, sentAt: number, inDoubt: boolean): void {
-    this.#delete({ entry: { key, token, ttl }, timeout, until: sentAt + ttl, inDoubt })
+  undo({ key, token, ttl, timeout }: Undoable, { unanswered, until }: Doubt): void {
+    this.#delete({ entry: { key, token, ttl }, timeout, until, unanswered })
   }
 
   /**
@@ -87,7 +88,8 @@ export class Releaser {
   abandon(record: LeaseRecord): void {
     if (this.#parts.isBehind()) return
     const { timeout, ttl } = record
-    this.#delete({ entry: record, timeout, until: this.#parts.clock.now() + ttl, inDoubt: false })
+    const now = this.#parts.clock.now()
+    this.#delete({ entry: record, timeout, until: now + ttl, unanswered: landingsOf(record, now) })
   }
 
   /** Resolves when every deletion has been answered. */
@@ -160,13 +162,16 @@ export class Releaser {
     this.#inParcels -= 1
     if (outcome.type === 'unknown' && !this.#closed) return this.#deleteFor(record, since, outcome).outcomeOf()
     this.#parts.table.apply(record, releaseInput(outcome))
+    // Its key is gone. If a request for it was never answered, that may still create it anew.
+    const { doubt } = record.has
+    if (doubt !== undefined && doubt.until > this.#parts.clock.now()) this.undo(record, doubt)
     return outcome.type === 'done'
   }
 
   #deleteFor(record: LeaseRecord, since: number = this.#parts.clock.now(), first?: Unknown): Deletion {
     const { table } = this.#parts
     const { timeout, ttl } = record
-    const goal = { entry: record, timeout, until: since + ttl, inDoubt: false, since }
+    const goal = { entry: record, timeout, until: since + ttl, unanswered: landingsOf(record, since), since }
     const deletion = this.#delete(goal, first, (outcome) => {
       record.release = undefined
       table.apply(record, releaseInput(outcome))
@@ -213,6 +218,8 @@ class ReleaseParcel implements Parcel<ChangeOutcome, ReleaseEntry>, PendingRelea
   readonly #settleOne: (record: LeaseRecord, outcome: ChangeOutcome) => Promise<boolean> | boolean
   readonly #records: LeaseRecord[] = []
   readonly #askers = new Map<LeaseRecord, ((released: Promise<boolean> | boolean) => void)[]>()
+  /** What was not answered, and goes on by itself. */
+  readonly #later: Promise<boolean>[] = []
   #resolve: ((value: void | Promise<void>) => void) | undefined
 
   constructor(settleOne: (record: LeaseRecord, outcome: ChangeOutcome) => Promise<boolean> | boolean) {
@@ -244,24 +251,36 @@ class ReleaseParcel implements Parcel<ChangeOutcome, ReleaseEntry>, PendingRelea
     return this.#resolve ? this.#records : []
   }
 
-  settle(outcomeOf: (index: number) => ChangeOutcome): void {
-    const resolve = this.#resolve
-    if (resolve === undefined) return
+  settle(index: number, outcome: ChangeOutcome): void {
+    const record = this.#records[index] as LeaseRecord
+    if (record.release !== this) return
+    let released: Promise<boolean> | boolean = false
+    try {
+      released = this.#settleOne(record, outcome)
+    } finally {
+      if (typeof released !== 'boolean') this.#later.push(released)
+      if (this.#askers.size > 0) for (const asker of this.#askers.get(record) ?? []) asker(released)
+    }
+  }
+
+  /** What can be done for it has been done. */
+  settleFaulty(): void {}
+
+  finish(): void {
+    this.#resolve?.(Promise.all(this.#later).then(ignore))
     this.#resolve = undefined
-    const later: Promise<boolean>[] = []
-    this.#records.forEach((record, index) => {
-      const released = this.#settleOne(record, outcomeOf(index))
-      if (typeof released !== 'boolean') later.push(released)
-      if (this.#askers.size === 0) return
-      for (const asker of this.#askers.get(record) ?? []) asker(released)
-    })
-    resolve(Promise.all(later).then(ignore))
   }
 
   /** What is not answered by now stays unknown. */
   giveUp(): void {
-    this.settle(() => UNANSWERED)
+    for (let index = 0; index < this.#records.length; index += 1) this.settle(index, UNANSWERED)
+    this.finish()
   }
+}
+
+/** How many deletions its key needs at most, if requests for it may still be carried out; 0 if one answer is enough. */
+function landingsOf({ has: { doubt } }: LeaseRecord, now: number): number {
+  return doubt !== undefined && doubt.until > now ? doubt.unanswered + 1 : 0
 }
 
 function releaseInput(outcome: ChangeOutcome) {

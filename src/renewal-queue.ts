@@ -31,7 +31,7 @@ export class RenewalQueue {
   }
 
   /** Takes out what is sent next, together. @param answered when an answer would come, in ms on the clock. */
-  take(answered: number): readonly Cohort[] {
+  take(answered: number): Cohort[] {
     for (let next = this.#queue.peek(isWaiting); next; next = this.#queue.peek(isWaiting)) {
       if (next.deadline >= answered) break
       this.#queue.shift()
@@ -48,7 +48,7 @@ export class RenewalQueue {
     const cohorts: Cohort[] = []
     let size = 0
     for (let next = queue.peek(isWaiting); next; next = queue.peek(isWaiting)) {
-      if (size > 0 && size + next.size > this.#batchSize) break
+      if (size > 0 && (size + next.size > this.#batchSize || next.apart !== cohorts[0]?.apart)) break
       queue.shift()
       // One that was called back and queued again stands here twice.
       next.renewal = undefined

@@ -3,7 +3,7 @@
  * and repeats what failed. May import the port, cohorts, flights, the table, timing and errors.
  */
 import { asError } from './as-error.ts'
-import type { Backend, ChangeOutcome } from './backend.ts'
+import type { Backend, ChangeOutcome, Unknown } from './backend.ts'
 import type { Clock } from './clock.ts'
 import { Cohort, type CohortTerms } from './cohort.ts'
 import { Pacing } from './core/pacing.ts'
@@ -40,9 +40,10 @@ export class Renewer {
   readonly #pacing = new Pacing()
   /** The cohort that leases granted by one request are joining. */
   #forming: Cohort | undefined
-  /** Sent, and neither answered nor given up; and given up, but not answered. */
+  /** Sent, and neither answered nor given up. */
   #flights = 0
-  #overdue = 0
+  /** Given up, but not answered, and until when they count: the server may still have to answer them before others. */
+  readonly #overdue = new Map<Flight, number>()
   #pumping = false
 
   constructor(parts: RenewerParts) {
@@ -119,12 +120,19 @@ export class Renewer {
 
   /** The backend can be asked again: whoever is in jeopardy does not wait for its backoff. */
   onRecovered(): void {
+    this.#forgetOverdue()
     this.#renewEach((cohort) => cohort.state === 'jeopardy')
   }
 
   /** Renews everything now, nearest deadline first: anything may have happened to the keys. */
   renewAll(): void {
+    this.#forgetOverdue()
     this.#renewEach(() => true)
+  }
+
+  /** What was asked through another connection, or of another server, keeps nobody waiting any more. */
+  #forgetOverdue(): void {
+    this.#overdue.clear()
   }
 
   #renewEach(isWanted: (cohort: Cohort) => boolean): void {
@@ -139,7 +147,11 @@ export class Renewer {
   /** Sends what is queued, as far as the number of batches in flight permits. */
   pump(): void {
     const { clock, load } = this.#parts
-    while (this.#flights < this.#pacing.limit(this.#overdue)) {
+    if (this.#overdue.size > 0) {
+      const now = clock.now()
+      for (const [flight, until] of this.#overdue) if (now >= until) this.#overdue.delete(flight)
+    }
+    while (this.#flights < this.#pacing.limit(this.#overdue.size)) {
       const cohorts = this.#queue.take(clock.now() + this.#pacing.roundTrip)
       if (cohorts.length === 0) break
       this.#send(cohorts).catch(this.#parts.onFault)
@@ -164,13 +176,13 @@ export class Renewer {
   #pumpSoon(): void {
     if (this.#pumping) return
     this.#pumping = true
-    this.#parts.clock.soon(() => {
+    this.#parts.scheduler.afterReading(() => {
       this.#pumping = false
       this.pump()
     })
   }
 
-  async #send(cohorts: readonly Cohort[]): Promise<void> {
+  async #send(cohorts: Cohort[]): Promise<void> {
     const { backend, clock, scheduler, tally, load, isWatching } = this.#parts
     // Taken before a byte is written: every deadline that this batch may set counts from here.
     const flight = new Flight(clock.now(), cohorts)
@@ -196,12 +208,12 @@ export class Renewer {
       const outcome = { type: 'unknown', error: asError(thrown) } as const
       outcomes = flight.records.map(() => outcome)
     }
-    if (flight.landed) this.#overdue -= 1
+    this.#overdue.delete(flight)
     try {
       this.#settle(flight, outcomes)
     } finally {
       this.#land(flight)
-      for (const cohort of cohorts) if (cohort.renewal === flight) this.#fail(cohort, NO_OUTCOME)
+      for (const cohort of flight.cohorts) if (cohort.renewal === flight) this.#fail(cohort, NO_OUTCOME)
       this.pump()
     }
   }
@@ -217,26 +229,29 @@ export class Renewer {
     else flight.alarm = this.#parts.scheduler.at(Math.max(next, now), (tick) => this.#onOverdue(flight, tick))
   }
 
-  #onOverdue(flight: Flight, tick: Tick): void {
+  #onOverdue(flight: Flight, { now, late }: Tick): void {
+    const { table, scheduler } = this.#parts
     try {
-      this.#failOverdue(flight, tick)
+      for (const cohort of flight.cohorts) if (cohort.renewal === flight) table.expire(cohort)
+      if (!late) this.#failOverdue(flight, now)
     } finally {
-      this.#watch(flight, tick.now)
+      // The answer may have come while the event loop was blocked: it is read first, but once only.
+      if (late) scheduler.afterReading((tick) => this.#onOverdue(flight, tick))
+      else this.#watch(flight, now)
     }
   }
 
-  #failOverdue(flight: Flight, { now, late }: Tick): void {
+  #failOverdue(flight: Flight, now: number): void {
     for (const cohort of flight.cohorts) {
-      if (cohort.renewal !== flight || !this.#parts.table.expire(cohort)) continue
-      // The answer may have come while the event loop was blocked: let it be read first.
-      if (late || now < flight.sentAt + cohort.terms.timeout) continue
+      if (cohort.renewal !== flight || cohort.size === 0 || now < flight.sentAt + cohort.terms.timeout) continue
       this.#pacing.onOverdue(flight.sentAt, now)
       this.#fail(cohort, new UnavailableError(`A renewal was not answered within ${cohort.terms.timeout} ms`))
     }
   }
 
   #giveUp(flight: Flight): void {
-    if (!flight.landed) this.#overdue += 1
+    // By then its leases have ended, or have been renewed by another request.
+    if (!flight.landed) this.#overdue.set(flight, flight.sentAt + (flight.cohorts[0] as Cohort).terms.ttl)
     this.#land(flight)
   }
 
@@ -249,31 +264,91 @@ export class Renewer {
   }
 
   #settle(flight: Flight, outcomes: readonly (ChangeOutcome | undefined)[]): void {
-    const { table, clock, load } = this.#parts
-    const failed = new Map<Cohort | undefined, Error>()
-    for (const [index, record] of flight.records.entries()) {
-      const outcome = outcomes[index]
-      if (outcome?.type === 'done') continue
-      if (outcome?.type === 'refused')
-        table.apply(record, { type: 'refused', now: clock.now(), reason: outcome.reason })
-      else if (!failed.has(record.cohort)) failed.set(record.cohort, outcome?.error ?? NO_OUTCOME)
-    }
+    const { onFault } = this.#parts
+    const failures = this.#failuresOf(flight, outcomes)
+    const isAnswered = failures.count < flight.records.length
     const confirmed: Cohort[] = []
     for (const cohort of flight.cohorts) {
-      const awaited = cohort.renewal === flight
-      if (awaited) cohort.renewal = undefined
-      if (cohort.size === 0) continue
-      const error = failed.get(cohort)
-      if (error === undefined) {
-        load.onConfirmed(cohort.size)
-        const inTime = this.#confirm(cohort, flight.sentAt)
-        if (awaited && inTime && cohort.size > 0 && cohort.stale && cohort.renewal === undefined) this.#enqueue(cohort)
-        if (awaited && inTime) confirmed.push(cohort)
-      } else if (awaited) {
-        this.#fail(cohort, error)
+      try {
+        const failed = failures.byCohort?.get(cohort)
+        if (this.#settleCohort(flight, cohort, failed, isAnswered)) confirmed.push(cohort)
+      } catch (fault) {
+        onFault(fault)
       }
     }
     this.#merge(confirmed)
+  }
+
+  /** Ends what was refused. @returns what was not answered. */
+  #failuresOf(flight: Flight, outcomes: readonly (ChangeOutcome | undefined)[]): Failures {
+    const { table, clock, onFault } = this.#parts
+    let byCohort: Map<Cohort, CohortFailure> | undefined
+    let count = 0
+    for (const [index, record] of flight.records.entries()) {
+      const outcome = outcomes[index]
+      if (outcome?.type === 'done') continue
+      if (outcome?.type === 'refused') {
+        try {
+          table.apply(record, { type: 'refused', now: clock.now(), reason: outcome.reason })
+          continue
+        } catch (fault) {
+          onFault(fault)
+        }
+      }
+      count += 1
+      const { cohort } = record
+      if (cohort === undefined) continue
+      byCohort ??= new Map()
+      const failure = byCohort.get(cohort)
+      if (failure) failure.records.push(record)
+      else byCohort.set(cohort, { records: [record], error: (outcome as Unknown | undefined)?.error ?? NO_OUTCOME })
+    }
+    return { byCohort, count }
+  }
+
+  /** @param failed its members that were not answered. @param isAnswered whether any of the request was. @returns whether it may be merged with others. */
+  #settleCohort(flight: Flight, cohort: Cohort, failed: CohortFailure | undefined, isAnswered: boolean): boolean {
+    const { load } = this.#parts
+    const awaited = cohort.renewal === flight
+    if (awaited) cohort.renewal = undefined
+    if (cohort.size === 0) return false
+    if (failed) {
+      // Those before it may have ended others, or moved them.
+      const records = failed.records.filter((record) => record.cohort === cohort)
+      if (records.length >= cohort.size) {
+        cohort.apart ||= isAnswered
+        if (awaited) this.#fail(cohort, failed.error)
+        return false
+      }
+      // By an earlier request than the one confirmed last nothing is known of those that were not in it.
+      if (flight.sentAt < cohort.confirmedAt) return false
+      if (records.length > 0) this.#splitOff(cohort, records, awaited ? failed.error : undefined)
+    }
+    load.onConfirmed(cohort.size)
+    const inTime = this.#confirm(cohort, flight.sentAt)
+    if (!awaited || !inTime) return false
+    if (cohort.size > 0 && cohort.stale && cohort.renewal === undefined) this.#enqueue(cohort)
+    return true
+  }
+
+  /** Members whose renewal failed while that of others was confirmed go on by themselves (P28). @param error how it failed, if it was waited for. */
+  #splitOff(cohort: Cohort, records: readonly LeaseRecord[], error: Error | undefined): void {
+    const { table, scheduler } = this.#parts
+    const due = scheduler.dueOf(cohort.alarm)
+    const rest = cohort.split(records)
+    rest.apart = true
+    table.enlist(rest)
+    if (error) {
+      this.#fail(rest, error)
+    } else if (cohort.renewal instanceof Flight) {
+      // Another renewal is under way, in which they are, too.
+      rest.renewal = cohort.renewal
+      cohort.renewal.cohorts.push(rest)
+    } else if (cohort.renewal === 'queued') {
+      this.#enqueue(rest)
+    } else {
+      this.#schedule(rest, due)
+    }
   }
 
   /**
@@ -282,6 +357,7 @@ export class Renewer {
    */
   #confirm(cohort: Cohort, sentAt: number): boolean {
     if (sentAt < cohort.confirmedAt) return false
+    cohort.apart = false
     // It is waiting to be asked once more because this answer was late.
     if (cohort.renewal === 'queued' && !cohort.stale && cohort.askers.length === 0) cohort.renewal = undefined
     try {
@@ -342,6 +418,18 @@ export class Renewer {
     const due = cohort.terms.autoRenew ? renewAt : NEVER
     scheduler.schedule(cohort.alarm, Math.min(due, cohort.deadline + scheduler.tick))
   }
+}
+
+/** Members of a cohort whose renewal was not answered. */
+interface CohortFailure {
+  readonly records: LeaseRecord[]
+  /** How the first of them failed. */
+  readonly error: Error
+}
+
+interface Failures {
+  readonly byCohort: ReadonlyMap<Cohort, CohortFailure> | undefined
+  readonly count: number
 }
 
 const NO_OUTCOME = new UnavailableError('The backend gave no outcome for a renewal')

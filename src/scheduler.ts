@@ -16,7 +16,7 @@ export interface Tick {
   readonly now: number
   /**
    * The event loop was blocked before this tick. Answers may lie unread in a socket: whoever is about to give up on one
-   * should wait for another turn. Deadlines know no such mercy.
+   * should let them be read first, but only once, as every turn of the event loop may be late. Deadlines know no such mercy.
    */
   readonly late: boolean
 }
@@ -28,23 +28,38 @@ export interface Alarm {
 
 /** Whoever can call back later. */
 export interface Alarms {
-  /** Calls back once, no earlier than `delay` ms from now and, the event loop permitting, at most a tick later. */
+  /**
+   * Calls back once, no earlier than `delay` ms from now and, the event loop permitting, at most a tick later. If the event loop was blocked, the
+   * sockets are read first, once: an answer that lies there unread comes before the alarm that gives up on it.
+   */
   after(delay: number, callback: (tick: Tick) => void): Alarm
 }
 
 class Sleeper implements Alarm {
-  readonly #scheduler: { remove(id: number): void }
+  readonly #scheduler: { remove(id: number): void; afterReading(callback: (tick: Tick) => void): void }
   readonly #callback: (tick: Tick) => void
+  /** It rings at its time, whether or not the sockets have been read. */
+  readonly #exact: boolean
   id = -1
   #over = false
 
-  constructor(scheduler: { remove(id: number): void }, callback: (tick: Tick) => void) {
+  constructor(
+    scheduler: { remove(id: number): void; afterReading(callback: (tick: Tick) => void): void },
+    callback: (tick: Tick) => void,
+    exact: boolean,
+  ) {
     this.#scheduler = scheduler
     this.#callback = callback
+    this.#exact = exact
   }
 
   ring(tick: Tick): void {
-    // Something else that was due in the same tick may have cancelled it.
+    if (tick.late && !this.#exact) this.#scheduler.afterReading((later) => this.#ring(later))
+    else this.#ring(tick)
+  }
+
+  #ring(tick: Tick): void {
+    // Something else that was due in the same tick, or has been read meanwhile, may have cancelled it.
     if (this.#over) return
     this.cancel()
     this.#callback(tick)
@@ -132,12 +147,31 @@ export class Scheduler<T extends object> implements Alarms {
   }
 
   after(delay: number, callback: (tick: Tick) => void): Alarm {
-    return this.at(this.#clock.now() + delay, callback)
+    return this.#sleep(this.#clock.now() + delay, callback, false)
   }
 
-  /** Calls back once, no earlier than `time` (ms on the clock) and, the event loop permitting, at most a tick later. */
+  /**
+   * Calls back once, no earlier than `time` (ms on the clock) and, the event loop permitting, at most a tick later. Unlike `after` it does not wait for
+   * the sockets to be read.
+   */
   at(time: number, callback: (tick: Tick) => void): Alarm {
-    const sleeper = new Sleeper(this, callback)
+    return this.#sleep(time, callback, true)
+  }
+
+  /** Calls back once all sockets have been read, whatever happens. */
+  afterReading(callback: (tick: Tick) => void): void {
+    this.#clock.soon(() => {
+      if (this.#isClosed) return
+      try {
+        callback({ now: this.#clock.now(), late: false })
+      } catch (fault) {
+        this.#handler.onFault(fault)
+      }
+    })
+  }
+
+  #sleep(time: number, callback: (tick: Tick) => void, exact: boolean): Alarm {
+    const sleeper = new Sleeper(this, callback, exact)
     sleeper.id = this.#wheel.add(sleeper)
     this.schedule(sleeper.id, time + this.tick)
     return sleeper
@@ -148,6 +182,10 @@ export class Scheduler<T extends object> implements Alarms {
     this.#timer?.cancel()
     this.#timer = undefined
     this.#armedFor = Number.NEGATIVE_INFINITY
+  }
+
+  get #isClosed(): boolean {
+    return this.#armedFor === Number.NEGATIVE_INFINITY
   }
 
   readonly #onTimer = (): void => {
@@ -186,8 +224,7 @@ export class Scheduler<T extends object> implements Alarms {
   }
 
   #goOn(due: readonly (T | Sleeper)[], start: number, { late }: Tick): void {
-    // Closed meanwhile.
-    if (this.#armedFor === Number.NEGATIVE_INFINITY) return
+    if (this.#isClosed) return
     this.#deferred -= 1
     this.#disarmIfIdle()
     this.#tell(due, start, { now: this.#clock.now(), late })

@@ -52,6 +52,15 @@ class WaitingLine {
     this.first?.wake()
   }
 
+  /** Nobody in the line waits any longer. */
+  cancelAll(reason: unknown): void {
+    for (let waiter = this.first; waiter !== undefined; ) {
+      const { next } = waiter
+      waiter.cancel(reason)
+      waiter = next
+    }
+  }
+
   /** Hears of the first one's next answer. */
   listen(listener: (outcome: AcquireOutcome | undefined) => void): void {
     this.#listeners ??= []
@@ -211,12 +220,6 @@ export class WaitingLines {
   }
 
   cancelAll(reasonFor: (key: string) => unknown): void {
-    for (const line of this.#lines.values()) {
-      for (let waiter = line.first; waiter !== undefined; ) {
-        const { next } = waiter
-        waiter.cancel(reasonFor(line.key))
-        waiter = next
-      }
-    }
+    for (const line of this.#lines.values()) line.cancelAll(reasonFor(line.key))
   }
 }

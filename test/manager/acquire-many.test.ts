@@ -1,5 +1,5 @@
 import { expect } from 'chai'
-import { type Lease, LeaseManager, UnavailableError } from 'leasewheel'
+import { type Lease, LeaseManager, LockNotHeldError, UnavailableError } from 'leasewheel'
 import { MemoryBackend } from 'leasewheel/memory'
 import sinon from 'sinon'
 import { grant, rejectionOf, TICK, TTL, watch, withManager } from './support.ts'
@@ -359,9 +359,12 @@ describe('acquireMany, beside others', () => {
     it(`P10 does not hand out a lease that the only listener has ended, attached by ${how}`, async () => {
       const manager = new LeaseManager(new MemoryBackend())
       const end = ({ lease }: { readonly lease: Lease }): void => void lease.release()
-      for (const call of [async () => manager.acquireMany(['a']), async () => manager.tryAcquire('a')]) {
+      manager[how]('acquired', end)
+      expect(await manager.acquireMany(['a'])).to.deep.equal([null])
+      manager.off('acquired', end)
+      for (const call of [async () => manager.tryAcquire('a'), async () => manager.acquireAll(['a'])]) {
         manager[how]('acquired', end)
-        expect(await rejectionOf(call())).to.be.instanceOf(UnavailableError)
+        expect(await rejectionOf(call())).to.be.instanceOf(LockNotHeldError)
         manager.off('acquired', end)
       }
       await manager.close()
@@ -444,4 +447,179 @@ describe('acquireMany tells how far it has come', () => {
       await manager.close({ onProgress })
       expect(events.takeErrors()).to.deep.equal([fault, fault])
     }))
+})
+
+describe('acquireMany of keys that stand twice', () => {
+  for (const wait of [0, 1_000, Number.POSITIVE_INFINITY]) {
+    it(`gives null the second time, and waits for nobody: wait ${wait}`, () =>
+      withManager({ batchSize: 4 }, async ({ manager, clock }) => {
+        const progress: number[] = []
+        const keys = ['a', 'b', 'a', 'c', 'd', 'e', 'a', 'e', 'b']
+        const call = watch(manager.acquireMany(keys, { wait, onProgress: ({ done }) => progress.push(done) }))
+        await clock.settle()
+        expect(call.value.map((lease) => lease?.key ?? null)).to.deep.equal([
+          'a',
+          'b',
+          null,
+          'c',
+          'd',
+          'e',
+          null,
+          null,
+          null,
+        ])
+        expect(progress.at(-1)).to.equal(keys.length)
+      }))
+  }
+
+  it('gives null at once where the key is waited for, and the lease to the first', () =>
+    withManager({}, async ({ manager, clock, store }) => {
+      store.set('lease:a', 'somebody', 1_000)
+      const call = watch(manager.acquireMany(['a', 'a', 'b', 'a'], { wait: Number.POSITIVE_INFINITY }))
+      await clock.advance(1_100)
+      expect(call.value.map((lease) => lease?.key ?? null)).to.deep.equal(['a', null, 'b', null])
+    }))
+
+  it('waits for what this manager holds otherwise', () =>
+    withManager({}, async ({ manager, clock }) => {
+      const lease = await manager.acquire('a')
+      const call = watch(manager.acquireMany(['a', 'b', 'a'], { wait: Number.POSITIVE_INFINITY }))
+      await clock.advance(100)
+      expect(call.state).to.equal('pending')
+      await lease.release()
+      await clock.settle()
+      expect(call.value.map((one) => one?.key ?? null)).to.deep.equal(['a', 'b', null])
+    }))
+
+  it('does so in two calls at once: each key goes to one of them, and the other waits for it', () =>
+    withManager({}, async ({ manager, clock }) => {
+      const calls = [1, 2].map(() => watch(manager.acquireMany(['a', 'b', 'a'], { wait: Number.POSITIVE_INFINITY })))
+      await clock.settle()
+      const [first, second] = calls
+      expect(first?.value.map((one) => one?.key ?? null)).to.deep.equal(['a', 'b', null])
+      expect(second?.state).to.equal('pending')
+      for (const lease of first?.value ?? []) await lease?.release()
+      await clock.advance(100)
+      expect(second?.value.map((one) => one?.key ?? null)).to.deep.equal(['a', 'b', null])
+    }))
+
+  it('takes a time that grows with the number of keys, not with its square', () =>
+    withManager({ batchSize: 256 }, async ({ manager, clock }) => {
+      const keys = Array.from({ length: 12_000 }, (_, index) => `k${index % 4_000}`)
+      const call = watch(manager.acquireMany(keys, { wait: Number.POSITIVE_INFINITY }))
+      for (let turn = 0; turn < 400 && call.state === 'pending'; turn += 1) await clock.settle()
+      expect(call.value.filter((lease) => lease !== null)).to.have.length(4_000)
+      expect(call.value.slice(0, 4_000).every((lease) => lease?.held)).to.equal(true)
+    }))
+})
+
+describe('a call for many keys that is cancelled', () => {
+  type Call = (manager: LeaseManager, signal: AbortSignal) => Promise<unknown>
+  const calls: Record<string, Call> = {
+    acquireMany: (manager, signal) => manager.acquireMany(['a', 'b', 'c'], { wait: 60_000, signal }),
+    acquireAll: (manager, signal) => manager.acquireAll(['a', 'b', 'c'], { wait: 60_000, signal }),
+  }
+  for (const [name, call] of Object.entries(calls)) {
+    it(`P11 rejects at once on a server that hangs, and gives back in the background what it had: ${name}`, () =>
+      withManager({ ttl: 60_000 }, async ({ manager, backend, clock, store }) => {
+        store.set('lease:c', 'somebody', 3_600_000)
+        const abort = new AbortController()
+        const result = watch(call(manager, abort.signal))
+        await clock.advance(100)
+        backend.block()
+        abort.abort(new Error('enough'))
+        await clock.settle()
+        expect(String(result.error)).to.equal('Error: enough')
+        backend.unblock()
+        await clock.settle()
+        expect(store.keys()).to.deep.equal(['lease:c'])
+      }))
+
+    it(`P11 rejects at once where nothing has been answered yet: ${name}`, () =>
+      withManager({ ttl: 60_000 }, async ({ manager, backend, clock, store }) => {
+        backend.block()
+        const abort = new AbortController()
+        const result = watch(call(manager, abort.signal))
+        await clock.settle()
+        abort.abort(new Error('enough'))
+        await clock.settle()
+        expect(String(result.error)).to.equal('Error: enough')
+        backend.unblock()
+        await clock.settle()
+        expect(store.keys()).to.deep.equal([])
+      }))
+
+    it(`P24 is waited for by close, as long as that has time: ${name}`, () =>
+      withManager({ ttl: 60_000 }, async ({ manager, backend, clock, store }) => {
+        store.set('lease:c', 'somebody', 3_600_000)
+        const abort = new AbortController()
+        const result = watch(call(manager, abort.signal))
+        await clock.advance(100)
+        backend.block()
+        abort.abort(new Error('enough'))
+        await clock.settle()
+        const closed = watch(manager.close({ timeout: 5_000 }))
+        await clock.advance(1_000)
+        expect(closed.state).to.equal('pending')
+        backend.unblock()
+        await clock.settle()
+        expect([result.state, closed.state]).to.deep.equal(['rejected', 'fulfilled'])
+        expect(store.keys()).to.deep.equal(['lease:c'])
+      }))
+  }
+
+  it('P11 rejects at once while it gives back what it had because another key was not answered', () =>
+    withManager({ ttl: 60_000, timeout: 2_000, batchSize: 1 }, async ({ manager, backend, clock }) => {
+      backend.holdAnswers('acquire')
+      const abort = new AbortController()
+      const result = watch(manager.acquireMany(['a', 'b'], { signal: abort.signal }))
+      await clock.settle()
+      backend.answers.shift()?.deliver()
+      await clock.settle()
+      backend.block()
+      await clock.advance(2_000 + 2 * TICK)
+      expect(result.state).to.equal('pending')
+      abort.abort()
+      await clock.settle()
+      expect(result.error).to.be.instanceOf(UnavailableError)
+      backend.unblock()
+    }))
+})
+
+describe('a lease that a listener of `acquired` ends', () => {
+  const ends: Record<string, (lease: Lease) => void> = {
+    releases: (lease) => void lease.release(),
+    detaches: (lease) => void lease.detach(),
+  }
+  for (const [how, end] of Object.entries(ends)) {
+    it(`P10 is said not to be held, where the listener ${how} it; the others are handed out`, () =>
+      withManager({ ttl: 1_000 }, async ({ manager, clock, store }) => {
+        manager.on('acquired', ({ lease }) => {
+          if (lease.key.startsWith('unwanted')) end(lease)
+        })
+        const detached = (await manager.acquire('other')).detach()
+        const calls = [
+          manager.tryAcquire('unwanted1'),
+          manager.acquire('unwanted2', { wait: 500 }),
+          manager.using('unwanted3', () => undefined),
+          manager.acquireAll(['wanted1', 'unwanted4'], { wait: 0 }),
+          manager.acquireAll(['wanted2', 'unwanted5'], { wait: 500 }),
+          manager.acquireMany(['wanted3', 'unwanted6']),
+          manager.acquireMany(['wanted4', 'unwanted7'], { wait: 500 }),
+        ].map((call) => watch<unknown>(call))
+        await clock.advance(100)
+        for (const { error } of calls.slice(0, 5)) {
+          expect(error).to.be.instanceOf(LockNotHeldError)
+          expect(String(error)).to.not.match(/late/)
+        }
+        for (const { value } of calls.slice(5)) {
+          const [wanted, unwanted] = value as (Lease | null)[]
+          expect([wanted?.held, unwanted]).to.deep.equal([true, null])
+        }
+        expect(manager.size).to.equal(2)
+        expect(detached.key).to.equal('other')
+        await clock.advance(1_000)
+        expect(store.keys()).to.deep.equal(['lease:wanted3', 'lease:wanted4'])
+      }))
+  }
 })

@@ -711,3 +711,43 @@ describe('the signal of acquire', () => {
       expect(third.value.held).to.equal(true)
     }))
 })
+
+describe('a strategy that acts while it is asked', () => {
+  const acts: Record<string, (abort: AbortController) => void> = {
+    'aborts the call': (abort) => abort.abort(new Error('enough')),
+  }
+  for (const [how, act] of Object.entries(acts)) {
+    for (const when of ['after the first attempt', 'during a pause'] as const) {
+      it(`P24 ${how} ${when}: it is over at once`, () =>
+        withManager({}, async ({ manager, backend, clock, store }) => {
+          store.set('lease:a', 'somebody', 60_000)
+          const abort = new AbortController()
+          let asked = 0
+          const retry = {
+            next: (): number => {
+              asked += 1
+              if (asked === (when === 'during a pause' ? 2 : 1)) act(abort)
+              return Number.POSITIVE_INFINITY
+            },
+          }
+          const call = watch(manager.acquire('a', { wait: Number.POSITIVE_INFINITY, retry, signal: abort.signal }))
+          await clock.settle()
+          if (when === 'during a pause') backend.listener.onChange(['a'])
+          await clock.settle()
+          expect(String(call.error)).to.equal('Error: enough')
+          expect(manager.stats()).to.include({ waiting: 0, timers: 0 })
+        }))
+    }
+  }
+
+  it('P23 gives back the very lock that is waited for: it is asked for at once', () =>
+    withManager({}, async ({ manager, clock }) => {
+      const lease = await manager.acquire('b')
+      const retry = { next: () => (void lease.release(), Number.POSITIVE_INFINITY) }
+      const call = watch(manager.acquire('b', { wait: 60_000, retry }))
+      await clock.settle()
+      await lease.release()
+      await clock.settle()
+      expect(call.value.held).to.equal(true)
+    }))
+})

@@ -1,6 +1,6 @@
 /** Wake-ups and hints that come at a bad moment, and what is left behind then. */
 import { expect } from 'chai'
-import { fixedInterval, LockNotAcquiredError } from 'leasewheel'
+import { fixedInterval, UnavailableError } from 'leasewheel'
 import { grant, TICK, TTL, watch, withManager, withStage } from './support.ts'
 
 const HOUR = 3_600_000
@@ -17,7 +17,7 @@ describe('a caller that waits', () => {
       // Both the pause and the timeout of the question are over when the event loop is free again.
       clock.jump(700)
       await clock.advance(0)
-      expect(call.error).to.be.instanceOf(LockNotAcquiredError)
+      expect(call.error).to.be.instanceOf(UnavailableError)
       backend.deliverAll()
       await clock.advance(100)
       expect(store.get('lease:a')).to.equal(undefined)

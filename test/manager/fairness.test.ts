@@ -314,3 +314,38 @@ describe('a lock that is left to others for a moment', () => {
       await calls[0]?.value.release()
     }))
 })
+
+describe('a lock that is left to other processes', () => {
+  for (const call of ['tryAcquire', 'acquire', 'acquireMany'] as const) {
+    it(`is not asked for by ${call} without a wait: it is refused at once, and the others have their moment`, () =>
+      withManager({}, async ({ manager, backend, clock }) => {
+        const attempt = {
+          tryAcquire: async () => manager.tryAcquire('a'),
+          acquire: async () => manager.acquire('a', { wait: 0 }).catch(() => null),
+          acquireMany: async () => (await manager.acquireMany(['a']))[0],
+        }[call]
+        let lease = await manager.acquire('a')
+        // Handed on from one to the next until the others have their turn.
+        for (let turn = 0; turn < 8; turn += 1) {
+          const next = watch(manager.acquire('a', { wait: HOUR }))
+          await clock.settle()
+          await lease.release()
+          await clock.settle()
+          lease = next.value
+        }
+        const waiting = watch(manager.acquire('a', { wait: HOUR }))
+        await clock.settle()
+        await lease.release()
+        await clock.settle()
+        expect(waiting.state, 'it is left to others').to.equal('pending')
+        const before = backend.calls('acquire').length
+        for (let poll = 0; poll < 3; poll += 1) {
+          expect(await attempt()).to.equal(null)
+          await clock.advance(1)
+        }
+        expect(backend.calls('acquire')).to.have.length(before)
+        await clock.advance(5 + 2 * TICK)
+        expect(waiting.value.held).to.equal(true)
+      }))
+  }
+})

@@ -35,7 +35,7 @@ describe('the backend of a manager', () => {
     await manager.close()
     expect(open.callCount).to.equal(1)
     const [settings]: readonly [BackendSettings, BackendListener] = open.firstCall.args
-    expect(settings).to.deep.equal({ prefix: 'p:', timeout: 1_000, watch: true })
+    expect(settings).to.deep.equal({ prefix: 'p:', timeout: 1_000, watch: true, clock, credentials: undefined })
     expect(close.callCount).to.equal(1)
   })
 

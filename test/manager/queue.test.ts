@@ -226,3 +226,63 @@ describe('callers that do not want to wait', () => {
       expect([first.value, second.value]).to.deep.equal([null, null])
     }))
 })
+
+describe('a caller that shares the attempt of another', () => {
+  it('P23 is answered within its timeout, at whatever moment after a refusal it comes', () =>
+    withStage(async ({ open, clock, store }) => {
+      for (let moment = 0; moment < 25; moment += 1) {
+        const { manager, backend } = open()
+        store.set('lease:a', 'somebody', 3_600_000)
+        const retry = fixedInterval({ interval: 60_000, jitter: false })
+        const waiting = watch(manager.acquire('a', { wait: 3_600_000, retry }))
+        await clock.settle()
+        backend.holdAnswers('acquire')
+        backend.listener.onChange(['a'])
+        await clock.settle()
+        backend.deliverAll()
+        for (let turn = 0; turn < moment; turn += 1) await Promise.resolve()
+        const sharing = watch(manager.tryAcquire('a'))
+        await clock.settle()
+        expect(sharing.state, `after ${moment} turns`).to.equal('fulfilled')
+        expect(sharing.value).to.equal(null)
+        expect(waiting.state).to.equal('pending')
+        waiting.error = undefined
+        await manager.close()
+        store.delete('lease:a')
+      }
+    }))
+
+  it('P23 obeys its own timeout, whatever that of the other is', () =>
+    withManager({ ttl: 60_000 }, async ({ manager, backend, clock }) => {
+      backend.block()
+      const others = [
+        watch(manager.tryAcquire('a', { timeout: 10_000 })),
+        watch(manager.acquire('b', { wait: 60_000, timeout: 10_000 })),
+      ]
+      await clock.settle()
+      const calls = ['a', 'b'].flatMap((key) => [
+        watch(manager.tryAcquire(key, { timeout: 500 })),
+        watch(manager.acquire(key, { wait: 0, timeout: 500 })),
+        watch(manager.acquireMany([key], { timeout: 500 })),
+      ])
+      await clock.advance(500 + 2 * TICK)
+      for (const { error } of calls) expect(error).to.be.instanceOf(UnavailableError)
+      for (const { state } of others) expect(state).to.equal('pending')
+      backend.unblock()
+    }))
+
+  it('P23 has no more than its timeout in all, if the other goes and it has to ask itself', () =>
+    withManager({ ttl: 60_000 }, async ({ manager, backend, clock }) => {
+      backend.block()
+      const abort = new AbortController()
+      const other = watch(manager.tryAcquire('a', { timeout: 10_000, signal: abort.signal }))
+      await clock.settle()
+      const sharing = watch(manager.tryAcquire('a', { timeout: 500 }))
+      await clock.advance(400)
+      abort.abort()
+      await clock.advance(100 + 2 * TICK)
+      expect(other.state).to.equal('rejected')
+      expect(sharing.error).to.be.instanceOf(UnavailableError)
+      backend.unblock()
+    }))
+})

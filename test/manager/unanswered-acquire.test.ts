@@ -1,7 +1,19 @@
 import { expect } from 'chai'
 import fc from 'fast-check'
-import { LockNotAcquiredError, UnavailableError } from 'leasewheel'
-import { grant, heldFor, only, runs, TICK, TTL, watch, withManager, withStage } from './support.ts'
+import { type Lease, LockNotAcquiredError, UnavailableError } from 'leasewheel'
+import {
+  grant,
+  heldFor,
+  type Member,
+  only,
+  runs,
+  type Stage,
+  TICK,
+  TTL,
+  watch,
+  withManager,
+  withStage,
+} from './support.ts'
 
 describe('an acquire that was not answered', () => {
   it('P11 does not stand in its own way: asked again, its key is recognised by its token and adopted', () =>
@@ -277,4 +289,101 @@ describe('an acquire that was answered late', () => {
       ),
       runs(80),
     ))
+})
+
+describe('a lease that was asked for more than once', () => {
+  /** Acquires `a` at the second attempt, while the first is still on its way. @returns what lets the first land. */
+  async function acquireTwice({ manager, backend, clock, store }: Stage & Member, maxHold?: number) {
+    backend.there = 60_000
+    const call = watch(manager.acquire('a', { timeout: 100, ...(maxHold && { maxHold }) }))
+    await clock.advance(50)
+    backend.there = 0
+    await clock.advance(300)
+    const lease = call.value
+    const land = (): void => {
+      if (store.get('lease:a') === undefined) store.set('lease:a', lease.token, lease.ttl)
+    }
+    return { lease, land }
+  }
+
+  const ways: Record<string, (lease: Lease, member: Stage & Member) => Promise<void>> = {
+    'is released': async (lease) => {
+      expect(await lease.release()).to.equal(true)
+    },
+    'reaches its maxHold': async (_lease, { clock }) => clock.advance(1_000),
+    'is deleted by somebody': async (lease, { clock, store }) => {
+      store.delete('lease:a')
+      await clock.settle()
+      expect(lease.state).to.equal('lost')
+    },
+  }
+  for (const [how, end] of Object.entries(ways)) {
+    it(`P11 leaves no key behind if the first request lands after it ${how}`, () =>
+      withManager({ ttl: 10_000 }, async (member) => {
+        const { clock, store, manager } = member
+        const { lease, land } = await acquireTwice(member, how === 'reaches its maxHold' ? 800 : undefined)
+        await end(lease, member)
+        expect(lease.held).to.equal(false)
+        await clock.advance(300)
+        land()
+        expect(store.keys()).to.deep.equal(['lease:a'])
+        await clock.advance(1_000)
+        expect(store.keys()).to.deep.equal([])
+        await clock.advance(20_000)
+        expect(manager.stats().undoing).to.equal(0)
+      }))
+  }
+
+  it('P11 is deleted by nobody after it was detached: another goes on with its token', () =>
+    withManager({ ttl: 10_000 }, async (member) => {
+      const { clock, store, backend } = member
+      const { lease } = await acquireTwice(member)
+      lease.detach()
+      await clock.advance(3_000)
+      expect(store.keys()).to.deep.equal(['lease:a'])
+      expect(backend.requests.release).to.equal(0)
+      store.delete('lease:a')
+    }))
+
+  it('P5 P11 deletes no later acquisition while it looks for what may land', () =>
+    withManager({ ttl: 10_000 }, async (member) => {
+      const { clock, manager } = member
+      const { lease } = await acquireTwice(member)
+      await lease.release()
+      const later = await manager.acquire('a')
+      await clock.advance(20_000)
+      expect(later.held).to.equal(true)
+    }))
+
+  it('P21 looks at a bounded rate, and not at all for a lease whose first request must have expired', () =>
+    withManager({ ttl: 10_000 }, async (member) => {
+      const { clock, backend } = member
+      const { lease } = await acquireTwice(member)
+      await lease.release()
+      await clock.advance(20_000)
+      expect(backend.requests.release).to.be.within(5, 25)
+      const another = await acquireTwice(member)
+      await clock.advance(11_000)
+      const before = backend.requests.release
+      await another.lease.release()
+      await clock.advance(20_000)
+      expect(backend.requests.release).to.equal(before + 1)
+    }))
+
+  it('P11 looks for each request that was not answered, not only for the first it finds', () =>
+    withManager({ ttl: 10_000 }, async ({ manager, backend, clock, store }) => {
+      backend.there = 60_000
+      const call = watch(manager.acquire('a', { timeout: 100, wait: 600 }))
+      await clock.advance(800)
+      backend.there = 0
+      expect(call.error).to.be.instanceOf(UnavailableError)
+      const [first] = backend.calls('acquire')
+      const token = first ? only(first.entries).token : ''
+      expect(backend.calls('acquire').length).to.be.greaterThan(1)
+      for (let landing = 0; landing < 2; landing += 1) {
+        store.set('lease:a', token, 10_000)
+        await clock.advance(1_500)
+        expect(store.keys()).to.deep.equal([])
+      }
+    }))
 })
