@@ -134,7 +134,7 @@ export class LeaseManager extends GuardedEmitter implements AsyncDisposable, Ite
     const scheduler = new Scheduler<Scheduled>(clock, {
       onDue: (item, tick) => {
         if (item instanceof Cohort) this.#renewer.onDue(item, tick)
-        else this.#table.observe(item)
+        else this.#table.apply(item, { type: 'observed', now: tick.now })
       },
       onTickEnd: () => this.#renewer.pump(),
       onFault,
@@ -604,9 +604,9 @@ function handleOf(record: LeaseRecord): Lease {
 }
 
 function detach(table: LeaseTable, clock: Clock, record: LeaseRecord): DetachedLease {
-  if (!isActive(table.observe(record))) throw notHeld(record)
+  if (record.cohort === undefined) throw notHeld(record)
   table.apply(record, { type: 'detach', now: clock.now() })
-  // Its deadline may have come since, and then its key is deleted.
+  // Its deadline may have come, and then its key is deleted.
   if (record.state !== 'released') throw notHeld(record)
   const { key, token, fence, ttl } = record
   return { key, token, fence, ttl }
@@ -618,6 +618,9 @@ function signalOf(table: LeaseTable, record: LeaseRecord): AbortSignal {
   if (own.controller === undefined) {
     own.controller = new AbortController()
     if (state === 'lost') own.controller.abort(own.loss)
+  } else if (state === 'lost' && !own.controller.signal.aborted) {
+    // Its listeners are not called from inside a read: its abort comes in a turn of its own.
+    return AbortSignal.abort(own.loss)
   }
   return own.controller.signal
 }

@@ -59,6 +59,13 @@ export class LeaseTable {
   readonly #displaced = new Map<string, LeaseRecord>()
   readonly #cohorts = new Set<Cohort>()
   #jeopardy = 0
+  /**
+   * Losses that happened and that users have not been told of. A listener may read, release or acquire anything: whatever that ends
+   * waits here for its turn, so the stack never grows with the number of losses.
+   */
+  #untold: { readonly record: LeaseRecord; readonly reason: LossReason; readonly error: LeaseLostError }[] = []
+  #telling = false
+  #tellingSoon = false
 
   constructor(parts: LeaseTableParts) {
     this.#parts = parts
@@ -79,7 +86,7 @@ export class LeaseTable {
     return this.#jeopardy
   }
 
-  /** Whether this manager holds a lease on the key; one whose deadline has passed unnoticed is lost by the time this returns. */
+  /** Whether this manager holds a lease on the key. */
   isHeld(key: string): boolean {
     const record = this.get(key)
     return record !== undefined && isActive(this.observe(record))
@@ -178,11 +185,12 @@ export class LeaseTable {
    * @returns whether another has ended because of that, and listeners may have heard of it.
    */
   place(record: LeaseRecord): boolean {
+    const told = this.tellLosses()
     this.#forgetDisplaced(record)
-    if (!record.reserving) return this.#displace(record)
+    if (!record.reserving) return this.#displace(record) || told
     // While a key is reserved for it nobody else has that key here.
     this.#onFreed(record)
-    return false
+    return told
   }
 
   /** Tells of a lease that has its place and its cohort. */
@@ -199,33 +207,72 @@ export class LeaseTable {
 
   /** Takes the place of whatever has the key. @returns whether a lease had it. */
   #displace(record: LeaseRecord): boolean {
-    let displaced = false
-    for (let other = this.#records.set(record); other; other = this.#records.set(record)) {
-      if (other.reserving) {
-        // It is still asked for, and may take the place of this one later.
-        this.#onFreed(other)
-        this.#displaced.set(other.key, other)
-        break
-      }
-      // It is over: the backend has just said so. Its listeners find it gone and this one not yet there, and may do anything.
-      this.#records.set(other)
-      this.apply(other, { type: 'refused', now: this.#parts.clock.now(), reason: 'taken' })
-      displaced = true
+    const other = this.get(record.key)
+    // It is over: the backend has just said so. Its listeners find it gone and this one not yet there, and may do anything.
+    if (other) this.apply(other, { type: 'refused', now: this.#parts.clock.now(), reason: 'taken' })
+    const present = this.#records.set(record)
+    if (present?.reserving) {
+      // It is still asked for, and may take the place of this one later.
+      this.#onFreed(present)
+      this.#displaced.set(present.key, present)
+    } else if (present) {
+      this.apply(present, { type: 'refused', now: this.#parts.clock.now(), reason: 'taken' })
     }
-    return displaced
+    return (other ?? present) !== undefined
   }
 
-  /** The state now: a deadline that has passed has its consequences before this returns. */
+  /**
+   * The state now. A deadline that has passed has its consequences before this returns, but no user's code runs: this is what reads come to,
+   * and they emit nothing (P30). Listeners are told in a turn of their own.
+   */
   observe(record: LeaseRecord): LeaseState {
     if (record.cohort) {
       const now = this.#parts.clock.now()
-      if (now >= endOf(record)) this.apply(record, { type: 'observed', now })
+      if (now >= endOf(record)) {
+        this.#change(record, { type: 'observed', now })
+        this.#tellSoon()
+      }
     }
     return stateOf(record)
   }
 
+  /** Tells of the losses that have happened, unless that is being done already. @returns whether there were any. */
+  tellLosses(): boolean {
+    if (this.#telling || this.#untold.length === 0) return false
+    this.#telling = true
+    let told = 0
+    try {
+      // Telling of one may bring about others.
+      for (const { record, reason, error } of this.#untold) {
+        told += 1
+        record.has.controller?.abort(error)
+        this.#tell('lost', record, (lease) => ({ lease, reason, error }))
+      }
+    } finally {
+      this.#telling = false
+      this.#untold = this.#untold.slice(told)
+      // Something was thrown that no guard has caught.
+      if (this.#untold.length > 0) this.#tellSoon()
+    }
+    return true
+  }
+
+  #tellSoon(): void {
+    if (this.#tellingSoon) return
+    this.#tellingSoon = true
+    this.#parts.clock.soon(() => {
+      this.#tellingSoon = false
+      this.tellLosses()
+    })
+  }
+
   /** Something happened to a lease: decides what follows from it, and does it. */
   apply(record: LeaseRecord, input: RecordInput): void {
+    this.#change(record, input)
+    if (this.#untold.length > 0) this.tellLosses()
+  }
+
+  #change(record: LeaseRecord, input: RecordInput): void {
     const before = stateOf(record)
     const next = transition(before, limitsOf(record), input)
     if (next.to === before || next.to === 'held' || next.to === 'jeopardy') return
@@ -285,7 +332,9 @@ export class LeaseTable {
   /** Ends the members once their deadline has come. @returns whether any is left. */
   expire(cohort: Cohort): boolean {
     if (this.#parts.clock.now() < cohort.deadline) return cohort.size > 0
+    // All of them are over before the first is told of.
     for (const record of cohort.members) this.observe(record)
+    this.tellLosses()
     return cohort.size > 0
   }
 
@@ -310,14 +359,14 @@ export class LeaseTable {
     this.#stale.add(key)
   }
 
+  /** What follows from a loss without any user's code; the rest waits for `tellLosses`. */
   #lose(record: LeaseRecord, reason: LossReason, cause: Error | undefined): void {
     const error = new LeaseLostError(record.key, reason, cause && { cause })
     record.own.loss = error
     this.#parts.tally.lost[reason] += 1
-    record.has.controller?.abort(error)
     rejectWaiters(record)
     if (reason === 'expired' || reason === 'maxHold') this.#parts.onAbandoned(record)
-    this.#tell('lost', record, (lease) => ({ lease, reason, error }))
+    this.#untold.push({ record, reason, error })
   }
 
   /** Builds a payload only where somebody listens. */
