@@ -108,11 +108,11 @@ export function isFinal(error: unknown): boolean {
   return typeof error === 'object' && error !== null && 'final' in error && error.final === true
 }
 
-/** The manager has been closed. */
+/** The manager has been closed; the reason of an aborted `lease.signal` whose lock is given back because of that. */
 export class ManagerClosedError extends LeaseError {
   readonly code = 'ERR_CLOSED'
 
-  constructor(key?: string) {
-    super('This LeaseManager is closed', key)
+  constructor(key?: string, message = 'This LeaseManager is closed') {
+    super(message, key)
   }
 }

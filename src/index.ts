@@ -35,6 +35,7 @@ export type {
   SafeEvent,
 } from './events.ts'
 export type { DetachedLease, Lease } from './lease.ts'
+export type { LeaseEnd } from './lease-record.ts'
 export { LeaseManager, type LockInspection } from './lease-manager.ts'
 export type { LoadReport } from './load-meter.ts'
 export type {

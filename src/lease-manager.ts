@@ -22,12 +22,12 @@ import { checkFunction } from './check.ts'
 import type { Clock } from './clock.ts'
 import { Cohort } from './cohort.ts'
 import { isActive } from './core/lease-state.ts'
-import { ManagerClosedError, UnavailableError } from './errors.ts'
+import { LockNotHeldError, ManagerClosedError, UnavailableError } from './errors.ts'
 import { GuardedEmitter } from './events.ts'
 import { FirstAttempts } from './first-attempt.ts'
 import { type DetachedLease, Lease, type LeasePort } from './lease.ts'
-import type { LeaseRecord, LeaseTerms } from './lease-record.ts'
-import { endOf, LeaseTable, notHeld, type Scheduled } from './lease-table.ts'
+import type { LeaseEnd, LeaseRecord, LeaseTerms } from './lease-record.ts'
+import { abortReasonOf, endOf, howEnded, LeaseTable, notHeld, type Scheduled } from './lease-table.ts'
 import {
   type AcquireManyOptions,
   type AcquireManySettings,
@@ -60,6 +60,7 @@ import { Scheduler } from './scheduler.ts'
 import { forEachIndex } from './slices.ts'
 import { type LeaseManagerStats, Tally } from './stats.ts'
 import { ownerOf, tokensOf } from './token.ts'
+import { Usages } from './usages.ts'
 import { Verifier } from './verifier.ts'
 import { WaitingLines } from './waiting-line.ts'
 
@@ -99,6 +100,7 @@ export class LeaseManager extends GuardedEmitter implements AsyncDisposable, Ite
   readonly #releaser: Releaser
   readonly #desk: ChangeDesk
   readonly #adoptions: Adoptions
+  readonly #usages: Usages
   readonly #acquires: Outbox<AcquireOutcome>
   readonly #releases: Outbox<ChangeOutcome, ReleaseEntry>
   readonly #questions: Outbox<ChangeOutcome>
@@ -149,9 +151,11 @@ export class LeaseManager extends GuardedEmitter implements AsyncDisposable, Ite
       subscribers: this,
       onVacated: (record, givenBack) => lines.onVacated(record.key, givenBack, record.has.turns),
       onAbandoned: (record) => this.#releaser.abandon(record),
+      isInUse: (record) => this.#usages.has(record),
     })
     const isWatching = (added = 0): boolean => watch && table.size + added <= watchLimit
     this.#scheduler = scheduler
+    this.#usages = new Usages({ clock, scheduler, table })
     this.#lines = lines
     this.#table = table
     this.#load = new LoadMeter({
@@ -206,6 +210,7 @@ export class LeaseManager extends GuardedEmitter implements AsyncDisposable, Ite
       observe: (record) => table.observe(record),
       remaining: (record) => Math.max(endOf(record) - clock.now(), 0),
       signal: (record) => signalOf(table, record),
+      ended: (record) => endedOf(table, record),
       renew: (record) => renewer.renew(record),
       release: (record) => this.#releaser.release(record),
       detach: (record) => detach(table, clock, record),
@@ -346,24 +351,25 @@ export class LeaseManager extends GuardedEmitter implements AsyncDisposable, Ite
   }
 
   /**
-   * Waits for the lock, does the work under it, and releases it, whatever the work comes to.
+   * Waits for the lock, does the work under it, and releases it, whatever the work comes to. `close` waits for the work; see its option `drain`.
    *
    * @returns what the work returns.
-   * @throws what `acquire` throws; what the work throws; LeaseLostError when the lease was lost before it was released,
-   * so that work done without the lock is not taken for work done under it.
+   * @throws what `acquire` throws; what the work throws. If the work ended without the lock, so that it is not taken for work done under it:
+   * LeaseLostError when the lease was lost, ManagerClosedError when `close` gave it back.
    */
   async using<T>(key: string, work: (lease: Lease) => Promise<T> | T, options?: AcquireOptions): Promise<T> {
     const settings = options === undefined ? this.#waitDefaults : resolveAcquire('using', options, this.#settings)
     checkFunction('work', work)
     const lease = await this.#lease(this.#checkKey(key), settings)
-    let result: T
-    try {
-      result = await work(lease)
-    } finally {
+    if (this.#closed) {
       await lease.release()
+      throw new ManagerClosedError(key)
     }
-    if (lease.state === 'lost') throw lease.signal.reason
-    return result
+    const record = this.#table.get(key)
+    // It has ended since: the work would do without the lock.
+    if (record?.handle !== lease)
+      throw lease.state === 'lost' ? lease.signal.reason : new LockNotHeldError(key, lease.state)
+    return this.#usages.run(record, work)
   }
 
   /** The lease that this manager holds on the key, if it does. */
@@ -437,12 +443,16 @@ export class LeaseManager extends GuardedEmitter implements AsyncDisposable, Ite
   }
 
   /**
-   * Releases everything, in batches, and gives up the manager's connections. Callers that wait for a lock are rejected with
-   * `ManagerClosedError`. Every lease has had its last event when this resolves. Idempotent; never rejects, except for a bad option.
+   * Rejects callers that wait for a lock with `ManagerClosedError`, waits for the work of `using` for at most `drain` ms, releases everything, in
+   * batches, and gives up the manager's connections. Work that still runs after the drain finds its `lease.signal` aborted before its lock is given
+   * back. Every lease has had its last event when this resolves. Idempotent; a second call may shorten the drain. Never rejects, except for a bad option.
+   *
+   * Do not await it inside the work of `using`: it would wait for that work until the drain is over.
    */
   async close(options: CloseOptions = {}): Promise<void> {
     const settings = resolveClose(options)
     this.#closed = true
+    this.#usages.limit(settings.drain)
     // In a turn of its own: a listener that is told of the end of a lease may call this again.
     this.#closing ??= Promise.resolve().then(() => this.#close(settings))
     return this.#closing
@@ -458,6 +468,13 @@ export class LeaseManager extends GuardedEmitter implements AsyncDisposable, Ite
     this.#attempts.cancelAll((key) => new ManagerClosedError(key))
     this.#lines.cancelAll((key) => new ManagerClosedError(key))
     this.#adoptions.cancelAll((key) => new ManagerClosedError(key))
+    await this.#usages.drain()
+    this.#table.beginClosing()
+    if (this.#usages.size > 0) {
+      this.#usages.forewarn()
+      // Who listens to its signal ends before its lock is given back.
+      await new Promise<void>((resolve) => this.#settings.clock.soon(resolve))
+    }
     let over = false
     await this.#within(timeout, async () => {
       await this.#releaseAll(this.#guard(onProgress), () => over)
@@ -469,6 +486,7 @@ export class LeaseManager extends GuardedEmitter implements AsyncDisposable, Ite
     over = true
     this.#releaser.close()
     await this.#within(CLOSE_BACKEND_TIMEOUT, () => this.#backend.close()).catch((fault: unknown) => this.report(fault))
+    this.#table.tellLosses()
     this.#scheduler.close()
   }
 
@@ -613,14 +631,29 @@ function detach(table: LeaseTable, clock: Clock, record: LeaseRecord): DetachedL
 }
 
 function signalOf(table: LeaseTable, record: LeaseRecord): AbortSignal {
-  const state = table.observe(record)
+  table.observe(record)
+  const reason = abortReasonOf(record)
   const { own } = record
   if (own.controller === undefined) {
     own.controller = new AbortController()
-    if (state === 'lost') own.controller.abort(own.loss)
-  } else if (state === 'lost' && !own.controller.signal.aborted) {
+    if (reason) own.controller.abort(reason)
+  } else if (reason && !own.controller.signal.aborted) {
     // Its listeners are not called from inside a read: its abort comes in a turn of its own.
-    return AbortSignal.abort(own.loss)
+    return AbortSignal.abort(reason)
   }
   return own.controller.signal
+}
+
+function endedOf(table: LeaseTable, record: LeaseRecord): Promise<LeaseEnd> {
+  const state = table.observe(record)
+  if (state === 'lost' || state === 'released') return Promise.resolve(howEnded(record))
+  const { own } = record
+  if (own.ending === undefined) {
+    let resolve: (end: LeaseEnd) => void = ignore
+    const promise = new Promise<LeaseEnd>((settle) => {
+      resolve = settle
+    })
+    own.ending = { promise, resolve }
+  }
+  return own.ending.promise
 }

@@ -14,10 +14,10 @@ import {
   transition,
 } from './core/lease-state.ts'
 import { deadlineOf } from './core/timing.ts'
-import { LeaseLostError, LockNotHeldError } from './errors.ts'
+import { LeaseLostError, LockNotHeldError, ManagerClosedError } from './errors.ts'
 import type { LeaseEvents } from './events.ts'
 import type { Lease } from './lease.ts'
-import type { LeaseRecord, RenewalWaiter } from './lease-record.ts'
+import type { LeaseEnd, LeaseRecord, RenewalWaiter } from './lease-record.ts'
 import type { Scheduler } from './scheduler.ts'
 import type { Tally } from './stats.ts'
 
@@ -40,6 +40,8 @@ export interface LeaseTableParts {
   readonly subscribers: Subscribers
   /** A lease has ended here; `givenBack` says when, if its owner gave it back, so that the lock can be had next. */
   readonly onVacated: (record: LeaseRecord, givenBack: number | undefined) => void
+  /** Whether work runs under the lease: it is told before its lock is given back. */
+  readonly isInUse: (record: LeaseRecord) => boolean
   /** A lease was lost by time while its key may still be there. */
   readonly onAbandoned: (record: LeaseRecord) => void
 }
@@ -65,6 +67,7 @@ export class LeaseTable {
    */
   #untold: { readonly record: LeaseRecord; readonly reason: LossReason; readonly error: LeaseLostError }[] = []
   #telling = false
+  #closing = false
   #tellingSoon = false
 
   constructor(parts: LeaseTableParts) {
@@ -280,6 +283,7 @@ export class LeaseTable {
     const lastFailure = record.cohort?.failure
     if (isActive(before))
       this.#vacate(record, input.type === 'release' && next.to === 'releasing' ? input.now : undefined)
+    if (input.type === 'release' || input.type === 'detach') this.#onGivenBack(record)
     if (next.notice === 'lost') {
       this.#lose(record, next.reason as LossReason, lastFailure)
     } else if (next.notice === 'released') {
@@ -287,6 +291,31 @@ export class LeaseTable {
       const [confirmed, detached] = [input.type === 'deleted', input.type === 'detach']
       this.#tell('released', record, (lease) => ({ lease, confirmed, detached }))
     }
+    if (next.notice) record.has.ending?.resolve(howEnded(record))
+  }
+
+  /** Whatever is given back from now on is given back because the manager closes. */
+  beginClosing(): void {
+    this.#closing = true
+  }
+
+  /** Aborts the signal of a lease whose lock is about to be given back because the manager closes. Its listeners may do anything. */
+  forewarn(record: LeaseRecord): void {
+    if (!isActive(this.observe(record)) || record.has.givenBack) return
+    const reason = closedUnder(record.key)
+    record.own.givenBack = reason
+    record.has.controller?.abort(reason)
+  }
+
+  /** The state is set, and nothing is sent yet: whoever works under the lock learns of it before the key is deleted. */
+  #onGivenBack(record: LeaseRecord): void {
+    if (record.state === 'lost') return
+    const closing = this.#closing && record.state === 'releasing'
+    if (closing) record.markClosed()
+    if (record.has.givenBack || !(this.#parts.isInUse(record) || (closing && record.has.controller))) return
+    const reason = closing ? closedUnder(record.key) : notHeld(record)
+    record.own.givenBack = reason
+    record.has.controller?.abort(reason)
   }
 
   /** A renewal of a cohort was confirmed by a request sent at `sentAt`. @returns whether that came in time. */
@@ -390,6 +419,22 @@ export class LeaseTable {
       if (isActive(this.observe(record))) this.#tell(event, record, payload)
     }
   }
+}
+
+/** Why the signal of a lease is aborted, if it is to be. */
+export function abortReasonOf(record: LeaseRecord): Error | undefined {
+  const { loss, givenBack } = record.has
+  return loss ?? givenBack ?? (record.closed ? closedUnder(record.key) : undefined)
+}
+
+/** How a lease ended that has. */
+export function howEnded(record: LeaseRecord): LeaseEnd {
+  if (record.state === 'lost') return 'lost'
+  return record.closed ? 'closed' : 'released'
+}
+
+function closedUnder(key: string): ManagerClosedError {
+  return new ManagerClosedError(key, `Lock \`${key}\` is given back because its LeaseManager was closed`)
 }
 
 /** The state of a lease as far as it has been noticed. */

@@ -22,6 +22,8 @@ import { type RetryStrategy, untilTold } from './retry.ts'
 const LONGEST = 2 ** 31 - 1
 const LONGEST_KEY = 4_096
 const LONGEST_OWNER = 128
+/** ms that `close` gives the work of `using` unless it is told otherwise: with the timeout it fits into the 30 s that Kubernetes gives a process. */
+const CLOSE_DRAIN = 10_000
 /** ms that `close` gives the releases unless it is told otherwise. */
 const CLOSE_TIMEOUT = 10_000
 
@@ -80,7 +82,12 @@ export interface AcquireManyOptions extends AcquireOptions {
 
 /** Options of `close`. */
 export interface CloseOptions {
-  /** How long releasing may take, in ms: a number >= 0. Default 10,000. What is not answered by then is left to expire. */
+  /**
+   * How long the work of `using` may go on, in ms: a number >= 0, or Infinity. Default 10,000. Meanwhile every lease is renewed and nothing is
+   * granted. Work that still runs when this is over is told by its `lease.signal`; a turn of the event loop later its lock is given back.
+   */
+  readonly drain?: number
+  /** How long releasing may take after that, in ms: a number >= 0. Default 10,000. What is not answered by then is left to expire. */
   readonly timeout?: number
   /** Is told each time that some of the leases have been settled: after each batch. What it throws comes out as `error`. Default: nobody. */
   readonly onProgress?: (progress: Progress) => void
@@ -164,6 +171,8 @@ export interface AcquireManySettings extends AcquireSettings {
 
 export interface CloseSettings {
   /** ms. */
+  readonly drain: number
+  /** ms. */
   readonly timeout: number
   readonly onProgress: ((progress: Progress) => void) | undefined
 }
@@ -176,7 +185,7 @@ const TRY_ACQUIRE_OPTIONS = [...LEASE_OPTIONS, 'signal'] as const
 const ADOPT_OPTIONS = TRY_ACQUIRE_OPTIONS.filter((name) => name !== 'ttl')
 const ACQUIRE_OPTIONS = [...TRY_ACQUIRE_OPTIONS, 'wait', 'retry'] as const
 const ACQUIRE_MANY_OPTIONS = [...ACQUIRE_OPTIONS, 'onProgress'] as const
-const CLOSE_OPTIONS = ['timeout', 'onProgress'] as const
+const CLOSE_OPTIONS = ['drain', 'timeout', 'onProgress'] as const
 const MANAGER_OPTIONS = [
   ...LEASE_OPTIONS,
   'wait',
@@ -246,8 +255,12 @@ export function resolveAcquireMany(options: AcquireManyOptions, defaults: Manage
 
 export function resolveClose(options: CloseOptions): CloseSettings {
   checkOptions('close', options, CLOSE_OPTIONS)
-  const { timeout = CLOSE_TIMEOUT, onProgress } = options
-  return { timeout: checkNumber('timeout', timeout, 0), onProgress: checkProgress(onProgress) }
+  const { drain = CLOSE_DRAIN, timeout = CLOSE_TIMEOUT, onProgress } = options
+  return {
+    drain: checkNumber('drain', drain, 0),
+    timeout: checkNumber('timeout', timeout, 0),
+    onProgress: checkProgress(onProgress),
+  }
 }
 
 /** @param ttl of the lease that is adopted. */
