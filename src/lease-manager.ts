@@ -4,7 +4,7 @@
  */
 
 import { asError } from './as-error.ts'
-import { AbortWatch } from './abort-watch.ts'
+import { ABORTS } from './abort-watch.ts'
 import { acquireAll } from './acquire-all.ts'
 import type { AcquisitionParts, Grant } from './acquisition.ts'
 import { Adoptions } from './adoption.ts'
@@ -25,6 +25,7 @@ import { isActive } from './core/lease-state.ts'
 import { LockNotHeldError, ManagerClosedError, UnavailableError } from './errors.ts'
 import { GuardedEmitter } from './events.ts'
 import { FirstAttempts } from './first-attempt.ts'
+import { showInLogs } from './inspection.ts'
 import { type DetachedLease, Lease, type LeasePort } from './lease.ts'
 import type { LeaseEnd, LeaseRecord, LeaseTerms } from './lease-record.ts'
 import { abortReasonOf, endOf, howEnded, LeaseTable, notHeld, type Scheduled } from './lease-table.ts'
@@ -114,6 +115,10 @@ export class LeaseManager extends GuardedEmitter implements AsyncDisposable, Ite
   #flushing = false
   #closed = false
   #closing: Promise<void> | undefined
+
+  static {
+    showInLogs(this.prototype, 'LeaseManager')
+  }
 
   /**
    * @param connection an ioredis client, whose options are used for connections of the manager's own; a `redis://` or
@@ -215,7 +220,6 @@ export class LeaseManager extends GuardedEmitter implements AsyncDisposable, Ite
       release: (record) => this.#releaser.release(record),
       detach: (record) => detach(table, clock, record),
     }
-    const aborts = new AbortWatch()
     let terms: LeaseTerms = this.#tryDefaults
     const grant: Grant = (record, fence, settings, sentAt) => {
       const { ttl, timeout, maxHold } = settings
@@ -233,7 +237,7 @@ export class LeaseManager extends GuardedEmitter implements AsyncDisposable, Ite
       scheduler,
       table,
       lines,
-      aborts,
+      aborts: ABORTS,
       releaser: this.#releaser,
       verifier,
       tally,
@@ -255,7 +259,7 @@ export class LeaseManager extends GuardedEmitter implements AsyncDisposable, Ite
       clock,
       table,
       verifier,
-      aborts,
+      aborts: ABORTS,
       driftFactor,
       post: postRenewal,
       grant,
@@ -273,9 +277,24 @@ export class LeaseManager extends GuardedEmitter implements AsyncDisposable, Ite
         onChange: (keys) => desk.onChange(keys),
         onUnwatched: () => desk.wakeAll(),
         onForgotten: () => desk.onUnreliable(),
-        onError: (error) => void this.emit('error', error),
+        onError: (error) => this.reportFault(error),
       },
     )
+  }
+
+  /**
+   * Lets the process exit although this manager has connections and a timer: for scripts that end when their own work has. Leases that are held
+   * then are left to expire, and a call that waits does not keep the process alive. For good. Needs a backend with `unref()`; that over ioredis has one.
+   */
+  unref(): this {
+    this.#scheduler.unref()
+    this.#backend.unref?.()
+    return this
+  }
+
+  /** What a log shows of it. */
+  toJSON(): { readonly held: number; readonly waiting: number; readonly closed: boolean } {
+    return { held: this.size, waiting: this.#lines.size + this.#table.reserved, closed: this.#closed }
   }
 
   /** How many leases are held. */
@@ -406,8 +425,9 @@ export class LeaseManager extends GuardedEmitter implements AsyncDisposable, Ite
    * @throws UnavailableError when the backend did not answer within `timeout`; the key may have been deleted all the same.
    */
   async forceRelease(key: string): Promise<boolean> {
+    this.#throwIfClosed(this.#checkKey(key))
     try {
-      return await this.#askFor(this.#checkKey(key), 'released', () => this.#backend.forceRelease(key))
+      return await this.#askFor(key, 'released', () => this.#backend.forceRelease(key))
     } finally {
       // What a manager changes itself, or may have changed, the server does not tell it.
       this.#desk.onChange([key])

@@ -1,8 +1,20 @@
 /**
- * Lease: the handle that users hold. It knows its record and asks the manager; it decides nothing. May import types only.
+ * Lease: the handle that users hold. It knows its record and asks the manager; it decides nothing. May import types, and how it shows in logs.
  */
 import type { LeaseState } from './core/lease-state.ts'
+import { showInLogs } from './inspection.ts'
 import type { LeaseEnd, LeaseRecord } from './lease-record.ts'
+
+/** What a log shows of a lease: not its token, which is a secret. */
+export interface LeaseSummary {
+  readonly key: string
+  readonly state: LeaseState
+  readonly fence: number
+  /** ms. */
+  readonly ttl: number
+  /** ms, a whole number. */
+  readonly remaining: number
+}
 
 /** What a handle needs of its manager. */
 export interface LeasePort {
@@ -33,6 +45,10 @@ export interface DetachedLease {
 export class Lease implements AsyncDisposable {
   readonly #record: LeaseRecord
   readonly #port: LeasePort
+
+  static {
+    showInLogs(this.prototype, 'Lease')
+  }
 
   /** Made by the manager only. */
   constructor(record: LeaseRecord, port: LeasePort) {
@@ -127,6 +143,12 @@ export class Lease implements AsyncDisposable {
    */
   detach(): DetachedLease {
     return this.#port.detach(this.#record)
+  }
+
+  /** What a log shows of it. To send a lease elsewhere see `detach()`. */
+  toJSON(): LeaseSummary {
+    const { key, state, fence, ttl, remaining } = this
+    return { key, state, fence, ttl, remaining: Math.round(remaining) }
   }
 
   /** `release()`, for `await using`. */
