@@ -56,3 +56,6 @@ export class AbortWatch {
     this.#watches.delete(signal)
   }
 }
+
+/** One for the process: managers that are passed the same signal share its listener. */
+export const ABORTS: AbortWatch = new AbortWatch()

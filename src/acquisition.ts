@@ -216,8 +216,11 @@ export class Acquisition implements Waiter, Request<AcquireOutcome> {
   explain(error: unknown): unknown {
     if (error !== REFUSED) return error
     const { holder, remaining } = this.#refusal ?? {}
+    const { table } = this.#parts
+    const here = table.isHeld(this.key) ? 'held' : this.#attempts === 0 ? 'ahead' : undefined
     const owner = holder === undefined ? undefined : ownerOf(holder)
-    return new LockNotAcquiredError(this.key, { attempts: this.#attempts, waited: this.#waited(), remaining, owner })
+    const [attempts, waited] = [this.#attempts, this.#waited()]
+    return new LockNotAcquiredError(this.key, { here, attempts, waited, remaining, owner })
   }
 
   wake(): void {

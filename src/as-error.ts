@@ -1,6 +1,14 @@
-/** Whatever was thrown, as an `Error`. May import nothing. */
+/** Errors, and whatever else was thrown in their place. May import node:util. */
+import { isNativeError } from 'node:util/types'
+
+/** Whether it is an error, of whatever realm: tests in a vm context meet errors that are no instances of this one's class. */
+export function isError(value: unknown): value is Error {
+  return value instanceof Error || isNativeError(value)
+}
+
+/** Whatever was thrown, as an `Error`. */
 export function asError(thrown: unknown): Error {
-  if (thrown instanceof Error) return thrown
+  if (isError(thrown)) return thrown
   try {
     return new Error(String(thrown))
   } catch {

@@ -142,6 +142,8 @@ export interface Backend {
   inspect(key: string): Promise<LockView | null>
   /** Deletes a key, whoever holds it. @returns whether there was one. Rejects when it cannot be asked. */
   forceRelease(key: string): Promise<boolean>
+  /** From now on its connections do not keep the process alive. For good. Without this method they do, or there are none. */
+  unref?(): void
   /** Gives up connections, settling what is still unanswered. Idempotent. */
   close(): Promise<void>
 }

@@ -83,9 +83,17 @@ export function checkMethods<O extends object>(name: string, value: O, methods: 
   return value
 }
 
+/** By its shape: a signal of another realm (jsdom, happy-dom, a vm context) is no instance of this one's class. */
 export function checkSignal(name: string, value: unknown): AbortSignal {
-  if (!(value instanceof AbortSignal)) throw new TypeError(expected(name, 'an AbortSignal', value))
-  return value
+  const { aborted, addEventListener, removeEventListener } = Object(value) as Partial<AbortSignal>
+  if (
+    typeof aborted !== 'boolean' ||
+    typeof addEventListener !== 'function' ||
+    typeof removeEventListener !== 'function'
+  ) {
+    throw new TypeError(expected(name, 'an AbortSignal', value))
+  }
+  return value as AbortSignal
 }
 
 /** An options object without unknown names: a misspelt option would otherwise be ignored in silence. */

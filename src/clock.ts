@@ -2,11 +2,14 @@
  * Time. The only file of the project that reads a clock or sets a timer, and it may import nothing but Node's own.
  */
 import { uptime } from 'node:os'
+import { setImmediate as endOfTurn } from 'node:timers'
 
 /** A timer that has been set and not yet fired. */
 export interface Timer {
   /** Takes the timer back; does nothing once it has fired. */
   cancel(): void
+  /** From now on the timer does not keep the process alive. Without this method it does, or never did. */
+  unref?(): void
 }
 
 /** What a `LeaseManager` needs of time. Pass your own in tests; `ManualClock` of `leasewheel/memory` is one. */
@@ -46,7 +49,7 @@ const SYSTEM_SOURCES: TimeSources = {
 const SYSTEM_TIMERS: TimerSource = {
   sleep(callback, delay) {
     const handle = setTimeout(callback, delay)
-    return { cancel: () => clearTimeout(handle) }
+    return { cancel: () => clearTimeout(handle), unref: () => void handle.unref() }
   },
   soon: (callback) => void setImmediate(callback),
 }
@@ -99,16 +102,24 @@ export class SystemClock implements Clock {
   setTimer(callback: () => void, delay: number): Timer {
     const due = this.now() + delay
     let sleep: Timer
+    let unreferenced = false
     const wait = (): void => {
       const left = Math.max(Math.ceil(due - this.now()), 0)
       sleep = this.#timers.sleep(onWake, Math.min(left, LONGEST_SLEEP))
+      if (unreferenced) sleep.unref?.()
     }
     const onWake = (): void => {
       if (this.now() < due) wait()
       else callback()
     }
     wait()
-    return { cancel: () => sleep.cancel() }
+    return {
+      cancel: () => sleep.cancel(),
+      unref: () => {
+        unreferenced = true
+        sleep.unref?.()
+      },
+    }
   }
 
   soon(callback: () => void): void {
@@ -152,4 +163,11 @@ function compare(sources: TimeSources): { wallOffset: number; bootOffset: number
     const boot = sources.boot()
     if (sources.monotonic() - before < TOLERANCE / 10) return { wallOffset, bootOffset: boot - before, boot }
   }
+}
+
+/** Resolves once all that needs no time has happened: on the real event loop, also where a test has replaced the global timers by fake ones. */
+export function settled(): Promise<void> {
+  return new Promise((resolve) => {
+    endOfTurn(resolve)
+  })
 }

@@ -11,14 +11,24 @@ export abstract class LeaseError extends Error {
   /** The key of the lock it is about; none where it is about no lock in particular. */
   readonly key: string | undefined
 
+  static {
+    nameOf(this.prototype, 'LeaseError')
+  }
+
   constructor(message: string, key?: string, options?: ErrorOptions) {
     super(message, options)
-    this.name = new.target.name
     this.key = key
   }
 }
 
+/** A name that no minifier changes. It stands where the names of built-in errors do, so that stack traces begin with it, and subclasses may have their own. */
+function nameOf(prototype: Error, name: string): void {
+  Object.defineProperty(prototype, 'name', { value: name, writable: true, configurable: true })
+}
+
 interface RefusalDetails {
+  /** Who stood in the way, where that was somebody of this process: a lease of the same manager, or other callers who were ahead. */
+  readonly here?: 'held' | 'ahead' | undefined
   readonly attempts: number
   readonly waited: number
   readonly remaining: number | undefined
@@ -37,18 +47,32 @@ export class LockNotAcquiredError extends LeaseError {
   /** Who held it at the last refusal, as far as its token says so: the `owner` of another manager. */
   readonly owner: string | undefined
 
+  static {
+    nameOf(this.prototype, 'LockNotAcquiredError')
+  }
+
   constructor(key: string, details: RefusalDetails) {
     const { attempts, waited, remaining, owner } = details
-    const holder = remaining === undefined ? '' : `; ${timeLeft(remaining)}`
-    super(
-      `Lock \`${key}\` is held by ${owner === undefined ? 'another' : `another (${owner})`}: not acquired after ${attempts} ${attempts === 1 ? 'attempt' : 'attempts'} in ${Math.round(waited)} ms${holder}`,
-      key,
-    )
+    super(refusal(key, details), key)
     this.attempts = attempts
     this.waited = waited
     this.remaining = remaining
     this.owner = owner
   }
+}
+
+function refusal(key: string, { here, attempts, waited, remaining, owner }: RefusalDetails): string {
+  const duration = `${Math.round(waited)} ms`
+  if (here === 'held') {
+    return `Lock \`${key}\` is held by this LeaseManager itself: not acquired in ${duration}. Locks are not reentrant: whoever holds one must not ask for it again`
+  }
+  if (here === 'ahead') {
+    return `Lock \`${key}\` was not acquired in ${duration}: other callers of this process were ahead all the time`
+  }
+  const holder = owner === undefined ? 'another' : `another (${owner})`
+  const count = `${attempts} ${attempts === 1 ? 'attempt' : 'attempts'}`
+  const left = remaining === undefined ? '' : `; ${timeLeft(remaining)}`
+  return `Lock \`${key}\` is held by ${holder}: not acquired after ${count} in ${duration}${left}`
 }
 
 function timeLeft(remaining: number): string {
@@ -60,6 +84,10 @@ function timeLeft(remaining: number): string {
 /** The lease was asked to do something that only a held lease can do. */
 export class LockNotHeldError extends LeaseError {
   readonly code = 'ERR_NOT_HELD'
+
+  static {
+    nameOf(this.prototype, 'LockNotHeldError')
+  }
 
   constructor(key: string, state: string, options?: ErrorOptions) {
     super(`Lock \`${key}\` is not held by this lease any more (it is ${state})`, key, options)
@@ -78,6 +106,10 @@ export class LeaseLostError extends LeaseError {
   readonly code = 'ERR_LEASE_LOST'
   readonly reason: LossReason
 
+  static {
+    nameOf(this.prototype, 'LeaseLostError')
+  }
+
   constructor(key: string, reason: LossReason, options?: ErrorOptions) {
     super(`Lease of \`${key}\` was lost: ${LOSSES[reason]}`, key, options)
     this.reason = reason
@@ -88,7 +120,7 @@ export class LeaseLostError extends LeaseError {
 export interface UnavailableErrorOptions {
   readonly cause?: unknown
   /** Default: what the cause says, if that is an `UnavailableError`, otherwise `false`. */
-  readonly final?: boolean
+  readonly final?: boolean | undefined
 }
 
 /** The backend could not be asked, or did not answer: whether the lock is free or held is unknown. */
@@ -96,6 +128,10 @@ export class UnavailableError extends LeaseError {
   readonly code = 'ERR_UNAVAILABLE'
   /** Whether asking again will bring the same answer: callers that wait are told at once. */
   readonly final: boolean
+
+  static {
+    nameOf(this.prototype, 'UnavailableError')
+  }
 
   constructor(message: string, key?: string, { cause, final = isFinal(cause) }: UnavailableErrorOptions = {}) {
     super(message, key, cause === undefined ? undefined : { cause })
@@ -108,11 +144,15 @@ export function isFinal(error: unknown): boolean {
   return typeof error === 'object' && error !== null && 'final' in error && error.final === true
 }
 
-/** The manager has been closed. */
+/** The manager has been closed; the reason of an aborted `lease.signal` whose lock is given back because of that. */
 export class ManagerClosedError extends LeaseError {
   readonly code = 'ERR_CLOSED'
 
-  constructor(key?: string) {
-    super('This LeaseManager is closed', key)
+  static {
+    nameOf(this.prototype, 'ManagerClosedError')
+  }
+
+  constructor(key?: string, message = 'This LeaseManager is closed') {
+    super(message, key)
   }
 }

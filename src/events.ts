@@ -3,7 +3,7 @@
  * of what was thrown, and types.
  */
 import { EventEmitter } from 'eventemitter3'
-import { asError } from './as-error.ts'
+import { asError, isError } from './as-error.ts'
 import type { LossReason } from './core/lease-state.ts'
 import type { LeaseLostError } from './errors.ts'
 import type { Lease } from './lease.ts'
@@ -84,6 +84,8 @@ export class GuardedEmitter extends EventEmitter<LeaseEvents> {
   /** From a listener to its guard and back, so that `off` and `listeners` speak of what the caller passed. */
   readonly #guards = new WeakMap<AnyListener, AnyListener>()
   readonly #listeners = new WeakMap<AnyListener, AnyListener>()
+  /** Whether it was said that nobody listens to `error`. */
+  #warned = false
 
   override on<E extends EventName>(event: E, listener: Listener<E>, context?: unknown): this {
     return super.on(event, this.#guard(listener), context)
@@ -122,6 +124,16 @@ export class GuardedEmitter extends EventEmitter<LeaseEvents> {
     if (!this.emit('error', error)) process.emitWarning(error)
   }
 
+  /** The same for faults of a connection. They may come often, and calls and leases tell of them as well: one warning says that nobody listens. */
+  protected reportFault(error: Error): void {
+    if (this.emit('error', error) || this.#warned) return
+    this.#warned = true
+    process.emitWarning(`A LeaseManager has a fault and no listener for its event \`error\`: ${error.message}`, {
+      code: 'LEASEWHEEL_UNHEARD_ERROR',
+      detail: "Add one: leases.on('error', ...). This manager warns only once.",
+    })
+  }
+
   #guard<E extends EventName>(listener: Listener<E>): Listener<E> {
     if (typeof listener !== 'function') {
       throw new TypeError(`Expected \`listener\` to be a function, got \`${String(listener)}\` (${typeof listener})`)
@@ -131,12 +143,12 @@ export class GuardedEmitter extends EventEmitter<LeaseEvents> {
     const emitter = this
     function guard(this: unknown, ...values: EventEmitter.EventArgs<LeaseEvents, E>): void {
       const fail = (fault: unknown): void => {
-        if (values[0] instanceof Error) process.emitWarning(asError(fault))
+        if (isError(values[0])) process.emitWarning(asError(fault))
         else emitter.report(fault)
       }
       try {
         const result: unknown = Reflect.apply(listener, this, values)
-        if (result instanceof Promise) result.catch(fail)
+        if (isThenable(result)) result.then(undefined, fail)
       } catch (fault) {
         fail(fault)
       }
@@ -145,4 +157,9 @@ export class GuardedEmitter extends EventEmitter<LeaseEvents> {
     this.#listeners.set(guard, listener)
     return guard
   }
+}
+
+/** By its shape: a promise may come from another realm, or from a library. */
+function isThenable(value: unknown): value is PromiseLike<unknown> {
+  return typeof value === 'object' && value !== null && 'then' in value && typeof value.then === 'function'
 }

@@ -35,7 +35,8 @@ export type {
   RenewedEvent,
   SafeEvent,
 } from './events.ts'
-export type { DetachedLease, Lease } from './lease.ts'
+export type { DetachedLease, Lease, LeaseSummary } from './lease.ts'
+export type { LeaseEnd } from './lease-record.ts'
 export { LeaseManager, type LockInspection } from './lease-manager.ts'
 export type { LoadReport } from './load-meter.ts'
 export type {

@@ -4,7 +4,7 @@
  */
 
 import { asError } from './as-error.ts'
-import { AbortWatch } from './abort-watch.ts'
+import { ABORTS } from './abort-watch.ts'
 import { acquireAll } from './acquire-all.ts'
 import type { AcquisitionParts, Grant } from './acquisition.ts'
 import { Adoptions } from './adoption.ts'
@@ -22,12 +22,13 @@ import { checkFunction } from './check.ts'
 import type { Clock } from './clock.ts'
 import { Cohort } from './cohort.ts'
 import { isActive } from './core/lease-state.ts'
-import { ManagerClosedError, UnavailableError } from './errors.ts'
+import { LockNotHeldError, ManagerClosedError, UnavailableError } from './errors.ts'
 import { GuardedEmitter } from './events.ts'
 import { FirstAttempts } from './first-attempt.ts'
+import { showInLogs } from './inspection.ts'
 import { type DetachedLease, Lease, type LeasePort } from './lease.ts'
-import type { LeaseRecord, LeaseTerms } from './lease-record.ts'
-import { endOf, LeaseTable, notHeld, type Scheduled } from './lease-table.ts'
+import type { LeaseEnd, LeaseRecord, LeaseTerms } from './lease-record.ts'
+import { abortReasonOf, endOf, howEnded, LeaseTable, notHeld, type Scheduled } from './lease-table.ts'
 import {
   type AcquireManyOptions,
   type AcquireOptions,
@@ -59,6 +60,7 @@ import { Scheduler } from './scheduler.ts'
 import { forEachIndex } from './slices.ts'
 import { type LeaseManagerStats, Tally } from './stats.ts'
 import { ownerOf, tokensOf } from './token.ts'
+import { Usages } from './usages.ts'
 import { Verifier } from './verifier.ts'
 import { WaitingLines } from './waiting-line.ts'
 
@@ -98,6 +100,7 @@ export class LeaseManager extends GuardedEmitter implements AsyncDisposable, Ite
   readonly #releaser: Releaser
   readonly #desk: ChangeDesk
   readonly #adoptions: Adoptions
+  readonly #usages: Usages
   readonly #acquires: Outbox<AcquireOutcome>
   readonly #releases: Outbox<ChangeOutcome, ReleaseEntry>
   readonly #questions: Outbox<ChangeOutcome>
@@ -111,6 +114,10 @@ export class LeaseManager extends GuardedEmitter implements AsyncDisposable, Ite
   #flushing = false
   #closed = false
   #closing: Promise<void> | undefined
+
+  static {
+    showInLogs(this.prototype, 'LeaseManager')
+  }
 
   /**
    * @param connection an ioredis or iovalkey client, whose options are used for connections of the manager's own; a `redis://`,
@@ -141,7 +148,7 @@ export class LeaseManager extends GuardedEmitter implements AsyncDisposable, Ite
     const scheduler = new Scheduler<Scheduled>(clock, {
       onDue: (item, tick) => {
         if (item instanceof Cohort) this.#renewer.onDue(item, tick)
-        else this.#table.observe(item)
+        else this.#table.apply(item, { type: 'observed', now: tick.now })
       },
       onTickEnd: () => this.#renewer.pump(),
       onFault,
@@ -156,9 +163,11 @@ export class LeaseManager extends GuardedEmitter implements AsyncDisposable, Ite
       subscribers: this,
       onVacated: (record, givenBack) => lines.onVacated(record.key, givenBack, record.has.turns),
       onAbandoned: (record) => this.#releaser.abandon(record),
+      isInUse: (record) => this.#usages.has(record),
     })
     const isWatching = (added = 0): boolean => watch && table.size + added <= watchLimit
     this.#scheduler = scheduler
+    this.#usages = new Usages({ clock, scheduler, table })
     this.#lines = lines
     this.#table = table
     this.#load = new LoadMeter({
@@ -214,11 +223,11 @@ export class LeaseManager extends GuardedEmitter implements AsyncDisposable, Ite
       observe: (record) => table.observe(record),
       remaining: (record) => Math.max(endOf(record) - clock.now(), 0),
       signal: (record) => signalOf(table, record),
+      ended: (record) => endedOf(table, record),
       renew: (record) => renewer.renew(record),
       release: (record) => this.#releaser.release(record),
       detach: (record) => detach(table, clock, record),
     }
-    const aborts = new AbortWatch()
     let terms: LeaseTerms = this.#tryDefaults
     const grant: Grant = (record, fence, settings, sentAt) => {
       const { ttl, timeout, maxHold } = settings
@@ -244,7 +253,7 @@ export class LeaseManager extends GuardedEmitter implements AsyncDisposable, Ite
       scheduler,
       table,
       lines,
-      aborts,
+      aborts: ABORTS,
       releaser: this.#releaser,
       verifier,
       tally,
@@ -268,7 +277,7 @@ export class LeaseManager extends GuardedEmitter implements AsyncDisposable, Ite
       clock,
       table,
       verifier,
-      aborts,
+      aborts: ABORTS,
       driftFactor,
       post: postRenewal,
       grant,
@@ -286,11 +295,26 @@ export class LeaseManager extends GuardedEmitter implements AsyncDisposable, Ite
         onChange: (keys) => desk.onChange(keys),
         onUnwatched: () => desk.wakeAll(),
         onForgotten: () => desk.onUnreliable(),
-        onError: (error) => void this.emit('error', error),
+        onError: (error) => this.reportFault(error),
       },
     )
     const ownKey = FENCE_KEY.startsWith(prefix) ? FENCE_KEY.slice(prefix.length) : undefined
     this.#forbiddenKey = backend.reservedKey ?? ownKey
+  }
+
+  /**
+   * Lets the process exit although this manager has connections and a timer: for scripts that end when their own work has. Leases that are held
+   * then are left to expire, and a call that waits does not keep the process alive. For good. Needs a backend with `unref()`; that over ioredis has one.
+   */
+  unref(): this {
+    this.#scheduler.unref()
+    this.#backend.unref?.()
+    return this
+  }
+
+  /** What a log shows of it. */
+  toJSON(): { readonly held: number; readonly waiting: number; readonly closed: boolean } {
+    return { held: this.size, waiting: this.#lines.size + this.#table.reserved, closed: this.#closed }
   }
 
   /** How many leases are held. */
@@ -368,24 +392,25 @@ export class LeaseManager extends GuardedEmitter implements AsyncDisposable, Ite
   }
 
   /**
-   * Waits for the lock, does the work under it, and releases it, whatever the work comes to.
+   * Waits for the lock, does the work under it, and releases it, whatever the work comes to. `close` waits for the work; see its option `drain`.
    *
    * @returns what the work returns.
-   * @throws what `acquire` throws; what the work throws; LeaseLostError when the lease was lost before it was released,
-   * so that work done without the lock is not taken for work done under it.
+   * @throws what `acquire` throws; what the work throws. If the work ended without the lock, so that it is not taken for work done under it:
+   * LeaseLostError when the lease was lost, ManagerClosedError when `close` gave it back.
    */
   async using<T>(key: string, work: (lease: Lease) => Promise<T> | T, options?: AcquireOptions): Promise<T> {
     const settings = options === undefined ? this.#waitDefaults : resolveAcquire('using', options, this.#settings)
     checkFunction('work', work)
     const lease = await this.#lease(this.#checkKey(key), settings)
-    let result: T
-    try {
-      result = await work(lease)
-    } finally {
+    if (this.#closed) {
       await lease.release()
+      throw new ManagerClosedError(key)
     }
-    if (lease.state === 'lost') throw lease.signal.reason
-    return result
+    const record = this.#table.get(key)
+    // It has ended since: the work would do without the lock.
+    if (record?.handle !== lease)
+      throw lease.state === 'lost' ? lease.signal.reason : new LockNotHeldError(key, lease.state)
+    return this.#usages.run(record, work)
   }
 
   /** The lease that this manager holds on the key, if it does. */
@@ -422,8 +447,9 @@ export class LeaseManager extends GuardedEmitter implements AsyncDisposable, Ite
    * @throws UnavailableError when the backend did not answer within `timeout`; the key may have been deleted all the same.
    */
   async forceRelease(key: string): Promise<boolean> {
+    this.#throwIfClosed(this.#checkKey(key))
     try {
-      return await this.#askFor(this.#checkKey(key), 'released', () => this.#backend.forceRelease(key))
+      return await this.#askFor(key, 'released', () => this.#backend.forceRelease(key))
     } finally {
       // What a manager changes itself, or may have changed, the server does not tell it.
       this.#desk.onChange([key])
@@ -459,12 +485,16 @@ export class LeaseManager extends GuardedEmitter implements AsyncDisposable, Ite
   }
 
   /**
-   * Releases everything, in batches, and gives up the manager's connections. Callers that wait for a lock are rejected with
-   * `ManagerClosedError`. Every lease has had its last event when this resolves. Idempotent; never rejects, except for a bad option.
+   * Rejects callers that wait for a lock with `ManagerClosedError`, waits for the work of `using` for at most `drain` ms, releases everything, in
+   * batches, and gives up the manager's connections. Work that still runs after the drain finds its `lease.signal` aborted before its lock is given
+   * back. Every lease has had its last event when this resolves. Idempotent; a second call may shorten the drain. Never rejects, except for a bad option.
+   *
+   * Do not await it inside the work of `using`: it would wait for that work until the drain is over.
    */
   async close(options: CloseOptions = {}): Promise<void> {
     const settings = resolveClose(options)
     this.#closed = true
+    this.#usages.limit(settings.drain)
     // In a turn of its own: a listener that is told of the end of a lease may call this again.
     this.#closing ??= Promise.resolve().then(() => this.#close(settings))
     return this.#closing
@@ -480,6 +510,13 @@ export class LeaseManager extends GuardedEmitter implements AsyncDisposable, Ite
     this.#attempts.cancelAll((key) => new ManagerClosedError(key))
     this.#lines.cancelAll((key) => new ManagerClosedError(key))
     this.#adoptions.cancelAll((key) => new ManagerClosedError(key))
+    await this.#usages.drain()
+    this.#table.beginClosing()
+    if (this.#usages.size > 0) {
+      this.#usages.forewarn()
+      // Who listens to its signal ends before its lock is given back.
+      await new Promise<void>((resolve) => this.#settings.clock.soon(resolve))
+    }
     let over = false
     await this.#within(timeout, async () => {
       await this.#releaseAll(this.#guard(onProgress), () => over)
@@ -491,6 +528,7 @@ export class LeaseManager extends GuardedEmitter implements AsyncDisposable, Ite
     over = true
     this.#releaser.close()
     await this.#within(CLOSE_BACKEND_TIMEOUT, () => this.#backend.close()).catch((fault: unknown) => this.report(fault))
+    this.#table.tellLosses()
     this.#scheduler.close()
   }
 
@@ -626,20 +664,38 @@ function handleOf(record: LeaseRecord): Lease {
 }
 
 function detach(table: LeaseTable, clock: Clock, record: LeaseRecord): DetachedLease {
-  if (!isActive(table.observe(record))) throw notHeld(record)
+  if (record.cohort === undefined) throw notHeld(record)
   table.apply(record, { type: 'detach', now: clock.now() })
-  // Its deadline may have come since, and then its key is deleted.
+  // Its deadline may have come, and then its key is deleted.
   if (record.state !== 'released') throw notHeld(record)
   const { key, token, fence, ttl } = record
   return { key, token, fence, ttl }
 }
 
 function signalOf(table: LeaseTable, record: LeaseRecord): AbortSignal {
-  const state = table.observe(record)
+  table.observe(record)
+  const reason = abortReasonOf(record)
   const { own } = record
   if (own.controller === undefined) {
     own.controller = new AbortController()
-    if (state === 'lost') own.controller.abort(own.loss)
+    if (reason) own.controller.abort(reason)
+  } else if (reason && !own.controller.signal.aborted) {
+    // Its listeners are not called from inside a read: its abort comes in a turn of its own.
+    return AbortSignal.abort(reason)
   }
   return own.controller.signal
+}
+
+function endedOf(table: LeaseTable, record: LeaseRecord): Promise<LeaseEnd> {
+  const state = table.observe(record)
+  if (state === 'lost' || state === 'released') return Promise.resolve(howEnded(record))
+  const { own } = record
+  if (own.ending === undefined) {
+    let resolve: (end: LeaseEnd) => void = ignore
+    const promise = new Promise<LeaseEnd>((settle) => {
+      resolve = settle
+    })
+    own.ending = { promise, resolve }
+  }
+  return own.ending.promise
 }

@@ -21,6 +21,15 @@ export interface RenewalWaiter {
   reject(error: Error): void
 }
 
+/** How a lease ended: given back by its owner or given away, lost, or given back because its manager was closed. */
+export type LeaseEnd = 'released' | 'lost' | 'closed'
+
+/** Somebody who wants to know how a lease ends. */
+interface Ending {
+  readonly promise: Promise<LeaseEnd>
+  resolve(end: LeaseEnd): void
+}
+
 /** What few leases have: kept apart, so that a million others are smaller. */
 class Rarities {
   /** When `maxHold` ends it; undefined without one, and until it is granted. */
@@ -34,13 +43,19 @@ class Rarities {
   doubt: Doubt | undefined = undefined
   /** How it was lost. */
   loss: LeaseLostError | undefined = undefined
+  /** Why its signal was aborted before, or because, it was given back. */
+  givenBack: Error | undefined = undefined
   /** Made when the signal is asked for. */
   controller: AbortController | undefined = undefined
+  /** Made when somebody asks how it ends. */
+  ending: Ending | undefined = undefined
 }
 
 const NO_PLACE = -1
 /** Instead of a place in a cohort: it is only being asked for, and stands in the table to reserve its key. */
 const RESERVED = -2
+/** Instead of a place in a cohort: it was given back because the manager closed. */
+const CLOSED = -3
 
 const NONE: Readonly<Rarities> = new Rarities()
 
@@ -98,6 +113,15 @@ export class LeaseRecord implements LockEntry {
 
   set reserving(value: boolean) {
     this.place = value ? RESERVED : NO_PLACE
+  }
+
+  /** Whether it was given back because the manager closed. */
+  get closed(): boolean {
+    return this.place === CLOSED
+  }
+
+  markClosed(): void {
+    this.place = CLOSED
   }
 
   /** What it has of what few have; to be read only. */

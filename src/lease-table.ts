@@ -14,10 +14,10 @@ import {
   transition,
 } from './core/lease-state.ts'
 import { deadlineOf } from './core/timing.ts'
-import { LeaseLostError, LockNotHeldError } from './errors.ts'
+import { LeaseLostError, LockNotHeldError, ManagerClosedError } from './errors.ts'
 import type { LeaseEvents } from './events.ts'
 import type { Lease } from './lease.ts'
-import type { LeaseRecord, LeaseTerms, RenewalWaiter } from './lease-record.ts'
+import type { LeaseEnd, LeaseRecord, LeaseTerms, RenewalWaiter } from './lease-record.ts'
 import type { Scheduler } from './scheduler.ts'
 import type { Tally } from './stats.ts'
 
@@ -40,6 +40,8 @@ export interface LeaseTableParts {
   readonly subscribers: Subscribers
   /** A lease has ended here; `givenBack` says when, if its owner gave it back, so that the lock can be had next. */
   readonly onVacated: (record: LeaseRecord, givenBack: number | undefined) => void
+  /** Whether work runs under the lease: it is told before its lock is given back. */
+  readonly isInUse: (record: LeaseRecord) => boolean
   /** A lease was lost while its key may still be there, or may still come to be there. */
   readonly onAbandoned: (record: LeaseRecord) => void
 }
@@ -59,6 +61,14 @@ export class LeaseTable {
   readonly #displaced = new Map<string, LeaseRecord>()
   readonly #cohorts = new Set<Cohort>()
   #jeopardy = 0
+  /**
+   * Losses that happened and that users have not been told of. A listener may read, release or acquire anything: whatever that ends
+   * waits here for its turn, so the stack never grows with the number of losses.
+   */
+  #untold: { readonly record: LeaseRecord; readonly reason: LossReason; readonly error: LeaseLostError }[] = []
+  #telling = false
+  #closing = false
+  #tellingSoon = false
 
   constructor(parts: LeaseTableParts) {
     this.#parts = parts
@@ -79,7 +89,7 @@ export class LeaseTable {
     return this.#jeopardy
   }
 
-  /** Whether this manager holds a lease on the key; one whose deadline has passed unnoticed is lost by the time this returns. */
+  /** Whether this manager holds a lease on the key. */
   isHeld(key: string): boolean {
     const record = this.get(key)
     return record !== undefined && isActive(this.observe(record))
@@ -184,11 +194,12 @@ export class LeaseTable {
    * @returns whether another has ended because of that, and listeners may have heard of it.
    */
   place(record: LeaseRecord): boolean {
+    const told = this.tellLosses()
     this.#forgetDisplaced(record)
-    if (!record.reserving) return this.#displace(record)
+    if (!record.reserving) return this.#displace(record) || told
     // While a key is reserved for it nobody else has that key here.
     this.#onFreed(record)
-    return false
+    return told
   }
 
   /** Tells of a lease that has its place and its cohort. */
@@ -224,33 +235,72 @@ export class LeaseTable {
 
   /** Takes the place of whatever has the key. @returns whether a lease had it. */
   #displace(record: LeaseRecord): boolean {
-    let displaced = false
-    for (let other = this.#records.set(record); other; other = this.#records.set(record)) {
-      if (other.reserving) {
-        // It is still asked for, and may take the place of this one later.
-        this.#onFreed(other)
-        this.#displaced.set(other.key, other)
-        break
-      }
-      // It is over: the backend has just said so. Its listeners find it gone and this one not yet there, and may do anything.
-      this.#records.set(other)
-      this.apply(other, { type: 'refused', now: this.#parts.clock.now(), reason: 'taken' })
-      displaced = true
+    const other = this.get(record.key)
+    // It is over: the backend has just said so. Its listeners find it gone and this one not yet there, and may do anything.
+    if (other) this.apply(other, { type: 'refused', now: this.#parts.clock.now(), reason: 'taken' })
+    const present = this.#records.set(record)
+    if (present?.reserving) {
+      // It is still asked for, and may take the place of this one later.
+      this.#onFreed(present)
+      this.#displaced.set(present.key, present)
+    } else if (present) {
+      this.apply(present, { type: 'refused', now: this.#parts.clock.now(), reason: 'taken' })
     }
-    return displaced
+    return (other ?? present) !== undefined
   }
 
-  /** The state now: a deadline that has passed has its consequences before this returns. */
+  /**
+   * The state now. A deadline that has passed has its consequences before this returns, but no user's code runs: this is what reads come to,
+   * and they emit nothing (P30). Listeners are told in a turn of their own.
+   */
   observe(record: LeaseRecord): LeaseState {
     if (record.cohort) {
       const now = this.#parts.clock.now()
-      if (now >= endOf(record)) this.apply(record, { type: 'observed', now })
+      if (now >= endOf(record)) {
+        this.#change(record, { type: 'observed', now })
+        this.#tellSoon()
+      }
     }
     return stateOf(record)
   }
 
+  /** Tells of the losses that have happened, unless that is being done already. @returns whether there were any. */
+  tellLosses(): boolean {
+    if (this.#telling || this.#untold.length === 0) return false
+    this.#telling = true
+    let told = 0
+    try {
+      // Telling of one may bring about others.
+      for (const { record, reason, error } of this.#untold) {
+        told += 1
+        record.has.controller?.abort(error)
+        this.#tell('lost', record, (lease) => ({ lease, reason, error }))
+      }
+    } finally {
+      this.#telling = false
+      this.#untold = this.#untold.slice(told)
+      // Something was thrown that no guard has caught.
+      if (this.#untold.length > 0) this.#tellSoon()
+    }
+    return true
+  }
+
+  #tellSoon(): void {
+    if (this.#tellingSoon) return
+    this.#tellingSoon = true
+    this.#parts.clock.soon(() => {
+      this.#tellingSoon = false
+      this.tellLosses()
+    })
+  }
+
   /** Something happened to a lease: decides what follows from it, and does it. */
   apply(record: LeaseRecord, input: RecordInput): void {
+    this.#change(record, input)
+    if (this.#untold.length > 0) this.tellLosses()
+  }
+
+  #change(record: LeaseRecord, input: RecordInput): void {
     const before = stateOf(record)
     const next = transition(before, limitsOf(record), input)
     if (next.to === before || next.to === 'held' || next.to === 'jeopardy') return
@@ -258,6 +308,7 @@ export class LeaseTable {
     const lastFailure = record.cohort?.failure
     if (isActive(before))
       this.#vacate(record, input.type === 'release' && next.to === 'releasing' ? input.now : undefined)
+    if (input.type === 'release' || input.type === 'detach') this.#onGivenBack(record)
     if (next.notice === 'lost') {
       this.#lose(record, next.reason as LossReason, lastFailure)
     } else if (next.notice === 'released') {
@@ -265,6 +316,31 @@ export class LeaseTable {
       const [confirmed, detached] = [input.type === 'deleted', input.type === 'detach']
       this.#tell('released', record, (lease) => ({ lease, confirmed, detached }))
     }
+    if (next.notice) record.has.ending?.resolve(howEnded(record))
+  }
+
+  /** Whatever is given back from now on is given back because the manager closes. */
+  beginClosing(): void {
+    this.#closing = true
+  }
+
+  /** Aborts the signal of a lease whose lock is about to be given back because the manager closes. Its listeners may do anything. */
+  forewarn(record: LeaseRecord): void {
+    if (!isActive(this.observe(record)) || record.has.givenBack) return
+    const reason = closedUnder(record.key)
+    record.own.givenBack = reason
+    record.has.controller?.abort(reason)
+  }
+
+  /** The state is set, and nothing is sent yet: whoever works under the lock learns of it before the key is deleted. */
+  #onGivenBack(record: LeaseRecord): void {
+    if (record.state === 'lost') return
+    const closing = this.#closing && record.state === 'releasing'
+    if (closing) record.markClosed()
+    if (record.has.givenBack || !(this.#parts.isInUse(record) || (closing && record.has.controller))) return
+    const reason = closing ? closedUnder(record.key) : notHeld(record)
+    record.own.givenBack = reason
+    record.has.controller?.abort(reason)
   }
 
   /** A renewal of a cohort was confirmed by a request sent at `sentAt`. @returns whether that came in time. */
@@ -310,7 +386,9 @@ export class LeaseTable {
   /** Ends the members once their deadline has come. @returns whether any is left. */
   expire(cohort: Cohort): boolean {
     if (this.#parts.clock.now() < cohort.deadline) return cohort.size > 0
+    // All of them are over before the first is told of.
     for (const record of cohort.members) this.observe(record)
+    this.tellLosses()
     return cohort.size > 0
   }
 
@@ -335,14 +413,14 @@ export class LeaseTable {
     this.#stale.add(key)
   }
 
+  /** What follows from a loss without any user's code; the rest waits for `tellLosses`. */
   #lose(record: LeaseRecord, reason: LossReason, cause: Error | undefined): void {
     const error = new LeaseLostError(record.key, reason, cause && { cause })
     record.own.loss = error
     this.#parts.tally.lost[reason] += 1
-    record.has.controller?.abort(error)
     rejectWaiters(record)
     if (reason === 'expired' || reason === 'maxHold' || record.has.doubt) this.#parts.onAbandoned(record)
-    this.#tell('lost', record, (lease) => ({ lease, reason, error }))
+    this.#untold.push({ record, reason, error })
   }
 
   /** Builds a payload only where somebody listens. */
@@ -366,6 +444,22 @@ export class LeaseTable {
       if (isActive(this.observe(record))) this.#tell(event, record, payload)
     }
   }
+}
+
+/** Why the signal of a lease is aborted, if it is to be. */
+export function abortReasonOf(record: LeaseRecord): Error | undefined {
+  const { loss, givenBack } = record.has
+  return loss ?? givenBack ?? (record.closed ? closedUnder(record.key) : undefined)
+}
+
+/** How a lease ended that has. */
+export function howEnded(record: LeaseRecord): LeaseEnd {
+  if (record.state === 'lost') return 'lost'
+  return record.closed ? 'closed' : 'released'
+}
+
+function closedUnder(key: string): ManagerClosedError {
+  return new ManagerClosedError(key, `Lock \`${key}\` is given back because its LeaseManager was closed`)
 }
 
 /** The state of a lease as far as it has been noticed. */

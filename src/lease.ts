@@ -1,8 +1,20 @@
 /**
- * Lease: the handle that users hold. It knows its record and asks the manager; it decides nothing. May import types only.
+ * Lease: the handle that users hold. It knows its record and asks the manager; it decides nothing. May import types, and how it shows in logs.
  */
 import type { LeaseState } from './core/lease-state.ts'
-import type { LeaseRecord } from './lease-record.ts'
+import { showInLogs } from './inspection.ts'
+import type { LeaseEnd, LeaseRecord } from './lease-record.ts'
+
+/** What a log shows of a lease: not its token, which is a secret. */
+export interface LeaseSummary {
+  readonly key: string
+  readonly state: LeaseState
+  readonly fence: number
+  /** ms. */
+  readonly ttl: number
+  /** ms, a whole number. */
+  readonly remaining: number
+}
 
 /** What a handle needs of its manager. */
 export interface LeasePort {
@@ -11,6 +23,7 @@ export interface LeasePort {
   /** ms until the deadline. */
   remaining(record: LeaseRecord): number
   signal(record: LeaseRecord): AbortSignal
+  ended(record: LeaseRecord): Promise<LeaseEnd>
   renew(record: LeaseRecord): Promise<void>
   release(record: LeaseRecord): Promise<boolean>
   detach(record: LeaseRecord): DetachedLease
@@ -32,6 +45,10 @@ export interface DetachedLease {
 export class Lease implements AsyncDisposable {
   readonly #record: LeaseRecord
   readonly #port: LeasePort
+
+  static {
+    showInLogs(this.prototype, 'Lease')
+  }
 
   /** Made by the manager only. */
   constructor(record: LeaseRecord, port: LeasePort) {
@@ -80,11 +97,20 @@ export class Lease implements AsyncDisposable {
   }
 
   /**
-   * Aborted when the lease is lost, with the `LeaseLostError` as reason; already aborted when it is asked for later than
-   * that. Pass it to whatever works under the lock. A release does not abort it.
+   * Aborted when the work under the lock has to stop; already aborted when it is asked for later than that. Pass it to whatever works
+   * under the lock. The reason is a `LeaseLostError` when the lease is lost, and a `ManagerClosedError` when `close()` gives it back.
+   * `release()` and `detach()` abort it only while `using` runs work under the lease, with a `LockNotHeldError`.
    */
   get signal(): AbortSignal {
     return this.#port.signal(this.#record)
+  }
+
+  /**
+   * Resolves to how the lease ended, once it has: `released` by its owner (`detach()` included), `lost`, or `closed` when `close()` of the
+   * manager gave it back. Never rejects. Made only when it is asked for.
+   */
+  get ended(): Promise<LeaseEnd> {
+    return this.#port.ended(this.#record)
   }
 
   /**
@@ -117,6 +143,12 @@ export class Lease implements AsyncDisposable {
    */
   detach(): DetachedLease {
     return this.#port.detach(this.#record)
+  }
+
+  /** What a log shows of it. To send a lease elsewhere see `detach()`. */
+  toJSON(): LeaseSummary {
+    const { key, state, fence, ttl, remaining } = this
+    return { key, state, fence, ttl, remaining: Math.round(remaining) }
   }
 
   /** `release()`, for `await using`. */

@@ -30,9 +30,9 @@ export interface FixedIntervalOptions {
   /** ms between two attempts: a number >= 1. */
   readonly interval: number
   /** How many attempts are made at most, the first included: an integer >= 1. Default: no limit but `wait`. */
-  readonly maxAttempts?: number
+  readonly maxAttempts?: number | undefined
   /** Draws each interval from its upper half, so that waiters do not ask in step. Default `true`. */
-  readonly jitter?: boolean
+  readonly jitter?: boolean | undefined
 }
 
 /**
@@ -48,15 +48,15 @@ export function fixedInterval(options: FixedIntervalOptions): RetryStrategy {
 
 export interface ExponentialBackoffOptions {
   /** ms before the second attempt: a number >= 1. Default 50. */
-  readonly minTimeout?: number
+  readonly minTimeout?: number | undefined
   /** ms that no interval exceeds: a number >= `minTimeout`. Default 1,000, or `minTimeout` where that is more. */
-  readonly maxTimeout?: number
+  readonly maxTimeout?: number | undefined
   /** By how much each interval is longer than the one before: a number >= 1. Default 2. */
-  readonly factor?: number
+  readonly factor?: number | undefined
   /** How many attempts are made at most, the first included: an integer >= 1. Default: no limit but `wait`. */
-  readonly maxAttempts?: number
+  readonly maxAttempts?: number | undefined
   /** Draws each interval from its upper half, so that waiters do not ask in step. Default `true`. */
-  readonly jitter?: boolean
+  readonly jitter?: boolean | undefined
 }
 
 /**
@@ -86,7 +86,7 @@ export function untilTold(): RetryStrategy {
 
 function strategy(
   intervalAfter: (attempts: number) => number,
-  { maxAttempts, jitter = true }: { readonly maxAttempts?: number; readonly jitter?: boolean },
+  { maxAttempts, jitter = true }: { readonly maxAttempts?: number | undefined; readonly jitter?: boolean | undefined },
 ): RetryStrategy {
   checkBoolean('jitter', jitter)
   const limit = maxAttempts === undefined ? Infinity : checkInteger('maxAttempts', maxAttempts, 1, { unit: '' })

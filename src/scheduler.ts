@@ -89,6 +89,7 @@ export class Scheduler<T extends object> implements Alarms {
   readonly #handler: SchedulerHandler<T>
   readonly #wheel: TimerWheel<T | Sleeper>
   #timer: Timer | undefined
+  #unreferenced = false
   /** How often what is due together was cut, and has not gone on yet. */
   #deferred = 0
   /** Whether the timer is taken back at the end of this turn, if there is nothing to wait for by then. */
@@ -177,6 +178,12 @@ export class Scheduler<T extends object> implements Alarms {
     return sleeper
   }
 
+  /** From now on its timer does not keep the process alive. */
+  unref(): void {
+    this.#unreferenced = true
+    this.#timer?.unref?.()
+  }
+
   /** Takes the timer back. Whatever is still registered never comes. */
   close(): void {
     this.#timer?.cancel()
@@ -240,6 +247,7 @@ export class Scheduler<T extends object> implements Alarms {
       const now = this.#clock.now()
       this.#expectedAt = Math.max(next, now)
       this.#timer = this.#clock.setTimer(this.#onTimer, this.#expectedAt - now)
+      if (this.#unreferenced) this.#timer.unref?.()
       // Where the process was stopped in between, the timer would fire too late by that time.
       if (this.#clock.now() - now < this.tick) return
     }

@@ -1,14 +1,12 @@
 /**
  * A clock that stands still until it is told to move, for tests. May import the clock.
  */
-import { type Clock, SystemClock, type Timer } from '../clock.ts'
+import { type Clock, settled, type Timer } from '../clock.ts'
 
 interface Appointment {
   readonly due: number
   readonly callback: () => void
 }
-
-const system: Clock = new SystemClock()
 
 /** Time that only `advance` moves. Give the same one to the manager and to a `MemoryStore`, or one to each to let them drift apart. */
 export class ManualClock implements Clock {
@@ -36,7 +34,8 @@ export class ManualClock implements Clock {
   }
 
   soon(callback: () => void): void {
-    queueMicrotask(callback)
+    // A promise is what no library of fake timers replaces.
+    void Promise.resolve().then(callback)
   }
 
   /**
@@ -64,9 +63,7 @@ export class ManualClock implements Clock {
 
   /** Lets everything happen that needs no time. */
   settle(): Promise<void> {
-    return new Promise((resolve) => {
-      system.soon(resolve)
-    })
+    return settled()
   }
 
   #next(end: number): Appointment | undefined {

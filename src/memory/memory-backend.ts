@@ -17,9 +17,9 @@ import { MemoryStore, type StoreWatcher } from './memory-store.ts'
 
 export interface MemoryBackendOptions {
   /** Where the locks are. Default: a store of its own. */
-  readonly store?: MemoryStore
+  readonly store?: MemoryStore | undefined
   /** Whether it tells of changes, as a server does that supports tracking. Default `true`. */
-  readonly watch?: boolean
+  readonly watch?: boolean | undefined
 }
 
 type Operation = 'acquire' | 'renew' | 'release' | 'verify' | 'inspect' | 'forceRelease'

@@ -11,7 +11,7 @@ interface Value {
 
 export interface MemoryStoreOptions {
   /** The store's own time. Default: the machine's clock. */
-  readonly clock?: Pick<Clock, 'now'>
+  readonly clock?: Pick<Clock, 'now'> | undefined
 }
 
 /** Somebody who wants to know of the next change of a key. */

@@ -57,6 +57,7 @@ describe('the deadline of a lease', () => {
       expect(lease.held).to.equal(true)
       await clock.advance(1)
       expect(lease.held).to.equal(false)
+      await clock.settle()
       const lost = only(events.all.filter(({ name }) => name === 'lost'))
       expect(lost.at - start).to.be.within(heldFor(TTL), heldFor(TTL) + TICK)
     }))
@@ -68,6 +69,7 @@ describe('the deadline of a lease', () => {
       await clock.advance(heldFor(TTL))
       expect(store.remaining('lease:a'), 'the key was extended all the same').to.be.greaterThan(TTL - heldFor(TTL))
       expect(lease.held).to.equal(false)
+      await clock.settle()
       expect(events.lines).to.deep.equal(['acquired a', 'jeopardy a', 'lost a: expired'])
     }))
 
@@ -80,6 +82,7 @@ describe('the deadline of a lease', () => {
       expect(lease.state).to.equal('lost')
       expect(manager.get('a')).to.equal(undefined)
       expect(manager.size).to.equal(0)
+      await clock.settle()
       expect(events.lines).to.deep.equal(['acquired a', 'lost a: expired'])
     }))
 
@@ -114,6 +117,7 @@ describe('the deadline of a lease', () => {
             expect(await rejectionOf(lease.renew())).to.be.instanceOf(LockNotHeldError)
             break
         }
+        await clock.settle()
         expect(events.lines).to.deep.equal(['acquired a', 'lost a: expired'])
       }))
   }
@@ -180,6 +184,7 @@ describe('an answer that arrives after the deadline', () => {
       backend.unblock()
       await clock.advance(TTL)
       expect(lease.held).to.equal(false)
+      await clock.settle()
       expect(events.lines).to.deep.equal(['acquired a', 'jeopardy a', 'lost a: expired'])
       expect(store.keys()).to.deep.equal([])
     }))

@@ -40,6 +40,7 @@ describe('the leases of a manager', () => {
       expect([...manager].map(({ key }) => key)).to.deep.equal(['b'])
       expect(manager.get('a')).to.equal(undefined)
       expect(manager.size).to.equal(1)
+      await clock.settle()
       expect(events.lines).to.deep.equal(['acquired a', 'acquired b', 'lost a: expired'])
     }))
 

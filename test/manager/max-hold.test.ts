@@ -49,6 +49,7 @@ describe('maxHold', () => {
       const lease = await grant(manager.tryAcquire('a'))
       clock.jump(heldFor(TTL))
       expect(lease.held).to.equal(false)
+      await clock.settle()
       expect(events.lines).to.deep.equal(['acquired a', 'lost a: expired'])
     }))
 

@@ -390,7 +390,7 @@ export async function withStage(work: (stage: Stage) => Promise<void>, options: 
     await work({ clock, store, open })
   } finally {
     for (const { backend } of members) backend.heal()
-    const closed = Promise.all(members.map(({ manager }) => manager.close({ timeout: 5_000 })))
+    const closed = Promise.all(members.map(({ manager }) => manager.close({ drain: 0, timeout: 5_000 })))
     // What is never answered is waited for until the budget of `close` is over.
     await clock.advance(6_000)
     await closed

@@ -1,6 +1,7 @@
 /** All bugs that are remembered. May import nothing but them. */
 import { FAILOVER_BUGS } from './failover-bugs.ts'
 import { CLIENT_BUGS } from './client-bugs.ts'
+import { ENDING_BUGS } from './ending-bugs.ts'
 import { OWN_BUGS } from './own-bugs.ts'
 import { OWNERSHIP_BUGS } from './ownership-bugs.ts'
 import type { Regression } from './regression.ts'
@@ -16,4 +17,4 @@ export const BUGS_ELSEWHERE: readonly Regression[] = [
   ...SERVER_BUGS,
 ]
 
-export const BUGS_HERE: readonly Regression[] = [...OWN_BUGS, ...CLIENT_BUGS, ...FAILOVER_BUGS]
+export const BUGS_HERE: readonly Regression[] = [...OWN_BUGS, ...CLIENT_BUGS, ...ENDING_BUGS, ...FAILOVER_BUGS]

@@ -122,7 +122,7 @@ const ofExponentialBackoff = {
 const closeTimeout = numbers('a number >= 0 (ms)', [-1, -0.001], [0, 0.5, 5_000, Number.POSITIVE_INFINITY])
 const onProgress: Rule = { expected: 'a function', bad: allTypesBut('function'), good: [() => undefined] }
 const ofAcquireMany = { ...ofAcquire, onProgress }
-const ofClose = { timeout: closeTimeout, onProgress }
+const ofClose = { drain: closeTimeout, timeout: closeTimeout, onProgress }
 
 /** Everything that takes options, and which. */
 interface Taker {

@@ -6,6 +6,7 @@ import { expectTypeOf } from 'expect-type'
 import type { Redis } from 'ioredis'
 import {
   type AcquiredEvent,
+  type AcquireManyOptions,
   type AcquireOptions,
   type AdoptOptions,
   type Backend,
@@ -13,10 +14,12 @@ import {
   type CloseOptions,
   type DetachedLease,
   type exponentialBackoff,
+  type ExponentialBackoffOptions,
   type fixedInterval,
   type HistogramSummary,
   type JeopardyEvent,
   type Lease,
+  type LeaseEnd,
   type LeaseError,
   type LeaseErrorCode,
   type LeaseEvents,
@@ -43,7 +46,13 @@ import {
   type UnavailableError,
   type WakeUpCause,
 } from 'leasewheel'
-import type { ManualClock, MemoryBackend, MemoryStore } from 'leasewheel/memory'
+import type {
+  ManualClock,
+  MemoryBackend,
+  MemoryBackendOptions,
+  MemoryStore,
+  MemoryStoreOptions,
+} from 'leasewheel/memory'
 
 declare const leases: LeaseManager
 
@@ -162,6 +171,8 @@ describe('the types of', () => {
       readonly state: LeaseState
       readonly signal: AbortSignal
     }>()
+    expectTypeOf<Lease['ended']>().toEqualTypeOf<Promise<LeaseEnd>>()
+    expectTypeOf<LeaseEnd>().toEqualTypeOf<'released' | 'lost' | 'closed'>()
     expectTypeOf<LeaseState>().toEqualTypeOf<'held' | 'jeopardy' | 'releasing' | 'released' | 'lost'>()
     expectTypeOf<Lease['renew']>().toEqualTypeOf<() => Promise<void>>()
     expectTypeOf<Lease['release']>().toEqualTypeOf<() => Promise<boolean>>()
@@ -191,11 +202,17 @@ describe('the types of', () => {
 
   it('options: durations are numbers, all of them may be left out, and nothing may be written', () => {
     expectTypeOf<LeaseOptions>().toEqualTypeOf<{
-      readonly ttl?: number
-      readonly timeout?: number
-      readonly maxHold?: number
-      readonly autoRenew?: boolean
+      readonly ttl?: number | undefined
+      readonly timeout?: number | undefined
+      readonly maxHold?: number | undefined
+      readonly autoRenew?: boolean | undefined
     }>()
+    expectTypeOf<{ [Name in keyof LeaseManagerOptions]-?: undefined }>().toExtend<LeaseManagerOptions>()
+    expectTypeOf<{ [Name in keyof AcquireManyOptions]-?: undefined }>().toExtend<AcquireManyOptions>()
+    expectTypeOf<{ [Name in keyof CloseOptions]-?: undefined }>().toExtend<CloseOptions>()
+    expectTypeOf<{ [Name in keyof ExponentialBackoffOptions]-?: undefined }>().toExtend<ExponentialBackoffOptions>()
+    expectTypeOf<{ store: undefined; watch: undefined }>().toExtend<MemoryBackendOptions>()
+    expectTypeOf<{ clock: undefined }>().toExtend<MemoryStoreOptions>()
     expectTypeOf<AcquireOptions>().toExtend<TryAcquireOptions>()
     expectTypeOf<TryAcquireOptions>().toExtend<LeaseOptions>()
     expectTypeOf<LeaseManagerOptions>().toExtend<LeaseOptions>()

@@ -1,0 +1,162 @@
+/** Bugs that this project has had in how leases end, and in what users see of that. May import the type of a regression. */
+import { type Regression, tests } from './regression.ts'
+
+const MANAGER = 'src/lease-manager.ts'
+const STRANGERS = 'test/manager/strangers.test.ts'
+const TABLE = 'src/lease-table.ts'
+
+export const ENDING_BUGS: readonly Regression[] = [
+  {
+    failure: 'losses were told from inside reads, so a listener that read other leases recursed once for each',
+    patches: [
+      {
+        file: TABLE,
+        find: '    this.#untold.push({ record, reason, error })\n',
+        replace:
+          "    record.has.controller?.abort(error)\n    this.#tell('lost', record, (lease) => ({ lease, reason, error }))\n",
+      },
+    ],
+    harness: tests('test/manager/reads.test.ts', 'P30 that reads all others'),
+    report: /P30 that reads all others/,
+  },
+  {
+    failure: 'a loss found by a read was not told before the key was acquired again',
+    patches: [{ file: TABLE, find: 'const told = this.tellLosses()', replace: 'const told = false' }],
+    harness: tests('test/manager/reads.test.ts', 'P14 tells of the loss before the key'),
+    report: /P14 tells of the loss before the key/,
+  },
+  {
+    failure: 'closing gave back locks whose work still ran, and `using` resolved as if nothing had happened',
+    patches: [
+      { file: MANAGER, find: '    await this.#usages.drain()\n', replace: '' },
+      { file: MANAGER, find: '      this.#usages.forewarn()\n', replace: '' },
+      {
+        file: TABLE,
+        find: "    if (input.type === 'release' || input.type === 'detach') this.#onGivenBack(record)\n",
+        replace: '',
+      },
+    ],
+    harness: tests('test/redis/shutdown.test.ts', 'P29 gives no lock away before'),
+    report: /P29 gives no lock away before/,
+  },
+  {
+    failure: 'work that still ran after the drain learned of it in the turn in which its lock was given back',
+    patches: [{ file: MANAGER, find: '      this.#usages.forewarn()\n', replace: '' }],
+    harness: tests('test/manager/drain.test.ts', 'P29 lets work that listens'),
+    report: /P29 lets work that listens/,
+  },
+  {
+    failure: 'a lock was given back by hand under running work without a word to it',
+    patches: [
+      {
+        file: TABLE,
+        find: "    if (input.type === 'release' || input.type === 'detach') this.#onGivenBack(record)\n",
+        replace: '',
+      },
+    ],
+    harness: tests('test/manager/drain.test.ts', 'P29 has its signal aborted before its key is deleted: release'),
+    report: /P29 has its signal aborted before/,
+  },
+  {
+    failure: '`forceRelease(null)` complained about something else',
+    patches: [
+      { file: MANAGER, find: '    this.#throwIfClosed(this.#checkKey(key))\n    try {\n', replace: '    try {\n' },
+      {
+        file: 'src/change-desk.ts',
+        find: '    for (const key of keys) {\n',
+        replace: '    for (const key of keys) {\n      key.length\n',
+      },
+    ],
+    harness: tests(STRANGERS, 'complains about the key that came'),
+    report: /complains about the key that came/,
+  },
+  {
+    failure: 'a key with half of a surrogate pair was taken, and its changes were told under another name',
+    patches: [
+      {
+        file: 'src/options.ts',
+        find: '  if (text.isWellFormed()) return text\n',
+        replace: '  if (text) return text\n',
+      },
+    ],
+    harness: tests(STRANGERS, 'is refused, with the reason'),
+    report: /is refused, with the reason/,
+  },
+  {
+    failure: 'a nested `using` of one key was told that another holds the lock',
+    patches: [
+      {
+        file: 'src/acquisition.ts',
+        find: "table.isHeld(this.key) ? 'held'",
+        replace: "table.isHeld(`${this.key}?`) ? 'held'",
+      },
+    ],
+    harness: tests(STRANGERS, 'is told that this manager holds it'),
+    report: /is told that this manager holds it/,
+  },
+  {
+    failure: 'a lease showed as `{}` in logs',
+    patches: [{ file: 'src/inspection.ts', find: "Symbol.for('nodejs.util.inspect.custom')", replace: "'inspect'" }],
+    harness: tests(STRANGERS, 'of a lease is its key'),
+    report: /of a lease is its key/,
+  },
+  {
+    failure: 'a connection that failed was told to nobody where nobody listened',
+    patches: [
+      {
+        file: MANAGER,
+        find: 'onError: (error) => this.reportFault(error)',
+        replace: "onError: (error) => void this.emit('error', error)",
+      },
+    ],
+    harness: tests(STRANGERS, 'is a warning of the process, once'),
+    report: /is a warning of the process, once/,
+  },
+  {
+    failure: 'each manager had a listener of its own on a signal that all of them shared',
+    patches: [
+      {
+        file: MANAGER,
+        find: "import { ABORTS } from './abort-watch.ts'",
+        replace: "import { AbortWatch } from './abort-watch.ts'",
+      },
+      {
+        file: MANAGER,
+        find: '    this.#parts = {\n',
+        replace: '    const ABORTS = new AbortWatch()\n    this.#parts = {\n',
+      },
+    ],
+    harness: tests(STRANGERS, 'that eleven managers share'),
+    report: /that eleven managers share/,
+  },
+  {
+    failure: 'a signal of another realm was refused',
+    patches: [
+      {
+        file: 'src/check.ts',
+        find: "    typeof aborted !== 'boolean' ||\n",
+        replace: "    !(value instanceof AbortSignal) ||\n    typeof aborted !== 'boolean' ||\n",
+      },
+    ],
+    harness: tests(STRANGERS, 'of another realm aborts'),
+    report: /of another realm aborts/,
+  },
+  {
+    failure: 'a manual clock hung under fake timers',
+    patches: [{ file: 'src/clock.ts', find: '    endOfTurn(resolve)\n', replace: '    setImmediate(resolve)\n' }],
+    harness: tests(STRANGERS, 'do not stop a manual clock'),
+    report: /do not stop a manual clock/,
+  },
+  {
+    failure: 'errors were named by their classes, which minifiers rename',
+    patches: [
+      {
+        file: 'src/errors.ts',
+        find: '    super(message, options)\n',
+        replace: '    super(message, options)\n    this.name = new.target.name\n',
+      },
+    ],
+    harness: tests(STRANGERS, 'has a name that no minifier changes'),
+    report: /has a name that no minifier changes/,
+  },
+]
