@@ -110,6 +110,7 @@ describe('close', () => {
         const connections = [server.url, `${server.url}/3`, 'redis://127.0.0.1:1', 'rediss://127.0.0.1:1']
         for (const connection of connections) {
           const managers = Array.from({ length: 3 }, () => new LeaseManager(connection, LASTING))
+          for (const manager of managers) manager.on('error', () => undefined)
           const calls = managers.map(async (manager) => manager.acquire('a').catch((error: unknown) => error))
           await managers[0]?.close()
           // One turn of the event loop later the others have begun to connect.
