@@ -49,9 +49,9 @@ export class ConnectionPair {
     void this.commands.checkServer()
   }
 
-  /** Whether these keep the process alive. */
-  setRef(referenced: boolean): void {
-    for (const part of [this.commands, this.tracking, this.#sentinels]) part?.setRef(referenced)
+  /** These do not keep the process alive any more. */
+  unref(): void {
+    for (const part of [this.commands, this.tracking, this.#sentinels]) part?.unref()
   }
 
   async close(): Promise<void> {

@@ -216,12 +216,15 @@ export class Connection extends EventEmitter<ConnectionEvents> {
     }
   }
 
-  /** Whether it keeps the process alive. */
-  setRef(referenced: boolean): void {
-    this.#referenced = referenced
-    const { stream } = this.client
-    if (referenced) stream?.ref?.()
-    else stream?.unref?.()
+  /** It does not keep the process alive any more. */
+  unref(): void {
+    this.#referenced = false
+    this.client.stream?.unref?.()
+  }
+
+  /** This fault concerned nobody: it is news when it comes again. */
+  forgetFault(fault: Error): void {
+    this.#faults.forget(fault)
   }
 
   /** What a failed request says to users: why there is no connection rather than that there is none. */
@@ -269,7 +272,7 @@ export class Connection extends EventEmitter<ConnectionEvents> {
 
   #onConnect(): void {
     this.#wrongDatabase = undefined
-    this.setRef(this.#referenced)
+    if (!this.#referenced) this.unref()
     this.#sentinelFault = undefined
     // The server that was left may hang: it would be waited for.
     if (this.#named.outdated) {

@@ -15,18 +15,23 @@ export class FaultLog {
   /** Notes a reason. @returns whether it has not been told since the connection last worked. */
   add(fault: Error): boolean {
     this.last = fault
-    // Delays, ports and ids differ from one attempt to the next.
-    const kind = fault.message.replaceAll(/\d+/g, '#')
+    const kind = kindOf(fault)
     if (this.#told.has(kind)) return false
     if (this.#told.size >= MOST_TOLD) this.#told.clear()
     this.#told.add(kind)
     return true
   }
 
-  /** The server has answered something sensible: whatever happens from now on is news. */
-  forget(): void {
-    if (this.#told.size > 0) this.#told.clear()
+  /** A fault is news again; without one, because the server has answered something sensible, all are. */
+  forget(fault?: Error): void {
+    if (fault) this.#told.delete(kindOf(fault))
+    else if (this.#told.size > 0) this.#told.clear()
   }
+}
+
+/** Delays, ports and ids differ from one attempt to the next. */
+function kindOf(fault: Error): string {
+  return fault.message.replaceAll(/\d+/g, '#')
 }
 
 /**

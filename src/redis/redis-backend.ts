@@ -171,11 +171,7 @@ export class RedisBackend implements Backend {
   }
 
   unref(): void {
-    this.#open.pair.setRef(false)
-  }
-
-  ref(): void {
-    this.#open.pair.setRef(true)
+    this.#open.pair.unref()
   }
 
   async close(): Promise<void> {

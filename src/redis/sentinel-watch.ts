@@ -20,6 +20,7 @@ export class SentinelWatch {
   readonly #clients = new Map<string, Redis>()
   /** What each Sentinel said last, by its address. */
   readonly #said = new Map<string, string>()
+  #referenced = true
   #closed = false
 
   /**
@@ -43,12 +44,10 @@ export class SentinelWatch {
     for (const client of this.#clients.values()) client.disconnect()
   }
 
-  /** Whether these keep the process alive. */
-  setRef(referenced: boolean): void {
-    for (const { stream } of this.#clients.values()) {
-      if (referenced) stream?.ref?.()
-      else stream?.unref?.()
-    }
+  /** These do not keep the process alive any more. */
+  unref(): void {
+    this.#referenced = false
+    for (const { stream } of this.#clients.values()) stream?.unref?.()
   }
 
   #listenTo({ host = '127.0.0.1', port = 26_379, family }: Partial<SentinelAddress>): void {
@@ -79,6 +78,9 @@ export class SentinelWatch {
     client.on('message', (_channel: string, message: string) => {
       const [name, , , newHost, newPort] = message.split(' ')
       if (name === this.#options.name) this.#onSaid(at, `${newHost}:${newPort}`)
+    })
+    client.on('connect', () => {
+      if (!this.#referenced) client.stream.unref()
     })
     client.on('ready', () => void this.#ask(at, client))
   }

@@ -89,7 +89,8 @@ export class Tracking {
     this.#pushes.on('unusable', () => this.#onPushesGone())
     // Where locks cannot be asked for either, that is what is to be told.
     this.#pushes.on('fault', (error) => {
-      if (commands.usable && !this.#closed) listener.onError(error)
+      if (!commands.usable) this.#pushes.forgetFault(error)
+      else if (!this.#closed) listener.onError(error)
     })
     commands.on('usable', (arrival) => this.#onCommandsUsable(arrival))
     commands.on('unusable', () => this.#switchOff())
@@ -138,9 +139,9 @@ export class Tracking {
     this.#pushes.follow(address)
   }
 
-  /** Whether the second connection keeps the process alive. */
-  setRef(referenced: boolean): void {
-    this.#pushes.setRef(referenced)
+  /** See `Connection.unref`. */
+  unref(): void {
+    this.#pushes.unref()
   }
 
   async close(): Promise<void> {
