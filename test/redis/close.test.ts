@@ -158,6 +158,29 @@ describe('close', () => {
   }
 })
 
+describe('a manager that is unreferenced', () => {
+  for (const [when, code] of [
+    ['while it holds locks', 'manager.unref()'],
+    ['before it is connected', ''],
+  ] as const) {
+    it(`P22 ${when} keeps no process alive`, () =>
+      withRedis(async (server) => {
+        const early = code === '' ? `new LeaseManager(process.env.REDIS_URL).unref()` : ''
+        const child = startProcess(
+          code === '' ? `import { LeaseManager } from 'leasewheel'\n${early}` : program(code),
+          server,
+        )
+        child.stdin.end()
+        try {
+          const [exitCode] = (await once(child, 'close')) as [number | null]
+          expect(exitCode).to.equal(0)
+        } finally {
+          child.kill('SIGKILL')
+        }
+      }))
+  }
+})
+
 /** What a process does with a manager that holds a few locks. */
 function program(code: string): string {
   return `
