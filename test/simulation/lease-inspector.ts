@@ -5,7 +5,7 @@
 import type { Lease, LeaseManager } from 'leasewheel'
 import type { ServerInspector } from './server-inspector.ts'
 import type { SimulatedProcess } from './simulated-process.ts'
-import { type Evidence, TokenLedger } from './token-ledger.ts'
+import { type Evidence, timeoutOf, TokenLedger } from './token-ledger.ts'
 import type { Verdict } from './violation.ts'
 
 /** How late an alarm of the manager may come while the event loop is free: a slot of its wheel, and what its steps take. ms. */
@@ -24,6 +24,9 @@ export interface Known {
   letGo: boolean
 }
 
+/** ms. */
+export type LeaseTerms = Pick<Evidence, 'ttl' | 'timeout'>
+
 export interface LeaseInspectorParts {
   readonly process: SimulatedProcess
   readonly verdict: Verdict
@@ -31,8 +34,8 @@ export interface LeaseInspectorParts {
   readonly describe: (lease: Lease) => string
   /** Since when nothing has been wrong, in true time. */
   readonly healthySince: () => number
-  /** How long it may take to mend what was wrong, in ms of true time, for leases of this ttl. */
-  readonly recovery: (ttl: number) => number
+  /** How long it may take to mend what was wrong, in ms of true time, for leases on these terms. */
+  readonly recovery: (terms: LeaseTerms) => number
   /** Requests fail by themselves. */
   readonly failing: boolean
 }
@@ -75,6 +78,11 @@ export class LeaseInspector {
     // Others who know of it may have let go of it, and the process may have been stopped at this very point.
     const excused = !atOnce || process.interrupted || known?.letGo === true
     verdict.expect(held || excused, 'P10', () => `${lease.key} was not held when its caller got it`)
+  }
+
+  /** How long a question about a lease may stay unanswered, in ms. */
+  timeoutOf({ token, ttl }: Lease): number {
+    return this.ledger.get(token)?.timeout ?? timeoutOf(ttl)
   }
 
   /** Its owner lets go. */
@@ -154,7 +162,7 @@ export class LeaseInspector {
     }
     if (failing) return
     const overdue = now - evidence.confirmedAt - ttl / 2
-    if (overdue < 0 || ttl < 1_000 || process.time - healthySince() < ttl + this.#parts.recovery(ttl)) return
+    if (overdue < 0 || ttl < 1_000 || process.time - healthySince() < ttl + this.#parts.recovery(evidence)) return
     verdict.fail('P19', `${lease.key} was not renewed ${overdue} ms after half of its ttl`)
   }
 
@@ -199,7 +207,7 @@ export class LeaseInspector {
       () => `${lease.key} was said to have ${remaining} ms left, and has ${left}`,
     )
     const failed = evidence.failedAt >= evidence.confirmedAt
-    const unharmed = !failed && this.#isHealthy(lease.ttl)
+    const unharmed = !failed && this.#isHealthy(evidence)
     verdict.expect(!unharmed, 'P20', () => `${lease.key} is in jeopardy, and nothing that concerns it has failed`)
   }
 
@@ -226,7 +234,7 @@ export class LeaseInspector {
     const early = this.ledger.boundOf(evidence) - process.clock.now()
     // Where the process was stopped between the reading of the clock and the sending, only the manager knows the deadline.
     verdict.expect(early < LATE || process.disturbed, 'P18', () => `${lease.key} was lost ${early} ms early`)
-    const needless = this.#isHealthy(lease.ttl) && !isManual(lease.key) && !failing && !servers.isRobbed(lease.token)
+    const needless = this.#isHealthy(evidence) && !isManual(lease.key) && !failing && !servers.isRobbed(lease.token)
     verdict.expect(!needless, 'P21', () => `${lease.key} has expired, and nothing had been wrong for long`)
   }
 
@@ -257,9 +265,9 @@ export class LeaseInspector {
     this.ledger.onVacated(known.evidence)
   }
 
-  #isHealthy(ttl: number): boolean {
+  #isHealthy(terms: LeaseTerms): boolean {
     const { process, healthySince, recovery } = this.#parts
-    return process.time - healthySince() > recovery(ttl)
+    return process.time - healthySince() > recovery(terms)
   }
 
   /** The server has given its key to another acquisition of this manager. */

@@ -4,7 +4,7 @@
 import { LeaseManager, type LockEntry } from 'leasewheel'
 import type { Chronicle } from './chronicle.ts'
 import { Health, healthySince } from './health.ts'
-import { LeaseInspector } from './lease-inspector.ts'
+import { LeaseInspector, type LeaseTerms } from './lease-inspector.ts'
 import type { Random } from './random.ts'
 import type { Scenario } from './scenario.ts'
 import type { ServerInspector } from './server-inspector.ts'
@@ -43,9 +43,13 @@ export class Member {
   /** How often they threw. */
   thrown = 0
   readonly #parts: MemberParts
+  /** What a lease may last, and a question about it stay unanswered, at most, in ms. */
+  readonly #longest: LeaseTerms
 
   constructor(parts: MemberParts) {
     this.#parts = parts
+    const ttl = Math.max(...parts.scenario.ttls)
+    this.#longest = { ttl, timeout: parts.scenario.timeouts > 0 ? ttl : timeoutOf(ttl) }
     const { name, scenario, timeline, chronicle, random, server, servers, verdict, onStep } = parts
     const { rateError, readingsPerStop, latency, batchSize, watch, watchLimit, errors } = scenario
     const longestTtl = Math.max(...scenario.ttls)
@@ -59,7 +63,7 @@ export class Member {
       servers,
       describe: (lease) => chronicle.nameOf(lease),
       healthySince: () => this.healthySince,
-      recovery: (ttl) => this.recovery(ttl),
+      recovery: (terms) => this.recovery(terms),
       failing: errors > 0,
     })
     const { ledger } = this.inspector
@@ -117,13 +121,13 @@ export class Member {
 
   /**
    * How long it may take until a lease is renewed again once nothing is wrong any more, in ms of true time: silence is noticed,
-   * connections are made anew, a renewal that failed is repeated.
+   * connections are made anew, a renewal that failed is repeated. Without `terms`: on the longest that are used.
    */
-  recovery(ttl: number): number {
-    const timeout = timeoutOf(this.#parts.scenario.ttls.reduce((most, other) => Math.max(most, other), 0))
-    const silence = Math.max(2 * timeout, 1_000)
-    const reconnection = 2 * Math.max(Math.min(1_000, timeout / 2), 50)
-    return silence + reconnection + ttl / 5 + timeoutOf(ttl) + 8 * this.link.latency[1] + 100
+  recovery({ ttl, timeout }: LeaseTerms = this.#longest): number {
+    const usual = timeoutOf(this.#longest.ttl)
+    const silence = Math.max(2 * usual, 1_000)
+    const reconnection = 2 * Math.max(Math.min(1_000, usual / 2), 50)
+    return silence + reconnection + ttl / 5 + timeout + 8 * this.link.latency[1] + 100
   }
 
   kill(): void {

@@ -31,6 +31,8 @@ export interface Scenario {
   readonly reading: number
   /** Listeners that throw, in how many of the processes. */
   readonly throwing: number
+  /** How many of the calls have a timeout of their own. */
+  readonly timeouts: number
 }
 
 /** How fast the two clocks of a lease may differ together, as the library's option of that name; its default. */
@@ -61,5 +63,6 @@ export function drawScenario(random: Random): Scenario {
     losesData: random.chance(0.5),
     reading: crowd ? 0.005 : random.pick([0.5, 0.05, 0.005]),
     throwing: random.pick([0, 0, 0.5]),
+    timeouts: random.pick([0, 0.3]),
   }
 }

@@ -86,6 +86,10 @@ export class SimulatedProcess {
   condition: 'running' | 'stopped' | 'suspended' | 'dead' = 'running'
   /** Since when it has been running freely, in true time: nothing kept it from doing what was due. */
   freeSince = 0
+  /** The same, but for turns of its event loop that take long. */
+  ranSince = 0
+  /** How long each turn of its event loop takes at most, in ms: something else keeps it busy. */
+  lag = 0
   /** It was stopped in the middle of the step that is being done, and in that of any step. */
   interrupted = false
   disturbed = false

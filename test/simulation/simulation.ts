@@ -48,6 +48,10 @@ export interface RunOptions {
   readonly onEvent?: (line: string) => void
   /** A rejection that is not handled is found right after the event from which it came. Default: some events later. */
   readonly careful?: boolean
+  /** Violations that match this are let pass, so that others can be found. */
+  readonly ignore?: RegExp | undefined
+  /** Instead of what would be drawn. */
+  readonly scenario?: Partial<Scenario>
 }
 
 export class Simulation {
@@ -56,7 +60,7 @@ export class Simulation {
   readonly #timeline = new Timeline()
   readonly #random: Random
   readonly #chronicle: Chronicle
-  readonly #verdict = new Verdict()
+  readonly #verdict: Verdict
   readonly #serverHealth = new Health()
   readonly #server: SimulatedServer
   readonly #servers: ServerInspector
@@ -77,12 +81,13 @@ export class Simulation {
     this.#options = options
     const random = new Random(options.seed)
     this.#random = random
-    const scenario = drawScenario(random.fork())
+    const scenario = { ...drawScenario(random.fork()), ...options.scenario }
     this.scenario = scenario
     const timeline = this.#timeline
     const chronicle = new Chronicle(timeline, options.onEvent)
     this.#chronicle = chronicle
-    const verdict = this.#verdict
+    const verdict = new Verdict(options.ignore)
+    this.#verdict = verdict
     const rate = 1 + random.pick([-1, 1]) * scenario.rateError
     this.#server = new SimulatedServer(timeline, random.fork(), { rate, forgets: scenario.forgets })
     this.#servers = new ServerInspector(verdict)

@@ -14,7 +14,8 @@ const RENEWALS_PER_TTL = 60
 const SETTLING = 200
 /** The longest pause of the strategies that are used after a question that was not answered, in ms. */
 const LONGEST_POLL = 1_000
-/** How long a manager waits for an answer: a sixth of the ttl, 50 ms to 2 s. */
+
+/** How long a manager waits for an answer if nothing else is asked for: a sixth of the ttl, 50 ms to 2 s. */
 export function timeoutOf(ttl: number): number {
   return Math.min(Math.max(Math.round(ttl / 6), 50), 2_000)
 }
@@ -24,6 +25,8 @@ export interface Evidence {
   readonly key: string
   readonly token: string
   readonly ttl: number
+  /** How long a question about it may stay unanswered, in ms. */
+  timeout: number
   /** When it was adopted here, if it was: what was asked before that was asked for the lease that was given away, which may have been here as well. */
   adoptedAt: number
   /** When the last request was sent that was confirmed. */
@@ -99,6 +102,7 @@ export class TokenLedger {
     for (const entry of entries) {
       const { key, token } = entry
       const evidence = this.#of(entry)
+      if ('timeout' in entry) evidence.timeout = entry.timeout as number
       evidence.underWay += 1
       evidence.askedAt = sent.at
       const twice = keys.has(key) && operation === 'acquire'
@@ -107,7 +111,7 @@ export class TokenLedger {
       if (operation === 'renew') this.#onRenewalSent(evidence, sent)
       if (operation === 'acquire') {
         evidence.wantedAt = sent.at
-        this.#askAgain.set(key, this.process.time + timeoutOf(evidence.ttl) + LONGEST_POLL)
+        this.#askAgain.set(key, this.process.time + evidence.timeout + LONGEST_POLL)
         this.#verdict.expect(!evidence.ended, 'P9', () => `${key} was asked for with the token of a lease that is over`)
       }
       if (operation === 'release') evidence.ended = true
@@ -162,7 +166,7 @@ export class TokenLedger {
     if (holder === undefined || holder.claimed || holder.ended) return
     const { process } = this
     const age = process.clock.now() - holder.wantedAt
-    const late = Math.min(age, process.time - process.freeSince) - timeoutOf(holder.ttl) - SETTLING
+    const late = Math.min(age, process.time - process.freeSince) - holder.timeout - SETTLING
     if (late >= 0 && age < 0.9 * holder.ttl) this.inTheWay = holder
   }
 
@@ -191,11 +195,11 @@ export class TokenLedger {
   }
 
   /** P21: one at a time, but for those that have been given up. */
-  #onRenewalByWheelSent({ key, ttl, adoptedAt, renewals }: Evidence, sent: Sent): void {
+  #onRenewalByWheelSent({ key, timeout, adoptedAt, renewals }: Evidence, sent: Sent): void {
     for (const { at } of renewals) {
       const [since, { disturbed }] = [sent.at - at, this.process]
       // Where it was stopped between deciding to send it and doing so, only the manager knows when that was.
-      const excused = disturbed || at < adoptedAt || since >= timeoutOf(ttl)
+      const excused = disturbed || at < adoptedAt || since >= timeout
       this.#verdict.expect(excused, 'P21', () => `${key} is renewed twice at once, ${since} ms apart`)
     }
     renewals.add(sent)
@@ -208,6 +212,7 @@ export class TokenLedger {
       key,
       token,
       ttl,
+      timeout: timeoutOf(ttl),
       adoptedAt: Number.NEGATIVE_INFINITY,
       confirmedAt: Number.NEGATIVE_INFINITY,
       claimed: false,

@@ -2,13 +2,14 @@
  * Looks at the whole: all processes at one moment, and what the server has compared with what they have. P7, P11, P13, P17, P23, P24.
  * May import members, the workload, the server and the verdict.
  */
+import type { Call } from './calls.ts'
 import type { Member } from './member.ts'
 import type { ServerInspector } from './server-inspector.ts'
 import type { SimulatedServer } from './simulated-server.ts'
 import type { Timeline } from './timeline.ts'
 import type { Evidence } from './token-ledger.ts'
 import type { Verdict } from './violation.ts'
-import type { Call, Workload } from './workload.ts'
+import type { Workload } from './workload.ts'
 
 /** How often it makes its round, in ms. */
 const ROUND = 500
@@ -69,7 +70,9 @@ export class Watchman {
       if (seen === undefined || seen.token !== token) this.#seen.set(key, { token, since: timeline.now })
       else if (token !== undefined) this.#checkOrphan(members, key, token, seen.since)
     }
-    for (const call of this.#parts.workload.calls) this.#checkCall(call)
+    const { calls } = this.#parts.workload
+    calls.checkTimes()
+    for (const call of calls.pending) this.#checkCall(call)
     for (const member of members) this.#checkThrown(member)
   }
 
@@ -80,7 +83,7 @@ export class Watchman {
   /** Everything is well, nobody has asked for anything for long, and all that was held has been let go. */
   checkQuiet(members: readonly Member[]): void {
     const { timeline, verdict, server, workload, longestTtl } = this.#parts
-    for (const call of workload.calls) {
+    for (const call of workload.calls.pending) {
       if (isAlive(call)) verdict.fail('P24', `${call.what} in ${call.member.process.name} has never come to an end`)
     }
     for (const key of server.redis.keys()) {
@@ -95,7 +98,7 @@ export class Watchman {
       const { process, manager } = member
       const { held, jeopardy, waiting, queues, undoing, timers } = manager.stats()
       // It may have been stopped while it read its clock, just now: what comes of that takes its time.
-      const upset = timeline.now - member.healthySince < member.recovery(longestTtl)
+      const upset = timeline.now - member.healthySince < member.recovery()
       const busy = waiting + queues + undoing + jeopardy
       verdict.expect(busy + held > 0 || timers === 0, 'P22', () => `${process.name} has a timer for nothing`)
       verdict.expect(
@@ -133,12 +136,16 @@ export class Watchman {
     verdict.expect(left === 0, 'P24', () => `${process.name} is closed, and has not forgotten everything`)
     verdict.expect(process.managerTimers.size === 0, 'P24', () => `${process.name} is closed, and has a timer`)
     verdict.expect(link.connections.size === 0, 'P24', () => `${process.name} is closed, and has a connection`)
-    for (const call of workload.calls) {
+    for (const call of workload.calls.pending) {
       if (call.member.process !== process || call.working) continue
       const { what } = call
       // It is settled already, and its caller hears of it in this very step.
       process.post(this, () => {
-        verdict.expect(!workload.calls.has(call), 'P24', () => `${process.name} is closed, and ${what} is not over`)
+        verdict.expect(
+          !workload.calls.pending.has(call),
+          'P24',
+          () => `${process.name} is closed, and ${what} is not over`,
+        )
       })
     }
   }
@@ -163,7 +170,7 @@ export class Watchman {
     const held = [...inspector.live].some(({ lease }) => lease.token === token)
     if (!held) this.#checkForgotten(owner, evidence)
     // What failed by itself may be tried again as late as a tenth of the ttl later.
-    const patience = owner.recovery(evidence.ttl) + evidence.ttl / 2
+    const patience = owner.recovery(evidence) + evidence.ttl / 2
     const healthy = timeline.now - Math.max(owner.healthySince, since, evidence.endedAt)
     if (held || healthy < patience) return
     verdict.fail('P11', `${key} has been nobody's for ${healthy} ms, while ${manager.stats().undoing} are undone`)
@@ -179,20 +186,18 @@ export class Watchman {
     this.#parts.verdict.expect(wanted, 'P11', () => `${key} was never answered for, and nobody deletes it`)
   }
 
-  /** P23 and P24: who waits for a key that is free gets it soon; and nobody waits for longer than they wanted to. */
+  /** P23: who waits for a key that is free gets it soon. */
   #checkCall(call: Call): void {
     const { timeline, verdict, longestTtl, telling } = this.#parts
-    const { member, what, key, startedAt, patience, working } = call
+    const { member, key, startedAt, working } = call
     if (working) return
     const healthy = timeline.now - Math.max(member.healthySince, startedAt)
-    const overdue = healthy - patience - member.recovery(longestTtl)
-    verdict.expect(overdue < 0, 'P24', () => `${what} is not over ${overdue} ms after it was to be`)
     if (key !== undefined) this.#checkAsking(call, key)
     const seen = key === undefined ? undefined : this.#seen.get(key)
     if (seen === undefined || seen.token !== undefined) return
     // Who is not told asks when the ttl of its last holder is over.
     const bound = (telling ? 0 : longestTtl) + POLL
-    const waited = Math.min(timeline.now - startedAt, healthy - member.recovery(longestTtl))
+    const waited = Math.min(timeline.now - startedAt, healthy - member.recovery())
     const free = Math.min(waited, timeline.now - seen.since) - bound
     verdict.expect(free < 0, 'P23', () => `${key} is free, and is waited for, since ${free} ms longer than it may`)
   }
@@ -202,7 +207,7 @@ export class Watchman {
     const { timeline, verdict, longestTtl } = this.#parts
     const { inspector } = member
     if ([...inspector.live].some(({ lease }) => lease.key === key)) return
-    const healthy = member.healthySince + member.recovery(longestTtl)
+    const healthy = member.healthySince + member.recovery()
     const since = Math.max(startedAt, inspector.ledger.askAgain(key), healthy)
     const late = timeline.now - since - PROMPT
     verdict.expect(late < 0, 'P23', () => `${what} waits for ${key}, and has not asked for it for ${late} ms too long`)
