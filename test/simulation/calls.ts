@@ -102,7 +102,8 @@ export class Calls {
 
   #checkTime({ member, what, keys, startedAt, limit, abortedAt, working }: Call): void {
     const { process } = member
-    if (working || !process.observable) return
+    // A slow event loop is busy nearly always.
+    if (working || (process.lag > 0 ? process.condition !== 'running' : !process.observable)) return
     // Its clock may be a little slow.
     const due = Math.min(startedAt + limit * 1.01, abortedAt)
     const [since, slack] = process.lag > 0 ? [process.ranSince, LATE + TURNS * process.lag] : [process.freeSince, LATE]

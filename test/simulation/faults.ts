@@ -14,6 +14,9 @@ import type { Timeline } from './timeline.ts'
 import type { Workload } from './workload.ts'
 
 const HOUR = 3_600_000
+/** How long the turns of a slow event loop take at most, and for how long it is slow at least, in ms. */
+const LAG = [90, 150] as const
+const LEAST_LAG = 3_000
 
 export interface FaultParts {
   readonly scenario: Scenario
@@ -34,6 +37,7 @@ export interface FaultParts {
 const FAULTS = {
   stop: 3,
   suspend: 2,
+  lag: 1,
   kill: 1,
   close: 1,
   cut: 3,
@@ -76,6 +80,9 @@ export class Faults {
       case 'stop':
       case 'suspend':
         this.#pause(fault, process)
+        break
+      case 'lag':
+        this.#keepBusy(member)
         break
       case 'kill':
       case 'close':
@@ -151,6 +158,25 @@ export class Faults {
       () => process[how](),
       () => process.resume(),
       least,
+    )
+  }
+
+  /** Something else takes so long in each turn of the event loop that all timers are late; half of the time nothing is answered meanwhile either. */
+  #keepBusy({ process, health, link }: Member): void {
+    const { random } = this.#parts
+    if (process.lag > 0) return
+    const silent = random.chance(0.5)
+    this.#during(
+      silent ? health : undefined,
+      () => {
+        process.lag = random.between(...LAG)
+        if (silent) link.block('down')
+      },
+      () => {
+        process.lag = 0
+        if (silent) link.unblock()
+      },
+      LEAST_LAG,
     )
   }
 
