@@ -108,7 +108,8 @@ export class Calls {
     const due = Math.min(startedAt + limit * 1.01, abortedAt)
     const [since, slack] = process.lag > 0 ? [process.ranSince, LATE + TURNS * process.lag] : [process.freeSince, LATE]
     const late = process.time - Math.max(due, since) - slack
-    const why = abortedAt < startedAt + limit ? 'it was aborted' : 'its time was up'
+    const reason = abortedAt < startedAt + limit ? 'it was aborted' : 'its time was up'
+    const why = process.lag > 0 ? `${reason} (its event loop lags)` : reason
     this.#verdict.expect(late < 0, 'P24', () => `${what} of ${keys.join(', ')} is not over ${late} ms after ${why}`)
   }
 }

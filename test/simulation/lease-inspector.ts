@@ -11,6 +11,9 @@ import type { Verdict } from './violation.ts'
 /** How late an alarm of the manager may come while the event loop is free: a slot of its wheel, and what its steps take. ms. */
 const LATE = 15
 
+/** The events of a lease. */
+export const EVENTS = ['acquired', 'renewed', 'jeopardy', 'safe', 'lost', 'released'] as const
+
 /** What is known of one lease. */
 export interface Known {
   readonly lease: Lease
@@ -50,6 +53,8 @@ export class LeaseInspector {
   readonly #parts: LeaseInspectorParts
   readonly #known = new Map<Lease, Known>()
   #manager: LeaseManager | undefined
+  /** Something is being read. */
+  #reading = false
 
   constructor(parts: LeaseInspectorParts) {
     this.#parts = parts
@@ -58,6 +63,7 @@ export class LeaseInspector {
 
   attach(manager: LeaseManager): void {
     this.#manager = manager
+    for (const event of EVENTS) manager.on(event, ({ lease }) => this.#checkTelling(event, lease))
     manager.on('acquired', ({ lease }) => this.#onAcquired(lease))
     manager.on('renewed', ({ lease }) => this.#onConfirmed(lease, 'renewed'))
     manager.on('safe', ({ lease }) => this.#onConfirmed(lease, 'safe'))
@@ -69,12 +75,28 @@ export class LeaseInspector {
     })
   }
 
+  /** Does nothing but read: P30. */
+  reading<T>(read: () => T): T {
+    const before = this.#reading
+    this.#reading = true
+    try {
+      return read()
+    } finally {
+      this.#reading = before
+    }
+  }
+
+  /** P30: what is noticed by a read is told later. */
+  #checkTelling(event: string, { key }: Lease): void {
+    this.#parts.verdict.expect(!this.#reading, 'P30', () => `${key} was told to be ${event} from inside a read`)
+  }
+
   /** A caller has been given a lease: P10. @param atOnce as soon as it was acquired. */
   onGiven(lease: Lease, atOnce: boolean): void {
     const { verdict, process } = this.#parts
     const known = this.#known.get(lease)
     verdict.expect(known !== undefined, 'P14', () => `${lease.key} was given to its caller before it was acquired`)
-    const { held } = lease
+    const held = this.reading(() => lease.held)
     // Others who know of it may have let go of it, and the process may have been stopped at this very point.
     const excused = !atOnce || process.interrupted || known?.letGo === true
     verdict.expect(held || excused, 'P10', () => `${lease.key} was not held when its caller got it`)
@@ -102,7 +124,7 @@ export class LeaseInspector {
     const { verdict, process } = this.#parts
     const { lease, evidence } = known
     const now = process.clock.now()
-    const { held } = lease
+    const held = this.reading(() => lease.held)
     if (!held) {
       known.over = true
       return false

@@ -4,8 +4,9 @@
 import { LeaseManager, type LockEntry } from 'leasewheel'
 import type { Chronicle } from './chronicle.ts'
 import { Health, healthySince } from './health.ts'
-import { LeaseInspector, type LeaseTerms } from './lease-inspector.ts'
+import { EVENTS, LeaseInspector, type LeaseTerms } from './lease-inspector.ts'
 import type { Random } from './random.ts'
+import type { Reactions } from './reactions.ts'
 import type { Scenario } from './scenario.ts'
 import type { ServerInspector } from './server-inspector.ts'
 import { type BackendObserver, SimulatedBackend } from './simulated-backend.ts'
@@ -27,10 +28,9 @@ export interface MemberParts {
   readonly serverHealth: Health
   readonly servers: ServerInspector
   readonly verdict: Verdict
+  readonly reactions: Reactions
   readonly onStep: (process: SimulatedProcess, step: () => void) => void
 }
-
-const EVENTS = ['acquired', 'renewed', 'jeopardy', 'safe', 'lost', 'released'] as const
 
 export class Member {
   readonly process: SimulatedProcess
@@ -50,7 +50,7 @@ export class Member {
     this.#parts = parts
     const ttl = Math.max(...parts.scenario.ttls)
     this.#longest = { ttl, timeout: parts.scenario.timeouts > 0 ? ttl : timeoutOf(ttl) }
-    const { name, scenario, timeline, chronicle, random, server, servers, verdict, onStep } = parts
+    const { name, scenario, timeline, chronicle, random, server, servers, verdict, reactions, onStep } = parts
     const { rateError, readingsPerStop, latency, batchSize, watch, watchLimit, errors } = scenario
     const longestTtl = Math.max(...scenario.ttls)
     const rate = 1 + random.pick([-1, 1]) * rateError
@@ -77,6 +77,7 @@ export class Member {
         chronicle.note(name, () => `  is told of ${sent.operation} ${describe(entry)}: ${chronicle.outcome(outcome)}`)
         ledger.onOutcome(sent, entry, outcome)
       },
+      onAnswered: (keys) => reactions.onAnswered(this, keys),
       onArrived: (operation, entries, redis, work) => {
         chronicle.note('server', () => `${operation} ${entries.map(describe).join(', ')} of ${name}`)
         return servers.onArrived(operation, entries, redis, work)
@@ -112,6 +113,9 @@ export class Member {
     for (const event of EVENTS) {
       this.manager.on(event, ({ lease }) => chronicle.note(name, () => `  ${event}: ${chronicle.nameOf(lease)}`))
     }
+    // Last of all: what they do is told of inside of what they were told of.
+    if (scenario.acting > 0)
+      for (const event of EVENTS) this.manager.on(event, ({ lease }) => reactions.onEvent(this, lease))
   }
 
   /** Since when nothing has been wrong with it, in true time. */

@@ -33,6 +33,9 @@ export interface Scenario {
   readonly throwing: number
   /** How many of the calls have a timeout of their own. */
   readonly timeouts: number
+  /** After how many answers somebody calls again in the same turn, and how many of the events make a listener do something. */
+  readonly chaining: number
+  readonly acting: number
 }
 
 /** How fast the two clocks of a lease may differ together, as the library's option of that name; its default. */
@@ -64,5 +67,7 @@ export function drawScenario(random: Random): Scenario {
     reading: crowd ? 0.005 : random.pick([0.5, 0.05, 0.005]),
     throwing: random.pick([0, 0, 0.5]),
     timeouts: random.pick([0, 0.3]),
+    chaining: crowd ? 0 : random.pick([0, 0, 0.05, 0.3]),
+    acting: random.pick(crowd ? [0, 0.01] : [0, 0, 0.05, 0.3]),
   }
 }

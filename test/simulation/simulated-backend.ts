@@ -38,6 +38,8 @@ export interface Sent {
 export interface BackendObserver {
   onSent(operation: Operation, entries: readonly LockEntry[]): Sent
   onOutcome(sent: Sent, entry: LockEntry, outcome: AcquireOutcome | ChangeOutcome): void
+  /** The manager is about to be told what was answered for these keys. */
+  onAnswered(keys: readonly string[]): void
   /** The manager was told something unasked. */
   onTold(): void
   /** The server does what was asked. */
@@ -187,6 +189,7 @@ export class SimulatedBackend implements Backend {
   ): Promise<readonly (O | { type: 'unknown'; error: Error })[]> {
     const { observer, errors, random } = this.#parts
     const copies = entries.map(({ key, token, ttl }) => ({ key: this.#prefix + key, token, ttl }))
+    const keys = entries.map(({ key }) => key)
     const sent = observer.onSent(operation, entries)
     const fails = random.chance(errors)
     let outcomes: readonly (O | { type: 'unknown'; error: Error })[]
@@ -201,6 +204,7 @@ export class SimulatedBackend implements Backend {
     for (const [index, outcome] of outcomes.entries()) {
       observer.onOutcome(sent, copies[index] as LockEntry, outcome)
     }
+    observer.onAnswered(keys)
     return outcomes
   }
 

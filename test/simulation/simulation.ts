@@ -13,6 +13,7 @@ import { type Fault, Faults } from './faults.ts'
 import { Health } from './health.ts'
 import { Member } from './member.ts'
 import { Random } from './random.ts'
+import { Reactions } from './reactions.ts'
 import { drawScenario, type Scenario } from './scenario.ts'
 import { ServerInspector } from './server-inspector.ts'
 import type { SimulatedProcess } from './simulated-process.ts'
@@ -67,6 +68,7 @@ export class Simulation {
   readonly #workload: Workload
   readonly #faults: Faults
   readonly #watchman: Watchman
+  readonly #reactions: Reactions
   readonly #reading: Random
   readonly #turning: Random
   /** Those who work; those who are not dead; and all of them, by process. */
@@ -105,6 +107,10 @@ export class Simulation {
       members: () => this.#members,
       replace: (member, how) => this.#replace(member, how),
     })
+    this.#reactions = new Reactions(scenario, random.fork(), verdict, this.#workload)
+    this.#workload.onClose = (member) => {
+      if (this.#members.includes(member)) this.#replace(member, 'close')
+    }
     this.#reading = random.fork()
     this.#turning = random.fork()
     this.#watchman = new Watchman({
@@ -127,6 +133,7 @@ export class Simulation {
     this.#round()
     process.on('unhandledRejection', this.#onUnhandled)
     await this.#advance(duration)
+    this.#workload.over = true
     await this.#end()
     process.off('unhandledRejection', this.#onUnhandled)
     const { violation } = this.#verdict
@@ -210,6 +217,7 @@ export class Simulation {
       serverHealth: this.#serverHealth,
       servers: this.#servers,
       verdict: this.#verdict,
+      reactions: this.#reactions,
       onStep: this.#onStep,
     })
     this.#members.push(member)

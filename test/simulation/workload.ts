@@ -28,6 +28,21 @@ const STRATEGIES: readonly (RetryStrategy | undefined)[] = [
   fixedInterval({ interval: 100 }),
 ]
 
+/** What users do, and how often in comparison. */
+const ACTIONS = {
+  acquire: 6,
+  tryAcquire: 3,
+  using: 3,
+  acquireMany: 1,
+  acquireAll: 1,
+  adopt: 1,
+  renew: 1,
+  release: 2,
+  forceRelease: 0.2,
+  inspect: 0.3,
+} as const
+export type Action = keyof typeof ACTIONS
+
 export class Workload {
   readonly calls: Calls
   /** How many leases were given to callers. */
@@ -77,21 +92,18 @@ export class Workload {
     )
   }
 
+  /** Nothing new is begun any more. */
+  over = false
+  /** What a process does when a listener has had enough. */
+  onClose: (member: Member) => void = () => undefined
+
   #act(member: Member): void {
+    this.perform(member, this.#random.weighted(ACTIONS), this.#key())
+  }
+
+  /** @param key what it is about, unless it is about something that is there already. */
+  perform(member: Member, action: Action, key: string): void {
     const { manager } = member
-    const key = this.#key()
-    const action = this.#random.weighted({
-      acquire: 6,
-      tryAcquire: 3,
-      using: 3,
-      acquireMany: 1,
-      acquireAll: 1,
-      adopt: 1,
-      renew: 1,
-      release: 2,
-      forceRelease: 0.2,
-      inspect: 0.3,
-    })
     switch (action) {
       case 'acquire': {
         const options = this.#options(member, key)
@@ -116,7 +128,8 @@ export class Workload {
       }
       case 'acquireMany':
       case 'acquireAll': {
-        const keys = this.#scenario.keys.slice(0, this.#random.integer(1, this.#scenario.keys.length))
+        const others = this.#scenario.keys.filter((other) => other !== key)
+        const keys = [key, ...others.slice(0, this.#random.integer(0, others.length))]
         const options = this.#options(member, keys[0] as string)
         const taken = (leases: readonly (Lease | null)[]): void => {
           for (const lease of leases) this.#take(member, lease, action === 'acquireAll')
@@ -135,7 +148,7 @@ export class Workload {
         })
         break
       case 'release':
-        this.#withLease(member, (lease) => this.#letGo(member, lease))
+        this.#withLease(member, (lease) => this.letGo(member, lease))
         break
       case 'forceRelease':
         this.calls.follow(member, action, [key], { limit: this.#defaultTimeout }, manager.forceRelease(key))
@@ -170,27 +183,34 @@ export class Workload {
     member.inspector.onGiven(lease, atOnce)
     const { process } = member
     const hold = this.#random.exponential(this.#random.pick([5, 300, 3_000]))
-    process.sleep(() => this.#letGo(member, lease), hold)
+    if (this.#random.chance(this.#scenario.chaining / 4)) {
+      // In the continuation of the call itself.
+      this.letGo(member, lease)
+      return
+    }
+    process.sleep(() => this.letGo(member, lease), hold)
   }
 
-  #letGo(member: Member, lease: Lease): void {
+  letGo(member: Member, lease: Lease): void {
     member.inspector.onLetGo(lease)
-    if (lease.held && this.#random.chance(0.1)) {
-      this.#giveAway(lease)
+    if (this.#random.chance(0.1) && member.inspector.reading(() => lease.held)) {
+      this.giveAway(member, lease)
       return
     }
     const limit = member.inspector.timeoutOf(lease)
     this.calls.follow(member, 'release', [lease.key], { limit }, lease.release())
   }
 
-  #giveAway(lease: Lease): void {
+  giveAway(member: Member, lease: Lease): void {
+    member.inspector.onLetGo(lease)
     try {
       const detached = lease.detach()
       this.#detached.push(detached)
       this.#givenAway.add(detached.token)
     } catch (error) {
       // It was held a moment ago; the process may have been stopped since.
-      this.#verdict.expect(!lease.held, 'P14', () => `${lease.key} is held, and cannot be detached: ${String(error)}`)
+      const held = member.inspector.reading(() => lease.held)
+      this.#verdict.expect(!held, 'P14', () => `${lease.key} is held, and cannot be detached: ${String(error)}`)
     }
   }
 
