@@ -17,6 +17,8 @@ const HOUR = 3_600_000
 /** How long the turns of a slow event loop take at most, and for how long it is slow at least, in ms. */
 const LAG = [90, 150] as const
 const LEAST_LAG = 3_000
+/** What is held up is given up for another connection before it arrives, in ms. */
+const LEAST_HOLD = 600
 
 export interface FaultParts {
   readonly scenario: Scenario
@@ -45,6 +47,9 @@ const FAULTS = {
   blockDown: 2,
   blockBoth: 1,
   delay: 2,
+  hold: 2,
+  mute: 0.5,
+  forbid: 1,
   hang: 2,
   restart: 1,
   failOver: 1,
@@ -118,6 +123,33 @@ export class Faults {
         )
         break
       }
+      case 'hold': {
+        const connections = [...link.connections]
+        const hold = (held: boolean): void => {
+          for (const connection of connections) connection.hold(held)
+        }
+        this.#during(
+          member.health,
+          () => hold(true),
+          () => hold(false),
+          LEAST_HOLD,
+        )
+        break
+      }
+      case 'mute':
+        this.#during(
+          member.health,
+          () => {
+            member.backend.muted = random.pick([0.2, 1])
+          },
+          () => {
+            member.backend.muted = 0
+          },
+        )
+        break
+      case 'forbid':
+        this.#forbid(random.pick(this.#parts.scenario.keys))
+        break
       case 'hang':
         this.#whileUp(() => server.hang())
         break
@@ -158,6 +190,23 @@ export class Faults {
       () => process[how](),
       () => process.resume(),
       least,
+    )
+  }
+
+  /** The server refuses to do anything with a key, and says that this is for good, or not. */
+  #forbid(key: string): void {
+    const { random, server, servers, timeline } = this.#parts
+    if (server.forbidden.has(key)) return
+    this.#during(
+      undefined,
+      () => {
+        server.forbidden.set(key, { final: random.chance(0.5) })
+        servers.onForbidden(key)
+      },
+      () => {
+        server.forbidden.delete(key)
+        servers.onForbidden(key, timeline.now)
+      },
     )
   }
 

@@ -49,6 +49,7 @@ export class LeaseInspector {
   readonly live: Set<Known> = new Set()
   /** Faults that came out as `error`. */
   errors = 0
+  closing = false
   closed = false
   readonly #parts: LeaseInspectorParts
   readonly #known = new Map<Lease, Known>()
@@ -116,6 +117,7 @@ export class LeaseInspector {
 
   /** The manager is about to be closed: it lets go of everything. */
   onClosing(): void {
+    this.closing = true
     for (const { lease } of this.live) this.onLetGo(lease)
   }
 
@@ -142,7 +144,8 @@ export class LeaseInspector {
     this.#checkRefusals()
     const neglected = this.ledger.inTheWay
     this.ledger.inTheWay = undefined
-    if (neglected && this.#manager?.stats().undoing === 0) {
+    const permitted = neglected && this.#parts.servers.permittedSince(neglected.key) < 0
+    if (permitted && this.#manager?.stats().undoing === 0) {
       verdict.fail('P11', `${neglected.key} was refused because of an earlier question, which nobody looks after`)
     }
     const { size } = process.managerTimers
@@ -166,7 +169,7 @@ export class LeaseInspector {
 
   /** P15: the event loop was free, and nobody asked. P19: renewed before half of the ttl. */
   #checkDeadline({ lease, evidence, letGo }: Known, now: number): void {
-    const { verdict, process, healthySince, failing, describe } = this.#parts
+    const { verdict, process, healthySince, failing, servers, describe } = this.#parts
     if (letGo) return
     const free = process.time - process.freeSince
     const late = Math.min(now - this.ledger.boundOf(evidence), free)
@@ -182,7 +185,7 @@ export class LeaseInspector {
     if (idle && silence > 0 && lease.state !== 'releasing' && this.#manager?.stats().load.behind === 0) {
       verdict.fail('P21', `the renewal of ${describe(lease)} failed, and was not repeated ${silence} ms after its time`)
     }
-    if (failing) return
+    if (failing || process.time - servers.permittedSince(lease.key) < ttl) return
     const overdue = now - evidence.confirmedAt - ttl / 2
     if (overdue < 0 || ttl < 1_000 || process.time - healthySince() < ttl + this.#parts.recovery(evidence)) return
     verdict.fail('P19', `${lease.key} was not renewed ${overdue} ms after half of its ttl`)
@@ -230,7 +233,9 @@ export class LeaseInspector {
     )
     const failed = evidence.failedAt >= evidence.confirmedAt
     const unharmed = !failed && this.#isHealthy(evidence)
-    verdict.expect(!unharmed, 'P20', () => `${lease.key} is in jeopardy, and nothing that concerns it has failed`)
+    // Where a key is refused, its neighbours in a batch are to have nothing of that.
+    const property = this.#parts.servers.refusesKeys ? 'P28' : 'P20'
+    verdict.expect(!unharmed, property, () => `${lease.key} is in jeopardy, and nothing that concerns it has failed`)
   }
 
   #onLost(lease: Lease, reason: string): void {
@@ -256,7 +261,9 @@ export class LeaseInspector {
     const early = this.ledger.boundOf(evidence) - process.clock.now()
     // Where the process was stopped between the reading of the clock and the sending, only the manager knows the deadline.
     verdict.expect(early < LATE || process.disturbed, 'P18', () => `${lease.key} was lost ${early} ms early`)
-    const needless = this.#isHealthy(evidence) && !isManual(lease.key) && !failing && !servers.isRobbed(lease.token)
+    const permitted = process.time - servers.permittedSince(lease.key) > lease.ttl + this.#parts.recovery(evidence)
+    const excused = isManual(lease.key) || failing || servers.isRobbed(lease.token) || !permitted
+    const needless = this.#isHealthy(evidence) && !excused
     verdict.expect(!needless, 'P21', () => `${lease.key} has expired, and nothing had been wrong for long`)
   }
 

@@ -9,7 +9,7 @@ import type { Random } from './random.ts'
 import type { Reactions } from './reactions.ts'
 import type { Scenario } from './scenario.ts'
 import type { ServerInspector } from './server-inspector.ts'
-import { type BackendObserver, SimulatedBackend } from './simulated-backend.ts'
+import { type BackendObserver, type Sent, SimulatedBackend } from './simulated-backend.ts'
 import { Link } from './simulated-network.ts'
 import { SimulatedProcess } from './simulated-process.ts'
 import type { SimulatedServer } from './simulated-server.ts'
@@ -29,6 +29,8 @@ export interface MemberParts {
   readonly servers: ServerInspector
   readonly verdict: Verdict
   readonly reactions: Reactions
+  /** Whether a lease was given away, by its token. */
+  readonly isGivenAway: (token: string) => boolean
   readonly onStep: (process: SimulatedProcess, step: () => void) => void
 }
 
@@ -37,6 +39,7 @@ export class Member {
   readonly link: Link
   readonly health: Health = new Health()
   readonly inspector: LeaseInspector
+  readonly backend: SimulatedBackend
   readonly manager: LeaseManager
   /** Listeners that throw were registered before all others. */
   readonly throwing: boolean
@@ -78,9 +81,15 @@ export class Member {
         ledger.onOutcome(sent, entry, outcome)
       },
       onAnswered: (keys) => reactions.onAnswered(this, keys),
-      onArrived: (operation, entries, redis, work) => {
+      onArrived: (operation, entries, redis, work, sent) => {
         chronicle.note('server', () => `${operation} ${entries.map(describe).join(', ')} of ${name}`)
-        return servers.onArrived(operation, entries, redis, work)
+        const outcomes = servers.onArrived(operation, entries, redis, work)
+        if (operation === 'acquire' && sent) this.#onLanded(sent, entries)
+        return outcomes
+      },
+      onNever: (sent, entries) => {
+        chronicle.note(name, () => '  will never be answered')
+        ledger.onNever(sent, entries)
       },
       onTold: () => {
         chronicle.note(name, () => '  hears something of the server')
@@ -88,7 +97,7 @@ export class Member {
       },
     }
     const { process, link } = this
-    const backend = new SimulatedBackend({
+    this.backend = new SimulatedBackend({
       timeline,
       random: random.fork(),
       process,
@@ -97,7 +106,7 @@ export class Member {
       observer,
       errors,
     })
-    this.manager = new LeaseManager(backend, {
+    this.manager = new LeaseManager(this.backend, {
       clock: process.clock,
       random: random.fork().next,
       ttl: longestTtl,
@@ -132,6 +141,34 @@ export class Member {
     const silence = Math.max(2 * usual, 1_000)
     const reconnection = 2 * Math.max(Math.min(1_000, usual / 2), 50)
     return silence + reconnection + ttl / 5 + timeout + 8 * this.link.latency[1] + 100
+  }
+
+  /**
+   * P11: a request that was held up on its way has arrived. If its lease is over by then, somebody looks for the key until the ttl
+   * counted from that request is over, and deletes it.
+   */
+  #onLanded(sent: Sent, entries: readonly LockEntry[]): void {
+    const { timeline, server, servers, verdict, scenario } = this.#parts
+    const landedAt = timeline.now
+    for (const { key, token, ttl } of entries) {
+      const evidence = this.inspector.ledger.get(token)
+      if (!evidence?.ended || server.redis.peek(key)?.token !== token || scenario.errors > 0) continue
+      const bound = ttl / 10 + evidence.timeout + 4 * this.link.latency[1] + 100
+      if (this.process.clock.now() + bound > sent.at + 0.9 * ttl) continue
+      timeline.after(bound, () => {
+        const left = server.redis.peek(key)?.token === token
+        const { process, inspector } = this
+        const excused =
+          evidence.underWay > 0 ||
+          process.condition === 'dead' ||
+          inspector.closing ||
+          this.healthySince > landedAt ||
+          servers.permittedSince(key) > landedAt - ttl ||
+          servers.isRobbed(token) ||
+          this.#parts.isGivenAway(token)
+        verdict.expect(!left || excused, 'P11', () => `${key} is nobody's, ${bound} ms after a late request made it`)
+      })
+    }
   }
 
   kill(): void {

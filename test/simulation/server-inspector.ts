@@ -16,12 +16,30 @@ export class ServerInspector {
   /** Tokens that may be there for longer than their ttl. */
   readonly #prolonged = new Set<string>()
 
+  /** Until when a key was refused by the server; Infinity while it is. */
+  readonly #forbiddenUntil = new Map<string, number>()
+
   constructor(verdict: Verdict) {
     this.#verdict = verdict
   }
 
   isProlonged(token: string): boolean {
     return this.#prolonged.has(token)
+  }
+
+  /** Since when the server does what it is asked to do with a key, in true time; Infinity while it does not. */
+  permittedSince(key: string): number {
+    return this.#forbiddenUntil.get(key) ?? Number.NEGATIVE_INFINITY
+  }
+
+  /** Whether it refuses any key at the moment. */
+  get refusesKeys(): boolean {
+    return [...this.#forbiddenUntil.values()].includes(Number.POSITIVE_INFINITY)
+  }
+
+  /** @param until true time. */
+  onForbidden(key: string, until: number = Number.POSITIVE_INFINITY): void {
+    this.#forbiddenUntil.set(key, until)
   }
 
   isRobbed(token: string): boolean {

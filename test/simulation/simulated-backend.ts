@@ -15,6 +15,7 @@ import {
   type LockView,
   type ReleaseEntry,
   UnavailableError,
+  type Unknown,
 } from 'leasewheel'
 import { type Link, SimulatedConnection } from './simulated-network.ts'
 import type { SimulatedProcess } from './simulated-process.ts'
@@ -48,7 +49,10 @@ export interface BackendObserver {
     entries: readonly LockEntry[],
     redis: SimulatedRedis,
     work: () => T,
+    sent?: Sent,
   ): T
+  /** A request will never be answered, not even with an error. */
+  onNever(sent: Sent, entries: readonly LockEntry[]): void
 }
 
 export interface BackendParts {
@@ -77,6 +81,8 @@ const FIRST_RECONNECT_DELAY = 50
 const LONGEST_RECONNECT_DELAY = 1_000
 
 export class SimulatedBackend implements Backend {
+  /** How many requests will never be answered, by nothing: a promise that never settles. */
+  muted = 0
   readonly #parts: BackendParts
   #prefix = ''
   #timeout = 0
@@ -147,14 +153,7 @@ export class SimulatedBackend implements Backend {
   }
 
   release(entries: readonly ReleaseEntry[]): Promise<readonly ChangeOutcome[]> {
-    const { watching } = this
-    const watched = entries.map(({ watch }) => watching && watch === true)
-    return this.#carryOut('release', entries, (redis, client, copies) =>
-      redis.release(
-        copies.map((entry, index) => ({ ...entry, watch: watched[index] === true })),
-        client,
-      ),
-    )
+    return this.#carryOut('release', entries, (redis, client, copies) => redis.release(copies, client))
   }
 
   verify(entries: readonly LockEntry[]): Promise<readonly ChangeOutcome[]> {
@@ -162,14 +161,18 @@ export class SimulatedBackend implements Backend {
   }
 
   inspect(key: string): Promise<LockView | null> {
-    return this.#ask((redis, client) => redis.inspect(this.#prefix + key, client))
+    return this.#ask((redis, client) => {
+      this.#throwIfForbidden(key)
+      return redis.inspect(this.#prefix + key, client)
+    })
   }
 
   forceRelease(key: string): Promise<boolean> {
     const { observer } = this.#parts
-    return this.#ask((redis, client) =>
-      observer.onArrived('forceRelease', [], redis, () => redis.delete(this.#prefix + key, client)),
-    )
+    return this.#ask((redis, client) => {
+      this.#throwIfForbidden(key)
+      return observer.onArrived('forceRelease', [], redis, () => redis.delete(this.#prefix + key, client))
+    })
   }
 
   async close(): Promise<void> {
@@ -184,28 +187,56 @@ export class SimulatedBackend implements Backend {
 
   async #carryOut<O extends AcquireOutcome | ChangeOutcome>(
     operation: Operation,
-    entries: readonly LockEntry[],
-    work: (redis: SimulatedRedis, client: Subscriber | undefined, copies: readonly LockEntry[]) => O[],
-  ): Promise<readonly (O | { type: 'unknown'; error: Error })[]> {
+    entries: readonly ReleaseEntry[],
+    work: (redis: SimulatedRedis, client: Subscriber | undefined, copies: readonly ReleaseEntry[]) => O[],
+  ): Promise<readonly (O | Unknown)[]> {
     const { observer, errors, random } = this.#parts
-    const copies = entries.map(({ key, token, ttl }) => ({ key: this.#prefix + key, token, ttl }))
+    const { watching } = this
+    const copies = entries.map(({ key, token, ttl, watch }) => {
+      return { key: this.#prefix + key, token, ttl, watch: watching && watch === true }
+    })
     const keys = entries.map(({ key }) => key)
     const sent = observer.onSent(operation, entries)
     const fails = random.chance(errors)
-    let outcomes: readonly (O | { type: 'unknown'; error: Error })[]
+    const never = random.chance(this.muted)
+    if (never) observer.onNever(sent, entries)
+    let outcomes: readonly (O | Unknown)[]
     try {
       outcomes = await this.#ask((redis, client) => {
         if (fails) throw new Error('ERR on purpose')
-        return observer.onArrived(operation, copies, redis, () => work(redis, client, copies))
+        return this.#carryOutEach(copies, (some) =>
+          observer.onArrived(operation, some, redis, () => work(redis, client, some), sent),
+        )
       })
     } catch (error) {
       outcomes = copies.map(() => ({ type: 'unknown', error: error as Error }))
     }
+    if (never) return new Promise(() => undefined)
     for (const [index, outcome] of outcomes.entries()) {
       observer.onOutcome(sent, copies[index] as LockEntry, outcome)
     }
     observer.onAnswered(keys)
     return outcomes
+  }
+
+  /** What is refused is refused for itself: the others of its batch are carried out. */
+  #carryOutEach<O>(
+    copies: readonly ReleaseEntry[],
+    work: (some: readonly ReleaseEntry[]) => O[],
+  ): readonly (O | Unknown)[] {
+    const { forbidden } = this.#parts.server
+    if (forbidden.size === 0) return work(copies)
+    const outcomes = work(copies.filter(({ key }) => !forbidden.has(key)))
+    let next = 0
+    return copies.map(({ key }) => {
+      const refusal = forbidden.get(key)
+      return refusal ? { type: 'unknown', error: noPermission(key, refusal.final) } : (outcomes[next++] as O)
+    })
+  }
+
+  #throwIfForbidden(key: string): void {
+    const refusal = this.#parts.server.forbidden.get(this.#prefix + key)
+    if (refusal) throw noPermission(key, refusal.final)
   }
 
   /** @throws what the server answers instead, or UnavailableError. */
@@ -222,6 +253,7 @@ export class SimulatedBackend implements Backend {
           const answer = request(redis, client)
           return () => resolve(answer)
         } catch (thrown) {
+          if (thrown instanceof UnavailableError) return () => reject(thrown)
           const error = new UnavailableError('The server answers an error', undefined, { cause: thrown })
           return () => reject(error)
         }
@@ -369,4 +401,9 @@ export class SimulatedBackend implements Backend {
     this.#pending.clear()
     for (const request of pending) request.fail(new UnavailableError(message))
   }
+}
+
+function noPermission(key: string, final: boolean): UnavailableError {
+  const message = 'NOPERM this user has no permissions to access one of the keys used as arguments'
+  return new UnavailableError(message, key, { final })
 }

@@ -25,6 +25,8 @@ export interface ServerTraits {
 export class SimulatedServer {
   readonly redis: SimulatedRedis
   condition: 'up' | 'hanging' | 'down' = 'up'
+  /** Keys that the server refuses to do anything with: what it says then, and whether it will always say so. */
+  readonly forbidden: Map<string, { readonly final: boolean }> = new Map()
   readonly #timeline: Timeline
   readonly #random: Random
   readonly #traits: ServerTraits

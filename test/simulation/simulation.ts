@@ -218,6 +218,7 @@ export class Simulation {
       servers: this.#servers,
       verdict: this.#verdict,
       reactions: this.#reactions,
+      isGivenAway: (token) => this.#workload.isGivenAway(token),
       onStep: this.#onStep,
     })
     this.#members.push(member)

@@ -2,7 +2,7 @@
  * What went between one manager and the server, by token: the evidence for or against what the manager says of its leases.
  * Checks on the way what may be sent at all. May import the port's types, processes and the verdict.
  */
-import type { AcquireOutcome, ChangeOutcome, LockEntry } from 'leasewheel'
+import { type AcquireOutcome, type ChangeOutcome, type LockEntry, UnavailableError } from 'leasewheel'
 import { DRIFT_FACTOR } from './scenario.ts'
 import type { Operation, Sent } from './simulated-backend.ts'
 import type { SimulatedProcess } from './simulated-process.ts'
@@ -66,6 +66,7 @@ export class TokenLedger {
   readonly #byToken = new Map<string, Evidence>()
   /** By key, in true time: until when whoever waits for it need not ask again, since a question is under way or its holder's ttl is. */
   readonly #askAgain = new Map<string, number>()
+  readonly #refusedForGood = new Map<string, number>()
   #refused: Evidence[] = []
 
   constructor(process: SimulatedProcess, verdict: Verdict) {
@@ -111,6 +112,7 @@ export class TokenLedger {
       if (operation === 'renew') this.#onRenewalSent(evidence, sent)
       if (operation === 'acquire') {
         evidence.wantedAt = sent.at
+        this.#refusedForGood.delete(key)
         this.#askAgain.set(key, this.process.time + evidence.timeout + LONGEST_POLL)
         this.#verdict.expect(!evidence.ended, 'P9', () => `${key} was asked for with the token of a lease that is over`)
       }
@@ -140,6 +142,21 @@ export class TokenLedger {
     if (operation !== 'release') this.#refused.push(evidence)
   }
 
+  /** A request will never be answered: it counts as failed, as nobody can know better. */
+  onNever(sent: Sent, entries: readonly LockEntry[]): void {
+    for (const { token } of entries) {
+      const evidence = this.#byToken.get(token)
+      if (evidence === undefined) continue
+      evidence.underWay -= 1
+      evidence.failedAt = sent.at
+    }
+  }
+
+  /** When the server said of a key that it will never be had, in true time, unless it was asked for again. */
+  refusedForGoodAt(key: string): number | undefined {
+    return this.#refusedForGood.get(key)
+  }
+
   /** Until when, in true time, nobody here has reason to ask for a key, as far as was answered last. */
   askAgain(key: string): number {
     return this.#askAgain.get(key) ?? 0
@@ -159,6 +176,8 @@ export class TokenLedger {
   }
 
   #onAnswered({ key }: Evidence, outcome: AcquireOutcome | ChangeOutcome): void {
+    const final = outcome.type === 'unknown' && outcome.error instanceof UnavailableError && outcome.error.final
+    if (final) this.#refusedForGood.set(key, this.process.time)
     const holds = outcome.type === 'refused' && 'holder' in outcome
     // The server's clock may be slower.
     this.#askAgain.set(key, this.process.time + (holds ? outcome.remaining * (1 + DRIFT_FACTOR) : LONGEST_POLL))

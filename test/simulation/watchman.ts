@@ -18,6 +18,9 @@ const PROMPT = 1_000 + 300
 /** What a waiting caller may be late, in ms: one poll, at most a second, the hand-over that is left to others, and some steps. */
 const POLL = 1_500 + 500
 
+/** What it may take until a caller is told, or the next one asks, in ms. */
+const AT_ONCE = 100
+
 /** What a manager may be late with what is due, in ms, while its process runs. */
 const LATE = 50
 
@@ -171,7 +174,8 @@ export class Watchman {
     if (!held) this.#checkForgotten(owner, evidence)
     // What failed by itself may be tried again as late as a tenth of the ttl later.
     const patience = owner.recovery(evidence) + evidence.ttl / 2
-    const healthy = timeline.now - Math.max(owner.healthySince, since, evidence.endedAt)
+    const permitted = servers.permittedSince(key)
+    const healthy = timeline.now - Math.max(owner.healthySince, since, evidence.endedAt, permitted)
     if (held || healthy < patience) return
     verdict.fail('P11', `${key} has been nobody's for ${healthy} ms, while ${manager.stats().undoing} are undone`)
   }
@@ -179,6 +183,7 @@ export class Watchman {
   /** P11: what was asked for and never answered may land at any time until its ttl is over: as long as that somebody is to look for it. */
   #checkForgotten({ process, manager, inspector }: Member, evidence: Evidence): void {
     const { key, ttl, claimed, confirmedAt, deleted, wantedAt } = evidence
+    if (this.#parts.servers.permittedSince(key) > 0) return
     const answered = claimed || deleted || confirmedAt !== Number.NEGATIVE_INFINITY
     if (answered || inspector.closed || !process.observable || process.clock.now() > wantedAt + 0.9 * ttl) return
     const { waiting, undoing } = manager.stats()
@@ -191,15 +196,26 @@ export class Watchman {
     const { timeline, verdict, longestTtl, telling } = this.#parts
     const { member, key, startedAt, working } = call
     if (working) return
-    const healthy = timeline.now - Math.max(member.healthySince, startedAt)
-    if (key !== undefined) this.#checkAsking(call, key)
-    const seen = key === undefined ? undefined : this.#seen.get(key)
+    if (key === undefined) return
+    this.#checkRefusal(call, key)
+    this.#checkAsking(call, key)
+    const healthy = timeline.now - Math.max(member.healthySince, startedAt, this.#parts.servers.permittedSince(key))
+    const seen = this.#seen.get(key)
     if (seen === undefined || seen.token !== undefined) return
     // Who is not told asks when the ttl of its last holder is over.
     const bound = (telling ? 0 : longestTtl) + POLL
     const waited = Math.min(timeline.now - startedAt, healthy - member.recovery())
     const free = Math.min(waited, timeline.now - seen.since) - bound
     verdict.expect(free < 0, 'P23', () => `${key} is free, and is waited for, since ${free} ms longer than it may`)
+  }
+
+  /** P24: who is told that an answer is final does not wait for another one. */
+  #checkRefusal({ member, what }: Call, key: string): void {
+    const { timeline, verdict } = this.#parts
+    const since = member.inspector.ledger.refusedForGoodAt(key)
+    if (since === undefined || !member.process.observable) return
+    const late = timeline.now - Math.max(since, member.process.freeSince) - AT_ONCE
+    verdict.expect(late < 0, 'P24', () => `${what} waits for ${key} for ${late} ms after a final answer`)
   }
 
   /** P23: where a lock is not told of any more, it is asked for again once its holder's ttl must be over. */
