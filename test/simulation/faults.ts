@@ -71,7 +71,7 @@ export class Faults {
 
   inflict(): void {
     const { random, members } = this.#parts
-    const fault = random.weighted(FAULTS)
+    const fault = this.#parts.scenario.fault ?? random.weighted(FAULTS)
     const member = random.pick(members())
     this.counts[fault] = (this.counts[fault] ?? 0) + 1
     this.#parts.chronicle.note('fault', () => `${fault} (${member.process.name})`)

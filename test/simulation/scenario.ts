@@ -2,6 +2,7 @@
  * What is drawn from a seed before a run begins: how many processes and keys there are, how good the clocks and the network are, what
  * is done and what goes wrong, and how often. May import chance and the port's constants.
  */
+import type { Fault } from './faults.ts'
 import type { Random } from './random.ts'
 
 export interface Scenario {
@@ -18,6 +19,8 @@ export interface Scenario {
   readonly rateError: number
   /** Mean time between two things that users do, and between two faults, in ms; Infinity: never. */
   readonly actionEvery: number
+  /** The only thing that goes wrong; undefined: everything does. */
+  readonly fault: Fault | undefined
   readonly faultEvery: number
   /** See `ProcessTraits`. */
   readonly readingsPerStop: number
@@ -41,13 +44,17 @@ export interface Scenario {
 /** How fast the two clocks of a lease may differ together, as the library's option of that name; its default. */
 export const DRIFT_FACTOR = 0.01
 
+/** What is looked into one by one, in a world that is well otherwise. */
+const FOCUSES: readonly Fault[] = ['lag', 'hold', 'mute', 'forbid']
+
 export function drawScenario(random: Random): Scenario {
-  const kind = random.weighted({ calm: 1, stormy: 8, crowded: 0.3 })
-  const crowd = kind === 'crowded'
+  const kind = random.weighted({ calm: 1, stormy: 8, focused: 2, crowded: 0.2, muted: 0.1 })
+  const crowd = kind === 'crowded' || kind === 'muted'
   const calm = kind === 'calm'
-  return {
+  const stormy = kind === 'stormy'
+  const scenario: Scenario = {
     processes: crowd ? 1 : random.integer(1, 4),
-    keys: Array.from({ length: crowd ? 150 : random.integer(1, 5) }, (_, index) => `key ${index}`),
+    keys: keysOf(crowd ? 150 : random.integer(1, 5)),
     ttls: crowd ? [1_500] : random.pick([[300], [1_000], [1_000, 3_000], [3_000], [300, 10_000], [150, 1_200]]),
     batchSize: crowd ? random.pick([4, 16]) : random.pick([1, 2, 256]),
     watch: random.chance(0.7),
@@ -59,15 +66,34 @@ export function drawScenario(random: Random): Scenario {
     ] as const),
     rateError: random.pick([0, 0.004]),
     actionEvery: crowd ? 50 : random.pick([60, 150, 400]),
-    faultEvery: calm || crowd ? Number.POSITIVE_INFINITY : random.pick([400, 1_500, 4_000]),
-    readingsPerStop: calm || crowd ? Number.POSITIVE_INFINITY : random.pick([Number.POSITIVE_INFINITY, 3_000, 30_000]),
-    errors: calm || crowd ? 0 : random.pick([0, 0, 0.02]),
+    fault: undefined,
+    faultEvery: stormy ? random.pick([400, 1_500, 4_000]) : Number.POSITIVE_INFINITY,
+    readingsPerStop: stormy ? random.pick([Number.POSITIVE_INFINITY, 3_000, 30_000]) : Number.POSITIVE_INFINITY,
+    errors: stormy ? random.pick([0, 0, 0.02]) : 0,
     forgets: calm ? 0 : random.pick([0, 0, 0.1]),
     losesData: random.chance(0.5),
     reading: crowd ? 0.005 : random.pick([0.5, 0.05, 0.005]),
     throwing: random.pick([0, 0, 0.5]),
     timeouts: random.pick([0, 0.3]),
     chaining: crowd ? 0 : random.pick([0, 0, 0.05, 0.3]),
-    acting: random.pick(crowd ? [0, 0.01] : [0, 0, 0.05, 0.3]),
+    acting: crowd ? random.pick([0, 0.01]) : random.pick([0, 0, 0.05, 0.3]),
   }
+  if (kind === 'focused') return { ...scenario, fault: random.pick(FOCUSES), faultEvery: 2_000, actionEvery: 150 }
+  if (kind === 'muted') return { ...scenario, ...MUTED }
+  return scenario
+}
+
+/** So many batches that two at a time are too few for them, and some that are never answered. */
+const MUTED: Partial<Scenario> = {
+  keys: keysOf(60),
+  batchSize: 1,
+  latency: [20, 30],
+  timeouts: 0,
+  throwing: 0,
+  fault: 'mute',
+  faultEvery: 12_000,
+}
+
+function keysOf(count: number): readonly string[] {
+  return Array.from({ length: count }, (_, index) => `key ${index}`)
 }
