@@ -3,6 +3,7 @@
  * chance.
  */
 import type { Chronicle } from './chronicle.ts'
+import { Failover } from './failover.ts'
 import type { Health } from './health.ts'
 import type { Member } from './member.ts'
 import type { Random } from './random.ts'
@@ -57,6 +58,10 @@ const FAULTS = {
   meddle: 2,
   stepClock: 2,
   stepServerClock: 0.3,
+  // Only where it is asked for: what a server takes that has been replaced is lost.
+  switchOver: 0,
+  switchHung: 0,
+  switchByName: 0,
 } as const
 export type Fault = keyof typeof FAULTS
 
@@ -64,14 +69,17 @@ export class Faults {
   /** How often each was inflicted. */
   readonly counts: Partial<Record<Fault, number>> = {}
   readonly #parts: FaultParts
+  readonly #failover: Failover
 
   constructor(parts: FaultParts) {
     this.#parts = parts
+    this.#failover = new Failover(parts)
   }
 
   inflict(): void {
     const { random, members } = this.#parts
-    const fault = this.#parts.scenario.fault ?? random.weighted(FAULTS)
+    const { faults } = this.#parts.scenario
+    const fault = faults ? random.pick(faults) : random.weighted(FAULTS)
     const member = random.pick(members())
     this.counts[fault] = (this.counts[fault] ?? 0) + 1
     this.#parts.chronicle.note('fault', () => `${fault} (${member.process.name})`)
@@ -163,6 +171,11 @@ export class Faults {
         this.#parts.serverHealth.disturb(this.#parts.timeline.now)
         if (server.condition !== 'up') break
         servers.robbing(server.redis, () => server.failOver(this.#lag()))
+        break
+      case 'switchOver':
+      case 'switchHung':
+      case 'switchByName':
+        this.#failover.begin(fault)
         break
       case 'flush':
         if (this.#parts.scenario.losesData) server.act((redis) => servers.robbing(redis, () => redis.flush()))

@@ -25,6 +25,8 @@ export interface Known {
   over: boolean
   /** Its owner gave it back, or away. */
   letGo: boolean
+  /** True time. */
+  readonly acquiredAt: number
 }
 
 /** ms. */
@@ -37,6 +39,8 @@ export interface LeaseInspectorParts {
   readonly describe: (lease: Lease) => string
   /** Since when nothing has been wrong, in true time. */
   readonly healthySince: () => number
+  /** The same, but for what is wrong with the server. */
+  readonly soundSince: () => number
   /** How long it may take to mend what was wrong, in ms of true time, for leases on these terms. */
   readonly recovery: (terms: LeaseTerms) => number
   /** Requests fail by themselves. */
@@ -203,7 +207,15 @@ export class LeaseInspector {
     verdict.expect(!evidence.ended, 'P5', () => `${key} was acquired with the token of a lease that is over`)
     verdict.expect(evidence.fence === 0 || evidence.fence === fence, 'P6', () => `${key} has another fence`)
     evidence.claimed = true
-    const known = { lease, evidence, jeopardy: false, ended: false, over: false, letGo: false }
+    const known = {
+      lease,
+      evidence,
+      jeopardy: false,
+      ended: false,
+      over: false,
+      letGo: false,
+      acquiredAt: this.#parts.process.time,
+    }
     this.#known.set(lease, known)
     this.live.add(known)
   }
@@ -253,6 +265,7 @@ export class LeaseInspector {
       return
     }
     if (reason === 'maxHold') return
+    this.#checkLostInFailover(known, reason)
     if (reason !== 'expired') {
       const known = evidence.refusal ?? evidence.refusedRelease ?? this.#hasSuccessor(evidence)
       verdict.expect(Boolean(known), 'P18', () => `${lease.key} was lost (${reason}), and the server has not said so`)
@@ -265,6 +278,21 @@ export class LeaseInspector {
     const excused = isManual(lease.key) || failing || servers.isRobbed(lease.token) || !permitted
     const needless = this.#isHealthy(evidence) && !excused
     verdict.expect(!needless, 'P21', () => `${lease.key} has expired, and nothing had been wrong for long`)
+  }
+
+  /** P26: a lease outlives the replacement of its server, if nothing else is wrong and it was held when that began. */
+  #checkLostInFailover({ lease, evidence, acquiredAt }: Known, reason: string): void {
+    const { process, servers, soundSince, recovery, failing, verdict } = this.#parts
+    const { replacedAt } = servers
+    const { key, token, ttl } = lease
+    const concerned = acquiredAt < replacedAt && process.time < replacedAt + ttl && !servers.isRobbed(token)
+    const sound = soundSince() < replacedAt - recovery(evidence) && servers.permittedSince(key) < 0 && !failing
+    if (!concerned || !sound || isManual(key)) return
+    const after = process.time - replacedAt
+    verdict.fail(
+      'P26',
+      `${key} was lost (${reason}) ${after} ms after its server was replaced, and had been held before`,
+    )
   }
 
   #onReleased(lease: Lease, confirmed: boolean, detached: boolean): void {

@@ -4,7 +4,7 @@
 import { LeaseManager, type LockEntry } from 'leasewheel'
 import type { Chronicle } from './chronicle.ts'
 import { Health, healthySince } from './health.ts'
-import { EVENTS, LeaseInspector, type LeaseTerms } from './lease-inspector.ts'
+import { EVENTS, isManual, LeaseInspector, type LeaseTerms } from './lease-inspector.ts'
 import type { Random } from './random.ts'
 import type { Reactions } from './reactions.ts'
 import type { Scenario } from './scenario.ts'
@@ -14,7 +14,7 @@ import { Link } from './simulated-network.ts'
 import { SimulatedProcess } from './simulated-process.ts'
 import type { SimulatedServer } from './simulated-server.ts'
 import type { Timeline } from './timeline.ts'
-import { timeoutOf } from './token-ledger.ts'
+import { type Evidence, timeoutOf } from './token-ledger.ts'
 import type { Verdict } from './violation.ts'
 
 export interface MemberParts {
@@ -33,6 +33,11 @@ export interface MemberParts {
   readonly isGivenAway: (token: string) => boolean
   readonly onStep: (process: SimulatedProcess, step: () => void) => void
 }
+
+/** What is sent within so many ms is sent at once. */
+const AT_ONCE = 0.1
+/** Deadlines that are less than this apart may be asked about in any order, in ms: leases that are renewed together have one. */
+const MUCH_EARLIER = 200
 
 export class Member {
   readonly process: SimulatedProcess
@@ -54,7 +59,7 @@ export class Member {
     const ttl = Math.max(...parts.scenario.ttls)
     this.#longest = { ttl, timeout: parts.scenario.timeouts > 0 ? ttl : timeoutOf(ttl) }
     const { name, scenario, timeline, chronicle, random, server, servers, verdict, reactions, onStep } = parts
-    const { rateError, readingsPerStop, latency, batchSize, watch, watchLimit, errors } = scenario
+    const { rateError, readingsPerStop, latency, batchSize, watch, watchLimit, errors, follows } = scenario
     const longestTtl = Math.max(...scenario.ttls)
     const rate = 1 + random.pick([-1, 1]) * rateError
     const traits = { rate, readingsPerStop, longestStop: 2 * Math.min(longestTtl, 3_000) }
@@ -66,6 +71,7 @@ export class Member {
       servers,
       describe: (lease) => chronicle.nameOf(lease),
       healthySince: () => this.healthySince,
+      soundSince: () => this.soundSince,
       recovery: (terms) => this.recovery(terms),
       failing: errors > 0,
     })
@@ -91,6 +97,7 @@ export class Member {
         chronicle.note(name, () => '  will never be answered')
         ledger.onNever(sent, entries)
       },
+      onSuspect: () => this.#onSuspect(),
       onTold: () => {
         chronicle.note(name, () => '  hears something of the server')
         ledger.extraRenewals += 1
@@ -105,6 +112,7 @@ export class Member {
       link,
       observer,
       errors,
+      follows,
     })
     this.manager = new LeaseManager(this.backend, {
       clock: process.clock,
@@ -132,6 +140,11 @@ export class Member {
     return healthySince(this.process, this.health, this.#parts.serverHealth)
   }
 
+  /** The same, but for what is wrong with the server. */
+  get soundSince(): number {
+    return healthySince(this.process, this.health)
+  }
+
   /**
    * How long it may take until a lease is renewed again once nothing is wrong any more, in ms of true time: silence is noticed,
    * connections are made anew, a renewal that failed is repeated. Without `terms`: on the longest that are used.
@@ -141,6 +154,44 @@ export class Member {
     const silence = Math.max(2 * usual, 1_000)
     const reconnection = 2 * Math.max(Math.min(1_000, usual / 2), 50)
     return silence + reconnection + ttl / 5 + timeout + 8 * this.link.latency[1] + 100
+  }
+
+  /** P26: another server answers. Each lease is asked about within a round trip, and as long as others have to be asked first. */
+  #onSuspect(): void {
+    const { process, inspector, backend, link } = this
+    const { timeline, verdict, scenario } = this.#parts
+    const since = timeline.now
+    const suspects = [...inspector.live].filter(({ letGo }) => !letGo)
+    const deadlines = new Map(suspects.map(({ evidence }) => [evidence, inspector.ledger.boundOf(evidence)]))
+    for (const { evidence } of suspects) evidence.firstLookAt = undefined
+    // At least two batches are on their way at a time.
+    const rounds = Math.ceil(suspects.length / scenario.batchSize / 2)
+    const bound = rounds * 2.1 * link.latency[1] + 60
+    process.sleep(() => {
+      const disturbed = this.soundSince > since || backend.connectedSince > since || process.interrupted
+      if (disturbed || inspector.closing || process.lag > 0) return
+      for (const { lease, evidence, ended, letGo } of suspects) {
+        const asked = evidence.lookedAfterAt >= since || ended || letGo || evidence.ended
+        verdict.expect(asked, 'P26', () => `${lease.key} was not asked about ${bound} ms after another server answered`)
+      }
+      this.#checkOrder(deadlines)
+    }, bound)
+  }
+
+  /** P26: the nearest deadline comes first. */
+  #checkOrder(deadlines: ReadonlyMap<Evidence, number>): void {
+    const asked = [...deadlines].filter(([{ key, ended }]) => !ended && !isManual(key))
+    asked.sort(([one], [other]) => (one.firstLookAt ?? 0) - (other.firstLookAt ?? 0))
+    let [latest, before] = [Number.NEGATIVE_INFINITY, Number.NEGATIVE_INFINITY]
+    let soFar = latest
+    for (const [{ key, firstLookAt = 0 }, deadline] of asked) {
+      // Those that are sent in the same step are sent at once.
+      if (firstLookAt > before + AT_ONCE) latest = soFar
+      const early = latest - deadline - MUCH_EARLIER
+      this.#parts.verdict.expect(early < 0, 'P26', () => `${key} was asked about after one that ends ${early} ms later`)
+      soFar = Math.max(soFar, deadline)
+      before = firstLookAt
+    }
   }
 
   /**

@@ -19,8 +19,8 @@ export interface Scenario {
   readonly rateError: number
   /** Mean time between two things that users do, and between two faults, in ms; Infinity: never. */
   readonly actionEvery: number
-  /** The only thing that goes wrong; undefined: everything does. */
-  readonly fault: Fault | undefined
+  /** What goes wrong; undefined: everything but failovers. */
+  readonly faults: readonly Fault[] | undefined
   readonly faultEvery: number
   /** See `ProcessTraits`. */
   readonly readingsPerStop: number
@@ -39,6 +39,8 @@ export interface Scenario {
   /** After how many answers somebody calls again in the same turn, and how many of the events make a listener do something. */
   readonly chaining: number
   readonly acting: number
+  /** See `BackendParts.follows`. */
+  readonly follows: boolean
 }
 
 /** How fast the two clocks of a lease may differ together, as the library's option of that name; its default. */
@@ -48,7 +50,7 @@ export const DRIFT_FACTOR = 0.01
 const FOCUSES: readonly Fault[] = ['lag', 'hold', 'mute', 'forbid']
 
 export function drawScenario(random: Random): Scenario {
-  const kind = random.weighted({ calm: 1, stormy: 8, focused: 2, crowded: 0.2, muted: 0.1 })
+  const kind = random.weighted({ calm: 1, stormy: 8, focused: 1.5, failover: 1.5, crowded: 0.2, muted: 0.1 })
   const crowd = kind === 'crowded' || kind === 'muted'
   const calm = kind === 'calm'
   const stormy = kind === 'stormy'
@@ -66,7 +68,7 @@ export function drawScenario(random: Random): Scenario {
     ] as const),
     rateError: random.pick([0, 0.004]),
     actionEvery: crowd ? 50 : random.pick([60, 150, 400]),
-    fault: undefined,
+    faults: undefined,
     faultEvery: stormy ? random.pick([400, 1_500, 4_000]) : Number.POSITIVE_INFINITY,
     readingsPerStop: stormy ? random.pick([Number.POSITIVE_INFINITY, 3_000, 30_000]) : Number.POSITIVE_INFINITY,
     errors: stormy ? random.pick([0, 0, 0.02]) : 0,
@@ -77,10 +79,26 @@ export function drawScenario(random: Random): Scenario {
     timeouts: random.pick([0, 0.3]),
     chaining: crowd ? 0 : random.pick([0, 0, 0.05, 0.3]),
     acting: crowd ? random.pick([0, 0.01]) : random.pick([0, 0, 0.05, 0.3]),
+    follows: true,
   }
-  if (kind === 'focused') return { ...scenario, fault: random.pick(FOCUSES), faultEvery: 2_000, actionEvery: 150 }
+  if (kind === 'focused') return { ...scenario, faults: [random.pick(FOCUSES)], faultEvery: 2_000, actionEvery: 150 }
+  if (kind === 'failover') return { ...scenario, ...drawFailovers(random) }
   if (kind === 'muted') return { ...scenario, ...MUTED }
   return scenario
+}
+
+/** Servers are replaced, and sometimes something else is wrong as well. Ttls outlast all of that. */
+function drawFailovers(random: Random): Partial<Scenario> {
+  const others: readonly Fault[] = random.chance(0.5) ? [] : ['cut', 'stop', 'blockDown', 'delay']
+  const many = random.chance(0.2)
+  return {
+    keys: keysOf(many ? 60 : random.integer(1, 5)),
+    ttls: random.pick([[6_000], [10_000]]),
+    actionEvery: many ? 40 : random.pick([150, 400]),
+    faults: ['switchOver', 'switchHung', 'switchByName', ...others],
+    faultEvery: 5_000,
+    reading: random.pick([0.5, 0.05]),
+  }
 }
 
 /** So many batches that two at a time are too few for them, and some that are never answered. */
@@ -90,7 +108,7 @@ const MUTED: Partial<Scenario> = {
   latency: [20, 30],
   timeouts: 0,
   throwing: 0,
-  fault: 'mute',
+  faults: ['mute'],
   faultEvery: 12_000,
 }
 

@@ -41,6 +41,8 @@ export interface BackendObserver {
   onOutcome(sent: Sent, entry: LockEntry, outcome: AcquireOutcome | ChangeOutcome): void
   /** The manager is about to be told what was answered for these keys. */
   onAnswered(keys: readonly string[]): void
+  /** Another server answers, and the manager is about to be told. */
+  onSuspect(): void
   /** The manager was told something unasked. */
   onTold(): void
   /** The server does what was asked. */
@@ -64,6 +66,8 @@ export interface BackendParts {
   readonly observer: BackendObserver
   /** How many requests fail by themselves: the server answers an error, and has done nothing. */
   readonly errors: number
+  /** Whether it leaves a server that it hears has been replaced, and whether it takes care that both of its connections lead to the same one. */
+  readonly follows: boolean
 }
 
 /** A request that has not been answered. */
@@ -103,9 +107,26 @@ export class SimulatedBackend implements Backend {
   #wasUsable = false
   #heardAt = 0
   #closed = false
+  /** Who has answered last, and on which connection changes were last switched on. */
+  #known: number | undefined
+  #tracked: SimulatedConnection | undefined
+  #pushesSince = Number.POSITIVE_INFINITY
+  #toldSince = Number.POSITIVE_INFINITY
+  #connectedSince = Number.POSITIVE_INFINITY
 
   constructor(parts: BackendParts) {
     this.#parts = parts
+  }
+
+  /** Since when it is connected, and since when it says that changes at the server are told, in true time; Infinity if not. */
+  get connectedSince(): number {
+    return this.#commands ? this.#connectedSince : Number.POSITIVE_INFINITY
+  }
+
+  get toldSince(): number {
+    const { server } = this.#parts
+    const atHome = this.#commands && server.identityOf(this.#commands) === server.identity
+    return this.watching && atHome ? this.#toldSince : Number.POSITIVE_INFINITY
   }
 
   get watching(): boolean {
@@ -119,6 +140,7 @@ export class SimulatedBackend implements Backend {
     this.#listener = listener
     this.#connect()
     if (watch) this.#connectPushes()
+    if (this.#parts.follows) this.#parts.server.switched.add(this.#onSwitched)
   }
 
   ready(): Promise<void> | undefined {
@@ -176,6 +198,7 @@ export class SimulatedBackend implements Backend {
   }
 
   async close(): Promise<void> {
+    this.#parts.server.switched.delete(this.#onSwitched)
     this.#closed = true
     this.#period = undefined
     for (const connection of [this.#commands, this.#pushes, ...this.#opening]) connection?.close(true)
@@ -248,7 +271,14 @@ export class SimulatedBackend implements Backend {
       const pending: Pending = { fail: reject }
       if (this.#pending.size === 0) this.#heardAt = process.clock.now()
       this.#pending.add(pending)
-      const attempt = (redis: SimulatedRedis, client: Subscriber | undefined): (() => void) => {
+      const attempt = (redis: SimulatedRedis, client: Subscriber | undefined, isReplica: boolean): (() => void) => {
+        if (isReplica) {
+          return () => {
+            reject(new UnavailableError("READONLY You can't write against a read only replica"))
+            // Another one may have its place by now.
+            if (this.#commands === connection) connection.close()
+          }
+        }
         try {
           const answer = request(redis, client)
           return () => resolve(answer)
@@ -293,11 +323,19 @@ export class SimulatedBackend implements Backend {
       () => this.#onClosed(),
       (connection) => {
         this.#commands = connection
+        this.#connectedSince = this.#parts.timeline.now
+        const identity = this.#parts.server.identityOf(connection)
+        const replaced = this.#known !== undefined && this.#known !== identity
+        this.#known = identity
         const recovered = this.#wasUsable
         this.#wasUsable = true
         this.#waiting?.resolve()
         this.#waiting = undefined
         if (recovered) this.#tell((listener) => listener.onRecovered())
+        if (replaced) {
+          this.#parts.observer.onSuspect()
+          this.#tell((listener) => listener.onSuspect())
+        }
         this.#track()
       },
     )
@@ -308,6 +346,7 @@ export class SimulatedBackend implements Backend {
       () => this.#onPushesClosed(),
       (connection) => {
         this.#pushes = connection
+        this.#pushesSince = this.#parts.timeline.now
         this.#track()
       },
     )
@@ -347,13 +386,22 @@ export class SimulatedBackend implements Backend {
     const [commands, pushes] = [this.#commands, this.#pushes]
     if (!this.#watch || commands === undefined) return
     if (pushes === undefined) return
+    if (this.#parts.follows && server.identityOf(commands) !== server.identityOf(pushes)) {
+      // The older one is with a server that has been replaced.
+      const older = this.#pushesSince < this.#connectedSince ? pushes : commands
+      older.close()
+      return
+    }
     const period = ++this.#periods
     const switchOn = (): void => server.track(commands, pushes, (name) => this.#onChange(name))
     commands.request(() =>
       server.receive(commands, switchOn, () => {
         if (period !== this.#periods || this.#closed) return
         this.#period = period
-        this.#tell((listener) => listener.onChange())
+        this.#toldSince = this.#parts.timeline.now
+        const sameAsBefore = this.#tracked === commands
+        this.#tracked = commands
+        this.#tell((listener) => (sameAsBefore ? listener.onMissed() : listener.onChange()))
       }),
     )
   }
@@ -366,6 +414,17 @@ export class SimulatedBackend implements Backend {
   #tell(what: (listener: BackendListener) => void): void {
     this.#parts.observer.onTold()
     if (this.#listener) what(this.#listener)
+  }
+
+  /** Another server has taken the place of that to which the connections lead, or are being made. */
+  readonly #onSwitched = (): void => {
+    const { process, server } = this.#parts
+    process.post(this, () => {
+      this.#failures = 0
+      for (const connection of [this.#commands, this.#pushes, ...this.#opening]) {
+        if (connection && server.identityOf(connection) !== server.identity) connection.close()
+      }
+    })
   }
 
   #onClosed(): void {

@@ -92,7 +92,7 @@ export class Simulation {
     this.#verdict = verdict
     const rate = 1 + random.pick([-1, 1]) * scenario.rateError
     this.#server = new SimulatedServer(timeline, random.fork(), { rate, forgets: scenario.forgets })
-    this.#servers = new ServerInspector(verdict)
+    this.#servers = new ServerInspector(verdict, () => this.#server.redis)
     const [server, servers] = [this.#server, this.#servers]
     this.#workload = new Workload(scenario, random.fork(), verdict, server, servers, chronicle)
     this.#faults = new Faults({

@@ -39,6 +39,10 @@ export interface Evidence {
   /** When it was last asked for; when the last request for it was sent, and when that failed if it was a renewal of the wheel. */
   wantedAt: number
   askedAt: number
+  /** When the server was last asked whether it is still ours, in true time. */
+  lookedAfterAt: number
+  /** The first time that this happened since another server answered. */
+  firstLookAt: number | undefined
   renewalFailedAt: number
   /** When the last request failed, and why it was refused, if it ever was. */
   failedAt: number
@@ -109,6 +113,7 @@ export class TokenLedger {
       const twice = keys.has(key) && operation === 'acquire'
       this.#verdict.expect(!twice, 'P21', () => `${key} stands twice in one ${operation}`)
       keys.add(key)
+      if (operation === 'renew' || operation === 'verify') this.#onLook(evidence)
       if (operation === 'renew') this.#onRenewalSent(evidence, sent)
       if (operation === 'acquire') {
         evidence.wantedAt = sent.at
@@ -197,6 +202,11 @@ export class TokenLedger {
     evidence.confirmedAt = Math.max(evidence.confirmedAt, at)
   }
 
+  #onLook(evidence: Evidence): void {
+    evidence.lookedAfterAt = this.process.time
+    evidence.firstLookAt ??= this.process.time
+  }
+
   #onRenewalSent(evidence: Evidence, sent: Sent): void {
     const { key, ttl, claimed, ended } = evidence
     const now = sent.at
@@ -239,6 +249,8 @@ export class TokenLedger {
       endedAt: Number.NEGATIVE_INFINITY,
       wantedAt: Number.NEGATIVE_INFINITY,
       askedAt: Number.NEGATIVE_INFINITY,
+      lookedAfterAt: Number.NEGATIVE_INFINITY,
+      firstLookAt: undefined,
       renewalFailedAt: Number.NEGATIVE_INFINITY,
       failedAt: Number.NEGATIVE_INFINITY,
       refusal: undefined,

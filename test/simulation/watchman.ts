@@ -49,12 +49,16 @@ export class Watchman {
   read(members: Iterable<Member>): void {
     const { verdict, server, servers } = this.#parts
     const holders = new Map<string, string>()
-    for (const { process, inspector } of members) {
+    for (const member of members) {
+      const { process, inspector } = member
       if (!process.observable || process.blind) continue
       for (const known of inspector.live) {
         if (!inspector.read(known)) continue
         const { key, token } = known.lease
         if (servers.isRobbed(token)) continue
+        // What was taken, or adopted, from a server that had been replaced may be lost.
+        const misled = servers.isMisled(token)
+        if (misled && (known.acquiredAt > servers.replacedAt || !isSound(member, servers))) continue
         const other = holders.get(key)
         verdict.expect(other === undefined, 'P7', () => `${key} is held by ${other} and by ${process.name}`)
         holders.set(key, process.name)
@@ -203,8 +207,14 @@ export class Watchman {
     const seen = this.#seen.get(key)
     if (seen === undefined || seen.token !== undefined) return
     // Who is not told asks when the ttl of its last holder is over.
-    const bound = (telling ? 0 : longestTtl) + POLL
-    const waited = Math.min(timeline.now - startedAt, healthy - member.recovery())
+    const { toldSince } = member.backend
+    const told = telling && toldSince < timeline.now
+    const bound = (told ? 0 : longestTtl) + POLL
+    const waited = Math.min(
+      timeline.now - startedAt,
+      healthy - member.recovery(),
+      told ? timeline.now - toldSince : healthy,
+    )
     const free = Math.min(waited, timeline.now - seen.since) - bound
     verdict.expect(free < 0, 'P23', () => `${key} is free, and is waited for, since ${free} ms longer than it may`)
   }
@@ -239,4 +249,9 @@ export class Watchman {
 
 function isAlive({ member }: Call): boolean {
   return member.process.condition !== 'dead'
+}
+
+/** Whether a process could do all that it was to do when the server was replaced, and before that. */
+function isSound(member: Member, { replacedAt }: ServerInspector): boolean {
+  return member.soundSince < replacedAt - member.recovery()
 }
