@@ -86,7 +86,8 @@ export class Calls {
         },
         (error: unknown) => {
           note(() => `${what} ${name} failed: ${String(error)}`)
-          const expected = error instanceof LeaseError || error instanceof WorkFailed || signal?.aborted === true
+          const known = error instanceof LeaseError || error instanceof WorkFailed || signal?.aborted === true
+          const expected = member.faults.onSeen(error) || known
           this.#verdict.expect(expected, 'P24', () => `${what} was rejected with ${String(error)}`)
           this.#verdict.expect(what !== 'release', 'P16', () => `a release was rejected with ${String(error)}`)
         },

@@ -25,6 +25,8 @@ export interface Known {
   over: boolean
   /** Its owner gave it back, or away. */
   letGo: boolean
+  /** Its caller has it. */
+  given: boolean
   /** True time. */
   readonly acquiredAt: number
 }
@@ -96,12 +98,18 @@ export class LeaseInspector {
     this.#parts.verdict.expect(!this.#reading, 'P30', () => `${key} was told to be ${event} from inside a read`)
   }
 
+  /** Whether it was told that this was acquired. */
+  knows(lease: Lease): boolean {
+    return this.#known.has(lease)
+  }
+
   /** A caller has been given a lease: P10. @param atOnce as soon as it was acquired. */
   onGiven(lease: Lease, atOnce: boolean): void {
     const { verdict, process } = this.#parts
     const known = this.#known.get(lease)
     verdict.expect(known !== undefined, 'P14', () => `${lease.key} was given to its caller before it was acquired`)
     const held = this.reading(() => lease.held)
+    if (known) known.given = true
     // Others who know of it may have let go of it, and the process may have been stopped at this very point.
     const excused = !atOnce || process.interrupted || known?.letGo === true
     verdict.expect(held || excused, 'P10', () => `${lease.key} was not held when its caller got it`)
@@ -214,6 +222,7 @@ export class LeaseInspector {
       ended: false,
       over: false,
       letGo: false,
+      given: false,
       acquiredAt: this.#parts.process.time,
     }
     this.#known.set(lease, known)

@@ -3,6 +3,7 @@
  */
 import { LeaseManager, type LockEntry } from 'leasewheel'
 import type { Chronicle } from './chronicle.ts'
+import { DeliberateFaults } from './deliberate-faults.ts'
 import { Health, healthySince } from './health.ts'
 import { EVENTS, isManual, LeaseInspector, type LeaseTerms } from './lease-inspector.ts'
 import type { Random } from './random.ts'
@@ -46,6 +47,7 @@ export class Member {
   readonly inspector: LeaseInspector
   readonly backend: SimulatedBackend
   readonly manager: LeaseManager
+  readonly faults: DeliberateFaults
   /** Listeners that throw were registered before all others. */
   readonly throwing: boolean
   /** How often they threw. */
@@ -114,9 +116,16 @@ export class Member {
       errors,
       follows,
     })
+    this.faults = new DeliberateFaults(this.process, random.fork(), verdict, scenario.faulty)
+    const { next } = random.fork()
+    let begun = false
     this.manager = new LeaseManager(this.backend, {
       clock: process.clock,
-      random: random.fork().next,
+      random: () => {
+        // What throws while a manager is made comes out at once.
+        if (begun) this.faults.maybe('`random`')
+        return next()
+      },
       ttl: longestTtl,
       prefix: '',
       owner: name,
@@ -124,6 +133,8 @@ export class Member {
       watch,
       watchLimit,
     })
+    begun = true
+    this.manager.on('error', (error) => this.faults.onSeen(error))
     this.throwing = random.chance(scenario.throwing)
     if (this.throwing) this.#addThrowingListeners()
     this.inspector.attach(this.manager)

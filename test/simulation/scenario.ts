@@ -41,6 +41,8 @@ export interface Scenario {
   readonly acting: number
   /** See `BackendParts.follows`. */
   readonly follows: boolean
+  /** How many of the calls of what users hand over throw. */
+  readonly faulty: number
 }
 
 /** How fast the two clocks of a lease may differ together, as the library's option of that name; its default. */
@@ -80,6 +82,7 @@ export function drawScenario(random: Random): Scenario {
     chaining: crowd ? 0 : random.pick([0, 0, 0.05, 0.3]),
     acting: crowd ? random.pick([0, 0.01]) : random.pick([0, 0, 0.05, 0.3]),
     follows: true,
+    faulty: crowd ? 0 : random.pick([0, 0, 0.01]),
   }
   if (kind === 'focused') return { ...scenario, faults: [random.pick(FOCUSES)], faultEvery: 2_000, actionEvery: 150 }
   if (kind === 'failover') return { ...scenario, ...drawFailovers(random) }

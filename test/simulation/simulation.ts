@@ -240,7 +240,8 @@ export class Simulation {
   #close(member: Member): void {
     member.process.post(member, () => {
       member.inspector.onClosing()
-      void member.manager.close().then(() => this.#watchman.checkClosed(member))
+      const onProgress = (): void => member.faults.maybe('`onProgress`', 5)
+      void member.manager.close({ onProgress }).then(() => this.#watchman.checkClosed(member))
       this.#watchman.expectClosed(member, CLOSING)
     })
   }

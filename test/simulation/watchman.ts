@@ -80,7 +80,11 @@ export class Watchman {
     const { calls } = this.#parts.workload
     calls.checkTimes()
     for (const call of calls.pending) this.#checkCall(call)
-    for (const member of members) this.#checkThrown(member)
+    for (const member of members) {
+      this.#checkThrown(member)
+      member.faults.check()
+      this.#checkOwners(member)
+    }
   }
 
   get interval(): number {
@@ -237,6 +241,25 @@ export class Watchman {
     const since = Math.max(startedAt, inspector.ledger.askAgain(key), healthy)
     const late = timeline.now - since - PROMPT
     verdict.expect(late < 0, 'P23', () => `${what} waits for ${key}, and has not asked for it for ${late} ms too long`)
+  }
+
+  /** P31: what is held was told of, and somebody has it. */
+  #checkOwners({ process, inspector, manager, faults }: Member): void {
+    if (!process.observable || process.lag > 0) return
+    const { verdict, workload } = this.#parts
+    const wanted = new Set<string>()
+    for (const { member, keys } of workload.calls.pending) {
+      if (member.process === process) for (const key of keys) wanted.add(key)
+    }
+    for (const { lease, acquiredAt, given, letGo } of inspector.live) {
+      const since = process.time - Math.max(acquiredAt, process.freeSince) - AT_ONCE
+      if (given || letGo || wanted.has(lease.key) || since < 0) continue
+      verdict.fail('P31', `${lease.key} is held, and nobody was given it`)
+    }
+    if (!faults.some) return
+    for (const lease of inspector.reading(() => [...manager])) {
+      verdict.expect(inspector.knows(lease), 'P31', () => `${lease.key} is held, and was never told of`)
+    }
   }
 
   /** P17: what a listener throws comes out as \`error\`, and the others hear of the event all the same. */

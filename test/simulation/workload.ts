@@ -134,7 +134,11 @@ export class Workload {
         const taken = (leases: readonly (Lease | null)[]): void => {
           for (const lease of leases) this.#take(member, lease, action === 'acquireAll')
         }
-        this.#call(member, action, keys, options, manager[action](keys, options), taken)
+        const promise =
+          action === 'acquireAll'
+            ? manager.acquireAll(keys, options)
+            : manager.acquireMany(keys, { ...options, onProgress: () => member.faults.maybe('`onProgress`', 5) })
+        this.#call(member, action, keys, options, promise, taken)
         break
       }
       case 'adopt':
@@ -273,7 +277,7 @@ export class Workload {
       wait: random.pick([0, 200, 2_000, 10_000]),
       ...(isManual(key) ? { autoRenew: false } : {}),
       ...(random.chance(0.1) ? { maxHold: random.between(100, 5_000) } : {}),
-      ...(retry ? { retry } : {}),
+      ...(retry ? { retry: member.faults.inStrategy(retry) } : {}),
       ...(random.chance(0.1) ? { signal: this.#abortLater(member) } : {}),
     }
   }
