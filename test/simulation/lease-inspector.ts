@@ -2,7 +2,7 @@
  * Looks at what one manager says of its leases, by events and when they are read, and compares it with the evidence: P1 to P3, P9, P10,
  * P14 to P18, P20 to P22. May import the library's types, the ledger, processes and the verdict.
  */
-import type { Lease, LeaseManager } from 'leasewheel'
+import { type Lease, type LeaseManager, ManagerClosedError } from 'leasewheel'
 import type { ServerInspector } from './server-inspector.ts'
 import type { SimulatedProcess } from './simulated-process.ts'
 import { type Evidence, timeoutOf, TokenLedger } from './token-ledger.ts'
@@ -29,6 +29,14 @@ export interface Known {
   given: boolean
   /** True time. */
   readonly acquiredAt: number
+}
+
+/** Work that `using` runs under a lease. */
+export interface Work {
+  readonly lease: Lease
+  readonly signal: AbortSignal
+  /** Its lock was given back under it because the manager was closed: `using` must not say that all is well. */
+  undone: boolean
 }
 
 /** ms. */
@@ -59,13 +67,15 @@ export class LeaseInspector {
   closed = false
   readonly #parts: LeaseInspectorParts
   readonly #known = new Map<Lease, Known>()
+  /** By token. */
+  readonly #works = new Map<string, Work>()
   #manager: LeaseManager | undefined
   /** Something is being read. */
   #reading = false
 
   constructor(parts: LeaseInspectorParts) {
     this.#parts = parts
-    this.ledger = new TokenLedger(parts.process, parts.verdict)
+    this.ledger = new TokenLedger(parts.process, parts.verdict, (token) => this.onGivingBack(token))
   }
 
   attach(manager: LeaseManager): void {
@@ -127,10 +137,28 @@ export class LeaseInspector {
     known.letGo = true
   }
 
-  /** The manager is about to be closed: it lets go of everything. */
+  /** The manager is about to be closed: sooner or later it lets go of everything. */
   onClosing(): void {
     this.closing = true
-    for (const { lease } of this.live) this.onLetGo(lease)
+  }
+
+  onWork(lease: Lease): Work {
+    const work = { lease, signal: lease.signal, undone: false }
+    this.#works.set(lease.token, work)
+    return work
+  }
+
+  onWorkDone({ lease }: Work): void {
+    this.#works.delete(lease.token)
+  }
+
+  /** P29: a key is about to be deleted, or was given away. */
+  onGivingBack(token: string): void {
+    const work = this.#works.get(token)
+    if (work === undefined) return
+    const { lease, signal } = work
+    this.#parts.verdict.expect(signal.aborted, 'P29', () => `${lease.key} is given back while work runs under it`)
+    if (signal.reason instanceof ManagerClosedError) work.undone = true
   }
 
   /** Whether the lease is held: P1, P3. */
@@ -197,7 +225,7 @@ export class LeaseInspector {
     if (idle && silence > 0 && lease.state !== 'releasing' && this.#manager?.stats().load.behind === 0) {
       verdict.fail('P21', `the renewal of ${describe(lease)} failed, and was not repeated ${silence} ms after its time`)
     }
-    if (failing || process.time - servers.permittedSince(lease.key) < ttl) return
+    if (failing || lease.state === 'releasing' || process.time - servers.permittedSince(lease.key) < ttl) return
     const overdue = now - evidence.confirmedAt - ttl / 2
     if (overdue < 0 || ttl < 1_000 || process.time - healthySince() < ttl + this.#parts.recovery(evidence)) return
     verdict.fail('P19', `${lease.key} was not renewed ${overdue} ms after half of its ttl`)
@@ -273,7 +301,7 @@ export class LeaseInspector {
       verdict.expect(refused, 'P16', () => `${lease.key} was released, and told to be lost`)
       return
     }
-    if (reason === 'maxHold') return
+    if (reason === 'maxHold' || (this.closing && lease.state === 'releasing')) return
     this.#checkLostInFailover(known, reason)
     if (reason !== 'expired') {
       const known = evidence.refusal ?? evidence.refusedRelease ?? this.#hasSuccessor(evidence)
@@ -285,7 +313,7 @@ export class LeaseInspector {
     verdict.expect(early < LATE || process.disturbed, 'P18', () => `${lease.key} was lost ${early} ms early`)
     const permitted = process.time - servers.permittedSince(lease.key) > lease.ttl + this.#parts.recovery(evidence)
     const excused = isManual(lease.key) || failing || servers.isRobbed(lease.token) || !permitted
-    const needless = this.#isHealthy(evidence) && !excused
+    const needless = this.#isHealthy(evidence) && !excused && !this.closing
     verdict.expect(!needless, 'P21', () => `${lease.key} has expired, and nothing had been wrong for long`)
   }
 
@@ -296,7 +324,7 @@ export class LeaseInspector {
     const { key, token, ttl } = lease
     const concerned = acquiredAt < replacedAt && process.time < replacedAt + ttl && !servers.isRobbed(token)
     const sound = soundSince() < replacedAt - recovery(evidence) && servers.permittedSince(key) < 0 && !failing
-    if (!concerned || !sound || isManual(key)) return
+    if (!concerned || !sound || isManual(key) || this.closing) return
     const after = process.time - replacedAt
     verdict.fail(
       'P26',
@@ -310,6 +338,7 @@ export class LeaseInspector {
     const { verdict } = this.#parts
     const { evidence } = known
     this.#end(known)
+    this.onGivingBack(lease.token)
     if (confirmed) verdict.expect(evidence.deleted, 'P16', () => `${lease.key} is said to be deleted, and is not`)
     if (detached) verdict.expect(!evidence.deleted, 'P16', () => `${lease.key} was deleted, and is said to be detached`)
   }

@@ -25,8 +25,8 @@ import { Workload } from './workload.ts'
 
 /** More steps than any run takes, unless something turns round and round at one moment. */
 const MOST_STEPS = 500_000
-/** What `close` may take, in ms: its budget for releases, and what the backend may take after it. */
-const CLOSING = 10_000 + 1_000
+/** What `close` may take, in ms: its drain, its budget for releases, and what the backend may take after it. */
+const CLOSING = 10_000 + 10_000 + 1_000
 /** After how many of the steps a turn of the event loop is waited for. */
 const TURNS = 1 / 8
 
@@ -146,7 +146,7 @@ export class Simulation {
     await this.#advance(this.#options.duration + restAfter(Math.max(...this.scenario.ttls)))
     this.#watchman.checkQuiet(this.#members)
     for (const member of this.#members) this.#close(member)
-    await this.#advance(this.#timeline.now + 12_000)
+    await this.#advance(this.#timeline.now + CLOSING + 1_000)
     for (const { process, inspector } of this.#living) {
       this.#verdict.expect(inspector.closed, 'P24', () => `${process.name} has never been closed`)
     }

@@ -67,15 +67,18 @@ export class TokenLedger {
   /** A question that was never answered, and is why another one for the same key was refused long after it was given up. */
   inTheWay: Evidence | undefined
   readonly #verdict: Verdict
+  readonly #onGivingBack: (token: string) => void
   readonly #byToken = new Map<string, Evidence>()
   /** By key, in true time: until when whoever waits for it need not ask again, since a question is under way or its holder's ttl is. */
   readonly #askAgain = new Map<string, number>()
   readonly #refusedForGood = new Map<string, number>()
   #refused: Evidence[] = []
 
-  constructor(process: SimulatedProcess, verdict: Verdict) {
+  /** @param onGivingBack is called when a key is asked to be deleted. */
+  constructor(process: SimulatedProcess, verdict: Verdict, onGivingBack: (token: string) => void) {
     this.process = process
     this.#verdict = verdict
+    this.#onGivingBack = onGivingBack
   }
 
   get(token: string): Evidence | undefined {
@@ -121,7 +124,10 @@ export class TokenLedger {
         this.#askAgain.set(key, this.process.time + evidence.timeout + LONGEST_POLL)
         this.#verdict.expect(!evidence.ended, 'P9', () => `${key} was asked for with the token of a lease that is over`)
       }
-      if (operation === 'release') evidence.ended = true
+      if (operation === 'release') {
+        this.#onGivingBack(token)
+        evidence.ended = true
+      }
       if (token === '') this.#verdict.fail('P5', `${key} was asked for without a token`)
     }
     return sent

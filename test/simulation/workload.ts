@@ -12,7 +12,7 @@ import {
 } from 'leasewheel'
 import { type Call, Calls, type CallTerms, WorkFailed } from './calls.ts'
 import type { Chronicle } from './chronicle.ts'
-import { isManual } from './lease-inspector.ts'
+import { isManual, type Work } from './lease-inspector.ts'
 import type { Member } from './member.ts'
 import type { Random } from './random.ts'
 import type { Scenario } from './scenario.ts'
@@ -20,6 +20,9 @@ import type { ServerInspector } from './server-inspector.ts'
 import type { SimulatedServer } from './simulated-server.ts'
 import { timeoutOf } from './token-ledger.ts'
 import type { Verdict } from './violation.ts'
+
+/** ms. */
+const LONGEST_WORK = 15_000
 
 const STRATEGIES: readonly (RetryStrategy | undefined)[] = [
   undefined,
@@ -115,13 +118,18 @@ export class Workload {
         break
       case 'using': {
         const options = this.#options(member, key)
-        let working = (): void => undefined
-        const work = (lease: Lease): Promise<void> => {
-          working()
-          return this.#work(member, lease)
+        let begin = (): void => undefined
+        let work: Work | undefined
+        const run = (lease: Lease): Promise<void> => {
+          begin()
+          work = member.inspector.onWork(lease)
+          return this.#work(member, work)
         }
-        const call = this.#call(member, action, [key], options, manager.using(key, work, options))
-        working = () => {
+        const resolved = (): void => {
+          this.#verdict.expect(!work?.undone, 'P29', () => `using of ${key} is done, and had no lock any more`)
+        }
+        const call = this.#call(member, action, [key], options, manager.using(key, run, options), resolved)
+        begin = () => {
           call.working = true
         }
         break
@@ -218,18 +226,29 @@ export class Workload {
     }
   }
 
-  #work(member: Member, lease: Lease): Promise<void> {
+  /** Some work goes on for long, and some does not listen to its signal. */
+  #work(member: Member, work: Work): Promise<void> {
+    const { lease, signal } = work
+    const random = this.#random
     this.given += 1
     member.inspector.onGiven(lease, true)
-    const fails = this.#random.chance(0.1)
+    const fails = random.chance(0.1)
+    const listens = random.chance(0.5)
+    const duration = random.chance(0.1) ? random.between(3_000, LONGEST_WORK) : random.exponential(300)
     return new Promise((resolve, reject) => {
       const end = (): void => {
         // What follows is the release, by `using` itself.
+        member.inspector.onWorkDone(work)
         member.inspector.onLetGo(lease)
         if (fails) reject(new WorkFailed())
         else resolve()
       }
-      member.process.sleep(end, Math.min(this.#random.exponential(300), 3_000))
+      const timer = member.process.sleep(end, Math.min(duration, LONGEST_WORK))
+      if (!listens) return
+      signal.addEventListener('abort', () => {
+        timer.cancel()
+        end()
+      })
     })
   }
 
