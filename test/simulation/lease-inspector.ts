@@ -55,6 +55,8 @@ export interface LeaseInspectorParts {
   readonly recovery: (terms: LeaseTerms) => number
   /** Requests fail by themselves. */
   readonly failing: boolean
+  /** How long a question may stay unanswered if its caller says nothing, in ms. */
+  readonly usualTimeout: number
 }
 
 export class LeaseInspector {
@@ -123,6 +125,10 @@ export class LeaseInspector {
     // Others who know of it may have let go of it, and the process may have been stopped at this very point.
     const excused = !atOnce || process.interrupted || known?.letGo === true
     verdict.expect(held || excused, 'P10', () => `${lease.key} was not held when its caller got it`)
+  }
+
+  get usualTimeout(): number {
+    return this.#parts.usualTimeout
   }
 
   /** How long a question about a lease may stay unanswered, in ms. */

@@ -76,6 +76,7 @@ export class Member {
       soundSince: () => this.soundSince,
       recovery: (terms) => this.recovery(terms),
       failing: errors > 0,
+      usualTimeout: timeoutOf(longestTtl),
     })
     const { ledger } = this.inspector
     const describe = (entry: LockEntry): string => chronicle.nameOf(entry)

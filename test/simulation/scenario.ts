@@ -43,6 +43,8 @@ export interface Scenario {
   readonly follows: boolean
   /** How many of the calls of what users hand over throw. */
   readonly faulty: number
+  /** All that is done is that everybody wants one lock all the time: see `Contest`. */
+  readonly contested: boolean
 }
 
 /** How fast the two clocks of a lease may differ together, as the library's option of that name; its default. */
@@ -52,7 +54,15 @@ export const DRIFT_FACTOR = 0.01
 const FOCUSES: readonly Fault[] = ['lag', 'hold', 'mute', 'forbid']
 
 export function drawScenario(random: Random): Scenario {
-  const kind = random.weighted({ calm: 1, stormy: 8, focused: 1.5, failover: 1.5, crowded: 0.2, muted: 0.1 })
+  const kind = random.weighted({
+    calm: 1,
+    stormy: 8,
+    focused: 1.5,
+    failover: 1.5,
+    contested: 0.3,
+    crowded: 0.2,
+    muted: 0.1,
+  })
   const crowd = kind === 'crowded' || kind === 'muted'
   const calm = kind === 'calm'
   const stormy = kind === 'stormy'
@@ -82,10 +92,12 @@ export function drawScenario(random: Random): Scenario {
     chaining: crowd ? 0 : random.pick([0, 0, 0.05, 0.3]),
     acting: crowd ? random.pick([0, 0.01]) : random.pick([0, 0, 0.05, 0.3]),
     follows: true,
+    contested: false,
     faulty: crowd ? 0 : random.pick([0, 0, 0.01]),
   }
   if (kind === 'focused') return { ...scenario, faults: [random.pick(FOCUSES)], faultEvery: 2_000, actionEvery: 150 }
   if (kind === 'failover') return { ...scenario, ...drawFailovers(random) }
+  if (kind === 'contested') return { ...scenario, ...CONTESTED }
   if (kind === 'muted') return { ...scenario, ...MUTED }
   return scenario
 }
@@ -102,6 +114,22 @@ function drawFailovers(random: Random): Partial<Scenario> {
     faultEvery: 5_000,
     reading: random.pick([0.5, 0.05]),
   }
+}
+
+/** One lock, all the time, and nothing that would keep anybody from it. */
+const CONTESTED: Partial<Scenario> = {
+  processes: 2,
+  keys: ['key 0'],
+  ttls: [3_000],
+  watch: true,
+  forgets: 0,
+  actionEvery: Number.POSITIVE_INFINITY,
+  chaining: 0,
+  acting: 0,
+  faulty: 0,
+  throwing: 0,
+  timeouts: 0,
+  contested: true,
 }
 
 /** So many batches that two at a time are too few for them, and some that are never answered. */

@@ -9,6 +9,7 @@ import { nextTick } from 'node:process'
 import { setImmediate } from 'node:timers/promises'
 import { inspect } from 'node:util'
 import { Chronicle } from './chronicle.ts'
+import { Contest } from './contest.ts'
 import { type Fault, Faults } from './faults.ts'
 import { Health } from './health.ts'
 import { Member } from './member.ts'
@@ -128,7 +129,12 @@ export class Simulation {
     const { processes, actionEvery, faultEvery } = this.scenario
     const { duration, seed } = this.#options
     for (let index = 0; index < processes; index += 1) this.#give()
-    this.#repeat(actionEvery, () => this.#workload.act(this.#random.pick(this.#members)))
+    const [key] = this.scenario.keys
+    if (this.scenario.contested && key !== undefined) {
+      new Contest(this.#timeline, this.#random.fork(), this.#verdict, this.#workload, key).begin(this.#members)
+    }
+    if (Number.isFinite(actionEvery))
+      this.#repeat(actionEvery, () => this.#workload.act(this.#random.pick(this.#members)))
     if (Number.isFinite(faultEvery)) this.#repeat(faultEvery, () => this.#faults.inflict())
     this.#round()
     process.on('unhandledRejection', this.#onUnhandled)
