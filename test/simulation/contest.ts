@@ -14,7 +14,7 @@ const WORKERS = 3
 /** How long it goes on, in ms. */
 const DURATION = 10_000
 /** A process passes a lock on for half a second and leaves it to others then; with some time for each to have it, in ms. */
-const LONGEST_TURN = 1_000
+const LONGEST_TURN = 500
 const NO_WAIT = 1
 const WAIT = 20_000
 
@@ -86,7 +86,7 @@ export class Contest {
   }
 
   #check(winner: Member): void {
-    const bound = LONGEST_TURN * this.#hadAt.size + 500
+    const bound = LONGEST_TURN * this.#hadAt.size
     for (const [{ process }, hadAt] of this.#hadAt) {
       const late = this.#timeline.now - hadAt - bound
       const what = (): string =>

@@ -25,6 +25,8 @@ export interface Known {
   over: boolean
   /** Its owner gave it back, or away. */
   letGo: boolean
+  /** When that was, in true time. */
+  letGoAt: number
   /** Its caller has it. */
   given: boolean
   /** True time. */
@@ -141,6 +143,7 @@ export class LeaseInspector {
     const known = this.#known.get(lease)
     if (known === undefined || !this.read(known)) return
     known.letGo = true
+    known.letGoAt = this.#parts.process.time
   }
 
   /** The manager is about to be closed: sooner or later it lets go of everything. */
@@ -256,6 +259,7 @@ export class LeaseInspector {
       ended: false,
       over: false,
       letGo: false,
+      letGoAt: Number.POSITIVE_INFINITY,
       given: false,
       acquiredAt: this.#parts.process.time,
     }
@@ -302,7 +306,8 @@ export class LeaseInspector {
     verdict.expect(lease.signal.aborted, 'P15', () => `the signal of ${lease.key} is not aborted`)
     if (letGo) {
       // It may have been stopped for so long between deciding to release it and doing so.
-      const late = (reason === 'expired' || reason === 'maxHold') && process.interrupted
+      const stopped = process.interrupted || process.ranSince >= known.letGoAt
+      const late = (reason === 'expired' || reason === 'maxHold') && stopped
       const refused = evidence.refusedRelease !== undefined || late
       verdict.expect(refused, 'P16', () => `${lease.key} was released, and told to be lost`)
       return

@@ -224,10 +224,12 @@ export class Watchman {
   }
 
   /** P24: who is told that an answer is final does not wait for another one. */
-  #checkRefusal({ member, what }: Call, key: string): void {
+  #checkRefusal({ member, what, startedAt }: Call, key: string): void {
     const { timeline, verdict } = this.#parts
     const since = member.inspector.ledger.refusedForGoodAt(key)
-    if (since === undefined || !member.process.observable) return
+    if (since === undefined || since < startedAt || !member.process.observable) return
+    // Who came by a lease in another way is waited for like anybody.
+    if ([...member.inspector.live].some(({ lease }) => lease.key === key)) return
     const late = timeline.now - Math.max(since, member.process.freeSince) - AT_ONCE
     verdict.expect(late < 0, 'P24', () => `${what} waits for ${key} for ${late} ms after a final answer`)
   }
