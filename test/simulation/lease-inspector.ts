@@ -166,6 +166,8 @@ export class LeaseInspector {
     const work = this.#works.get(token)
     if (work === undefined) return
     const { lease, signal } = work
+    // What is over by time is deleted as soon as that is noticed, and told later.
+    if (this.reading(() => lease.state) === 'lost') return
     this.#parts.verdict.expect(signal.aborted, 'P29', () => `${lease.key} is given back while work runs under it`)
     if (signal.reason instanceof ManagerClosedError) work.undone = true
   }

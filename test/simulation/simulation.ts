@@ -26,8 +26,11 @@ import { Workload } from './workload.ts'
 
 /** More steps than any run takes, unless something turns round and round at one moment. */
 const MOST_STEPS = 500_000
-/** What `close` may take, in ms: its drain, its budget for releases, and what the backend may take after it. */
-const CLOSING = 10_000 + 10_000 + 1_000
+/** How long the work of `using` may go on when its manager is closed, in ms. */
+const DRAINS = [0, 500, 3_000, 10_000]
+const LONGEST_DRAIN = Math.max(...DRAINS)
+/** What `close` may take after that, in ms: its budget for releases, and what the backend may take after it. */
+const CLOSING = 10_000 + 1_000
 /** After how many of the steps a turn of the event loop is waited for. */
 const TURNS = 1 / 8
 
@@ -72,6 +75,7 @@ export class Simulation {
   readonly #reactions: Reactions
   readonly #reading: Random
   readonly #turning: Random
+  readonly #draining: Random
   /** Those who work; those who are not dead; and all of them, by process. */
   #members: Member[] = []
   readonly #living = new Set<Member>()
@@ -114,6 +118,7 @@ export class Simulation {
     }
     this.#reading = random.fork()
     this.#turning = random.fork()
+    this.#draining = random.fork()
     this.#watchman = new Watchman({
       timeline,
       verdict,
@@ -152,7 +157,7 @@ export class Simulation {
     await this.#advance(this.#options.duration + restAfter(Math.max(...this.scenario.ttls)))
     this.#watchman.checkQuiet(this.#members)
     for (const member of this.#members) this.#close(member)
-    await this.#advance(this.#timeline.now + CLOSING + 1_000)
+    await this.#advance(this.#timeline.now + LONGEST_DRAIN + CLOSING + 1_000)
     for (const { process, inspector } of this.#living) {
       this.#verdict.expect(inspector.closed, 'P24', () => `${process.name} has never been closed`)
     }
@@ -247,8 +252,9 @@ export class Simulation {
     member.process.post(member, () => {
       member.inspector.onClosing()
       const onProgress = (): void => member.faults.maybe('`onProgress`', 5)
-      void member.manager.close({ onProgress }).then(() => this.#watchman.checkClosed(member))
-      this.#watchman.expectClosed(member, CLOSING)
+      const drain = this.#draining.pick(DRAINS)
+      void member.manager.close({ drain, onProgress }).then(() => this.#watchman.checkClosed(member))
+      this.#watchman.expectClosed(member, drain + CLOSING)
     })
   }
 

@@ -256,6 +256,7 @@ export class Watchman {
     for (const { lease, acquiredAt, given, letGo } of inspector.live) {
       const since = process.time - Math.max(acquiredAt, process.freeSince) - AT_ONCE
       if (given || letGo || wanted.has(lease.key) || since < 0) continue
+      if (inspector.reading(() => lease.state) === 'releasing') continue
       verdict.fail('P31', `${lease.key} is held, and nobody was given it`)
     }
     if (!faults.some) return
