@@ -75,7 +75,7 @@ export class Reactions {
     })
     switch (action) {
       case 'readAll':
-        for (const { lease: other } of [...member.inspector.live]) member.inspector.reading(() => other.held)
+        for (const { lease: other } of member.inspector.live) member.inspector.reading(() => other.held)
         break
       case 'iterate':
         member.inspector.reading(() => lookAtAll(manager))
@@ -95,8 +95,15 @@ export class Reactions {
       case 'close':
         this.#workload.onClose(member)
         break
-      default:
+      case 'tryAcquire':
+      case 'acquire':
+      case 'acquireMany':
+      case 'inspect':
+      case 'renew':
         this.#workload.perform(member, action, lease.key)
+        break
+      default:
+        action satisfies never
     }
   }
 }
@@ -109,5 +116,5 @@ function lookAtAll(manager: LeaseManager): number {
 }
 
 async function afterMicrotasks(count: number): Promise<void> {
-  for (let index = 0; index < count; index += 1) await undefined
+  for (let index = 0; index < count; index += 1) await Promise.resolve()
 }

@@ -158,8 +158,12 @@ export class TokenLedger {
     for (const { token } of entries) {
       const evidence = this.#byToken.get(token)
       if (evidence === undefined) continue
-      evidence.underWay -= 1
       evidence.failedAt = sent.at
+      // Its batch is under way until it is given up.
+      const giveUp = (): void => {
+        evidence.underWay -= 1
+      }
+      this.process.sleep(giveUp, evidence.timeout + SETTLING)
     }
   }
 

@@ -93,7 +93,7 @@ export class Watchman {
 
   /** Everything is well, nobody has asked for anything for long, and all that was held has been let go. */
   checkQuiet(members: readonly Member[]): void {
-    const { timeline, verdict, server, workload, longestTtl } = this.#parts
+    const { timeline, verdict, server, workload } = this.#parts
     for (const call of workload.calls.pending) {
       if (isAlive(call)) verdict.fail('P24', `${call.what} in ${call.member.process.name} has never come to an end`)
     }
@@ -236,7 +236,7 @@ export class Watchman {
 
   /** P23: where a lock is not told of any more, it is asked for again once its holder's ttl must be over. */
   #checkAsking({ member, startedAt, what }: Call, key: string): void {
-    const { timeline, verdict, longestTtl } = this.#parts
+    const { timeline, verdict } = this.#parts
     const { inspector } = member
     if ([...inspector.live].some(({ lease }) => lease.key === key)) return
     const healthy = member.healthySince + member.recovery()
