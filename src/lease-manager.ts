@@ -142,7 +142,8 @@ export class LeaseManager extends GuardedEmitter implements AsyncDisposable, Ite
       } catch (fault) {
         // It serves renewals, too, which nothing may keep from being sent.
         onFault(fault)
-        return Math.random()
+        // As good as any, and the same each time.
+        return 0.5
       }
     }
     const scheduler = new Scheduler<Scheduled>(clock, {

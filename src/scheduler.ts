@@ -161,8 +161,13 @@ export class Scheduler<T extends object> implements Alarms {
 
   /** Calls back once all sockets have been read, whatever happens. */
   afterReading(callback: (tick: Tick) => void): void {
+    // Something waits for its turn: there is a timer, whatever becomes of that (P22).
+    this.#deferred += 1
+    this.#arm()
     this.#clock.soon(() => {
       if (this.#isClosed) return
+      this.#deferred -= 1
+      this.#disarmIfIdle()
       try {
         callback({ now: this.#clock.now(), late: false })
       } catch (fault) {

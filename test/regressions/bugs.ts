@@ -7,6 +7,7 @@ import { OWNERSHIP_BUGS } from './ownership-bugs.ts'
 import type { Regression } from './regression.ts'
 import { RENEWAL_BUGS } from './renewal-bugs.ts'
 import { SERVER_BUGS } from './server-bugs.ts'
+import { SIMULATOR_BUGS } from './simulator-bugs.ts'
 import { WAITING_BUGS } from './waiting-bugs.ts'
 
 /** What went wrong in other libraries: the table in docs/properties.md, line by line. */
@@ -17,4 +18,10 @@ export const BUGS_ELSEWHERE: readonly Regression[] = [
   ...SERVER_BUGS,
 ]
 
-export const BUGS_HERE: readonly Regression[] = [...OWN_BUGS, ...CLIENT_BUGS, ...ENDING_BUGS, ...FAILOVER_BUGS]
+export const BUGS_HERE: readonly Regression[] = [
+  ...OWN_BUGS,
+  ...CLIENT_BUGS,
+  ...ENDING_BUGS,
+  ...FAILOVER_BUGS,
+  ...SIMULATOR_BUGS,
+]

@@ -18,6 +18,8 @@ export interface SimulateArguments {
   readonly processes: number
   /** Print every event; for a single run. */
   readonly events: boolean
+  /** A regular expression: violations that match it are let pass. */
+  readonly ignore: string | undefined
 }
 
 export const HELP = `Runs managers in a simulated world, with clocks, processes, a network and a server that fail in many ways, and looks after
@@ -31,6 +33,7 @@ npm run simulate -- [options]
   --soak MINUTES   go on for so long, whatever the number of runs
   --processes P    how many processes share the work (default: one for each processor)
   --events         print every event of a single run
+  --ignore REGEXP  let violations pass that match this, to see what else there is
   --help           show this
 
 Exit code: 0 when nothing was found, 1 when something was, 2 for a bad argument, 130 after Ctrl-C.`
@@ -40,7 +43,7 @@ Exit code: 0 when nothing was found, 1 when something was, 2 for a bad argument,
  * @throws UsageError
  */
 export function readArguments(args: readonly string[], processors: number): SimulateArguments | 'help' {
-  const { help, events = false, ...texts } = parse(args)
+  const { help, events = false, ignore, ...texts } = parse(args)
   if (help) return 'help'
   const number = (name: keyof typeof texts, initial: number, least: number): number => {
     const text = texts[name]
@@ -55,6 +58,7 @@ export function readArguments(args: readonly string[], processors: number): Simu
     runs,
     soak,
     events,
+    ignore,
     seed: number('seed', 1, 0),
     seconds: number('seconds', 60, 1),
     processes: Math.min(number('processes', processors, 1), runs),
@@ -65,7 +69,8 @@ function parse(args: readonly string[]) {
   const text = { type: 'string' } as const
   const flag = { type: 'boolean' } as const
   try {
-    const options = { runs: text, seed: text, seconds: text, soak: text, processes: text, events: flag, help: flag }
+    const numbers = { runs: text, seed: text, seconds: text, soak: text, processes: text }
+    const options = { ...numbers, ignore: text, events: flag, help: flag }
     return parseArgs({ args: [...args], options }).values
   } catch (error) {
     throw new UsageError((error as Error).message)

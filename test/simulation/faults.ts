@@ -3,6 +3,7 @@
  * chance.
  */
 import type { Chronicle } from './chronicle.ts'
+import { Failover } from './failover.ts'
 import type { Health } from './health.ts'
 import type { Member } from './member.ts'
 import type { Random } from './random.ts'
@@ -14,6 +15,11 @@ import type { Timeline } from './timeline.ts'
 import type { Workload } from './workload.ts'
 
 const HOUR = 3_600_000
+/** How long the turns of a slow event loop take at most, and for how long it is slow at least, in ms. */
+const LAG = [90, 150] as const
+const LEAST_LAG = 3_000
+/** What is held up is given up for another connection before it arrives, in ms. */
+const LEAST_HOLD = 600
 
 export interface FaultParts {
   readonly scenario: Scenario
@@ -34,6 +40,7 @@ export interface FaultParts {
 const FAULTS = {
   stop: 3,
   suspend: 2,
+  lag: 1,
   kill: 1,
   close: 1,
   cut: 3,
@@ -41,6 +48,9 @@ const FAULTS = {
   blockDown: 2,
   blockBoth: 1,
   delay: 2,
+  hold: 2,
+  mute: 0.5,
+  forbid: 1,
   hang: 2,
   restart: 1,
   failOver: 1,
@@ -48,6 +58,10 @@ const FAULTS = {
   meddle: 2,
   stepClock: 2,
   stepServerClock: 0.3,
+  // Only where it is asked for: what a server takes that has been replaced is lost.
+  switchOver: 0,
+  switchHung: 0,
+  switchByName: 0,
 } as const
 export type Fault = keyof typeof FAULTS
 
@@ -55,14 +69,17 @@ export class Faults {
   /** How often each was inflicted. */
   readonly counts: Partial<Record<Fault, number>> = {}
   readonly #parts: FaultParts
+  readonly #failover: Failover
 
   constructor(parts: FaultParts) {
     this.#parts = parts
+    this.#failover = new Failover(parts)
   }
 
   inflict(): void {
     const { random, members } = this.#parts
-    const fault = random.weighted(FAULTS)
+    const { faults } = this.#parts.scenario
+    const fault = faults ? random.pick(faults) : random.weighted(FAULTS)
     const member = random.pick(members())
     this.counts[fault] = (this.counts[fault] ?? 0) + 1
     this.#parts.chronicle.note('fault', () => `${fault} (${member.process.name})`)
@@ -76,6 +93,9 @@ export class Faults {
       case 'stop':
       case 'suspend':
         this.#pause(fault, process)
+        break
+      case 'lag':
+        this.#keepBusy(member)
         break
       case 'kill':
       case 'close':
@@ -111,6 +131,33 @@ export class Faults {
         )
         break
       }
+      case 'hold': {
+        const connections = [...link.connections]
+        const hold = (held: boolean): void => {
+          for (const connection of connections) connection.hold(held)
+        }
+        this.#during(
+          member.health,
+          () => hold(true),
+          () => hold(false),
+          LEAST_HOLD,
+        )
+        break
+      }
+      case 'mute':
+        this.#during(
+          member.health,
+          () => {
+            member.backend.muted = random.pick([0.2, 1])
+          },
+          () => {
+            member.backend.muted = 0
+          },
+        )
+        break
+      case 'forbid':
+        this.#forbid(random.pick(this.#parts.scenario.keys))
+        break
       case 'hang':
         this.#whileUp(() => server.hang())
         break
@@ -124,6 +171,11 @@ export class Faults {
         this.#parts.serverHealth.disturb(this.#parts.timeline.now)
         if (server.condition !== 'up') break
         servers.robbing(server.redis, () => server.failOver(this.#lag()))
+        break
+      case 'switchOver':
+      case 'switchHung':
+      case 'switchByName':
+        this.#failover.begin(fault)
         break
       case 'flush':
         if (this.#parts.scenario.losesData) server.act((redis) => servers.robbing(redis, () => redis.flush()))
@@ -151,6 +203,42 @@ export class Faults {
       () => process[how](),
       () => process.resume(),
       least,
+    )
+  }
+
+  /** The server refuses to do anything with a key, and says that this is for good, or not. */
+  #forbid(key: string): void {
+    const { random, server, servers, timeline } = this.#parts
+    if (server.forbidden.has(key)) return
+    this.#during(
+      undefined,
+      () => {
+        server.forbidden.set(key, { final: random.chance(0.5) })
+        servers.onForbidden(key)
+      },
+      () => {
+        server.forbidden.delete(key)
+        servers.onForbidden(key, timeline.now)
+      },
+    )
+  }
+
+  /** Something else takes so long in each turn of the event loop that all timers are late; half of the time nothing is answered meanwhile either. */
+  #keepBusy({ process, health, link }: Member): void {
+    const { random } = this.#parts
+    if (process.lag > 0) return
+    const silent = random.chance(0.5)
+    this.#during(
+      silent ? health : undefined,
+      () => {
+        process.lag = random.between(...LAG)
+        if (silent) link.block('down')
+      },
+      () => {
+        process.lag = 0
+        if (silent) link.unblock()
+      },
+      LEAST_LAG,
     )
   }
 

@@ -43,9 +43,8 @@ class Totals {
 async function main(args: readonly string[]): Promise<void> {
   const options = readArguments(args, availableParallelism())
   if (options === 'help') return console.log(HELP)
-  const duration = options.seconds * 1_000
   if (options.events) {
-    await show(options.seed, duration, Number.POSITIVE_INFINITY)
+    await show(options, options.seed, Number.POSITIVE_INFINITY)
     return
   }
   const startedAt = performance.now()
@@ -62,11 +61,11 @@ async function main(args: readonly string[]): Promise<void> {
     console.log('Nothing was found.')
     return
   }
-  await show(violation.seed, duration, LAST_EVENTS)
+  await show(options, violation.seed, LAST_EVENTS)
   process.exitCode = 1
 }
 
-async function runAll({ runs, seed, seconds, soak, processes }: SimulateArguments): Promise<Totals> {
+async function runAll({ runs, seed, seconds, soak, processes, ignore }: SimulateArguments): Promise<Totals> {
   const totals = new Totals()
   const children: ChildProcess[] = []
   const stop = (): void => {
@@ -84,7 +83,8 @@ async function runAll({ runs, seed, seconds, soak, processes }: SimulateArgument
         if (report.violation !== undefined) stop()
       })
       const share = Number.isFinite(runs) ? Math.floor((runs - index - 1) / processes) + 1 : Number.MAX_SAFE_INTEGER
-      child.send({ seed: seed + index, stride: processes, runs: share, duration: seconds * 1_000 } satisfies WorkerTask)
+      const task = { seed: seed + index, stride: processes, runs: share, duration: seconds * 1_000, ignore }
+      child.send(task satisfies WorkerTask)
       const [code] = (await once(child, 'exit')) as [number | null]
       if (code !== null && code !== 0) throw new Error(`A worker ended with code ${code}`)
     }),
@@ -104,11 +104,13 @@ async function tellProgress(totals: Totals, over: AbortSignal): Promise<void> {
 }
 
 /** Does one run again, and prints its last events. They are the shortest beginning that fails: after each one before nothing was wrong. */
-async function show(seed: number, duration: number, last: number): Promise<void> {
+async function show({ seconds, ignore }: SimulateArguments, seed: number, last: number): Promise<void> {
+  const duration = seconds * 1_000
   const lines: string[] = []
   const simulation = new Simulation({
     seed,
     duration,
+    ignore: ignore === undefined ? undefined : new RegExp(ignore),
     careful: true,
     onEvent: (line) => {
       if (last === Number.POSITIVE_INFINITY) console.log(line)
@@ -123,8 +125,11 @@ async function show(seed: number, duration: number, last: number): Promise<void>
     return
   }
   console.log(`\nSeed ${seed}, after ${events} events: ${violation.message}`)
-  const seconds = duration === 60_000 ? '' : ` --seconds ${duration / 1_000}`
-  console.log(`All of them: npm run simulate -- --runs 1 --seed ${seed}${seconds} --events`)
+  const more = [
+    ...(seconds === 60 ? [] : [`--seconds ${seconds}`]),
+    ...(ignore === undefined ? [] : [`--ignore '${ignore}'`]),
+  ].map((option) => ` ${option}`)
+  console.log(`All of them: npm run simulate -- --runs 1 --seed ${seed}${more.join('')} --events`)
   process.exitCode = 1
 }
 

@@ -3,17 +3,19 @@
  */
 import { LeaseManager, type LockEntry } from 'leasewheel'
 import type { Chronicle } from './chronicle.ts'
+import { DeliberateFaults } from './deliberate-faults.ts'
 import { Health, healthySince } from './health.ts'
-import { LeaseInspector } from './lease-inspector.ts'
+import { EVENTS, isManual, LeaseInspector, type LeaseTerms } from './lease-inspector.ts'
 import type { Random } from './random.ts'
+import type { Reactions } from './reactions.ts'
 import type { Scenario } from './scenario.ts'
 import type { ServerInspector } from './server-inspector.ts'
-import { type BackendObserver, SimulatedBackend } from './simulated-backend.ts'
+import { type BackendObserver, type Sent, SimulatedBackend } from './simulated-backend.ts'
 import { Link } from './simulated-network.ts'
 import { SimulatedProcess } from './simulated-process.ts'
 import type { SimulatedServer } from './simulated-server.ts'
 import type { Timeline } from './timeline.ts'
-import { timeoutOf } from './token-ledger.ts'
+import { type Evidence, timeoutOf } from './token-ledger.ts'
 import type { Verdict } from './violation.ts'
 
 export interface MemberParts {
@@ -27,27 +29,39 @@ export interface MemberParts {
   readonly serverHealth: Health
   readonly servers: ServerInspector
   readonly verdict: Verdict
+  readonly reactions: Reactions
+  /** Whether a lease was given away, by its token. */
+  readonly isGivenAway: (token: string) => boolean
   readonly onStep: (process: SimulatedProcess, step: () => void) => void
 }
 
-const EVENTS = ['acquired', 'renewed', 'jeopardy', 'safe', 'lost', 'released'] as const
+/** What is sent within so many ms is sent at once. */
+const AT_ONCE = 0.1
+/** Deadlines that are less than this apart may be asked about in any order, in ms: leases that are renewed together have one. */
+const MUCH_EARLIER = 200
 
 export class Member {
   readonly process: SimulatedProcess
   readonly link: Link
   readonly health: Health = new Health()
   readonly inspector: LeaseInspector
+  readonly backend: SimulatedBackend
   readonly manager: LeaseManager
+  readonly faults: DeliberateFaults
   /** Listeners that throw were registered before all others. */
   readonly throwing: boolean
   /** How often they threw. */
   thrown = 0
   readonly #parts: MemberParts
+  /** What a lease may last, and a question about it stay unanswered, at most, in ms. */
+  readonly #longest: LeaseTerms
 
   constructor(parts: MemberParts) {
     this.#parts = parts
-    const { name, scenario, timeline, chronicle, random, server, servers, verdict, onStep } = parts
-    const { rateError, readingsPerStop, latency, batchSize, watch, watchLimit, errors } = scenario
+    const ttl = Math.max(...parts.scenario.ttls)
+    this.#longest = { ttl, timeout: parts.scenario.timeouts > 0 ? ttl : timeoutOf(ttl) }
+    const { name, scenario, timeline, chronicle, random, server, servers, verdict, reactions, onStep } = parts
+    const { rateError, readingsPerStop, latency, batchSize, watch, watchLimit, errors, follows } = scenario
     const longestTtl = Math.max(...scenario.ttls)
     const rate = 1 + random.pick([-1, 1]) * rateError
     const traits = { rate, readingsPerStop, longestStop: 2 * Math.min(longestTtl, 3_000) }
@@ -59,8 +73,10 @@ export class Member {
       servers,
       describe: (lease) => chronicle.nameOf(lease),
       healthySince: () => this.healthySince,
-      recovery: (ttl) => this.recovery(ttl),
+      soundSince: () => this.soundSince,
+      recovery: (terms) => this.recovery(terms),
       failing: errors > 0,
+      usualTimeout: timeoutOf(longestTtl),
     })
     const { ledger } = this.inspector
     const describe = (entry: LockEntry): string => chronicle.nameOf(entry)
@@ -73,17 +89,25 @@ export class Member {
         chronicle.note(name, () => `  is told of ${sent.operation} ${describe(entry)}: ${chronicle.outcome(outcome)}`)
         ledger.onOutcome(sent, entry, outcome)
       },
-      onArrived: (operation, entries, redis, work) => {
+      onAnswered: (keys) => reactions.onAnswered(this, keys),
+      onArrived: (operation, entries, redis, work, sent) => {
         chronicle.note('server', () => `${operation} ${entries.map(describe).join(', ')} of ${name}`)
-        return servers.onArrived(operation, entries, redis, work)
+        const outcomes = servers.onArrived(operation, entries, redis, work)
+        if (operation === 'acquire' && sent) this.#onLanded(sent, entries)
+        return outcomes
       },
+      onNever: (sent, entries) => {
+        chronicle.note(name, () => '  will never be answered')
+        ledger.onNever(sent, entries)
+      },
+      onSuspect: () => this.#onSuspect(),
       onTold: () => {
         chronicle.note(name, () => '  hears something of the server')
         ledger.extraRenewals += 1
       },
     }
     const { process, link } = this
-    const backend = new SimulatedBackend({
+    this.backend = new SimulatedBackend({
       timeline,
       random: random.fork(),
       process,
@@ -91,10 +115,18 @@ export class Member {
       link,
       observer,
       errors,
+      follows,
     })
-    this.manager = new LeaseManager(backend, {
+    this.faults = new DeliberateFaults(this.process, random.fork(), verdict, scenario.faulty)
+    const { next } = random.fork()
+    let begun = false
+    this.manager = new LeaseManager(this.backend, {
       clock: process.clock,
-      random: random.fork().next,
+      random: () => {
+        // What throws while a manager is made comes out at once.
+        if (begun) this.faults.maybe('`random`')
+        return next()
+      },
       ttl: longestTtl,
       prefix: '',
       owner: name,
@@ -102,12 +134,17 @@ export class Member {
       watch,
       watchLimit,
     })
+    begun = true
+    this.manager.on('error', (error) => this.faults.onSeen(error))
     this.throwing = random.chance(scenario.throwing)
     if (this.throwing) this.#addThrowingListeners()
     this.inspector.attach(this.manager)
     for (const event of EVENTS) {
       this.manager.on(event, ({ lease }) => chronicle.note(name, () => `  ${event}: ${chronicle.nameOf(lease)}`))
     }
+    // Last of all: what they do is told of inside of what they were told of.
+    if (scenario.acting > 0)
+      for (const event of EVENTS) this.manager.on(event, ({ lease }) => reactions.onEvent(this, lease))
   }
 
   /** Since when nothing has been wrong with it, in true time. */
@@ -115,15 +152,86 @@ export class Member {
     return healthySince(this.process, this.health, this.#parts.serverHealth)
   }
 
+  /** The same, but for what is wrong with the server. */
+  get soundSince(): number {
+    return healthySince(this.process, this.health)
+  }
+
   /**
    * How long it may take until a lease is renewed again once nothing is wrong any more, in ms of true time: silence is noticed,
-   * connections are made anew, a renewal that failed is repeated.
+   * connections are made anew, a renewal that failed is repeated. Without `terms`: on the longest that are used.
    */
-  recovery(ttl: number): number {
-    const timeout = timeoutOf(this.#parts.scenario.ttls.reduce((most, other) => Math.max(most, other), 0))
-    const silence = Math.max(2 * timeout, 1_000)
-    const reconnection = 2 * Math.max(Math.min(1_000, timeout / 2), 50)
-    return silence + reconnection + ttl / 5 + timeoutOf(ttl) + 8 * this.link.latency[1] + 100
+  recovery({ ttl, timeout }: LeaseTerms = this.#longest): number {
+    const usual = timeoutOf(this.#longest.ttl)
+    const silence = Math.max(2 * usual, 1_000)
+    const reconnection = 2 * Math.max(Math.min(1_000, usual / 2), 50)
+    return silence + reconnection + ttl / 5 + timeout + 8 * this.link.latency[1] + 100
+  }
+
+  /** P26: another server answers. Each lease is asked about within a round trip, and as long as others have to be asked first. */
+  #onSuspect(): void {
+    const { process, inspector, backend, link } = this
+    const { timeline, verdict, scenario } = this.#parts
+    const since = timeline.now
+    const suspects = [...inspector.live].filter(({ letGo }) => !letGo)
+    const deadlines = new Map(suspects.map(({ evidence }) => [evidence, inspector.ledger.boundOf(evidence)]))
+    for (const { evidence } of suspects) evidence.firstLookAt = undefined
+    // At least two batches are on their way at a time.
+    const rounds = Math.ceil(suspects.length / scenario.batchSize / 2)
+    const bound = rounds * 2.1 * link.latency[1] + 60
+    process.sleep(() => {
+      const disturbed = this.soundSince > since || backend.connectedSince > since || process.interrupted
+      if (disturbed || inspector.closing || process.lag > 0) return
+      for (const { lease, evidence, ended, letGo } of suspects) {
+        const asked = evidence.lookedAfterAt >= since || ended || letGo || evidence.ended
+        verdict.expect(asked, 'P26', () => `${lease.key} was not asked about ${bound} ms after another server answered`)
+      }
+      this.#checkOrder(deadlines)
+    }, bound)
+  }
+
+  /** P26: the nearest deadline comes first. */
+  #checkOrder(deadlines: ReadonlyMap<Evidence, number>): void {
+    const asked = [...deadlines].filter(([{ key, ended }]) => !ended && !isManual(key))
+    asked.sort(([one], [other]) => (one.firstLookAt ?? 0) - (other.firstLookAt ?? 0))
+    let [latest, before] = [Number.NEGATIVE_INFINITY, Number.NEGATIVE_INFINITY]
+    let soFar = latest
+    for (const [{ key, firstLookAt = 0 }, deadline] of asked) {
+      // Those that are sent in the same step are sent at once.
+      if (firstLookAt > before + AT_ONCE) latest = soFar
+      const early = latest - deadline - MUCH_EARLIER
+      this.#parts.verdict.expect(early < 0, 'P26', () => `${key} was asked about after one that ends ${early} ms later`)
+      soFar = Math.max(soFar, deadline)
+      before = firstLookAt
+    }
+  }
+
+  /**
+   * P11: a request that was held up on its way has arrived. If its lease is over by then, somebody looks for the key until the ttl
+   * counted from that request is over, and deletes it.
+   */
+  #onLanded(sent: Sent, entries: readonly LockEntry[]): void {
+    const { timeline, server, servers, verdict, scenario } = this.#parts
+    const landedAt = timeline.now
+    for (const { key, token, ttl } of entries) {
+      const evidence = this.inspector.ledger.get(token)
+      if (!evidence?.ended || server.redis.peek(key)?.token !== token || scenario.errors > 0) continue
+      const bound = ttl / 10 + evidence.timeout + 4 * this.link.latency[1] + 100
+      if (this.process.clock.now() + bound > sent.at + 0.9 * ttl) continue
+      timeline.after(bound, () => {
+        const left = server.redis.peek(key)?.token === token
+        const { process, inspector } = this
+        const excused =
+          evidence.underWay > 0 ||
+          process.condition === 'dead' ||
+          inspector.closing ||
+          this.healthySince > landedAt ||
+          servers.permittedSince(key) > landedAt - ttl ||
+          servers.isRobbed(token) ||
+          this.#parts.isGivenAway(token)
+        verdict.expect(!left || excused, 'P11', () => `${key} is nobody's, ${bound} ms after a late request made it`)
+      })
+    }
   }
 
   kill(): void {

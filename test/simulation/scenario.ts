@@ -2,6 +2,7 @@
  * What is drawn from a seed before a run begins: how many processes and keys there are, how good the clocks and the network are, what
  * is done and what goes wrong, and how often. May import chance and the port's constants.
  */
+import type { Fault } from './faults.ts'
 import type { Random } from './random.ts'
 
 export interface Scenario {
@@ -18,6 +19,8 @@ export interface Scenario {
   readonly rateError: number
   /** Mean time between two things that users do, and between two faults, in ms; Infinity: never. */
   readonly actionEvery: number
+  /** What goes wrong; undefined: everything but failovers. */
+  readonly faults: readonly Fault[] | undefined
   readonly faultEvery: number
   /** See `ProcessTraits`. */
   readonly readingsPerStop: number
@@ -31,18 +34,41 @@ export interface Scenario {
   readonly reading: number
   /** Listeners that throw, in how many of the processes. */
   readonly throwing: number
+  /** How many of the calls have a timeout of their own. */
+  readonly timeouts: number
+  /** After how many answers somebody calls again in the same turn, and how many of the events make a listener do something. */
+  readonly chaining: number
+  readonly acting: number
+  /** See `BackendParts.follows`. */
+  readonly follows: boolean
+  /** How many of the calls of what users hand over throw. */
+  readonly faulty: number
+  /** All that is done is that everybody wants one lock all the time: see `Contest`. */
+  readonly contested: boolean
 }
 
 /** How fast the two clocks of a lease may differ together, as the library's option of that name; its default. */
 export const DRIFT_FACTOR = 0.01
 
+/** What is looked into one by one, in a world that is well otherwise. */
+const FOCUSES: readonly Fault[] = ['lag', 'hold', 'mute', 'forbid']
+
 export function drawScenario(random: Random): Scenario {
-  const kind = random.weighted({ calm: 1, stormy: 8, crowded: 0.3 })
-  const crowd = kind === 'crowded'
+  const kind = random.weighted({
+    calm: 1,
+    stormy: 8,
+    focused: 1.5,
+    failover: 1.5,
+    contested: 0.3,
+    crowded: 0.2,
+    muted: 0.1,
+  })
+  const crowd = kind === 'crowded' || kind === 'muted'
   const calm = kind === 'calm'
-  return {
+  const stormy = kind === 'stormy'
+  const scenario: Scenario = {
     processes: crowd ? 1 : random.integer(1, 4),
-    keys: Array.from({ length: crowd ? 150 : random.integer(1, 5) }, (_, index) => `key ${index}`),
+    keys: keysOf(crowd ? 150 : random.integer(1, 5)),
     ttls: crowd ? [1_500] : random.pick([[300], [1_000], [1_000, 3_000], [3_000], [300, 10_000], [150, 1_200]]),
     batchSize: crowd ? random.pick([4, 16]) : random.pick([1, 2, 256]),
     watch: random.chance(0.7),
@@ -54,12 +80,69 @@ export function drawScenario(random: Random): Scenario {
     ] as const),
     rateError: random.pick([0, 0.004]),
     actionEvery: crowd ? 50 : random.pick([60, 150, 400]),
-    faultEvery: calm || crowd ? Number.POSITIVE_INFINITY : random.pick([400, 1_500, 4_000]),
-    readingsPerStop: calm || crowd ? Number.POSITIVE_INFINITY : random.pick([Number.POSITIVE_INFINITY, 3_000, 30_000]),
-    errors: calm || crowd ? 0 : random.pick([0, 0, 0.02]),
+    faults: undefined,
+    faultEvery: stormy ? random.pick([400, 1_500, 4_000]) : Number.POSITIVE_INFINITY,
+    readingsPerStop: stormy ? random.pick([Number.POSITIVE_INFINITY, 3_000, 30_000]) : Number.POSITIVE_INFINITY,
+    errors: stormy ? random.pick([0, 0, 0.02]) : 0,
     forgets: calm ? 0 : random.pick([0, 0, 0.1]),
     losesData: random.chance(0.5),
     reading: crowd ? 0.005 : random.pick([0.5, 0.05, 0.005]),
     throwing: random.pick([0, 0, 0.5]),
+    timeouts: random.pick([0, 0.3]),
+    chaining: crowd ? 0 : random.pick([0, 0, 0.05, 0.3]),
+    acting: crowd ? random.pick([0, 0.01]) : random.pick([0, 0, 0.05, 0.3]),
+    follows: true,
+    contested: false,
+    faulty: crowd ? 0 : random.pick([0, 0, 0.01]),
   }
+  if (kind === 'focused') return { ...scenario, faults: [random.pick(FOCUSES)], faultEvery: 2_000, actionEvery: 150 }
+  if (kind === 'failover') return { ...scenario, ...drawFailovers(random) }
+  if (kind === 'contested') return { ...scenario, ...CONTESTED }
+  if (kind === 'muted') return { ...scenario, ...MUTED }
+  return scenario
+}
+
+/** Servers are replaced, and sometimes something else is wrong as well. Ttls outlast all of that. */
+function drawFailovers(random: Random): Partial<Scenario> {
+  const others: readonly Fault[] = random.chance(0.5) ? [] : ['cut', 'stop', 'blockDown', 'delay']
+  const many = random.chance(0.2)
+  return {
+    keys: keysOf(many ? 60 : random.integer(1, 5)),
+    ttls: random.pick([[6_000], [10_000]]),
+    actionEvery: many ? 40 : random.pick([150, 400]),
+    faults: ['switchOver', 'switchHung', 'switchByName', ...others],
+    faultEvery: 5_000,
+    reading: random.pick([0.5, 0.05]),
+  }
+}
+
+/** One lock, all the time, and nothing that would keep anybody from it. */
+const CONTESTED: Partial<Scenario> = {
+  processes: 2,
+  keys: ['key 0'],
+  ttls: [3_000],
+  watch: true,
+  forgets: 0,
+  actionEvery: Number.POSITIVE_INFINITY,
+  chaining: 0,
+  acting: 0,
+  faulty: 0,
+  throwing: 0,
+  timeouts: 0,
+  contested: true,
+}
+
+/** So many batches that two at a time are too few for them, and some that are never answered. */
+const MUTED: Partial<Scenario> = {
+  keys: keysOf(60),
+  batchSize: 1,
+  latency: [20, 30],
+  timeouts: 0,
+  throwing: 0,
+  faults: ['mute'],
+  faultEvery: 12_000,
+}
+
+function keysOf(count: number): readonly string[] {
+  return Array.from({ length: count }, (_, index) => `key ${index}`)
 }

@@ -16,12 +16,43 @@ export class ServerInspector {
   /** Tokens that may be there for longer than their ttl. */
   readonly #prolonged = new Set<string>()
 
-  constructor(verdict: Verdict) {
+  /** Until when a key was refused by the server; Infinity while it is. */
+  readonly #forbiddenUntil = new Map<string, number>()
+
+  /** Who has the locks now: whatever a server that was replaced does is lost. */
+  readonly #current: () => SimulatedRedis
+  /** When a server was replaced last, in true time. */
+  replacedAt: number = Number.NEGATIVE_INFINITY
+  /** Tokens whose last renewal went to a server that had been replaced by then. */
+  readonly #misled = new Set<string>()
+
+  constructor(verdict: Verdict, current: () => SimulatedRedis) {
     this.#verdict = verdict
+    this.#current = current
   }
 
   isProlonged(token: string): boolean {
     return this.#prolonged.has(token)
+  }
+
+  /** Since when the server does what it is asked to do with a key, in true time; Infinity while it does not. */
+  permittedSince(key: string): number {
+    return this.#forbiddenUntil.get(key) ?? Number.NEGATIVE_INFINITY
+  }
+
+  /** Whether it refuses any key at the moment. */
+  get refusesKeys(): boolean {
+    return [...this.#forbiddenUntil.values()].includes(Number.POSITIVE_INFINITY)
+  }
+
+  /** @param until true time. */
+  onForbidden(key: string, until: number = Number.POSITIVE_INFINITY): void {
+    this.#forbiddenUntil.set(key, until)
+  }
+
+  /** Whether a lease believes what a server has said that had been replaced by then. */
+  isMisled(token: string): boolean {
+    return this.#misled.has(token)
   }
 
   isRobbed(token: string): boolean {
@@ -38,6 +69,7 @@ export class ServerInspector {
     if (operation === 'forceRelease') return this.robbing(redis, work)
     const before = entries.map(({ key }) => redis.peek(key))
     const outcomes = work()
+    const lost = redis !== this.#current()
     for (const [index, entry] of entries.entries()) {
       const present = before[index]
       // A release may name a key twice.
@@ -45,8 +77,22 @@ export class ServerInspector {
       if (!mine) this.#check(operation, entry, present, redis.peek(entry.key))
       const outcome = (outcomes as readonly { type: string; fence?: number }[])[index]
       if (outcome?.type === 'granted') this.#onGranted(entry, outcome.fence ?? 0)
+      if (outcome?.type === 'granted' || outcome?.type === 'done') this.#onDone(operation, entry, lost)
     }
     return outcomes
+  }
+
+  /** @param lost by a server that had been replaced: another one answers from now on, and knows nothing of it. */
+  #onDone(operation: Operation, { key, token }: LockEntry, lost: boolean): void {
+    if (!lost) {
+      this.#misled.delete(token)
+    } else if (operation === 'release') {
+      this.#prolonged.add(token)
+    } else if (this.#current().peek(key)?.token === token) {
+      this.#misled.add(token)
+    } else {
+      this.#robbed.add(token)
+    }
   }
 
   /** Does something that may rob holders of their keys: what was there before and is not there after it was taken from them. */

@@ -15,6 +15,7 @@ import {
   type LockView,
   type ReleaseEntry,
   UnavailableError,
+  type Unknown,
 } from 'leasewheel'
 import { type Link, SimulatedConnection } from './simulated-network.ts'
 import type { SimulatedProcess } from './simulated-process.ts'
@@ -38,6 +39,10 @@ export interface Sent {
 export interface BackendObserver {
   onSent(operation: Operation, entries: readonly LockEntry[]): Sent
   onOutcome(sent: Sent, entry: LockEntry, outcome: AcquireOutcome | ChangeOutcome): void
+  /** The manager is about to be told what was answered for these keys. */
+  onAnswered(keys: readonly string[]): void
+  /** Another server answers, and the manager is about to be told. */
+  onSuspect(): void
   /** The manager was told something unasked. */
   onTold(): void
   /** The server does what was asked. */
@@ -46,7 +51,10 @@ export interface BackendObserver {
     entries: readonly LockEntry[],
     redis: SimulatedRedis,
     work: () => T,
+    sent?: Sent,
   ): T
+  /** A request will never be answered, not even with an error. */
+  onNever(sent: Sent, entries: readonly LockEntry[]): void
 }
 
 export interface BackendParts {
@@ -58,6 +66,8 @@ export interface BackendParts {
   readonly observer: BackendObserver
   /** How many requests fail by themselves: the server answers an error, and has done nothing. */
   readonly errors: number
+  /** Whether it leaves a server that it hears has been replaced, and whether it takes care that both of its connections lead to the same one. */
+  readonly follows: boolean
 }
 
 /** A request that has not been answered. */
@@ -75,6 +85,8 @@ const FIRST_RECONNECT_DELAY = 50
 const LONGEST_RECONNECT_DELAY = 1_000
 
 export class SimulatedBackend implements Backend {
+  /** How many requests will never be answered, by nothing: a promise that never settles. */
+  muted = 0
   readonly #parts: BackendParts
   #prefix = ''
   #timeout = 0
@@ -95,9 +107,26 @@ export class SimulatedBackend implements Backend {
   #wasUsable = false
   #heardAt = 0
   #closed = false
+  /** Who has answered last, and on which connection changes were last switched on. */
+  #known: number | undefined
+  #tracked: SimulatedConnection | undefined
+  #pushesSince = Number.POSITIVE_INFINITY
+  #toldSince = Number.POSITIVE_INFINITY
+  #connectedSince = Number.POSITIVE_INFINITY
 
   constructor(parts: BackendParts) {
     this.#parts = parts
+  }
+
+  /** Since when it is connected, and since when it says that changes at the server are told, in true time; Infinity if not. */
+  get connectedSince(): number {
+    return this.#commands ? this.#connectedSince : Number.POSITIVE_INFINITY
+  }
+
+  get toldSince(): number {
+    const { server } = this.#parts
+    const atHome = this.#commands && server.identityOf(this.#commands) === server.identity
+    return this.watching && atHome ? this.#toldSince : Number.POSITIVE_INFINITY
   }
 
   get watching(): boolean {
@@ -111,6 +140,7 @@ export class SimulatedBackend implements Backend {
     this.#listener = listener
     this.#connect()
     if (watch) this.#connectPushes()
+    if (this.#parts.follows) this.#parts.server.switched.add(this.#onSwitched)
   }
 
   ready(): Promise<void> | undefined {
@@ -145,14 +175,7 @@ export class SimulatedBackend implements Backend {
   }
 
   release(entries: readonly ReleaseEntry[]): Promise<readonly ChangeOutcome[]> {
-    const { watching } = this
-    const watched = entries.map(({ watch }) => watching && watch === true)
-    return this.#carryOut('release', entries, (redis, client, copies) =>
-      redis.release(
-        copies.map((entry, index) => ({ ...entry, watch: watched[index] === true })),
-        client,
-      ),
-    )
+    return this.#carryOut('release', entries, (redis, client, copies) => redis.release(copies, client))
   }
 
   verify(entries: readonly LockEntry[]): Promise<readonly ChangeOutcome[]> {
@@ -160,17 +183,22 @@ export class SimulatedBackend implements Backend {
   }
 
   inspect(key: string): Promise<LockView | null> {
-    return this.#ask((redis, client) => redis.inspect(this.#prefix + key, client))
+    return this.#ask((redis, client) => {
+      this.#throwIfForbidden(key)
+      return redis.inspect(this.#prefix + key, client)
+    })
   }
 
   forceRelease(key: string): Promise<boolean> {
     const { observer } = this.#parts
-    return this.#ask((redis, client) =>
-      observer.onArrived('forceRelease', [], redis, () => redis.delete(this.#prefix + key, client)),
-    )
+    return this.#ask((redis, client) => {
+      this.#throwIfForbidden(key)
+      return observer.onArrived('forceRelease', [], redis, () => redis.delete(this.#prefix + key, client))
+    })
   }
 
   async close(): Promise<void> {
+    this.#parts.server.switched.delete(this.#onSwitched)
     this.#closed = true
     this.#period = undefined
     for (const connection of [this.#commands, this.#pushes, ...this.#opening]) connection?.close(true)
@@ -182,26 +210,56 @@ export class SimulatedBackend implements Backend {
 
   async #carryOut<O extends AcquireOutcome | ChangeOutcome>(
     operation: Operation,
-    entries: readonly LockEntry[],
-    work: (redis: SimulatedRedis, client: Subscriber | undefined, copies: readonly LockEntry[]) => O[],
-  ): Promise<readonly (O | { type: 'unknown'; error: Error })[]> {
+    entries: readonly ReleaseEntry[],
+    work: (redis: SimulatedRedis, client: Subscriber | undefined, copies: readonly ReleaseEntry[]) => O[],
+  ): Promise<readonly (O | Unknown)[]> {
     const { observer, errors, random } = this.#parts
-    const copies = entries.map(({ key, token, ttl }) => ({ key: this.#prefix + key, token, ttl }))
+    const { watching } = this
+    const copies = entries.map(({ key, token, ttl, watch }) => {
+      return { key: this.#prefix + key, token, ttl, watch: watching && watch === true }
+    })
+    const keys = entries.map(({ key }) => key)
     const sent = observer.onSent(operation, entries)
     const fails = random.chance(errors)
-    let outcomes: readonly (O | { type: 'unknown'; error: Error })[]
+    const never = random.chance(this.muted)
+    if (never) observer.onNever(sent, entries)
+    let outcomes: readonly (O | Unknown)[]
     try {
       outcomes = await this.#ask((redis, client) => {
         if (fails) throw new Error('ERR on purpose')
-        return observer.onArrived(operation, copies, redis, () => work(redis, client, copies))
+        return this.#carryOutEach(copies, (some) =>
+          observer.onArrived(operation, some, redis, () => work(redis, client, some), sent),
+        )
       })
     } catch (error) {
       outcomes = copies.map(() => ({ type: 'unknown', error: error as Error }))
     }
+    if (never) return new Promise(() => undefined)
     for (const [index, outcome] of outcomes.entries()) {
       observer.onOutcome(sent, copies[index] as LockEntry, outcome)
     }
+    observer.onAnswered(keys)
     return outcomes
+  }
+
+  /** What is refused is refused for itself: the others of its batch are carried out. */
+  #carryOutEach<O>(
+    copies: readonly ReleaseEntry[],
+    work: (some: readonly ReleaseEntry[]) => O[],
+  ): readonly (O | Unknown)[] {
+    const { forbidden } = this.#parts.server
+    if (forbidden.size === 0) return work(copies)
+    const outcomes = work(copies.filter(({ key }) => !forbidden.has(key)))
+    let next = 0
+    return copies.map(({ key }) => {
+      const refusal = forbidden.get(key)
+      return refusal ? { type: 'unknown', error: noPermission(key, refusal.final) } : (outcomes[next++] as O)
+    })
+  }
+
+  #throwIfForbidden(key: string): void {
+    const refusal = this.#parts.server.forbidden.get(this.#prefix + key)
+    if (refusal) throw noPermission(key, refusal.final)
   }
 
   /** @throws what the server answers instead, or UnavailableError. */
@@ -213,11 +271,19 @@ export class SimulatedBackend implements Backend {
       const pending: Pending = { fail: reject }
       if (this.#pending.size === 0) this.#heardAt = process.clock.now()
       this.#pending.add(pending)
-      const attempt = (redis: SimulatedRedis, client: Subscriber | undefined): (() => void) => {
+      const attempt = (redis: SimulatedRedis, client: Subscriber | undefined, isReplica: boolean): (() => void) => {
+        if (isReplica) {
+          return () => {
+            reject(new UnavailableError("READONLY You can't write against a read only replica"))
+            // Another one may have its place by now.
+            if (this.#commands === connection) connection.close()
+          }
+        }
         try {
           const answer = request(redis, client)
           return () => resolve(answer)
         } catch (thrown) {
+          if (thrown instanceof UnavailableError) return () => reject(thrown)
           const error = new UnavailableError('The server answers an error', undefined, { cause: thrown })
           return () => reject(error)
         }
@@ -257,11 +323,19 @@ export class SimulatedBackend implements Backend {
       () => this.#onClosed(),
       (connection) => {
         this.#commands = connection
+        this.#connectedSince = this.#parts.timeline.now
+        const identity = this.#parts.server.identityOf(connection)
+        const replaced = this.#known !== undefined && this.#known !== identity
+        this.#known = identity
         const recovered = this.#wasUsable
         this.#wasUsable = true
         this.#waiting?.resolve()
         this.#waiting = undefined
         if (recovered) this.#tell((listener) => listener.onRecovered())
+        if (replaced) {
+          this.#parts.observer.onSuspect()
+          this.#tell((listener) => listener.onSuspect())
+        }
         this.#track()
       },
     )
@@ -272,6 +346,7 @@ export class SimulatedBackend implements Backend {
       () => this.#onPushesClosed(),
       (connection) => {
         this.#pushes = connection
+        this.#pushesSince = this.#parts.timeline.now
         this.#track()
       },
     )
@@ -311,13 +386,22 @@ export class SimulatedBackend implements Backend {
     const [commands, pushes] = [this.#commands, this.#pushes]
     if (!this.#watch || commands === undefined) return
     if (pushes === undefined) return
+    if (this.#parts.follows && server.identityOf(commands) !== server.identityOf(pushes)) {
+      // The older one is with a server that has been replaced.
+      const older = this.#pushesSince < this.#connectedSince ? pushes : commands
+      older.close()
+      return
+    }
     const period = ++this.#periods
     const switchOn = (): void => server.track(commands, pushes, (name) => this.#onChange(name))
     commands.request(() =>
       server.receive(commands, switchOn, () => {
         if (period !== this.#periods || this.#closed) return
         this.#period = period
-        this.#tell((listener) => listener.onChange())
+        this.#toldSince = this.#parts.timeline.now
+        const sameAsBefore = this.#tracked === commands
+        this.#tracked = commands
+        this.#tell((listener) => (sameAsBefore ? listener.onMissed() : listener.onChange()))
       }),
     )
   }
@@ -330,6 +414,17 @@ export class SimulatedBackend implements Backend {
   #tell(what: (listener: BackendListener) => void): void {
     this.#parts.observer.onTold()
     if (this.#listener) what(this.#listener)
+  }
+
+  /** Another server has taken the place of that to which the connections lead, or are being made. */
+  readonly #onSwitched = (): void => {
+    const { process, server } = this.#parts
+    process.post(this, () => {
+      this.#failures = 0
+      for (const connection of [this.#commands, this.#pushes, ...this.#opening]) {
+        if (connection && server.identityOf(connection) !== server.identity) connection.close()
+      }
+    })
   }
 
   #onClosed(): void {
@@ -365,4 +460,9 @@ export class SimulatedBackend implements Backend {
     this.#pending.clear()
     for (const request of pending) request.fail(new UnavailableError(message))
   }
+}
+
+function noPermission(key: string, final: boolean): UnavailableError {
+  const message = 'NOPERM this user has no permissions to access one of the keys used as arguments'
+  return new UnavailableError(message, key, { final })
 }

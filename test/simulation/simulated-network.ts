@@ -50,6 +50,7 @@ class Pipe {
   #messages: Message[] = []
   #next: Appointment | undefined
   #last = 0
+  #held = false
 
   constructor(timeline: Timeline, random: Random, link: Link, direction: Direction) {
     this.#timeline = timeline
@@ -69,17 +70,24 @@ class Pipe {
 
   pump(): void {
     const [first] = this.#messages
-    if (first === undefined || this.#next || this.#link.isBlocked(this.#direction)) return
+    if (first === undefined || this.#next || this.#held || this.#link.isBlocked(this.#direction)) return
     this.#next = this.#timeline.at(first.arrival, () => {
       this.#next = undefined
-      if (this.#link.isBlocked(this.#direction)) return
+      if (this.#held || this.#link.isBlocked(this.#direction)) return
       this.#messages.shift()?.deliver()
       this.pump()
     })
   }
 
+  /** What is on its way stays there, even if the connection is broken meanwhile, and arrives when it is let go. */
+  hold(held: boolean): void {
+    this.#held = held
+    this.pump()
+  }
+
   /** The connection is broken: what is on its way is lost, but for some of what was sent up first. */
   cut(): void {
+    if (this.#held && this.#random.chance(0.7)) return
     const lost = this.#direction === 'down' || this.#link.isBlocked('up')
     this.#messages = lost ? [] : this.#messages.slice(0, this.#random.integer(0, this.#messages.length))
   }
@@ -120,6 +128,11 @@ export class SimulatedConnection {
   /** From the server to the process, where it is a step of its own. */
   answer(departure: number, deliver: () => void): void {
     if (this.#open) this.#down.send(departure, () => this.process.post(this, deliver))
+  }
+
+  /** What is on its way to the server is held up somewhere; other connections are not. */
+  hold(held: boolean): void {
+    this.#up.hold(held)
   }
 
   pump(): void {

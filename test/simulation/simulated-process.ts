@@ -45,6 +45,12 @@ class Timers {
     return this.#first
   }
 
+  countDue(now: number): number {
+    let count = 0
+    for (const { due } of this.#pending) if (due <= now) count += 1
+    return count
+  }
+
   add(timer: PendingTimer): void {
     this.#pending.add(timer)
     if (this.#first && timer.due < this.#first.due) this.#first = timer
@@ -86,6 +92,8 @@ export class SimulatedProcess {
   condition: 'running' | 'stopped' | 'suspended' | 'dead' = 'running'
   /** Since when it has been running freely, in true time: nothing kept it from doing what was due. */
   freeSince = 0
+  /** The same, but for turns of its event loop that take long. */
+  ranSince = 0
   /** It was stopped in the middle of the step that is being done, and in that of any step. */
   interrupted = false
   disturbed = false
@@ -104,6 +112,9 @@ export class SimulatedProcess {
   /** How long the step that is being done has taken, in true ms. */
   #delay = 0
   #busyUntil = 0
+  /** What is still to be done in this turn of the event loop, where turns are counted: only while it lags. */
+  #leftInTurn = 0
+  #lag = 0
   /** What its timers may be late after this step, in ms. */
   #slow = 0
   /** Readings of the clock until it is stopped. */
@@ -132,6 +143,17 @@ export class SimulatedProcess {
     this.#countdown = this.#drawCountdown()
     this.#stepped = random.between(-3_600_000, 3_600_000)
     this.clock = new SystemClock(this.#sources, this.#timersOf(this.managerTimers))
+  }
+
+  /** How long each turn of its event loop takes at most, in ms: something else keeps it busy. 0: nothing does. */
+  get lag(): number {
+    return this.#lag
+  }
+
+  set lag(lag: number) {
+    this.#lag = lag
+    this.#leftInTurn = 0
+    this.freeSince = Math.max(this.freeSince, this.#busyUntil, this.#timeline.now)
   }
 
   /** The true time of the instruction that is being done, in ms. */
@@ -181,7 +203,7 @@ export class SimulatedProcess {
     if (asleep) this.#slept += this.#timeline.now - this.#asleepSince
     if (asleep && this.#steppedAsleep) this.#blindUntil = this.#monotonic() + BOOT_INTERVAL
     this.condition = 'running'
-    this.freeSince = Math.max(this.freeSince, this.#timeline.now + (asleep ? LONGEST_SLEEP : 0))
+    this.#disturb(this.#timeline.now + (asleep ? LONGEST_SLEEP : 0))
     this.#arm()
   }
 
@@ -279,6 +301,7 @@ export class SimulatedProcess {
 
   #step(): void {
     this.#next = undefined
+    if (this.lag > 0 && this.#leftInTurn <= 0) this.#leftInTurn = this.#countWork()
     const work = this.#takeWork()
     if (work === undefined) {
       this.#arm()
@@ -295,9 +318,31 @@ export class SimulatedProcess {
     this.#stepping = false
     this.#busyUntil = this.time
     this.#delay = 0
-    if (this.interrupted) this.freeSince = Math.max(this.freeSince, this.#busyUntil + this.#slow)
+    if (this.interrupted) this.#disturb(this.#busyUntil + this.#slow)
     this.#slow = 0
+    if (this.lag > 0) this.#endOfLaggingStep()
     this.#arm()
+  }
+
+  /** What was to be done when the turn began is done in it; then something else keeps the event loop. */
+  #endOfLaggingStep(): void {
+    this.freeSince = Math.max(this.freeSince, this.#busyUntil)
+    this.#leftInTurn -= 1
+    if (this.#leftInTurn > 0) return
+    this.#busyUntil += this.#random.between(0.8, 1) * this.lag
+    this.freeSince = this.#busyUntil
+  }
+
+  #disturb(until: number): void {
+    this.ranSince = Math.max(this.ranSince, until)
+    this.freeSince = Math.max(this.freeSince, until)
+  }
+
+  /** How much there is to do at this moment. */
+  #countWork(): number {
+    let count = this.#soon.length + this.#timers.countDue(this.#monotonic())
+    for (const inbox of this.#inboxes.values()) count += inbox.length
+    return count
   }
 
   #takeWork(): (() => void) | undefined {

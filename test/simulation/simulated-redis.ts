@@ -40,6 +40,14 @@ export class SimulatedRedis {
     this.#time = time
   }
 
+  /** A replica that has everything, and of which nobody wants to be told anything. */
+  copy(): SimulatedRedis {
+    const copy = new SimulatedRedis(this.#wall)
+    for (const [key, value] of this.#values) copy.#values.set(key, value)
+    copy.#fence = this.#fence
+    return copy
+  }
+
   acquire(entries: readonly LockEntry[], by: Subscriber | undefined, watch: boolean): AcquireOutcome[] {
     let fence: number | undefined
     return entries.map(({ key, token, ttl }) => {

@@ -12,8 +12,31 @@ const EXPIRY_CYCLE = 100
 /** The oldest write that a crash may take back, in ms. */
 const LONGEST_LAG = 2_000
 
-/** What a client asks: does it, and says what the answer is. */
-type Request<T> = (redis: SimulatedRedis, client: Subscriber | undefined) => T
+/** What a client asks: does it, and says what the answer is. A replica does nothing that writes. */
+type Request<T> = (redis: SimulatedRedis, client: Subscriber | undefined, isReplica: boolean) => T
+
+/** Done by whichever server it is that the request waits at by then. */
+type Work = (
+  redis: SimulatedRedis,
+  server: { readonly subscribers: ReadonlyMap<SimulatedConnection, Subscriber>; readonly isReplica: boolean },
+) => void
+
+/** A client's two connections: what is read on one is told of on the other. */
+class Tracking implements Subscriber {
+  pushes: SimulatedConnection
+  /** Whether both lead to the same server: it cannot tell anything to a connection of another one. */
+  paired = true
+  readonly #tell: (pushes: SimulatedConnection, name?: string) => void
+
+  constructor(pushes: SimulatedConnection, tell: (pushes: SimulatedConnection, name?: string) => void) {
+    this.pushes = pushes
+    this.#tell = tell
+  }
+
+  onChange(name?: string): void {
+    if (this.paired) this.#tell(this.pushes, name)
+  }
+}
 
 export interface ServerTraits {
   /** How fast its clock runs: 1 is right. */
@@ -23,22 +46,36 @@ export interface ServerTraits {
 }
 
 export class SimulatedServer {
-  readonly redis: SimulatedRedis
+  redis: SimulatedRedis
+  /** Another one after each start, and another for each server. */
+  identity = 1
+  /** It does not take writes. */
+  isReplica = false
   condition: 'up' | 'hanging' | 'down' = 'up'
+  /** Keys that the server refuses to do anything with: what it says then, and whether it will always say so. */
+  readonly forbidden: Map<string, { readonly final: boolean }> = new Map()
   readonly #timeline: Timeline
   readonly #random: Random
   readonly #traits: ServerTraits
   /** By connection: who is told of what was read on it. */
-  readonly #subscribers = new Map<SimulatedConnection, Subscriber>()
-  readonly #connections = new Set<SimulatedConnection>()
-  #waiting: (() => void)[] = []
+  #subscribers = new Map<SimulatedConnection, Tracking>()
+  #connections = new Set<SimulatedConnection>()
+  /** Connections to servers that this one has replaced. */
+  readonly #elsewhere = new Map<SimulatedConnection, SimulatedServer>()
+  /** The one to which new connections still lead, where that is not this one yet. */
+  #entrance: SimulatedServer | undefined
+  /** Those who are told that this one has replaced another. */
+  readonly switched: Set<() => void> = new Set()
+  #retired = false
+  #waiting: Work[] = []
   #stepped = 0
 
-  constructor(timeline: Timeline, random: Random, traits: ServerTraits) {
+  /** @param redis what it has; nothing unless told otherwise. */
+  constructor(timeline: Timeline, random: Random, traits: ServerTraits, redis?: SimulatedRedis) {
     this.#timeline = timeline
     this.#random = random
     this.#traits = traits
-    this.redis = new SimulatedRedis(() => this.wall)
+    this.redis = redis ?? new SimulatedRedis(() => this.wall)
     this.#keepHouse()
   }
 
@@ -53,29 +90,49 @@ export class SimulatedServer {
 
   /** A connection has been made. @returns whether there is anybody to make it to. */
   accept(connection: SimulatedConnection): boolean {
+    const entrance = this.#entrance
+    if (entrance) {
+      if (!entrance.accept(connection)) return false
+      this.#elsewhere.set(connection, entrance)
+      return true
+    }
     if (this.condition === 'down') return false
     this.#connections.add(connection)
     return true
   }
 
+  /** Which server answers on a connection. */
+  identityOf(connection: SimulatedConnection): number {
+    return this.#answering(connection).identity
+  }
+
   /** A request has arrived. `onAnswer` is called in the process that asked, with a connection that lasts. */
   receive<T>(connection: SimulatedConnection, request: Request<T>, onAnswer: (answer: T) => void): void {
+    const server = this.#answering(connection)
+    if (server !== this) {
+      server.receive(connection, request, onAnswer)
+      return
+    }
     if (!this.#connections.has(connection)) return
-    this.#work(() => {
-      this.redis.time = this.#timeline.now
-      const answer = request(this.redis, this.#subscribers.get(connection))
+    this.#work((redis, { subscribers, isReplica }) => {
+      const answer = request(redis, subscribers.get(connection), isReplica)
       connection.answer(this.#timeline.now, () => onAnswer(answer))
     })
   }
 
-  /** What is read on `connection` from now on is told of on `pushes`. */
+  /** What is read on `connection`, and was read on it before, is told of on `pushes` from now on. */
   track(connection: SimulatedConnection, pushes: SimulatedConnection, onChange: (name?: string) => void): void {
-    this.#subscribers.set(connection, {
-      onChange: (name) => {
+    const subscribers = this.#answering(connection).#subscribers
+    let tracking = subscribers.get(connection)
+    if (tracking === undefined) {
+      tracking = new Tracking(pushes, (to, name) => {
         if (this.#random.chance(this.#traits.forgets)) return
-        pushes.answer(this.#timeline.now, () => onChange(name))
-      },
-    })
+        to.answer(this.#timeline.now, () => onChange(name))
+      })
+      subscribers.set(connection, tracking)
+    }
+    tracking.pushes = pushes
+    tracking.paired = this.identityOf(connection) === this.identityOf(pushes)
   }
 
   /** Somebody else's hands, on a connection of their own. */
@@ -85,6 +142,42 @@ export class SimulatedServer {
     work(this.redis)
   }
 
+  /**
+   * A replica that has everything takes over, and is what this object stands for from now on. Whoever was connected goes on with the server before, and
+   * new connections lead there, too, until `announce`.
+   *
+   * @returns the server before: it takes writes, which are lost.
+   */
+  promote(): SimulatedServer {
+    const before = new SimulatedServer(this.#timeline, this.#random, this.#traits, this.redis)
+    before.condition = this.condition
+    before.identity = this.identity
+    before.#waiting = this.#waiting
+    before.#connections = this.#connections
+    before.#subscribers = this.#subscribers
+    for (const connection of this.#connections) this.#elsewhere.set(connection, before)
+    this.redis = this.redis.copy()
+    this.condition = 'up'
+    this.identity += 1
+    this.#waiting = []
+    this.#connections = new Set()
+    this.#subscribers = new Map()
+    this.#entrance = before
+    return before
+  }
+
+  /** New connections lead here. @param told whether whoever wants to know is told. */
+  announce(told: boolean): void {
+    this.#entrance = undefined
+    if (told) for (const onSwitched of this.switched) onSwitched()
+  }
+
+  /** It is gone for good. */
+  retire(): void {
+    this.#retired = true
+    this.crash()
+  }
+
   hang(): void {
     if (this.condition === 'up') this.condition = 'hanging'
   }
@@ -92,6 +185,7 @@ export class SimulatedServer {
   /** It dies. What had arrived and was not answered is lost; everything else is on its disk, or not. */
   crash(): void {
     this.condition = 'down'
+    this.identity += 1_000
     this.#waiting = []
     this.#forgetClients()
   }
@@ -101,7 +195,7 @@ export class SimulatedServer {
     this.condition = 'up'
     const waiting = this.#waiting
     this.#waiting = []
-    for (const work of waiting) work()
+    for (const work of waiting) this.#work(work)
   }
 
   /** A replica that was `lag` ms behind takes over. */
@@ -116,8 +210,13 @@ export class SimulatedServer {
     return LONGEST_LAG
   }
 
-  #work(work: () => void): void {
-    if (this.condition === 'up') work()
+  #answering(connection: SimulatedConnection): SimulatedServer {
+    return this.#elsewhere.get(connection) ?? this
+  }
+
+  #work(work: Work): void {
+    this.redis.time = this.#timeline.now
+    if (this.condition === 'up') work(this.redis, { subscribers: this.#subscribers, isReplica: this.isReplica })
     else if (this.condition === 'hanging') this.#waiting.push(work)
   }
 
@@ -129,6 +228,7 @@ export class SimulatedServer {
   }
 
   #keepHouse(): void {
+    if (this.#retired) return
     for (const [connection, subscriber] of this.#subscribers) {
       if (connection.open) continue
       this.#subscribers.delete(connection)

@@ -9,10 +9,12 @@ import { nextTick } from 'node:process'
 import { setImmediate } from 'node:timers/promises'
 import { inspect } from 'node:util'
 import { Chronicle } from './chronicle.ts'
+import { Contest } from './contest.ts'
 import { type Fault, Faults } from './faults.ts'
 import { Health } from './health.ts'
 import { Member } from './member.ts'
 import { Random } from './random.ts'
+import { Reactions } from './reactions.ts'
 import { drawScenario, type Scenario } from './scenario.ts'
 import { ServerInspector } from './server-inspector.ts'
 import type { SimulatedProcess } from './simulated-process.ts'
@@ -24,7 +26,10 @@ import { Workload } from './workload.ts'
 
 /** More steps than any run takes, unless something turns round and round at one moment. */
 const MOST_STEPS = 500_000
-/** What `close` may take, in ms: its budget for releases, and what the backend may take after it. */
+/** How long the work of `using` may go on when its manager is closed, in ms. */
+const DRAINS = [0, 500, 3_000, 10_000]
+const LONGEST_DRAIN = Math.max(...DRAINS)
+/** What `close` may take after that, in ms: its budget for releases, and what the backend may take after it. */
 const CLOSING = 10_000 + 1_000
 /** After how many of the steps a turn of the event loop is waited for. */
 const TURNS = 1 / 8
@@ -48,6 +53,10 @@ export interface RunOptions {
   readonly onEvent?: (line: string) => void
   /** A rejection that is not handled is found right after the event from which it came. Default: some events later. */
   readonly careful?: boolean
+  /** Violations that match this are let pass, so that others can be found. */
+  readonly ignore?: RegExp | undefined
+  /** Instead of what would be drawn. */
+  readonly scenario?: Partial<Scenario>
 }
 
 export class Simulation {
@@ -56,15 +65,17 @@ export class Simulation {
   readonly #timeline = new Timeline()
   readonly #random: Random
   readonly #chronicle: Chronicle
-  readonly #verdict = new Verdict()
+  readonly #verdict: Verdict
   readonly #serverHealth = new Health()
   readonly #server: SimulatedServer
   readonly #servers: ServerInspector
   readonly #workload: Workload
   readonly #faults: Faults
   readonly #watchman: Watchman
+  readonly #reactions: Reactions
   readonly #reading: Random
   readonly #turning: Random
+  readonly #draining: Random
   /** Those who work; those who are not dead; and all of them, by process. */
   #members: Member[] = []
   readonly #living = new Set<Member>()
@@ -77,15 +88,16 @@ export class Simulation {
     this.#options = options
     const random = new Random(options.seed)
     this.#random = random
-    const scenario = drawScenario(random.fork())
+    const scenario = { ...drawScenario(random.fork()), ...options.scenario }
     this.scenario = scenario
     const timeline = this.#timeline
     const chronicle = new Chronicle(timeline, options.onEvent)
     this.#chronicle = chronicle
-    const verdict = this.#verdict
+    const verdict = new Verdict(options.ignore)
+    this.#verdict = verdict
     const rate = 1 + random.pick([-1, 1]) * scenario.rateError
     this.#server = new SimulatedServer(timeline, random.fork(), { rate, forgets: scenario.forgets })
-    this.#servers = new ServerInspector(verdict)
+    this.#servers = new ServerInspector(verdict, () => this.#server.redis)
     const [server, servers] = [this.#server, this.#servers]
     this.#workload = new Workload(scenario, random.fork(), verdict, server, servers, chronicle)
     this.#faults = new Faults({
@@ -100,8 +112,13 @@ export class Simulation {
       members: () => this.#members,
       replace: (member, how) => this.#replace(member, how),
     })
+    this.#reactions = new Reactions(scenario, random.fork(), verdict, this.#workload)
+    this.#workload.onClose = (member) => {
+      if (this.#members.includes(member)) this.#replace(member, 'close')
+    }
     this.#reading = random.fork()
     this.#turning = random.fork()
+    this.#draining = random.fork()
     this.#watchman = new Watchman({
       timeline,
       verdict,
@@ -117,11 +134,17 @@ export class Simulation {
     const { processes, actionEvery, faultEvery } = this.scenario
     const { duration, seed } = this.#options
     for (let index = 0; index < processes; index += 1) this.#give()
-    this.#repeat(actionEvery, () => this.#workload.act(this.#random.pick(this.#members)))
+    const [key] = this.scenario.keys
+    if (this.scenario.contested && key !== undefined) {
+      new Contest(this.#timeline, this.#random.fork(), this.#verdict, this.#workload, key).begin(this.#members)
+    }
+    if (Number.isFinite(actionEvery))
+      this.#repeat(actionEvery, () => this.#workload.act(this.#random.pick(this.#members)))
     if (Number.isFinite(faultEvery)) this.#repeat(faultEvery, () => this.#faults.inflict())
     this.#round()
     process.on('unhandledRejection', this.#onUnhandled)
     await this.#advance(duration)
+    this.#workload.over = true
     await this.#end()
     process.off('unhandledRejection', this.#onUnhandled)
     const { violation } = this.#verdict
@@ -134,7 +157,7 @@ export class Simulation {
     await this.#advance(this.#options.duration + restAfter(Math.max(...this.scenario.ttls)))
     this.#watchman.checkQuiet(this.#members)
     for (const member of this.#members) this.#close(member)
-    await this.#advance(this.#timeline.now + 12_000)
+    await this.#advance(this.#timeline.now + LONGEST_DRAIN + CLOSING + 1_000)
     for (const { process, inspector } of this.#living) {
       this.#verdict.expect(inspector.closed, 'P24', () => `${process.name} has never been closed`)
     }
@@ -205,6 +228,8 @@ export class Simulation {
       serverHealth: this.#serverHealth,
       servers: this.#servers,
       verdict: this.#verdict,
+      reactions: this.#reactions,
+      isGivenAway: (token) => this.#workload.isGivenAway(token),
       onStep: this.#onStep,
     })
     this.#members.push(member)
@@ -226,8 +251,10 @@ export class Simulation {
   #close(member: Member): void {
     member.process.post(member, () => {
       member.inspector.onClosing()
-      void member.manager.close().then(() => this.#watchman.checkClosed(member))
-      this.#watchman.expectClosed(member, CLOSING)
+      const onProgress = (): void => member.faults.maybe('`onProgress`', 5)
+      const drain = this.#draining.pick(DRAINS)
+      void member.manager.close({ drain, onProgress }).then(() => this.#watchman.checkClosed(member))
+      this.#watchman.expectClosed(member, drain + CLOSING)
     })
   }
 

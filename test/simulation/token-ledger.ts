@@ -2,7 +2,7 @@
  * What went between one manager and the server, by token: the evidence for or against what the manager says of its leases.
  * Checks on the way what may be sent at all. May import the port's types, processes and the verdict.
  */
-import type { AcquireOutcome, ChangeOutcome, LockEntry } from 'leasewheel'
+import { type AcquireOutcome, type ChangeOutcome, type LockEntry, UnavailableError } from 'leasewheel'
 import { DRIFT_FACTOR } from './scenario.ts'
 import type { Operation, Sent } from './simulated-backend.ts'
 import type { SimulatedProcess } from './simulated-process.ts'
@@ -14,7 +14,8 @@ const RENEWALS_PER_TTL = 60
 const SETTLING = 200
 /** The longest pause of the strategies that are used after a question that was not answered, in ms. */
 const LONGEST_POLL = 1_000
-/** How long a manager waits for an answer: a sixth of the ttl, 50 ms to 2 s. */
+
+/** How long a manager waits for an answer if nothing else is asked for: a sixth of the ttl, 50 ms to 2 s. */
 export function timeoutOf(ttl: number): number {
   return Math.min(Math.max(Math.round(ttl / 6), 50), 2_000)
 }
@@ -24,6 +25,8 @@ export interface Evidence {
   readonly key: string
   readonly token: string
   readonly ttl: number
+  /** How long a question about it may stay unanswered, in ms. */
+  timeout: number
   /** When it was adopted here, if it was: what was asked before that was asked for the lease that was given away, which may have been here as well. */
   adoptedAt: number
   /** When the last request was sent that was confirmed. */
@@ -36,6 +39,10 @@ export interface Evidence {
   /** When it was last asked for; when the last request for it was sent, and when that failed if it was a renewal of the wheel. */
   wantedAt: number
   askedAt: number
+  /** When the server was last asked whether it is still ours, in true time. */
+  lookedAfterAt: number
+  /** The first time that this happened since another server answered. */
+  firstLookAt: number | undefined
   renewalFailedAt: number
   /** When the last request failed, and why it was refused, if it ever was. */
   failedAt: number
@@ -60,14 +67,18 @@ export class TokenLedger {
   /** A question that was never answered, and is why another one for the same key was refused long after it was given up. */
   inTheWay: Evidence | undefined
   readonly #verdict: Verdict
+  readonly #onGivingBack: (token: string) => void
   readonly #byToken = new Map<string, Evidence>()
   /** By key, in true time: until when whoever waits for it need not ask again, since a question is under way or its holder's ttl is. */
   readonly #askAgain = new Map<string, number>()
+  readonly #refusedForGood = new Map<string, number>()
   #refused: Evidence[] = []
 
-  constructor(process: SimulatedProcess, verdict: Verdict) {
+  /** @param onGivingBack is called when a key is asked to be deleted. */
+  constructor(process: SimulatedProcess, verdict: Verdict, onGivingBack: (token: string) => void) {
     this.process = process
     this.#verdict = verdict
+    this.#onGivingBack = onGivingBack
   }
 
   get(token: string): Evidence | undefined {
@@ -99,18 +110,24 @@ export class TokenLedger {
     for (const entry of entries) {
       const { key, token } = entry
       const evidence = this.#of(entry)
+      if ('timeout' in entry) evidence.timeout = entry.timeout as number
       evidence.underWay += 1
       evidence.askedAt = sent.at
       const twice = keys.has(key) && operation === 'acquire'
       this.#verdict.expect(!twice, 'P21', () => `${key} stands twice in one ${operation}`)
       keys.add(key)
+      if (operation === 'renew' || operation === 'verify') this.#onLook(evidence)
       if (operation === 'renew') this.#onRenewalSent(evidence, sent)
       if (operation === 'acquire') {
         evidence.wantedAt = sent.at
-        this.#askAgain.set(key, this.process.time + timeoutOf(evidence.ttl) + LONGEST_POLL)
+        this.#refusedForGood.delete(key)
+        this.#askAgain.set(key, this.process.time + evidence.timeout + LONGEST_POLL)
         this.#verdict.expect(!evidence.ended, 'P9', () => `${key} was asked for with the token of a lease that is over`)
       }
-      if (operation === 'release') evidence.ended = true
+      if (operation === 'release') {
+        this.#onGivingBack(token)
+        evidence.ended = true
+      }
       if (token === '') this.#verdict.fail('P5', `${key} was asked for without a token`)
     }
     return sent
@@ -136,6 +153,25 @@ export class TokenLedger {
     if (operation !== 'release') this.#refused.push(evidence)
   }
 
+  /** A request will never be answered: it counts as failed, as nobody can know better. */
+  onNever(sent: Sent, entries: readonly LockEntry[]): void {
+    for (const { token } of entries) {
+      const evidence = this.#byToken.get(token)
+      if (evidence === undefined) continue
+      evidence.failedAt = sent.at
+      // Its batch is under way until it is given up.
+      const giveUp = (): void => {
+        evidence.underWay -= 1
+      }
+      this.process.sleep(giveUp, evidence.timeout + SETTLING)
+    }
+  }
+
+  /** When the server said of a key that it will never be had, in true time, unless it was asked for again. */
+  refusedForGoodAt(key: string): number | undefined {
+    return this.#refusedForGood.get(key)
+  }
+
   /** Until when, in true time, nobody here has reason to ask for a key, as far as was answered last. */
   askAgain(key: string): number {
     return this.#askAgain.get(key) ?? 0
@@ -155,6 +191,8 @@ export class TokenLedger {
   }
 
   #onAnswered({ key }: Evidence, outcome: AcquireOutcome | ChangeOutcome): void {
+    const final = outcome.type === 'unknown' && outcome.error instanceof UnavailableError && outcome.error.final
+    if (final) this.#refusedForGood.set(key, this.process.time)
     const holds = outcome.type === 'refused' && 'holder' in outcome
     // The server's clock may be slower.
     this.#askAgain.set(key, this.process.time + (holds ? outcome.remaining * (1 + DRIFT_FACTOR) : LONGEST_POLL))
@@ -162,7 +200,7 @@ export class TokenLedger {
     if (holder === undefined || holder.claimed || holder.ended) return
     const { process } = this
     const age = process.clock.now() - holder.wantedAt
-    const late = Math.min(age, process.time - process.freeSince) - timeoutOf(holder.ttl) - SETTLING
+    const late = Math.min(age, process.time - process.freeSince) - holder.timeout - SETTLING
     if (late >= 0 && age < 0.9 * holder.ttl) this.inTheWay = holder
   }
 
@@ -172,6 +210,11 @@ export class TokenLedger {
     const known = evidence.claimed && evidence.confirmedAt !== Number.NEGATIVE_INFINITY
     if (known && (verifying || this.process.clock.now() >= this.boundOf(evidence))) return
     evidence.confirmedAt = Math.max(evidence.confirmedAt, at)
+  }
+
+  #onLook(evidence: Evidence): void {
+    evidence.lookedAfterAt = this.process.time
+    evidence.firstLookAt ??= this.process.time
   }
 
   #onRenewalSent(evidence: Evidence, sent: Sent): void {
@@ -191,11 +234,11 @@ export class TokenLedger {
   }
 
   /** P21: one at a time, but for those that have been given up. */
-  #onRenewalByWheelSent({ key, ttl, adoptedAt, renewals }: Evidence, sent: Sent): void {
+  #onRenewalByWheelSent({ key, timeout, adoptedAt, renewals }: Evidence, sent: Sent): void {
     for (const { at } of renewals) {
       const [since, { disturbed }] = [sent.at - at, this.process]
       // Where it was stopped between deciding to send it and doing so, only the manager knows when that was.
-      const excused = disturbed || at < adoptedAt || since >= timeoutOf(ttl)
+      const excused = disturbed || at < adoptedAt || since >= timeout
       this.#verdict.expect(excused, 'P21', () => `${key} is renewed twice at once, ${since} ms apart`)
     }
     renewals.add(sent)
@@ -208,6 +251,7 @@ export class TokenLedger {
       key,
       token,
       ttl,
+      timeout: timeoutOf(ttl),
       adoptedAt: Number.NEGATIVE_INFINITY,
       confirmedAt: Number.NEGATIVE_INFINITY,
       claimed: false,
@@ -215,6 +259,8 @@ export class TokenLedger {
       endedAt: Number.NEGATIVE_INFINITY,
       wantedAt: Number.NEGATIVE_INFINITY,
       askedAt: Number.NEGATIVE_INFINITY,
+      lookedAfterAt: Number.NEGATIVE_INFINITY,
+      firstLookAt: undefined,
       renewalFailedAt: Number.NEGATIVE_INFINITY,
       failedAt: Number.NEGATIVE_INFINITY,
       refusal: undefined,

@@ -2,13 +2,14 @@
  * Looks at the whole: all processes at one moment, and what the server has compared with what they have. P7, P11, P13, P17, P23, P24.
  * May import members, the workload, the server and the verdict.
  */
+import type { Call } from './calls.ts'
 import type { Member } from './member.ts'
 import type { ServerInspector } from './server-inspector.ts'
 import type { SimulatedServer } from './simulated-server.ts'
 import type { Timeline } from './timeline.ts'
 import type { Evidence } from './token-ledger.ts'
 import type { Verdict } from './violation.ts'
-import type { Call, Workload } from './workload.ts'
+import type { Workload } from './workload.ts'
 
 /** How often it makes its round, in ms. */
 const ROUND = 500
@@ -16,6 +17,9 @@ const ROUND = 500
 const PROMPT = 1_000 + 300
 /** What a waiting caller may be late, in ms: one poll, at most a second, the hand-over that is left to others, and some steps. */
 const POLL = 1_500 + 500
+
+/** What it may take until a caller is told, or the next one asks, in ms. */
+const AT_ONCE = 100
 
 /** What a manager may be late with what is due, in ms, while its process runs. */
 const LATE = 50
@@ -45,12 +49,16 @@ export class Watchman {
   read(members: Iterable<Member>): void {
     const { verdict, server, servers } = this.#parts
     const holders = new Map<string, string>()
-    for (const { process, inspector } of members) {
+    for (const member of members) {
+      const { process, inspector } = member
       if (!process.observable || process.blind) continue
       for (const known of inspector.live) {
         if (!inspector.read(known)) continue
         const { key, token } = known.lease
         if (servers.isRobbed(token)) continue
+        // What was taken, or adopted, from a server that had been replaced may be lost.
+        const misled = servers.isMisled(token)
+        if (misled && (known.acquiredAt > servers.replacedAt || !isSound(member, servers))) continue
         const other = holders.get(key)
         verdict.expect(other === undefined, 'P7', () => `${key} is held by ${other} and by ${process.name}`)
         holders.set(key, process.name)
@@ -69,8 +77,14 @@ export class Watchman {
       if (seen === undefined || seen.token !== token) this.#seen.set(key, { token, since: timeline.now })
       else if (token !== undefined) this.#checkOrphan(members, key, token, seen.since)
     }
-    for (const call of this.#parts.workload.calls) this.#checkCall(call)
-    for (const member of members) this.#checkThrown(member)
+    const { calls } = this.#parts.workload
+    calls.checkTimes()
+    for (const call of calls.pending) this.#checkCall(call)
+    for (const member of members) {
+      this.#checkThrown(member)
+      member.faults.check()
+      this.#checkOwners(member)
+    }
   }
 
   get interval(): number {
@@ -79,8 +93,8 @@ export class Watchman {
 
   /** Everything is well, nobody has asked for anything for long, and all that was held has been let go. */
   checkQuiet(members: readonly Member[]): void {
-    const { timeline, verdict, server, workload, longestTtl } = this.#parts
-    for (const call of workload.calls) {
+    const { timeline, verdict, server, workload } = this.#parts
+    for (const call of workload.calls.pending) {
       if (isAlive(call)) verdict.fail('P24', `${call.what} in ${call.member.process.name} has never come to an end`)
     }
     for (const key of server.redis.keys()) {
@@ -95,7 +109,7 @@ export class Watchman {
       const { process, manager } = member
       const { held, jeopardy, waiting, queues, undoing, timers } = manager.stats()
       // It may have been stopped while it read its clock, just now: what comes of that takes its time.
-      const upset = timeline.now - member.healthySince < member.recovery(longestTtl)
+      const upset = timeline.now - member.healthySince < member.recovery()
       const busy = waiting + queues + undoing + jeopardy
       verdict.expect(busy + held > 0 || timers === 0, 'P22', () => `${process.name} has a timer for nothing`)
       verdict.expect(
@@ -133,12 +147,16 @@ export class Watchman {
     verdict.expect(left === 0, 'P24', () => `${process.name} is closed, and has not forgotten everything`)
     verdict.expect(process.managerTimers.size === 0, 'P24', () => `${process.name} is closed, and has a timer`)
     verdict.expect(link.connections.size === 0, 'P24', () => `${process.name} is closed, and has a connection`)
-    for (const call of workload.calls) {
+    for (const call of workload.calls.pending) {
       if (call.member.process !== process || call.working) continue
       const { what } = call
       // It is settled already, and its caller hears of it in this very step.
       process.post(this, () => {
-        verdict.expect(!workload.calls.has(call), 'P24', () => `${process.name} is closed, and ${what} is not over`)
+        verdict.expect(
+          !workload.calls.pending.has(call),
+          'P24',
+          () => `${process.name} is closed, and ${what} is not over`,
+        )
       })
     }
   }
@@ -163,8 +181,9 @@ export class Watchman {
     const held = [...inspector.live].some(({ lease }) => lease.token === token)
     if (!held) this.#checkForgotten(owner, evidence)
     // What failed by itself may be tried again as late as a tenth of the ttl later.
-    const patience = owner.recovery(evidence.ttl) + evidence.ttl / 2
-    const healthy = timeline.now - Math.max(owner.healthySince, since, evidence.endedAt)
+    const patience = owner.recovery(evidence) + evidence.ttl / 2
+    const permitted = servers.permittedSince(key)
+    const healthy = timeline.now - Math.max(owner.healthySince, since, evidence.endedAt, permitted)
     if (held || healthy < patience) return
     verdict.fail('P11', `${key} has been nobody's for ${healthy} ms, while ${manager.stats().undoing} are undone`)
   }
@@ -172,6 +191,7 @@ export class Watchman {
   /** P11: what was asked for and never answered may land at any time until its ttl is over: as long as that somebody is to look for it. */
   #checkForgotten({ process, manager, inspector }: Member, evidence: Evidence): void {
     const { key, ttl, claimed, confirmedAt, deleted, wantedAt } = evidence
+    if (this.#parts.servers.permittedSince(key) > 0) return
     const answered = claimed || deleted || confirmedAt !== Number.NEGATIVE_INFINITY
     if (answered || inspector.closed || !process.observable || process.clock.now() > wantedAt + 0.9 * ttl) return
     const { waiting, undoing } = manager.stats()
@@ -179,33 +199,70 @@ export class Watchman {
     this.#parts.verdict.expect(wanted, 'P11', () => `${key} was never answered for, and nobody deletes it`)
   }
 
-  /** P23 and P24: who waits for a key that is free gets it soon; and nobody waits for longer than they wanted to. */
+  /** P23: who waits for a key that is free gets it soon. */
   #checkCall(call: Call): void {
     const { timeline, verdict, longestTtl, telling } = this.#parts
-    const { member, what, key, startedAt, patience, working } = call
+    const { member, key, startedAt, working } = call
     if (working) return
-    const healthy = timeline.now - Math.max(member.healthySince, startedAt)
-    const overdue = healthy - patience - member.recovery(longestTtl)
-    verdict.expect(overdue < 0, 'P24', () => `${what} is not over ${overdue} ms after it was to be`)
-    if (key !== undefined) this.#checkAsking(call, key)
-    const seen = key === undefined ? undefined : this.#seen.get(key)
+    if (key === undefined) return
+    this.#checkRefusal(call, key)
+    this.#checkAsking(call, key)
+    const healthy = timeline.now - Math.max(member.healthySince, startedAt, this.#parts.servers.permittedSince(key))
+    const seen = this.#seen.get(key)
     if (seen === undefined || seen.token !== undefined) return
     // Who is not told asks when the ttl of its last holder is over.
-    const bound = (telling ? 0 : longestTtl) + POLL
-    const waited = Math.min(timeline.now - startedAt, healthy - member.recovery(longestTtl))
+    const { toldSince } = member.backend
+    const told = telling && toldSince < timeline.now
+    const bound = (told ? 0 : longestTtl) + POLL
+    const waited = Math.min(
+      timeline.now - startedAt,
+      healthy - member.recovery(),
+      told ? timeline.now - toldSince : healthy,
+    )
     const free = Math.min(waited, timeline.now - seen.since) - bound
     verdict.expect(free < 0, 'P23', () => `${key} is free, and is waited for, since ${free} ms longer than it may`)
   }
 
+  /** P24: who is told that an answer is final does not wait for another one. */
+  #checkRefusal({ member, what, startedAt }: Call, key: string): void {
+    const { timeline, verdict } = this.#parts
+    const since = member.inspector.ledger.refusedForGoodAt(key)
+    if (since === undefined || since < startedAt || !member.process.observable) return
+    // Who came by a lease in another way is waited for like anybody.
+    if ([...member.inspector.live].some(({ lease }) => lease.key === key)) return
+    const late = timeline.now - Math.max(since, member.process.freeSince) - AT_ONCE
+    verdict.expect(late < 0, 'P24', () => `${what} waits for ${key} for ${late} ms after a final answer`)
+  }
+
   /** P23: where a lock is not told of any more, it is asked for again once its holder's ttl must be over. */
   #checkAsking({ member, startedAt, what }: Call, key: string): void {
-    const { timeline, verdict, longestTtl } = this.#parts
+    const { timeline, verdict } = this.#parts
     const { inspector } = member
     if ([...inspector.live].some(({ lease }) => lease.key === key)) return
-    const healthy = member.healthySince + member.recovery(longestTtl)
+    const healthy = member.healthySince + member.recovery()
     const since = Math.max(startedAt, inspector.ledger.askAgain(key), healthy)
     const late = timeline.now - since - PROMPT
     verdict.expect(late < 0, 'P23', () => `${what} waits for ${key}, and has not asked for it for ${late} ms too long`)
+  }
+
+  /** P31: what is held was told of, and somebody has it. */
+  #checkOwners({ process, inspector, manager, faults }: Member): void {
+    if (!process.observable || process.lag > 0) return
+    const { verdict, workload } = this.#parts
+    const wanted = new Set<string>()
+    for (const { member, keys } of workload.calls.pending) {
+      if (member.process === process) for (const key of keys) wanted.add(key)
+    }
+    for (const { lease, acquiredAt, given, letGo } of inspector.live) {
+      const since = process.time - Math.max(acquiredAt, process.freeSince) - AT_ONCE
+      if (given || letGo || wanted.has(lease.key) || since < 0) continue
+      if (inspector.reading(() => lease.state) === 'releasing') continue
+      verdict.fail('P31', `${lease.key} is held, and nobody was given it`)
+    }
+    if (!faults.some) return
+    for (const lease of inspector.reading(() => [...manager])) {
+      verdict.expect(inspector.knows(lease), 'P31', () => `${lease.key} is held, and was never told of`)
+    }
   }
 
   /** P17: what a listener throws comes out as \`error\`, and the others hear of the event all the same. */
@@ -218,4 +275,9 @@ export class Watchman {
 
 function isAlive({ member }: Call): boolean {
   return member.process.condition !== 'dead'
+}
+
+/** Whether a process could do all that it was to do when the server was replaced, and before that. */
+function isSound(member: Member, { replacedAt }: ServerInspector): boolean {
+  return member.soundSince < replacedAt - member.recovery()
 }

@@ -8,11 +8,11 @@ import {
   exponentialBackoff,
   fixedInterval,
   type Lease,
-  LeaseError,
   type RetryStrategy,
 } from 'leasewheel'
+import { type Call, Calls, type CallTerms, WorkFailed } from './calls.ts'
 import type { Chronicle } from './chronicle.ts'
-import { isManual } from './lease-inspector.ts'
+import { isManual, type Work } from './lease-inspector.ts'
 import type { Member } from './member.ts'
 import type { Random } from './random.ts'
 import type { Scenario } from './scenario.ts'
@@ -21,19 +21,8 @@ import type { SimulatedServer } from './simulated-server.ts'
 import { timeoutOf } from './token-ledger.ts'
 import type { Verdict } from './violation.ts'
 
-/** What somebody waits for. */
-export interface Call {
-  /** It has got its lock, and works under it: what it waits for is its own end. */
-  working: boolean
-  readonly member: Member
-  readonly what: string
-  /** The key that it waits for, if it is to get it as soon as that is free. */
-  readonly key: string | undefined
-  /** True time. */
-  readonly startedAt: number
-  /** On the clock of the process, in ms: when it is to be over at the latest, if nothing is wrong. */
-  readonly patience: number
-}
+/** ms. */
+const LONGEST_WORK = 15_000
 
 const STRATEGIES: readonly (RetryStrategy | undefined)[] = [
   undefined,
@@ -42,11 +31,23 @@ const STRATEGIES: readonly (RetryStrategy | undefined)[] = [
   fixedInterval({ interval: 100 }),
 ]
 
-/** Work under a lock that failed. */
-class WorkFailed extends Error {}
+/** What users do, and how often in comparison. */
+const ACTIONS = {
+  acquire: 6,
+  tryAcquire: 3,
+  using: 3,
+  acquireMany: 1,
+  acquireAll: 1,
+  adopt: 1,
+  renew: 1,
+  release: 2,
+  forceRelease: 0.2,
+  inspect: 0.3,
+} as const
+export type Action = keyof typeof ACTIONS
 
 export class Workload {
-  readonly calls: Set<Call> = new Set()
+  readonly calls: Calls
   /** How many leases were given to callers. */
   given = 0
   readonly #scenario: Scenario
@@ -54,7 +55,6 @@ export class Workload {
   readonly #verdict: Verdict
   readonly #server: SimulatedServer
   readonly #servers: ServerInspector
-  readonly #chronicle: Chronicle
   readonly #detached: DetachedLease[] = []
   readonly #givenAway = new Set<string>()
 
@@ -71,7 +71,7 @@ export class Workload {
     this.#verdict = verdict
     this.#server = server
     this.#servers = servers
-    this.#chronicle = chronicle
+    this.calls = new Calls(verdict, chronicle)
   }
 
   /** Whether a lease was given away: until it expires it need not be anybody's. */
@@ -95,53 +95,58 @@ export class Workload {
     )
   }
 
+  /** Nothing new is begun any more. */
+  over = false
+  /** What a process does when a listener has had enough. */
+  onClose: (member: Member) => void = () => undefined
+
   #act(member: Member): void {
+    this.perform(member, this.#random.weighted(ACTIONS), this.#key())
+  }
+
+  /** @param key what it is about, unless it is about something that is there already. */
+  perform(member: Member, action: Action, key: string): void {
     const { manager } = member
-    const key = this.#key()
-    const action = this.#random.weighted({
-      acquire: 6,
-      tryAcquire: 3,
-      using: 3,
-      acquireMany: 1,
-      acquireAll: 1,
-      adopt: 1,
-      renew: 1,
-      release: 2,
-      forceRelease: 0.2,
-      inspect: 0.3,
-    })
     switch (action) {
       case 'acquire': {
         const options = this.#options(member, key)
-        this.#call(member, action, options, manager.acquire(key, options), (lease) => this.#take(member, lease), key)
+        this.#call(member, action, [key], options, manager.acquire(key, options), (lease) => this.#take(member, lease))
         break
       }
-      case 'tryAcquire': {
-        const { wait: _wait, retry: _retry, ...options } = this.#options(member, key)
-        this.#call(member, action, options, manager.tryAcquire(key, options), (lease) => this.#take(member, lease))
+      case 'tryAcquire':
+        this.#tryAcquire(member, key)
         break
-      }
       case 'using': {
         const options = this.#options(member, key)
-        let working = (): void => undefined
-        const work = (lease: Lease): Promise<void> => {
-          working()
-          return this.#work(member, lease)
+        let begin = (): void => undefined
+        let work: Work | undefined
+        const run = (lease: Lease): Promise<void> => {
+          begin()
+          work = member.inspector.onWork(lease)
+          return this.#work(member, work)
         }
-        const call = this.#call(member, action, options, manager.using(key, work, options))
-        working = () => {
+        const resolved = (): void => {
+          this.#verdict.expect(!work?.undone, 'P29', () => `using of ${key} is done, and had no lock any more`)
+        }
+        const call = this.#call(member, action, [key], options, manager.using(key, run, options), resolved)
+        begin = () => {
           call.working = true
         }
         break
       }
       case 'acquireMany':
       case 'acquireAll': {
-        const keys = this.#scenario.keys.slice(0, this.#random.integer(1, this.#scenario.keys.length))
+        const others = this.#scenario.keys.filter((other) => other !== key)
+        const keys = [key, ...others.slice(0, this.#random.integer(0, others.length))]
         const options = this.#options(member, keys[0] as string)
         const taken = (leases: readonly (Lease | null)[]): void => {
           for (const lease of leases) this.#take(member, lease, action === 'acquireAll')
         }
-        this.#call(member, action, options, manager[action](keys, options), taken)
+        const promise =
+          action === 'acquireAll'
+            ? manager.acquireAll(keys, options)
+            : manager.acquireMany(keys, { ...options, onProgress: () => member.faults.maybe('`onProgress`', 5) })
+        this.#call(member, action, keys, options, promise, taken)
         break
       }
       case 'adopt':
@@ -149,20 +154,29 @@ export class Workload {
         break
       case 'renew':
         member.inspector.ledger.extraRenewals += 1
-        this.#withLease(member, (lease) => this.#call(member, action, { ttl: lease.ttl }, lease.renew()))
+        this.#withLease(member, (lease) => {
+          const limit = 2 * member.inspector.timeoutOf(lease)
+          this.calls.follow(member, action, [lease.key], { limit }, lease.renew())
+        })
         break
       case 'release':
-        this.#withLease(member, (lease) => this.#letGo(member, lease))
+        this.#withLease(member, (lease) => this.letGo(member, lease))
         break
       case 'forceRelease':
-        this.#call(member, action, {}, manager.forceRelease(key))
+        this.calls.follow(member, action, [key], { limit: this.#defaultTimeout }, manager.forceRelease(key))
         break
       case 'inspect':
-        this.#call(member, action, {}, manager.inspect(key))
+        this.calls.follow(member, action, [key], { limit: this.#defaultTimeout }, manager.inspect(key))
         break
       default:
         action satisfies never
     }
+  }
+
+  #tryAcquire(member: Member, key: string): void {
+    const { wait: _wait, retry: _retry, ...options } = this.#options(member, key)
+    const promise = member.manager.tryAcquire(key, options)
+    this.#call(member, 'tryAcquire', [key], options, promise, (lease) => this.#take(member, lease))
   }
 
   #adopt(member: Member): void {
@@ -170,7 +184,8 @@ export class Workload {
     if (detached === undefined) return
     member.inspector.ledger.adopting(detached)
     const adoption = member.manager.adopt(detached)
-    this.#call(member, 'adopt', { ttl: detached.ttl }, adoption, (lease) => this.#take(member, lease))
+    const limit = 2 * timeoutOf(detached.ttl)
+    this.calls.follow(member, 'adopt', [detached.key], { limit }, adoption, (lease) => this.#take(member, lease))
   }
 
   /** A lease, or none, was given to its caller, who keeps it for a while. */
@@ -180,79 +195,86 @@ export class Workload {
     member.inspector.onGiven(lease, atOnce)
     const { process } = member
     const hold = this.#random.exponential(this.#random.pick([5, 300, 3_000]))
-    process.sleep(() => this.#letGo(member, lease), hold)
-  }
-
-  #letGo(member: Member, lease: Lease): void {
-    member.inspector.onLetGo(lease)
-    if (lease.held && this.#random.chance(0.1)) {
-      this.#giveAway(lease)
+    if (this.#random.chance(this.#scenario.chaining / 4)) {
+      // In the continuation of the call itself.
+      this.letGo(member, lease)
       return
     }
-    this.#call(member, 'release', { ttl: lease.ttl }, lease.release())
+    process.sleep(() => this.letGo(member, lease), hold)
   }
 
-  #giveAway(lease: Lease): void {
+  letGo(member: Member, lease: Lease): void {
+    member.inspector.onLetGo(lease)
+    if (this.#random.chance(0.1) && member.inspector.reading(() => lease.held)) {
+      this.giveAway(member, lease)
+      return
+    }
+    const limit = member.inspector.timeoutOf(lease)
+    this.calls.follow(member, 'release', [lease.key], { limit }, lease.release())
+  }
+
+  giveAway(member: Member, lease: Lease): void {
+    member.inspector.onLetGo(lease)
     try {
       const detached = lease.detach()
       this.#detached.push(detached)
       this.#givenAway.add(detached.token)
     } catch (error) {
       // It was held a moment ago; the process may have been stopped since.
-      this.#verdict.expect(!lease.held, 'P14', () => `${lease.key} is held, and cannot be detached: ${String(error)}`)
+      const held = member.inspector.reading(() => lease.held)
+      this.#verdict.expect(!held, 'P14', () => `${lease.key} is held, and cannot be detached: ${String(error)}`)
     }
   }
 
-  #work(member: Member, lease: Lease): Promise<void> {
+  /** Some work goes on for long, and some does not listen to its signal. */
+  #work(member: Member, work: Work): Promise<void> {
+    const { lease, signal } = work
+    const random = this.#random
     this.given += 1
     member.inspector.onGiven(lease, true)
-    const fails = this.#random.chance(0.1)
+    const fails = random.chance(0.1)
+    const listens = random.chance(0.5)
+    const duration = random.chance(0.1) ? random.between(3_000, LONGEST_WORK) : random.exponential(300)
     return new Promise((resolve, reject) => {
       const end = (): void => {
         // What follows is the release, by `using` itself.
+        member.inspector.onWorkDone(work)
         member.inspector.onLetGo(lease)
         if (fails) reject(new WorkFailed())
         else resolve()
       }
-      member.process.sleep(end, Math.min(this.#random.exponential(300), 3_000))
+      const timer = member.process.sleep(end, Math.min(duration, LONGEST_WORK))
+      if (!listens) return
+      signal.addEventListener('abort', () => {
+        timer.cancel()
+        end()
+      })
     })
   }
 
   #call<T>(
     member: Member,
-    what: string,
-    { ttl = Math.max(...this.#scenario.ttls), wait = 0, signal }: AcquireOptions,
+    what: 'acquire' | 'tryAcquire' | 'using' | 'acquireMany' | 'acquireAll',
+    keys: readonly string[],
+    { ttl = Math.max(...this.#scenario.ttls), timeout = timeoutOf(ttl), wait = 0, signal }: AcquireOptions,
     promise: Promise<T>,
-    then: (value: T) => void = () => undefined,
-    key?: string,
+    then?: (value: T) => void,
   ): Call {
-    const { process } = member
-    const call: Call = {
-      working: false,
-      member,
-      what,
-      key: wait > 0 && signal === undefined ? key : undefined,
-      startedAt: process.time,
-      patience: wait + 3 * timeoutOf(ttl) + 500,
+    // What many were granted is given back first where one of them failed.
+    const more = what === 'acquireMany' || what === 'acquireAll' ? 2 * timeout : 0
+    const single = what === 'acquire' || what === 'using'
+    const terms: CallTerms = {
+      limit: (wait === 0 ? timeout : wait) + more,
+      waitsFor: single && wait > 0 && signal === undefined ? keys[0] : undefined,
+      signal,
     }
-    this.calls.add(call)
-    const note = (line: () => string): void => this.#chronicle.note(process.name, line)
-    note(() => `${what} ${key ?? ''} wait ${wait} ttl ${ttl}`)
-    promise
-      .then(
-        (value) => {
-          note(() => `${what} ${key ?? ''} is done`)
-          then(value)
-        },
-        (error: unknown) => {
-          note(() => `${what} ${key ?? ''} failed: ${String(error)}`)
-          const expected = error instanceof LeaseError || error instanceof WorkFailed || signal?.aborted === true
-          this.#verdict.expect(expected, 'P24', () => `${what} was rejected with ${String(error)}`)
-          this.#verdict.expect(what !== 'release', 'P16', () => `a release was rejected with ${String(error)}`)
-        },
-      )
-      .finally(() => this.calls.delete(call))
-    return call
+    const name = wait > 0 || what === 'tryAcquire' ? what : `${what} without wait`
+    return this.calls.follow(member, name, keys, terms, promise, then)
+  }
+
+  /** How long a question without options of its own may stay unanswered, in ms. */
+  get #defaultTimeout(): number {
+    return timeoutOf(Math.max(...this.#scenario.ttls))
   }
 
   #withLease(member: Member, work: (lease: Lease) => void): void {
@@ -267,14 +289,23 @@ export class Workload {
   #options(member: Member, key: string): AcquireOptions {
     const random = this.#random
     const retry = random.pick(STRATEGIES)
+    const ttl = random.pick(this.#scenario.ttls)
     return {
-      ttl: random.pick(this.#scenario.ttls),
+      ttl,
+      ...(random.chance(this.#scenario.timeouts) ? { timeout: this.#timeout(ttl) } : {}),
       wait: random.pick([0, 200, 2_000, 10_000]),
       ...(isManual(key) ? { autoRenew: false } : {}),
       ...(random.chance(0.1) ? { maxHold: random.between(100, 5_000) } : {}),
-      ...(retry ? { retry } : {}),
+      ...(retry ? { retry: member.faults.inStrategy(retry) } : {}),
       ...(random.chance(0.1) ? { signal: this.#abortLater(member) } : {}),
     }
+  }
+
+  /** Now and then as long as the ttl; never so short that no answer can come in time. */
+  #timeout(ttl: number): number {
+    const random = this.#random
+    const least = 30 + 4 * this.#scenario.latency[1]
+    return random.chance(0.1) ? ttl : random.integer(least, Math.max(least, ttl / 2))
   }
 
   #abortLater({ process }: Member): AbortSignal {

@@ -1,0 +1,38 @@
+/**
+ * Bugs that only the simulator meets in its own way: what a failover, a late landing or a slow event loop does to many processes at once. May import
+ * the type of a regression.
+ */
+import { LONG_SIMULATION, type Regression } from './regression.ts'
+
+export const SIMULATOR_BUGS: readonly Regression[] = [
+  {
+    failure: 'a backend stayed with a server that had been replaced for as long as that took writes',
+    patches: [{ file: 'test/simulation/scenario.ts', find: 'follows: true,', replace: 'follows: false,' }],
+    harness: LONG_SIMULATION,
+    report: /^(P7|P23|P26): /,
+  },
+  {
+    failure: 'another server answered, and each lease was asked about when its renewal was due',
+    patches: [
+      {
+        file: 'src/lease-manager.ts',
+        find: 'onSuspect: () => desk.onChange(),',
+        replace: 'onSuspect: () => undefined,',
+      },
+    ],
+    harness: LONG_SIMULATION,
+    report: /^P26: .* was not asked about/,
+  },
+  {
+    failure: 'another server answered, and leases were asked about in no order of their deadlines',
+    patches: [
+      {
+        file: 'src/renewal-queue.ts',
+        find: 'this.#queue = new DeadlineQueue(slack)',
+        replace: 'this.#queue = new DeadlineQueue(slack * 100_000)',
+      },
+    ],
+    harness: LONG_SIMULATION,
+    report: /^P26: .* was asked about after one that ends/,
+  },
+]
