@@ -158,12 +158,23 @@ export class Scheduler<T extends object> implements Alarms {
     return this.#sleep(time, callback, true)
   }
 
-  /** Calls back once all sockets have been read, whatever happens. */
+  /** Calls back once all sockets have been read, whatever happens. Until then there is a timer. */
   afterReading(callback: (tick: Tick) => void): void {
+    this.#deferred += 1
+    this.#arm()
+    this.soon(() => {
+      this.#deferred -= 1
+      this.#disarmIfIdle()
+      callback({ now: this.#clock.now(), late: false })
+    })
+  }
+
+  /** As the clock's, and what the callback throws is a fault like any other. */
+  soon(callback: () => void): void {
     this.#clock.soon(() => {
       if (this.#isClosed) return
       try {
-        callback({ now: this.#clock.now(), late: false })
+        callback()
       } catch (fault) {
         this.#handler.onFault(fault)
       }
@@ -212,7 +223,7 @@ export class Scheduler<T extends object> implements Alarms {
       if (index + 1 < due.length && this.#clock.now() >= stopAt) {
         this.#deferred += 1
         this.#arm()
-        this.#clock.soon(() => this.#goOn(due, index + 1, tick))
+        this.soon(() => this.#goOn(due, index + 1, tick))
         break
       }
     }
@@ -224,7 +235,6 @@ export class Scheduler<T extends object> implements Alarms {
   }
 
   #goOn(due: readonly (T | Sleeper)[], start: number, { late }: Tick): void {
-    if (this.#isClosed) return
     this.#deferred -= 1
     this.#disarmIfIdle()
     this.#tell(due, start, { now: this.#clock.now(), late })
