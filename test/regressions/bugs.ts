@@ -1,4 +1,5 @@
 /** All bugs that are remembered. May import nothing but them. */
+import { CALLER_BUGS } from './caller-bugs.ts'
 import { OWN_BUGS } from './own-bugs.ts'
 import { OWNERSHIP_BUGS } from './ownership-bugs.ts'
 import type { Regression } from './regression.ts'
@@ -14,4 +15,4 @@ export const BUGS_ELSEWHERE: readonly Regression[] = [
   ...SERVER_BUGS,
 ]
 
-export const BUGS_HERE: readonly Regression[] = OWN_BUGS
+export const BUGS_HERE: readonly Regression[] = [...OWN_BUGS, ...CALLER_BUGS]
