@@ -326,8 +326,9 @@ export class LeaseManager extends GuardedEmitter implements AsyncDisposable, Ite
   /**
    * One attempt. While another caller of this process is asking for the same key, its answer serves both.
    *
-   * @returns the lease, or `null` when another holds the lock, be it in this process.
-   * @throws UnavailableError when the backend did not answer within `timeout`.
+   * @returns the lease, or `null` when another holds the lock, be it in this process, or is ahead of this caller.
+   * @throws UnavailableError when the backend did not answer within `timeout`, which includes one reconnection. LockNotHeldError when a listener of
+   * `acquired` ended the lease.
    */
   tryAcquire(key: string, options?: TryAcquireOptions): Promise<Lease | null> {
     return rejecting(() => {
@@ -341,7 +342,8 @@ export class LeaseManager extends GuardedEmitter implements AsyncDisposable, Ite
    * Waits for the lock. Callers of this process that want the same key stand in line, and only the first asks the backend.
    *
    * @throws LockNotAcquiredError when another held the lock for all of `wait`, or the strategy gave up.
-   * @throws UnavailableError when the last attempt was not answered.
+   * @throws UnavailableError when the last attempt was not answered, and at once when that is final.
+   * @throws LockNotHeldError when a listener of `acquired` ended the lease.
    */
   acquire(key: string, options?: AcquireOptions): Promise<Lease> {
     return rejecting(() => {
@@ -354,7 +356,9 @@ export class LeaseManager extends GuardedEmitter implements AsyncDisposable, Ite
    * Many keys at once, each on its own. A key that another holds is waited for only if `wait` says so: its default is 0 here.
    *
    * @returns for each key its lease or `null`, in the order of the keys. A key that stands twice is `null` the second time.
-   * @throws UnavailableError when an attempt was not answered; then all that was acquired has been released again.
+   * A lease that a listener of `acquired` has ended is `null`, too.
+   * @throws UnavailableError when an attempt was not answered; then all that was acquired has been released again. After an abort that goes on in the
+   * background.
    */
   async acquireMany(keys: Iterable<string>, options: AcquireManyOptions = {}): Promise<(Lease | null)[]> {
     this.#throwIfClosed()
@@ -373,7 +377,7 @@ export class LeaseManager extends GuardedEmitter implements AsyncDisposable, Ite
    * that want the same keys do not block each other for good.
    *
    * @returns the leases in the order of the keys.
-   * @throws LockNotAcquiredError, UnavailableError as `acquire`; nothing is held then. RangeError when a key stands twice.
+   * @throws LockNotAcquiredError, UnavailableError, LockNotHeldError as `acquire`; nothing is held then. RangeError when a key stands twice.
    * What is asked after the last wait may take one `timeout` more than `wait`.
    */
   async acquireAll(keys: Iterable<string>, options: AcquireOptions = {}): Promise<Lease[]> {

@@ -176,7 +176,7 @@ export class Renewer {
   #pumpSoon(): void {
     if (this.#pumping) return
     this.#pumping = true
-    this.#parts.scheduler.afterReading(() => {
+    this.#parts.scheduler.soon(() => {
       this.#pumping = false
       this.pump()
     })

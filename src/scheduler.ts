@@ -159,17 +159,23 @@ export class Scheduler<T extends object> implements Alarms {
     return this.#sleep(time, callback, true)
   }
 
-  /** Calls back once all sockets have been read, whatever happens. */
+  /** Calls back once all sockets have been read, whatever happens. Until then there is a timer. */
   afterReading(callback: (tick: Tick) => void): void {
-    // Something waits for its turn: there is a timer, whatever becomes of that (P22).
     this.#deferred += 1
     this.#arm()
-    this.#clock.soon(() => {
-      if (this.#isClosed) return
+    this.soon(() => {
       this.#deferred -= 1
       this.#disarmIfIdle()
+      callback({ now: this.#clock.now(), late: false })
+    })
+  }
+
+  /** As the clock's, and what the callback throws is a fault like any other. */
+  soon(callback: () => void): void {
+    this.#clock.soon(() => {
+      if (this.#isClosed) return
       try {
-        callback({ now: this.#clock.now(), late: false })
+        callback()
       } catch (fault) {
         this.#handler.onFault(fault)
       }
@@ -224,7 +230,7 @@ export class Scheduler<T extends object> implements Alarms {
       if (index + 1 < due.length && this.#clock.now() >= stopAt) {
         this.#deferred += 1
         this.#arm()
-        this.#clock.soon(() => this.#goOn(due, index + 1, tick))
+        this.soon(() => this.#goOn(due, index + 1, tick))
         break
       }
     }
@@ -236,7 +242,6 @@ export class Scheduler<T extends object> implements Alarms {
   }
 
   #goOn(due: readonly (T | Sleeper)[], start: number, { late }: Tick): void {
-    if (this.#isClosed) return
     this.#deferred -= 1
     this.#disarmIfIdle()
     this.#tell(due, start, { now: this.#clock.now(), late })

@@ -37,7 +37,7 @@ describe('a server', () => {
       }),
     ))
 
-  it('P18 that was made a replica and does not have a key does not say that it is gone: REPLICAOF, READONLY', () =>
+  it('P18 P27 that was made a replica and does not have a key does not say that it is gone: REPLICAOF, READONLY', () =>
     withRedis((server) =>
       // Nothing is renewed but what the test asks for, and nobody hears of what is done before the server is a replica.
       withManager(server.url, { ...LASTING, autoRenew: false, watch: false }, async ({ manager, journal }) => {

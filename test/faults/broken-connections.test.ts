@@ -87,20 +87,34 @@ const FENCE = '*1\r\n:1234567890123456\r'.length
 const PATIENT: SceneOptions = { timeout: 5_000 }
 
 describe('a connection that is cut inside the reply', () => {
-  it('P11 to an acquire, after whichever byte: who waits is granted the same lock, and who does not leaves nothing behind', () =>
+  it('P11 to an acquire, after whichever byte: the caller is granted the same lock through the next connection, if it waits or not', () =>
     withScene(PATIENT, async ({ proxy, server, holders: [, { manager }] }) => {
       for (let bytes = 1; bytes < FENCE; bytes += 3) {
         const cut = proxy.down.cutAfter(bytes, COMMANDS)
         const waiting = manager.acquire(`waited for ${bytes}`)
-        const failure = rejectionOf(manager.tryAcquire(`tried ${bytes}`))
+        const tried = manager.tryAcquire(`tried ${bytes}`)
         const token = cut.then(async () => server.command('GET', `lease:waited for ${bytes}`))
-        expect(await failure, `after ${bytes} bytes`).to.be.instanceOf(UnavailableError)
-        const lease = await waiting
-        expect(lease.held).to.equal(true)
-        expect(lease.token).to.equal(await token)
-        await until('what was tried is gone', async () => !(await exists(server, `lease:tried ${bytes}`)))
+        const leases = [await waiting, await tried]
+        expect(
+          leases.map((lease) => lease?.held),
+          `after ${bytes} bytes`,
+        ).to.deep.equal([true, true])
+        expect(leases[0]?.token).to.equal(await token)
+        for (const lease of leases) expect(await lease?.release()).to.equal(true)
+        for (const lease of leases) expect(await exists(server, `lease:${lease?.key}`)).to.equal(false)
       }
       expect(await expiredKeys(server), 'it was deleted').to.equal(0)
+    }))
+
+  it('P11 to an acquire, and there is no other connection in time: it leaves nothing behind', () =>
+    withScene({ timeout: 500 }, async ({ proxy, server, holders: [, { manager }] }) => {
+      const cut = proxy.down.cutAfter(1, COMMANDS)
+      // The next one is silent.
+      proxy.down.blackHole({ mark: 'no connection of now', future: true })
+      expect(await rejectionOf(manager.tryAcquire('tried'))).to.be.instanceOf(UnavailableError)
+      await cut
+      proxy.down.mend()
+      await until('what was tried is gone', async () => !(await exists(server, 'lease:tried')))
     }))
 
   it('P18 to a renewal, after whichever byte: the lease is in jeopardy, and then safe', () =>

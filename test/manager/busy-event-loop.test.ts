@@ -5,7 +5,7 @@ import { ManualClock } from 'leasewheel/memory'
 import { type Member, type Stage, TTL, type Watched, watch, withManager } from './support.ts'
 
 /** How long each turn of the event loop takes, in ms. */
-const TURN = 80
+const TURN = 100
 const TIMEOUT = 500
 /** An alarm is noticed a turn late, rings a turn later at most, and what follows from it may take another. */
 const SLACK = 4 * TURN

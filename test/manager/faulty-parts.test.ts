@@ -40,7 +40,7 @@ async function answerTwo(
   ask: (manager: LeaseManager, key: string) => Promise<Lease | null>,
 ): Promise<Answered> {
   const clock = new FaultyClock()
-  const store = new MemoryStore({ clock: { now: () => ManualClock.prototype.now.call(clock) } as Clock })
+  const store = new MemoryStore({ clock: { now: () => ManualClock.prototype.now.call(clock) } })
   const backend = new MemoryBackend({ store })
   const manager = new LeaseManager(backend, { ttl: TTL, clock, random: () => 0 })
   const told: string[] = []

@@ -379,8 +379,9 @@ describe('a lease that was asked for more than once', () => {
       expect(call.error).to.be.instanceOf(UnavailableError)
       const [first] = backend.calls('acquire')
       const token = first ? only(first.entries).token : ''
-      expect(backend.calls('acquire').length).to.be.greaterThan(1)
-      for (let landing = 0; landing < 2; landing += 1) {
+      const asked = backend.calls('acquire').length
+      expect(asked).to.be.within(3, 5)
+      for (let landing = 0; landing < asked; landing += 1) {
         store.set('lease:a', token, 10_000)
         await clock.advance(1_500)
         expect(store.keys()).to.deep.equal([])

@@ -2,6 +2,7 @@
 import { FAILOVER_BUGS } from './failover-bugs.ts'
 import { CLIENT_BUGS } from './client-bugs.ts'
 import { ENDING_BUGS } from './ending-bugs.ts'
+import { CALLER_BUGS } from './caller-bugs.ts'
 import { OWN_BUGS } from './own-bugs.ts'
 import { OWNERSHIP_BUGS } from './ownership-bugs.ts'
 import type { Regression } from './regression.ts'
@@ -20,6 +21,7 @@ export const BUGS_ELSEWHERE: readonly Regression[] = [
 
 export const BUGS_HERE: readonly Regression[] = [
   ...OWN_BUGS,
+  ...CALLER_BUGS,
   ...CLIENT_BUGS,
   ...ENDING_BUGS,
   ...FAILOVER_BUGS,

@@ -121,7 +121,7 @@ export const OWN_BUGS: readonly Regression[] = [
       },
     ],
     harness: tests('test/faults/awkward-server.test.ts', 'was made a replica and does not have a key'),
-    report: /P18 that was made a replica and does not have a key/,
+    report: /P18 P27 that was made a replica and does not have a key/,
   },
   {
     failure: 'a process that was stopped while it read its clocks took that for a sleep of the machine, or missed one',

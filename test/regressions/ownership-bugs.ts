@@ -50,8 +50,8 @@ export const OWNERSHIP_BUGS: readonly Regression[] = [
     patches: [
       {
         file: 'src/releaser.ts',
-        find: 'until: sentAt + ttl, inDoubt })',
-        replace: 'until: sentAt + ttl, inDoubt: inDoubt && false })',
+        find: 'timeout, until, unanswered })',
+        replace: 'timeout, until, unanswered: 0 * unanswered })',
       },
     ],
     harness: tests('test/manager/unanswered-acquire.test.ts', 'P11 that may still land'),
@@ -67,8 +67,8 @@ export const OWNERSHIP_BUGS: readonly Regression[] = [
       },
       {
         file: ACQUISITION,
-        find: ') return record\n    this.token',
-        replace: ') return record\n    if (record) return record\n    this.token',
+        find: "    if (taken === 'held') {\n      if (this.#stale)",
+        replace: '    if (taken) {\n      if (this.#stale)',
       },
     ],
     harness: SIMULATION,

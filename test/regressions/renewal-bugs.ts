@@ -62,8 +62,9 @@ export const RENEWAL_BUGS: readonly Regression[] = [
       },
       {
         file: SCHEDULER,
-        find: '        this.#handler.onFault(fault)\n',
-        replace: '        this.#handler.onFault(fault)\n        return\n',
+        find: '        else this.#handler.onDue(item, tick)\n      } catch (fault) {\n',
+        replace:
+          '        else this.#handler.onDue(item, tick)\n      } catch (fault) {\n        this.#handler.onFault(fault)\n        return\n',
       },
       {
         file: SCHEDULER,
@@ -120,13 +121,8 @@ export const RENEWAL_BUGS: readonly Regression[] = [
     patches: [
       {
         file: RENEWER,
-        find: "      if (outcome?.type === 'refused')\n",
-        replace: "      if (outcome?.type === 'refused' && (record.cohort?.failures ?? 0) >= 12)\n",
-      },
-      {
-        file: RENEWER,
-        find: 'failed.set(record.cohort, outcome?.error ?? NO_OUTCOME)',
-        replace: 'failed.set(record.cohort, NO_OUTCOME)',
+        find: "      if (outcome?.type === 'refused') {\n",
+        replace: "      if (outcome?.type === 'refused' && (record.cohort?.failures ?? 0) >= 12) {\n",
       },
     ],
     harness: SIMULATION,
