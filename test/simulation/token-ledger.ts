@@ -143,7 +143,7 @@ export class TokenLedger {
     const last = operation === 'renew' && !verifying && at === evidence.askedAt
     if (outcome.type === 'unknown' && last) evidence.renewalFailedAt = evidence.failedAt
     if (outcome.type === 'granted') evidence.fence = outcome.fence
-    if (operation === 'acquire') this.#onAnswered(evidence, outcome)
+    if (operation === 'acquire') this.#onAnswered(evidence, outcome, at)
     if (outcome.type === 'granted' || (outcome.type === 'done' && operation === 'renew'))
       this.#onConfirmed(evidence, sent)
     if (outcome.type === 'done' && operation === 'release') evidence.deleted = true
@@ -190,9 +190,11 @@ export class TokenLedger {
     return refused
   }
 
-  #onAnswered({ key }: Evidence, outcome: AcquireOutcome | ChangeOutcome): void {
+  #onAnswered({ key, timeout }: Evidence, outcome: AcquireOutcome | ChangeOutcome, askedAt: number): void {
     const final = outcome.type === 'unknown' && outcome.error instanceof UnavailableError && outcome.error.final
-    if (final) this.#refusedForGood.set(key, this.process.time)
+    // What comes after its question was given up nobody waits for.
+    const heard = this.process.clock.now() - askedAt < timeout
+    if (final && heard) this.#refusedForGood.set(key, this.process.time)
     const holds = outcome.type === 'refused' && 'holder' in outcome
     // The server's clock may be slower.
     this.#askAgain.set(key, this.process.time + (holds ? outcome.remaining * (1 + DRIFT_FACTOR) : LONGEST_POLL))

@@ -228,6 +228,8 @@ export class Watchman {
     const { timeline, verdict } = this.#parts
     const since = member.inspector.ledger.refusedForGoodAt(key)
     if (since === undefined || since < startedAt || !member.process.observable) return
+    // A question that had waited for a connection was given up earlier than its timeout after it was sent.
+    if (since < member.backend.connectedSince + this.#parts.longestTtl) return
     // Who came by a lease in another way is waited for like anybody.
     if ([...member.inspector.live].some(({ lease }) => lease.key === key)) return
     const late = timeline.now - Math.max(since, member.process.freeSince) - AT_ONCE
