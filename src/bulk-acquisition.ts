@@ -8,7 +8,7 @@ import { Acquisition, type AcquisitionParts, REFUSED, TOO_LATE } from './acquisi
 import type { AcquireOutcome, Unknown } from './backend.ts'
 import { deadlineOf } from './core/timing.ts'
 import { doubtAfter, grantedAfter } from './doubt.ts'
-import { isFinal, LockNotHeldError, UnavailableError } from './errors.ts'
+import { isFinal, LeaseError, LockNotHeldError, UnavailableError } from './errors.ts'
 import type { Lease } from './lease.ts'
 import { LeaseRecord } from './lease-record.ts'
 import { notHeld } from './lease-table.ts'
@@ -133,7 +133,11 @@ class BulkAcquisition implements Cancellable {
   }
 
   #fail(reason: unknown): void {
-    this.#failure ??= { reason }
+    // What the caller's own code threw nobody else is told of (P31): it comes before an answer that was not given.
+    const isFault = !(this.#cancelled || reason instanceof LeaseError)
+    if (this.#failure === undefined || (isFault && this.#failure.reason instanceof UnavailableError)) {
+      this.#failure = { reason }
+    }
   }
 
   async #work(): Promise<void> {

@@ -151,6 +151,21 @@ describe('what throws while an answer is applied', () => {
       expect(other.value.held).to.equal(true)
     }))
 
+  it('P31 in a strategy reaches the caller of acquireMany, when another key has just not been answered', () =>
+    withManager({}, async ({ manager, backend, clock }) => {
+      backend.holdAnswers('acquire')
+      const over = clock.now() + TTL
+      const retry = {
+        next: ({ key }: { readonly key: string }): number => {
+          if (key === 'b' && clock.now() >= over) throw new Error('the strategy broke')
+          return 10
+        },
+      }
+      const call = watch(manager.acquireMany(['a', 'b'], { wait: TTL, retry }))
+      await clock.advance(2 * TTL)
+      expect(String(call.error)).to.equal('Error: the strategy broke')
+    }))
+
   it('P31 for one lease of a release keeps no other from being released', () =>
     withManager({}, async ({ manager, backend, clock, store, events }) => {
       const leases = await manager.acquireAll(['a', 'b', 'c'])

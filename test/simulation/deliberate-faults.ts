@@ -7,7 +7,7 @@ import type { Random } from './random.ts'
 import type { SimulatedProcess } from './simulated-process.ts'
 import type { Verdict } from './violation.ts'
 
-/** How long it may take to come out, in ms. */
+/** How long it may take to come out, in ms, if nothing has to be given back first. */
 const SOON = 100
 
 export class DeliberateFault extends Error {}
@@ -18,8 +18,8 @@ export class DeliberateFaults {
   readonly #verdict: Verdict
   /** How many calls throw. */
   readonly #share: number
-  /** What has been thrown and has not come out, and when that was, in true time. */
-  readonly #outstanding = new Map<DeliberateFault, number>()
+  /** What has been thrown and has not come out, when that was, in true time, and how long it may take. */
+  readonly #outstanding = new Map<DeliberateFault, { readonly thrownAt: number; readonly bound: number }>()
 
   constructor(process: SimulatedProcess, random: Random, verdict: Verdict, share: number) {
     this.#process = process
@@ -36,16 +36,16 @@ export class DeliberateFaults {
   /** @param weight how much more often than others this throws. */
   maybe(what: string, weight = 1): void {
     if (!this.#random.chance(this.#share * weight)) return
-    this.#throw(new DeliberateFault(what))
+    this.#throw(new DeliberateFault(what), SOON)
   }
 
-  /** A strategy that throws goes on throwing. */
-  inStrategy(strategy: RetryStrategy): RetryStrategy {
+  /** A strategy that throws goes on throwing. @param givingBack how long its call may take to give back what it has acquired, before it fails, in ms. */
+  inStrategy(strategy: RetryStrategy, givingBack: number): RetryStrategy {
     let fault: DeliberateFault | undefined
     return {
       next: (context) => {
         if (fault === undefined && this.#random.chance(this.#share * 5)) fault = new DeliberateFault('a strategy')
-        if (fault) this.#throw(fault)
+        if (fault) this.#throw(fault, SOON + givingBack)
         return strategy.next(context)
       },
     }
@@ -65,14 +65,14 @@ export class DeliberateFaults {
   check(): void {
     if (!this.#process.observable || this.#process.lag > 0) return
     const { time, freeSince } = this.#process
-    for (const [{ message }, thrownAt] of this.#outstanding) {
-      const late = time - Math.max(thrownAt, freeSince) - SOON
+    for (const [{ message }, { thrownAt, bound }] of this.#outstanding) {
+      const late = time - Math.max(thrownAt, freeSince) - bound
       this.#verdict.expect(late < 0, 'P31', () => `what ${message} threw has come out nowhere for ${late} ms`)
     }
   }
 
-  #throw(fault: DeliberateFault): never {
-    this.#outstanding.set(fault, this.#process.time)
+  #throw(fault: DeliberateFault, bound: number): never {
+    this.#outstanding.set(fault, { thrownAt: this.#process.time, bound })
     throw fault
   }
 }

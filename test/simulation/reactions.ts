@@ -11,6 +11,8 @@ import type { Workload } from './workload.ts'
 
 /** The most microtasks that lie between an answer and what a caller does because of it. */
 const MOST_MICROTASKS = 12
+/** The most keys that are being deleted while somebody calls because of an answer. Deletions are answered, too: where a key is refused there would be no end to it. */
+const MOST_UNDONE = 50
 /** Listeners that are called from within listeners: more than that is a recursion that grows with the number of leases. */
 const DEEPEST = 8
 
@@ -33,6 +35,7 @@ export class Reactions {
   onAnswered(member: Member, keys: readonly string[]): void {
     const random = this.#random
     if (!random.chance(this.#scenario.chaining) || this.#workload.over) return
+    if (member.manager.stats().undoing > MOST_UNDONE) return
     const key = random.pick(keys)
     const count = random.integer(0, MOST_MICROTASKS)
     void afterMicrotasks(count).then(() => {

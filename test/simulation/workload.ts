@@ -23,6 +23,8 @@ import type { Verdict } from './violation.ts'
 
 /** ms. */
 const LONGEST_WORK = 15_000
+/** How many timeouts a call for many keys may take to give back what it was granted, where one of them failed. */
+const GIVING_BACK = 2
 
 const STRATEGIES: readonly (RetryStrategy | undefined)[] = [
   undefined,
@@ -138,7 +140,7 @@ export class Workload {
       case 'acquireAll': {
         const others = this.#scenario.keys.filter((other) => other !== key)
         const keys = [key, ...others.slice(0, this.#random.integer(0, others.length))]
-        const options = this.#options(member, keys[0] as string)
+        const options = this.#options(member, keys[0] as string, GIVING_BACK)
         const taken = (leases: readonly (Lease | null)[]): void => {
           for (const lease of leases) this.#take(member, lease, action === 'acquireAll')
         }
@@ -261,7 +263,7 @@ export class Workload {
     then?: (value: T) => void,
   ): Call {
     // What many were granted is given back first where one of them failed.
-    const more = what === 'acquireMany' || what === 'acquireAll' ? 2 * timeout : 0
+    const more = what === 'acquireMany' || what === 'acquireAll' ? GIVING_BACK * timeout : 0
     const single = what === 'acquire' || what === 'using'
     const terms: CallTerms = {
       limit: (wait === 0 ? timeout : wait) + more,
@@ -286,17 +288,19 @@ export class Workload {
     return this.#random.pick(this.#scenario.keys)
   }
 
-  #options(member: Member, key: string): AcquireOptions {
+  /** @param givingBack how long the call may take to give back what it has acquired, before it fails, as a multiple of its timeout. */
+  #options(member: Member, key: string, givingBack = 0): AcquireOptions {
     const random = this.#random
     const retry = random.pick(STRATEGIES)
     const ttl = random.pick(this.#scenario.ttls)
+    const timeout = random.chance(this.#scenario.timeouts) ? this.#timeout(ttl) : undefined
     return {
       ttl,
-      ...(random.chance(this.#scenario.timeouts) ? { timeout: this.#timeout(ttl) } : {}),
+      ...(timeout === undefined ? {} : { timeout }),
       wait: random.pick([0, 200, 2_000, 10_000]),
       ...(isManual(key) ? { autoRenew: false } : {}),
       ...(random.chance(0.1) ? { maxHold: random.between(100, 5_000) } : {}),
-      ...(retry ? { retry: member.faults.inStrategy(retry) } : {}),
+      ...(retry ? { retry: member.faults.inStrategy(retry, givingBack * (timeout ?? timeoutOf(ttl))) } : {}),
       ...(random.chance(0.1) ? { signal: this.#abortLater(member) } : {}),
     }
   }
