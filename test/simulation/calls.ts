@@ -106,7 +106,9 @@ export class Calls {
     // A slow event loop is busy nearly always.
     if (working || (process.lag > 0 ? process.condition !== 'running' : !process.observable)) return
     // Its clock may be a little slow.
-    const due = Math.min(startedAt + limit * 1.01, abortedAt)
+    // Where it was stopped between reckoning what is left and waiting for that, it waits for all of that afterwards.
+    const begun = Math.max(startedAt, process.wentOnAt)
+    const due = Math.min(begun + limit * 1.01, abortedAt)
     const [since, slack] = process.lag > 0 ? [process.ranSince, LATE + TURNS * process.lag] : [process.freeSince, LATE]
     const late = process.time - Math.max(due, since) - slack
     const reason = abortedAt < startedAt + limit ? 'it was aborted' : 'its time was up'

@@ -97,6 +97,8 @@ export class SimulatedProcess {
   /** It was stopped in the middle of the step that is being done, and in that of any step. */
   interrupted = false
   disturbed = false
+  /** When it went on after it was stopped in the middle of a step, the last time, in true time. */
+  wentOnAt: number = Number.NEGATIVE_INFINITY
   readonly #timeline: Timeline
   readonly #random: Random
   readonly #traits: ProcessTraits
@@ -318,7 +320,10 @@ export class SimulatedProcess {
     this.#stepping = false
     this.#busyUntil = this.time
     this.#delay = 0
-    if (this.interrupted) this.#disturb(this.#busyUntil + this.#slow)
+    if (this.interrupted) {
+      this.wentOnAt = this.#busyUntil
+      this.#disturb(this.#busyUntil + this.#slow)
+    }
     this.#slow = 0
     if (this.lag > 0) this.#endOfLaggingStep()
     this.#arm()
