@@ -38,8 +38,7 @@ export const OWNERSHIP_BUGS: readonly Regression[] = [
       {
         file: ACQUISITION,
         find: '    this.#attempts += 1\n',
-        replace:
-          '    this.#attempts += 1\n    if (this.#doubtfulSince !== undefined) this.token = this.#parts.createToken()\n',
+        replace: '    this.#attempts += 1\n    if (this.#doubt !== undefined) this.token = this.#parts.createToken()\n',
       },
     ],
     harness: SIMULATION,

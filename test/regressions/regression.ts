@@ -30,7 +30,13 @@ export interface Regression {
 /** The simulator, on the seeds that all share. */
 export const SIMULATION: Harness = { type: 'simulation', seed: 1, runs: 100 }
 
-/** For what shows in few runs out of a hundred: in crowds, or where nobody tells. */
+/** For what shows in crowds: the first of these runs is one, and there are others among them. */
+export const CROWDS: Harness = { type: 'simulation', seed: 25, runs: 120 }
+
+/** For what shows where servers are replaced and many leases are held: one of the first of these runs is such a one, and there are others among them. */
+export const FAILOVERS: Harness = { type: 'simulation', seed: 170, runs: 150 }
+
+/** For what shows in few runs out of a hundred: where servers are replaced, or nobody tells. */
 export const LONG_SIMULATION: Harness = { ...SIMULATION, runs: 400 }
 
 export function tests(file: string, titles: string): Harness {

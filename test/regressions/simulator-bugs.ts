@@ -2,7 +2,7 @@
  * Bugs that only the simulator meets in its own way: what a failover, a late landing or a slow event loop does to many processes at once. May import
  * the type of a regression.
  */
-import { LONG_SIMULATION, type Regression } from './regression.ts'
+import { FAILOVERS, LONG_SIMULATION, type Regression } from './regression.ts'
 
 export const SIMULATOR_BUGS: readonly Regression[] = [
   {
@@ -32,7 +32,7 @@ export const SIMULATOR_BUGS: readonly Regression[] = [
         replace: 'this.#queue = new DeadlineQueue(slack * 100_000)',
       },
     ],
-    harness: LONG_SIMULATION,
+    harness: FAILOVERS,
     report: /^P26: .* was asked about after one that ends/,
   },
 ]
