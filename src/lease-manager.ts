@@ -19,11 +19,12 @@ import {
 import { ChangeDesk } from './change-desk.ts'
 import { BulkAcquisitions, type BulkSettings } from './bulk-acquisition.ts'
 import { checkFunction } from './check.ts'
-import type { Clock } from './clock.ts'
+import { type Clock, SystemClock } from './clock.ts'
 import { Cohort } from './cohort.ts'
 import { isActive } from './core/lease-state.ts'
 import { LockNotHeldError, ManagerClosedError, UnavailableError } from './errors.ts'
 import { GuardedEmitter } from './events.ts'
+import { GuardedClock } from './guarded-clock.ts'
 import { FirstAttempts } from './first-attempt.ts'
 import { showInLogs } from './inspection.ts'
 import { type DetachedLease, Lease, type LeasePort } from './lease.ts'
@@ -126,8 +127,12 @@ export class LeaseManager extends GuardedEmitter implements AsyncDisposable, Ite
    */
   constructor(connection: Connectable, options: LeaseManagerOptions = {}) {
     super()
-    const settings = resolveManager(options)
-    const { clock, driftFactor, batchSize, prefix, watch, watchLimit } = settings
+    const resolved = resolveManager(options)
+    const onFault = (fault: unknown): void => this.report(fault)
+    // The machine's clock throws nothing.
+    const clock = resolved.clock instanceof SystemClock ? resolved.clock : new GuardedClock(resolved.clock, onFault)
+    const settings = { ...resolved, clock }
+    const { driftFactor, batchSize, prefix, watch, watchLimit } = settings
     this.#settings = settings
     this.#tryDefaults = resolveTryAcquire({}, settings)
     this.#waitDefaults = resolveAcquire('acquire', {}, settings)
@@ -135,7 +140,6 @@ export class LeaseManager extends GuardedEmitter implements AsyncDisposable, Ite
     const backend = this.#backend
     const tally = this.#tally
 
-    const onFault = (fault: unknown): void => this.report(fault)
     const random = (): number => {
       try {
         return settings.random()
@@ -288,7 +292,7 @@ export class LeaseManager extends GuardedEmitter implements AsyncDisposable, Ite
     const desk = new ChangeDesk({ clock, scheduler, table, lines, renewer, verifier, adoptions, isWatching, tally })
     this.#desk = desk
     backend.open(
-      { prefix, timeout: this.#tryDefaults.timeout, watch, clock, credentials: settings.credentials },
+      { prefix, timeout: this.#tryDefaults.timeout, watch, clock: resolved.clock, credentials: settings.credentials },
       {
         onRecovered: () => renewer.onRecovered(),
         onSuspect: () => desk.onChange(),

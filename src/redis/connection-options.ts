@@ -18,7 +18,7 @@ export interface OwnOptionsParts {
   /** ms until the next attempt; null for none. */
   readonly reconnectDelay: () => number | null
   /** The server takes no writes. */
-  readonly onReadOnly: () => void
+  readonly onReadOnly: (error: Error) => void
   /** Is told each address that a Sentinel names, as `host:port`; that of the server comes last. */
   readonly onAddress: (address: string) => void
 }
@@ -49,7 +49,7 @@ export function ownOptions(model: Redis, parts: OwnOptionsParts): Options {
     retryStrategy: reconnectDelay,
     // A server that was demoted: its name, or Sentinel, may lead to the new primary.
     reconnectOnError: (error) => {
-      if (error.message.startsWith('READONLY')) onReadOnly()
+      if (error.message.startsWith('READONLY')) onReadOnly(error)
       return false
     },
     ...(options.sentinels ? sentinelOptions(options, parts) : {}),

@@ -49,9 +49,6 @@ export interface ConnectionEvents {
 }
 
 export interface ConnectionParts extends LoginParts {
-  readonly clock: Clock
-  /** ms that a request may stay unanswered: after twice that a silent connection is given up as dead. */
-  readonly timeout: number
   /** Stands at the end of the connection's name, if it is not the one that locks are asked for on. */
   readonly role?: string
   readonly options?: Omit<RedisOptions, 'replyMapping'>
@@ -109,7 +106,10 @@ export class Connection extends EventEmitter<ConnectionEvents> {
         role: parts.role,
         longestDelay: this.#longestDelay,
         reconnectDelay: () => this.#reconnectDelay(),
-        onReadOnly: () => this.leave(),
+        onReadOnly: (error) => {
+          this.#faults.last = error
+          this.leave()
+        },
         onAddress: (address) => {
           this.#named.current = address
         },
@@ -123,6 +123,10 @@ export class Connection extends EventEmitter<ConnectionEvents> {
       this.#served = false
       this.#explained = false
       this.#lastWords = undefined
+      this.#unfit = undefined
+    })
+    client.on('reconnecting', () => {
+      if (!this.#referenced) client.unrefReconnection()
     })
     client.on('connect', () => this.#onConnect())
     client.onGreeting = (info) => this.#onGreeting(info)
@@ -220,6 +224,7 @@ export class Connection extends EventEmitter<ConnectionEvents> {
   unref(): void {
     this.#referenced = false
     this.client.stream?.unref?.()
+    this.client.unrefReconnection()
   }
 
   /** This fault concerned nobody: it is news when it comes again. */
@@ -231,8 +236,10 @@ export class Connection extends EventEmitter<ConnectionEvents> {
   explain(thrown: unknown): Error {
     if (isReply(thrown)) return thrown
     const error = asError(thrown)
-    if (error.message.includes(NOT_WRITABLE)) return this.#unusableError()
-    if (BROKEN.test(error.message)) {
+    const isBroken = BROKEN.test(error.message)
+    // It shows here first: whoever asks again waits for another connection.
+    if (isBroken || error.message.includes(NOT_WRITABLE)) this.#setUnusable()
+    if (isBroken) {
       const cause = this.#faults.last ?? error
       return new UnavailableError('The connection to Redis broke before the answer came', undefined, { cause })
     }
@@ -375,7 +382,8 @@ export class Connection extends EventEmitter<ConnectionEvents> {
     } else {
       this.#faults.last ??= CLOSED
     }
-    this.#readiness.settle(this.#unusableError())
+    // Whoever comes meanwhile waits for the next attempt.
+    if (failed) this.#readiness.settle(this.#unusableError())
   }
 
   #unusableError(cause?: Error): UnavailableError {

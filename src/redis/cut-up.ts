@@ -19,10 +19,11 @@ interface Attempt<E, O> {
 
 /**
  * The outcomes of a batch whose request failed. If one key may be to blame, the batch is asked for again in ⌈√n⌉ pieces, and the
- * entries of a piece that is refused too one by one. So a batch of n takes at most n + ⌈√n⌉ more requests, in two round trips: one bad
+ * entries of a piece that is refused too one by one. So a batch of n takes at most n + 2⌈√n⌉ more requests, in three round trips: one bad
  * key among 256 takes 32.
  *
- * If all pieces are refused for a reason that is unclear, the server is to blame rather than a key, and nothing more is asked.
+ * If all pieces are refused for a reason that is unclear, and each entry of the first piece alone, the server is to blame rather than a key, and
+ * nothing more is asked. That takes ⌈√n⌉ requests more.
  *
  * @param thrown what the request for the whole batch failed with.
  */
@@ -36,7 +37,11 @@ export async function cutUp<E, O>(
   if (!isWorthCutting(whole)) return outcomesOf(whole, explain)
   const pieces = await attempt(cut(entries, Math.ceil(Math.sqrt(entries.length))), ask)
   const isUnclear = isReply(thrown) && kindOf(thrown) === 'unclear'
-  if (isUnclear && pieces.every(({ outcomes }) => outcomes === undefined)) return outcomesOf(whole, explain)
+  if (isUnclear && pieces.every(({ outcomes }) => outcomes === undefined)) {
+    // There may be a bad key in each piece. If the first piece has no good one, the server is to blame.
+    const sample = await attempt(cut(pieces[0]?.entries ?? [], pieces[0]?.entries.length ?? 1), ask)
+    if (sample.every(({ outcomes }) => outcomes === undefined)) return outcomesOf(whole, explain)
+  }
   const parts = await Promise.all(
     pieces.map(async (piece) => {
       if (!isWorthCutting(piece)) return outcomesOf(piece, explain)

@@ -3,10 +3,7 @@
  * socket before it gives a silent connection up. May import ioredis.
  */
 import { type Command, Redis, type RedisOptions } from 'ioredis'
-import { isReply } from './reply-fault.ts'
-
-/** Said to INFO by a server that does not know it, or whose user may not ask; whatever else is said means that it cannot be used now. */
-const MAY_NOT_ASK = /^NOPERM|unknown (sub)?command|not (allowed|permitted|supported)|disabled/i
+import { isReply, kindOf } from './reply-fault.ts'
 
 type Options = Omit<RedisOptions, 'replyMapping'>
 
@@ -43,7 +40,7 @@ export class OwnClient extends Redis {
           callback(null, text)
         },
         (error: Error) => {
-          if (!isReply(error) || !MAY_NOT_ASK.test(error.message)) {
+          if (!isReply(error) || kindOf(error) === 'passing') {
             callback(error)
             return
           }
@@ -82,6 +79,12 @@ export class OwnClient extends Redis {
   flush(): void {
     this.#corked?.uncork()
     this.#corked = undefined
+  }
+
+  /** The pause before the next attempt to connect does not keep the process alive. */
+  unrefReconnection(): void {
+    const { reconnectTimeout } = this as unknown as { reconnectTimeout?: NodeJS.Timeout | null }
+    reconnectTimeout?.unref()
   }
 
   /** Goes to another server: the connection is dropped, or an attempt to make one is. Another one is made soon. */

@@ -5,6 +5,9 @@ import type { BackendListener } from '../backend.ts'
 import { UnavailableError } from '../errors.ts'
 import { codeOf, kindOf } from './reply-fault.ts'
 
+/** A kind of request that there is not. */
+const NEVER_ANSWERED = ''
+
 export class ToldFaults {
   readonly #listener: Pick<BackendListener, 'onError'>
   /** The codes of replies that were told, each with the kind of request that was refused last. */
@@ -17,10 +20,11 @@ export class ToldFaults {
   /** @param what the kind of request: a server may refuse some of them only. @param explained what the caller is told. */
   onRefused(what: string, reply: Error, explained: Error): void {
     const kind = kindOf(reply)
-    if (kind === 'key' || kind === 'unclear') return
+    if (kind === 'key') return
     const code = codeOf(reply)
     const isNew = !this.#told.has(code)
-    this.#told.set(code, what)
+    // A key may be to blame: while others are answered nothing has changed.
+    this.#told.set(code, kind === 'unclear' ? NEVER_ANSWERED : what)
     if (!isNew) return
     const error =
       kind === 'final'

@@ -71,6 +71,8 @@ export class Tracking {
   #failures = 0
   #retryAt = Number.POSITIVE_INFINITY
   #failureTold = false
+  /** The second connection is to be made anew when it is tried again. */
+  #isApart = false
   #pingedAt = Number.NEGATIVE_INFINITY
   #closed = false
 
@@ -269,7 +271,9 @@ export class Tracking {
   /** The second connection is no use to the server that locks are asked for on: another one may be. */
   #onApart(error: Error): void {
     this.#fail(error, false)
-    this.#pushes.leave()
+    // Again and again in vain: not more often than it is tried again.
+    if (this.#failures < PATIENCE) this.#pushes.leave()
+    else this.#isApart = true
   }
 
   #onFailed(thrown: unknown): void {
@@ -294,7 +298,10 @@ export class Tracking {
 
   #retry(): void {
     this.#retryAt = Number.POSITIVE_INFINITY
-    if (this.#id === undefined && this.#pushes.usable) void this.#subscribe()
+    if (this.#isApart) {
+      this.#isApart = false
+      this.#pushes.leave()
+    } else if (this.#id === undefined && this.#pushes.usable) void this.#subscribe()
     else void this.#switchOn()
   }
 

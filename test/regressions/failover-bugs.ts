@@ -131,7 +131,7 @@ export const FAILOVER_BUGS: readonly Regression[] = [
     patches: [
       {
         file: 'src/redis/own-client.ts',
-        find: '          if (!isReply(error) || !MAY_NOT_ASK.test(error.message)) {\n',
+        find: "          if (!isReply(error) || kindOf(error) === 'passing') {\n",
         replace: '          if (error) {\n',
       },
     ],

@@ -82,7 +82,7 @@ describe('cutUp', () => {
     const one = await ask(256, (entry) => (entry === 7 ? UNCLEAR : undefined))
     expect(one.alone).to.deep.equal([7])
     const all = await ask(256, () => UNCLEAR)
-    expect(all.batches).to.have.length(16)
+    expect(all.batches).to.have.length(32)
     expect(all.answers).to.deep.equal(Array.from({ length: 256 }, () => UNCLEAR))
   })
 })
