@@ -10,7 +10,6 @@
 import { EventEmitter } from 'eventemitter3'
 import { type Command, Redis, type RedisOptions } from 'ioredis'
 import { asError } from '../as-error.ts'
-import type { Clock } from '../clock.ts'
 import { UnavailableError } from '../errors.ts'
 import { FaultLog, noConnection, tellingError } from './fault-log.ts'
 import { type LoginParts, refreshLogin } from './login.ts'

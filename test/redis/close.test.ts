@@ -181,6 +181,27 @@ describe('a manager that is unreferenced', () => {
   }
 })
 
+describe('a manager that is unreferenced while no server is there', () => {
+  it('P22 keeps no process alive', () =>
+    withRedis(async (server) => {
+      const code = `
+        import { LeaseManager } from 'leasewheel'
+        const manager = new LeaseManager('redis://127.0.0.1:1').unref()
+        manager.on('error', () => undefined)
+        await manager.tryAcquire('a').catch(() => undefined)
+      `
+      const child = startProcess(code, server)
+      child.stdin.end()
+      try {
+        const [exitCode] = (await once(child, 'close')) as [number | null]
+        // 13: what it waited for at the top level was not settled, and nothing kept it alive.
+        expect([0, 13]).to.include(exitCode)
+      } finally {
+        child.kill('SIGKILL')
+      }
+    }))
+})
+
 /** What a process does with a manager that holds a few locks. */
 function program(code: string): string {
   return `

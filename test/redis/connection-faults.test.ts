@@ -1,9 +1,11 @@
 /** Why there is no connection: told once, and with each rejection. */
 import { once } from 'node:events'
 import { type AddressInfo, createServer, Socket } from 'node:net'
+import { setImmediate } from 'node:timers/promises'
 import { expect } from 'chai'
 import { UnavailableError } from 'leasewheel'
 import sinon from 'sinon'
+import { withProxy } from '../support/proxy.ts'
 import { withRedis } from '../support/redis-server.ts'
 import { withScriptedProxy } from '../support/scripted-proxy.ts'
 import { withSentinel } from '../support/sentinel-group.ts'
@@ -245,6 +247,50 @@ describe('credentials', () => {
         },
       )
     }))
+})
+
+describe('credentials that are no help', () => {
+  it('P21 are waited for no longer than a connection may take: the ones before are tried', () =>
+    withRedis(async (server) => {
+      let hangs = false
+      const credentials = () => (hangs ? new Promise<never>(() => undefined) : Promise.resolve({ password: '' }))
+      await withManager(
+        server.url,
+        { ...LASTING, timeout: 500, wait: 15_000, credentials },
+        async ({ manager, journal }) => {
+          hangs = true
+          for (const id of await connectionIds(server, 'leasewheel')) await server.command('CLIENT', 'KILL', 'ID', id)
+          await (await manager.acquire('a')).release()
+          expect(journal.errors.map(({ message }) => message).join()).to.match(/`credentials` failed: no answer within/)
+        },
+      )
+    }))
+
+  it('P21 leave the user name as it is, if they bring none', () =>
+    withRedis(async (server) => {
+      await server.command('ACL', 'SETUSER', 'worker', 'on', '>second', '~*', '&*', '+@all')
+      const url = `redis://worker:first@127.0.0.1:${server.port}`
+      const credentials = async () => ({ password: 'second' })
+      await withManager(url, { ...LASTING, credentials }, async ({ manager }) => {
+        expect((await manager.acquire('a')).held).to.equal(true)
+      })
+    }))
+})
+
+describe('a connection that breaks at the moment of an attempt', () => {
+  it('P11 has the attempt wait for another one: tryAcquire, in whichever turn the end shows', () =>
+    withRedis((server) =>
+      withProxy(server.port, (proxy) =>
+        withManager(`redis://127.0.0.1:${proxy.port}`, { ...LASTING, timeout: 10_000 }, async ({ manager }) => {
+          for (let turn = 0; turn < 12; turn += 1) {
+            proxy.cut()
+            for (let turns = 0; turns < turn; turns += 1) await setImmediate()
+            const lease = await manager.tryAcquire(`key ${turn}`)
+            expect(lease?.held).to.equal(true)
+          }
+        }),
+      ),
+    ))
 })
 
 describe('a server that refuses in words of its own', () => {

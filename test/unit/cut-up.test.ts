@@ -81,6 +81,8 @@ describe('cutUp', () => {
   it('finds one that is refused for a reason that is unclear, and stops if all are', async () => {
     const one = await ask(256, (entry) => (entry === 7 ? UNCLEAR : undefined))
     expect(one.alone).to.deep.equal([7])
+    const spread = await ask(256, (entry) => (entry % 16 === 3 ? UNCLEAR : undefined))
+    expect(spread.answers.filter((answer) => answer === UNCLEAR)).to.have.length(16)
     const all = await ask(256, () => UNCLEAR)
     expect(all.batches).to.have.length(32)
     expect(all.answers).to.deep.equal(Array.from({ length: 256 }, () => UNCLEAR))
