@@ -228,8 +228,9 @@ export class Watchman {
     const { timeline, verdict } = this.#parts
     const since = member.inspector.ledger.refusedForGoodAt(key)
     if (since === undefined || since < startedAt || !member.process.observable) return
-    // A question that had waited for a connection was given up earlier than its timeout after it was sent.
-    if (since < member.backend.connectedSince + this.#parts.longestTtl) return
+    // A question that had waited for a connection, or for its process to go on, was given up earlier than its timeout after it was sent.
+    const delayed = Math.max(member.backend.connectedSince, member.process.wentOnAt)
+    if (since < delayed + this.#parts.longestTtl) return
     // Who came by a lease in another way is waited for like anybody.
     if ([...member.inspector.live].some(({ lease }) => lease.key === key)) return
     const late = timeline.now - Math.max(since, member.process.freeSince) - AT_ONCE
