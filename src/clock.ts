@@ -2,8 +2,11 @@
  * Time. The only file of the project that reads a clock or sets a timer, and it may import nothing but Node's own.
  */
 import { uptime } from 'node:os'
-import { setImmediate as endOfTurn } from 'node:timers'
+import { setImmediate as originalImmediate } from 'node:timers'
 import { MessageChannel } from 'node:worker_threads'
+
+/** Kept: what a module of Node exports is replaced as well, by some fake timers, and everywhere where it was imported. */
+const endOfTurn = originalImmediate
 
 /** A timer that has been set and not yet fired. */
 export interface Timer {

@@ -1,6 +1,8 @@
 /** What callers from other realms, scripts, logs and test suites meet. */
 import { spawn } from 'node:child_process'
 import { type EventEmitter, getEventListeners, once } from 'node:events'
+import { syncBuiltinESMExports } from 'node:module'
+import timers from 'node:timers'
 import { inspect } from 'node:util'
 import { runInNewContext } from 'node:vm'
 import { expect } from 'chai'
@@ -246,6 +248,18 @@ describe('fake timers', () => {
       }
     })
   }
+
+  it('do not stop a manual clock where they replace what `node:timers` exports, for those who have imported it, too', async () => {
+    const { setImmediate } = timers
+    try {
+      timers.setImmediate = (() => undefined) as unknown as typeof setImmediate
+      syncBuiltinESMExports()
+      await new ManualClock().advance(10_000)
+    } finally {
+      timers.setImmediate = setImmediate
+      syncBuiltinESMExports()
+    }
+  })
 })
 
 describe('unref', () => {

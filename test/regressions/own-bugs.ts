@@ -10,18 +10,6 @@ const RENEWER = 'src/renewer.ts'
 
 export const OWN_BUGS: readonly Regression[] = [
   {
-    failure: 'a caller whose patience ended in a pause asked once more while its question could still be granted',
-    patches: [
-      {
-        file: ACQUISITION,
-        find: '      if (!impatient && this.#timeLeft() <= 0) throw REFUSED\n',
-        replace: '',
-      },
-    ],
-    harness: tests('test/manager/fairness.test.ts', 'is asked for no second time'),
-    report: /P5 P7 P11 is asked for no second time/,
-  },
-  {
     failure: 'a process that was stopped while it set its timer was told of a loss too late',
     patches: [
       {
