@@ -236,8 +236,8 @@ export class Connection extends EventEmitter<ConnectionEvents> {
     if (isReply(thrown)) return thrown
     const error = asError(thrown)
     const isBroken = BROKEN.test(error.message)
-    // It shows here first: whoever asks again waits for another connection.
-    if (isBroken || error.message.includes(NOT_WRITABLE)) this.#setUnusable()
+    // It shows here first: whoever asks again waits for another connection. Unless there is one by now.
+    if (!this.client.stream?.writable) this.#setUnusable()
     if (isBroken) {
       const cause = this.#faults.last ?? error
       return new UnavailableError('The connection to Redis broke before the answer came', undefined, { cause })
