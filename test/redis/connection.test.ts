@@ -4,11 +4,39 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect } from 'chai'
 import { Redis } from 'ioredis'
-import type { Lease, LeaseManager } from 'leasewheel'
+import { type Lease, type LeaseManager, SystemClock } from 'leasewheel'
+import { Connection } from '#src/redis/connection.js'
 import { type RedisServer, withRedis } from '../support/redis-server.ts'
 import { createCertificate } from '../support/certificate.ts'
 import { withProxy } from '../support/proxy.ts'
 import { connectionsNamed, LASTING, rejectionOf, until, withClient, withManager } from './support.ts'
+
+describe('the failure of a request', () => {
+  it('says that its connection is broken only while that is so: one that is read late concerns the one before', () =>
+    withRedis(async (server) => {
+      const connection = new Connection({
+        source: server.url,
+        clock: new SystemClock(),
+        timeout: 2_000,
+        credentials: undefined,
+      })
+      let unusable = 0
+      connection.on('unusable', () => {
+        unusable += 1
+      })
+      try {
+        connection.start()
+        await connection.ready()
+        connection.explain(new Error('Connection is closed.'))
+        expect([unusable, connection.usable], 'on a connection that works').to.deep.equal([0, true])
+        connection.client.stream.destroy()
+        connection.explain(new Error("Stream isn't writeable and enableOfflineQueue options is false"))
+        expect([unusable, connection.usable], 'on one that is gone').to.deep.equal([1, false])
+      } finally {
+        await connection.close()
+      }
+    }))
+})
 
 describe("the manager's connection", () => {
   it('is made of a URL, of a client that is connected, and of one that is not yet', () =>

@@ -140,4 +140,16 @@ export const CLIENT_BUGS: readonly Regression[] = [
     harness: tests('test/redis/connection.test.ts', 'refuses the key that would be the fence counter'),
     report: /refuses the key that would be/,
   },
+  {
+    failure: 'a failure that was read late marked the connection made since then as broken',
+    patches: [
+      {
+        file: 'src/redis/connection.ts',
+        find: 'if (!this.client.stream?.writable) this.#setUnusable()',
+        replace: 'this.#setUnusable()',
+      },
+    ],
+    harness: tests('test/redis/connection.test.ts', 'only while that is so'),
+    report: /only while that is so/,
+  },
 ]
