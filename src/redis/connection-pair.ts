@@ -10,6 +10,11 @@ import { Tracking } from './tracking.ts'
 
 /** While something is asked, every so many ms it is looked at whether the server is still the same: a proxy may lead to another one unsaid. */
 const CHECK_EVERY = 5_000
+/**
+ * ms. Whoever asks after such a silence may do so in a process that was stopped, or whose event loop was blocked, while the Sentinels named another server:
+ * what they said is read first, or the old server would grant locks once more.
+ */
+const READ_FIRST_AFTER = 100
 
 export class ConnectionPair {
   readonly commands: Connection
@@ -18,6 +23,8 @@ export class ConnectionPair {
   readonly #sentinels: SentinelWatch | undefined
   readonly #clock: Clock
   #checkedAt: number
+  #askedAt = Number.NEGATIVE_INFINITY
+  #reading: Promise<void> | undefined
 
   /** Connects at once. */
   constructor(source: Redis | string, settings: BackendSettings, listener: BackendListener) {
@@ -40,13 +47,26 @@ export class ConnectionPair {
     commands.start()
   }
 
-  /** Something is being asked: time to see whether all is well. */
-  onAsked(): void {
+  /** Something is about to be asked: time to see whether all is well. @returns what is to be waited for before that, if anything is: it rejects if there is no connection then. */
+  onAsked(): Promise<void> | undefined {
     const now = this.#clock.now()
+    if (this.#sentinels && now >= this.#askedAt + READ_FIRST_AFTER) this.#reading ??= this.#readFirst()
+    this.#askedAt = now
     this.tracking?.onAsked(now)
-    if (now < this.#checkedAt + CHECK_EVERY) return
-    this.#checkedAt = now
-    void this.commands.checkServer()
+    if (now >= this.#checkedAt + CHECK_EVERY) {
+      this.#checkedAt = now
+      void this.commands.checkServer()
+    }
+    return this.#reading
+  }
+
+  /** A whole turn of the event loop, in which all is read that has come so far. */
+  async #readFirst(): Promise<void> {
+    await new Promise<void>((resolve) => this.#clock.soon(resolve))
+    await new Promise<void>((resolve) => this.#clock.soon(resolve))
+    this.#reading = undefined
+    // It may have been left because of that.
+    await this.commands.ready()
   }
 
   /** These do not keep the process alive any more. */

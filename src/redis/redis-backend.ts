@@ -150,8 +150,9 @@ export class RedisBackend implements Backend {
   }
 
   async inspect(key: string): Promise<LockView | null> {
-    const { inspect } = this.#open
+    const { inspect, pair } = this.#open
     try {
+      await pair.onAsked()
       const found = checkReply(await inspect.run(inspect.prepare([{ texts: [this.#prefix + key] }], []))) as
         | []
         | [token: string, remaining: number]
@@ -162,9 +163,10 @@ export class RedisBackend implements Backend {
   }
 
   async forceRelease(key: string): Promise<boolean> {
-    const { commands } = this.#open.pair
+    const { pair } = this.#open
     try {
-      return (await commands.client.del(this.#prefix + key)) === 1
+      await pair.onAsked()
+      return (await pair.commands.client.del(this.#prefix + key)) === 1
     } catch (error) {
       throw this.#explain(error, key)
     }
@@ -190,8 +192,9 @@ export class RedisBackend implements Backend {
     ask: Ask<E, O>,
   ): Promise<readonly (O | Unknown)[]> {
     const { pair, faults } = this.#open
-    pair.onAsked()
+    const reading = pair.onAsked()
     try {
+      if (reading) await reading
       const outcomes = await ask(entries)
       pair.commands.onAnswered()
       faults.onAnswered(what)

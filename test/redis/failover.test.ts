@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process'
 import { setTimeout } from 'node:timers/promises'
 import { expect } from 'chai'
 import type { RedisServer } from '../support/redis-server.ts'
@@ -44,6 +45,28 @@ async function untilCopied(master: RedisServer): Promise<void> {
 async function untilConnected(server: RedisServer, name: string, count: number): Promise<void> {
   await until(`${count} connections are called ${name}`, async () => (await connectionsNamed(server, name)) === count)
 }
+
+/** A planned failover, as another process asks for it. Returns when all Sentinels name the new master; until then this process does nothing at all. */
+function failOverMeanwhile({ name, sentinels }: SentinelGroup): void {
+  const ports = sentinels.map(({ port }) => String(port))
+  const { status, stderr } = spawnSync(
+    process.execPath,
+    ['--input-type=module', '--eval', FAIL_OVER, '--', name, ...ports],
+    { encoding: 'utf8' },
+  )
+  expect(status, stderr).to.equal(0)
+}
+
+const FAIL_OVER = `
+import { Redis } from 'ioredis'
+const [name, ...ports] = process.argv.slice(1)
+const sentinels = ports.map((port) => new Redis({ port: Number(port), enableReadyCheck: false }))
+const named = () => Promise.all(sentinels.map((one) => one.call('SENTINEL', 'get-master-addr-by-name', name)))
+const [[, before]] = await named()
+await sentinels[0].call('SENTINEL', 'FAILOVER', name)
+while ((await named()).some(([, port]) => port === before)) await new Promise((resolve) => setTimeout(resolve, 10))
+process.exit()
+`
 
 describe('a failover that the Sentinels announce', () => {
   for (const watch of [true, false]) {
@@ -118,6 +141,23 @@ describe('a failover that the Sentinels announce', () => {
       expect(manager.size).to.equal(0)
       await group.at(to).command('DEL', 'lease:a')
       expect((await call).held).to.equal(true)
+    }))
+
+  it('P7 a process that was stopped meanwhile reads of it before it asks for anything', () =>
+    withScene({}, async ({ group, manager }) => {
+      const [old] = group.servers
+      const held = await manager.acquire('held')
+      await untilCopied(old)
+      failOverMeanwhile(group)
+      // The first that this process does is to ask: what the Sentinels have said has not been read yet.
+      const calls = [manager.acquireMany(KEYS), manager.acquire('a'), held.renew(), manager.inspect('held')] as const
+      const [leases, lease] = await Promise.all(calls)
+      expect((await group.master()).port).to.not.equal(old.port)
+      expect(await old.command('EXISTS', 'lease:a', 'lease:key 0', 'lease:key 599'), 'asked of the old one').to.equal(0)
+      const master = await group.master()
+      expect(await master.command('GET', 'lease:a')).to.equal(lease.token)
+      expect(await master.command('EXISTS', 'lease:key 0', 'lease:key 599')).to.equal(2)
+      expect(leases.every((one) => one?.held)).to.equal(true)
     }))
 
   it('P21 a Sentinel that hangs keeps nobody from finding the server again', () =>

@@ -144,4 +144,10 @@ export const FAILOVER_BUGS: readonly Regression[] = [
     harness: tests(FAULTS, 'leads to a Sentinel'),
     report: /leads to a Sentinel/,
   },
+  {
+    failure: 'a process that was stopped while the Sentinels switched asked the old master for locks once more',
+    patches: [{ file: PAIR, find: 'if (this.#sentinels && now >=', replace: 'if (now < 0 && now >=' }],
+    harness: tests(FAILOVER, 'stopped meanwhile'),
+    report: /P7 a process that was stopped/,
+  },
 ]

@@ -32,7 +32,7 @@ export interface Findings {
 
 export interface NamedLoss {
   readonly violation: Violation
-  /** How long two held one lock, in ms; 0 for a holder whom the store refused. */
+  /** How long two held one lock, in ms; 0 for what followed from that. */
   readonly overlap: number
   /** What it was lost by. */
   readonly failover: Failover
@@ -60,12 +60,13 @@ export function judge({ holds, writes, failovers = [] }: History, tolerance = 0)
     for (const { violation, overlap, suspects, at } of [
       ...findOverlaps(inOrder, tolerance),
       ...findRefusedHolders(inOrder),
+      ...findShrunkFences(inOrder),
+      ...findStaleWrites(inOrder, writesByKey.get(key) ?? []),
     ]) {
       const cause = failovers.find((failover) => suspects.some((hold) => isNamedLoss(hold, at, failover)))
       if (cause === undefined) violations.push(violation)
       else named.push({ violation, overlap, failover: cause })
     }
-    violations.push(...findShrunkFences(inOrder), ...findStaleWrites(inOrder, writesByKey.get(key) ?? []))
   }
   return { violations, named }
 }
@@ -90,17 +91,25 @@ function findOverlaps(holds: readonly Hold[], tolerance: number): Finding[] {
 }
 
 /** Each acquisition whose fence is not larger than that of one before it. A lease that was adopted is the same acquisition, and has the same fence. */
-function findShrunkFences(holds: readonly Hold[]): Violation[] {
-  const violations: Violation[] = []
+function findShrunkFences(holds: readonly Hold[]): Finding[] {
+  const findings: Finding[] = []
   let highest: Hold | undefined
   for (const hold of holds) {
-    const isRight =
-      highest === undefined ||
-      (hold.token === highest.token ? hold.fence === highest.fence : hold.fence > highest.fence)
-    if (!isRight) violations.push(violation('P6', 'a fence does not grow from one holder to the next', highest, hold))
+    if (highest !== undefined && !isGrown(highest, hold)) {
+      findings.push({
+        violation: violation('P6', 'a fence does not grow from one holder to the next', highest, hold),
+        overlap: 0,
+        suspects: [highest, hold],
+        at: hold.begin,
+      })
+    }
     if (highest === undefined || hold.fence >= highest.fence) highest = hold
   }
-  return violations
+  return findings
+}
+
+function isGrown(before: Hold, hold: Hold): boolean {
+  return hold.token === before.token ? hold.fence === before.fence : hold.fence > before.fence
 }
 
 /** Each hold in which a write was refused: the store had a larger fence although nobody came later. */
@@ -119,27 +128,29 @@ function findRefusedHolders(holds: readonly Hold[]): Finding[] {
 }
 
 /** Each write that was accepted although somebody who acquired the lock later had written before. */
-function findStaleWrites(holds: readonly Hold[], writes: readonly AcceptedWrite[]): Violation[] {
+function findStaleWrites(holds: readonly Hold[], writes: readonly AcceptedWrite[]): Finding[] {
   const byId = new Map(holds.map((hold) => [hold.id, hold]))
   /** Which acquisition of the key it is, the first or a later one. */
   const turns = new Map<string, number>()
   for (const { token } of holds) if (!turns.has(token)) turns.set(token, turns.size)
-  const violations: Violation[] = []
-  let latest = { turn: -1, fence: 0, write: undefined as AcceptedWrite | undefined }
+  const findings: Finding[] = []
+  let latest = { turn: -1, fence: 0, write: undefined as AcceptedWrite | undefined, by: [] as readonly Hold[] }
   for (const write of writes) {
     const hold = byId.get(write.hold)
     if (hold === undefined) {
-      violations.push(violation('P6', 'a write was accepted of somebody who never held the lock', write))
+      const found = violation('P6', 'a write was accepted of somebody who never held the lock', write)
+      findings.push({ violation: found, overlap: 0, suspects: [], at: write.at })
       continue
     }
     const turn = turns.get(hold.token) as number
     if (turn < latest.turn || write.fence < latest.fence) {
-      violations.push(violation('P6', 'a write of a stale holder was accepted', latest.write, write, hold))
+      const found = violation('P6', 'a write of a stale holder was accepted', latest.write, write, hold)
+      findings.push({ violation: found, overlap: 0, suspects: [...latest.by, hold], at: write.at })
     } else {
-      latest = { turn, fence: write.fence, write }
+      latest = { turn, fence: write.fence, write, by: [hold] }
     }
   }
-  return violations
+  return findings
 }
 
 function groupByKey<T extends { readonly key: string }>(list: readonly T[]): Map<string, T[]> {

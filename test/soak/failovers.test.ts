@@ -78,4 +78,19 @@ describe('a lock with two holders around a failover', () => {
     expect(violations).to.deep.equal([])
     expect(named.map(({ overlap }) => overlap)).to.deep.equal([100, 0])
   })
+
+  it('is named once more by its fence and by its writes, if its holder wakes up when the next one has come and gone', () => {
+    const failover: Failover = { ...TIMES, replicated: new Map(), known: new Set([NEXT.token]) }
+    // It was stopped between the grant and its first look at the lease.
+    const late = hold('1.1', 13_200, 13_300, { grantedAt: 12_900, fence: 12_900 })
+    const writes = [
+      { hold: '2.1', key: 'key', fence: NEXT.fence, at: 13_150 },
+      { hold: '1.1', key: 'key', fence: late.fence, at: 13_250 },
+    ]
+    const history = { holds: [late, NEXT], writes }
+    const { violations, named } = judge({ ...history, failovers: [failover] })
+    expect(violations).to.deep.equal([])
+    expect(named.map(({ overlap }) => overlap)).to.deep.equal([100, 0, 0])
+    expect(judge(history).violations, 'without a failover').to.have.length(3)
+  })
 })

@@ -60,7 +60,7 @@ function nameLosses({ failovers, named }: Losses): [string, number][] {
   return [
     ['failovers seen', failovers.length],
     ['named in guarantees.md: two holders of a lock lost in a failover', overlaps],
-    ['named in guarantees.md: the store refused such a holder', named.length - overlaps],
+    ['named in guarantees.md: what followed from such a loss', named.length - overlaps],
   ]
 }
 
