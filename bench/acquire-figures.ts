@@ -1,4 +1,4 @@
-/** Promises what the raw measurements mean: per second, per lock. Pure. May import types, and what counts. */
+/** Promises what the raw measurements mean: per second, per lock. Pure. */
 import type { AcquireMeasurement } from './acquire-measurement.ts'
 import { percentile, type WorstOf } from './figures.ts'
 

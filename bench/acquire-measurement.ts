@@ -1,4 +1,4 @@
-/** Promises what one process that takes locks is told to do and what it tells in return. May import types only. */
+/** Promises what one process that takes locks is told to do and what it tells in return. */
 import type { LibraryName } from './library-name.ts'
 
 /** `single`: one caller, one lock after the other. `crowd`: many callers at once. `many`: all the locks in one go. */

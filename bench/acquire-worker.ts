@@ -1,6 +1,6 @@
 /**
  * Takes locks with one library, in one of three ways, and measures how fast that goes. Runs in a process of its own,
- * started with --expose-gc, and answers with a `PartMeasurement`. May import what measures, and library.ts.
+ * started with --expose-gc, and answers with a `PartMeasurement`.
  */
 import { Redis } from 'ioredis'
 import type { AcquireJob, PartMeasurement } from './acquire-measurement.ts'

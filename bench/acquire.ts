@@ -1,6 +1,6 @@
 /**
- * `acquire`: how fast locks are taken that nobody else wants. Promises each library a fresh process for each way of taking
- * them. May import comparison.ts, child-process.ts, options.ts and acquire-*.ts.
+ * `acquire`: how fast locks are taken that nobody else wants. Promises each library a fresh process for each way of
+ * taking them.
  */
 import { computeFigures, worst } from './acquire-figures.ts'
 import type { AcquireJob, AcquireMeasurement, PartMeasurement } from './acquire-measurement.ts'

@@ -1,7 +1,7 @@
 /**
  * Runs one measurement in a Node process of its own, so that no library inherits another's heap, timers or compiled
  * code. Promises that the child is gone when its result or its error is known, when its time is up, and when this
- * process ends. May import runtime.ts.
+ * process ends.
  */
 import { fork } from 'node:child_process'
 import { fileURLToPath } from 'node:url'

@@ -1,4 +1,4 @@
-/** Promises one table with a line per entrant, and how leasewheel compares. Pure. May import table.ts and library-name.ts. */
+/** Promises one table with a line per entrant, and how leasewheel compares. Pure. */
 import { BARE, type LibraryName } from './library-name.ts'
 import { formatNumber, formatTable } from './table.ts'
 

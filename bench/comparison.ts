@@ -1,7 +1,6 @@
 /**
  * What every command of the bench does around its own measurement. Promises each entrant, in each round, a fresh
- * server, that the entrants take turns, and one report on stdout. May import everything of the bench but the commands
- * and the libraries themselves.
+ * server, that the entrants take turns, and one report on stdout.
  */
 import { type Entrant, listEntrants } from './entrant.ts'
 import { formatEnvironment, readEnvironment } from './environment.ts'

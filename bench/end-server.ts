@@ -1,4 +1,4 @@
-/** Promises that a worker whose parent was killed does not leave the server behind. May import ioredis. */
+/** Promises that a worker whose parent was killed does not leave the server behind. */
 import { Redis } from 'ioredis'
 
 export async function endServer({ url }: { readonly url: string }): Promise<void> {

@@ -1,4 +1,4 @@
-/** Promises who takes part in a comparison: libraries, each on a runtime. May import library-name.ts and runtime.ts. */
+/** Promises who takes part in a comparison: libraries, each on a runtime. */
 import { BARE, type LibraryName, reasonToSkip } from './library-name.ts'
 import { describeRuntime, reasonToSkipRuntime, type RuntimeName } from './runtime.ts'
 

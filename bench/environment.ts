@@ -1,4 +1,4 @@
-/** Promises the facts without which a figure means nothing: versions and machine. May import library-name.ts and runtime.ts. */
+/** Promises the facts without which a figure means nothing: versions and machine. */
 import { cpus, release, totalmem, type } from 'node:os'
 import { BARE, type LibraryName } from './library-name.ts'
 import { packageVersion } from './runtime.ts'

@@ -1,7 +1,4 @@
-/**
- * What must not get worse. Promises a verdict on each bound, and one line on each that is broken. Pure. May import
- * table.ts and types.
- */
+/** What must not get worse. Promises a verdict on each bound, and one line on each that is broken. Pure. */
 import type { GuardFigures } from './guard-figures.ts'
 import { formatNumber, formatTable } from './table.ts'
 

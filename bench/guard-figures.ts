@@ -1,4 +1,4 @@
-/** Promises what `guard` knows when it has measured. Pure. May import figures.ts, hold-figures.ts and types. */
+/** Promises what `guard` knows when it has measured. Pure. */
 import { median } from './figures.ts'
 import type { HoldFigures } from './hold-figures.ts'
 

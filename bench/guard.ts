@@ -1,7 +1,7 @@
 /**
- * `guard`: whether anything got worse. Promises exit code 1 and one line for each broken bound; and that no bound depends
- * on how fast the machine is: they are counts, or ratios of CPU to a peer that was measured right before or after. May import
- * turns.ts, options.ts, guard-*.ts, and of other commands what measures.
+ * `guard`: whether anything got worse. Promises exit code 1 and one line for each broken bound; and that no bound
+ * depends on how fast the machine is: they are counts, or ratios of CPU to a peer that was measured right before or
+ * after.
  */
 import { hostname } from 'node:os'
 import { measurePart } from './acquire.ts'

@@ -1,4 +1,4 @@
-/** Promises what the raw measurements mean: per grant, per second, per caller. Pure. May import types, and what counts. */
+/** Promises what the raw measurements mean: per grant, per second, per caller. Pure. */
 import { percentile, sum, type WorstOf } from './figures.ts'
 import type { Grant, HandoffMeasurement } from './handoff-measurement.ts'
 import { countScriptCalls } from './server-counters.ts'

@@ -1,4 +1,4 @@
-/** Promises what a process of callers is told to do, when, and what it tells in return. May import types only. */
+/** Promises what a process of callers is told to do, when, and what it tells in return. */
 import type { LibraryName } from './library-name.ts'
 import type { ServerCounters } from './server-counters.ts'
 import type { Traffic } from './traffic.ts'

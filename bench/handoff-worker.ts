@@ -1,6 +1,6 @@
 /**
- * Callers that all want one lock, again and again. Runs in a process of its own, beside others like it, and answers with
- * a `CallersMeasurement`. May import what measures, and library.ts.
+ * Callers that all want one lock, again and again. Runs in a process of its own, beside others like it, and answers
+ * with a `CallersMeasurement`.
  */
 import { setTimeout } from 'node:timers/promises'
 import { Redis } from 'ioredis'

@@ -1,6 +1,6 @@
 /**
  * `handoff`: how one lock that many want goes from hand to hand. Promises each library fresh processes, all of which
- * start at the same time. May import comparison.ts, child-process.ts, options.ts, what measures, and handoff-*.ts.
+ * start at the same time.
  */
 import { Redis } from 'ioredis'
 import { runInChild } from './child-process.ts'

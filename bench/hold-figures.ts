@@ -1,4 +1,4 @@
-/** Promises what the raw measurements mean: per renewal, per second, per lock. Pure. May import types, and what counts. */
+/** Promises what the raw measurements mean: per renewal, per second, per lock. Pure. */
 import type { WorstOf } from './figures.ts'
 import type { HoldMeasurement } from './hold-measurement.ts'
 import { countCommands, countRenewals, countScriptCalls } from './server-counters.ts'

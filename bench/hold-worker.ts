@@ -1,6 +1,6 @@
 /**
- * Holds locks with one library and measures what that costs. Runs in a process of its own, started with --expose-gc, and
- * answers with a `HoldMeasurement`. May import what measures, and library.ts.
+ * Holds locks with one library and measures what that costs. Runs in a process of its own, started with --expose-gc,
+ * and answers with a `HoldMeasurement`.
  */
 import { monitorEventLoopDelay, PerformanceObserver } from 'node:perf_hooks'
 import { setTimeout } from 'node:timers/promises'

@@ -1,7 +1,4 @@
-/**
- * `hold`: what holding many locks costs with each library. Promises each library a fresh process. May import
- * comparison.ts, child-process.ts, options.ts and hold-*.ts.
- */
+/** `hold`: what holding many locks costs with each library. Promises each library a fresh process. */
 import { runInChild } from './child-process.ts'
 import type { Command } from './command.ts'
 import { compare, comparisonOptions } from './comparison.ts'

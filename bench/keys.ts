@@ -1,4 +1,4 @@
-/** Promises keys such as an application has: 20 characters, each a flat string. May import ioredis. */
+/** Promises keys such as an application has: 20 characters, each a flat string. */
 import type { Redis } from 'ioredis'
 
 /** Eight characters; with the number that follows, 20. */

@@ -1,6 +1,6 @@
 /**
  * The port: what the bench asks of a lock library. Promises that each library is used as its own documentation shows,
- * and is loaded only in the process that measures it. May import libraries/ and library-name.ts.
+ * and is loaded only in the process that measures it.
  */
 import { BARE, type LibraryName } from './library-name.ts'
 

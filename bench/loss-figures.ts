@@ -1,4 +1,4 @@
-/** Promises what the raw notices mean. Pure. May import types, and what counts. */
+/** Promises what the raw notices mean. Pure. */
 import { percentile, type WorstOf } from './figures.ts'
 import type { LossMeasurement } from './loss-measurement.ts'
 

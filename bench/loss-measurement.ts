@@ -1,4 +1,4 @@
-/** Promises what a process that loses locks is told to do and what it tells in return. May import types only. */
+/** Promises what a process that loses locks is told to do and what it tells in return. */
 import type { LibraryName } from './library-name.ts'
 import type { ServerCounters } from './server-counters.ts'
 

@@ -1,4 +1,4 @@
-/** Promises the columns of `loss` and what of them is compared. Pure. May import table.ts and types. */
+/** Promises the columns of `loss` and what of them is compared. Pure. */
 import type { LossFigures } from './loss-figures.ts'
 import type { Column, Comparable } from './comparison-report.ts'
 import { formatNumber } from './table.ts'

@@ -1,6 +1,6 @@
 /**
  * Holds locks with one library and writes down when it tells of a loss. Runs in a process of its own and answers with
- * the notices. May import what measures, and library.ts.
+ * the notices.
  */
 import { Redis } from 'ioredis'
 import { answerWith } from './child-process.ts'

@@ -1,6 +1,6 @@
 /**
- * `loss`: how soon a holder is told that somebody else deleted its lock. Promises each library a fresh process, and that
- * the deletions come from another one. May import comparison.ts, child-process.ts, options.ts, what measures, and loss-*.ts.
+ * `loss`: how soon a holder is told that somebody else deleted its lock. Promises each library a fresh process, and
+ * that the deletions come from another one.
  */
 import { setTimeout } from 'node:timers/promises'
 import { Redis } from 'ioredis'

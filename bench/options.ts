@@ -1,6 +1,6 @@
 /**
- * Declares a command's options as data, parses the command line by that declaration, and writes the same declaration as
- * help. Promises one clear `UsageError` for whatever cannot be understood. May import command.ts.
+ * Declares a command's options as data, parses the command line by that declaration, and writes the same declaration
+ * as help. Promises one clear `UsageError` for whatever cannot be understood.
  */
 import { parseArgs } from 'node:util'
 import { UsageError } from './command.ts'

@@ -1,4 +1,4 @@
-/** Promises what the raw measurements mean. Pure. May import types, and what counts. */
+/** Promises what the raw measurements mean. Pure. */
 import type { WorstOf } from './figures.ts'
 import type { OverloadMeasurement } from './overload-measurement.ts'
 import { countRenewals } from './server-counters.ts'

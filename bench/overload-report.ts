@@ -1,4 +1,4 @@
-/** Promises the columns of `overload` and what of them is compared. Pure. May import table.ts and types. */
+/** Promises the columns of `overload` and what of them is compared. Pure. */
 import type { Column, Comparable } from './comparison-report.ts'
 import type { OverloadFigures } from './overload-figures.ts'
 import { formatNumber } from './table.ts'

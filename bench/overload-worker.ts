@@ -1,6 +1,6 @@
 /**
  * Holds locks with one library while the server is slow. Runs in a process of its own and answers with what is left of
- * them. May import what measures, and library.ts.
+ * them.
  */
 import { Redis } from 'ioredis'
 import { answerWith } from './child-process.ts'

@@ -1,7 +1,6 @@
 /**
- * `overload`: what is left of many locks when the server is too slow to renew all of them. Promises each library a fresh
- * process, and that the server is stopped for most of the time. May import comparison.ts, child-process.ts, options.ts,
- * what measures, and overload-*.ts.
+ * `overload`: what is left of many locks when the server is too slow to renew all of them. Promises each library a
+ * fresh process, and that the server is stopped for most of the time.
  */
 import { setTimeout } from 'node:timers/promises'
 import { Redis } from 'ioredis'

@@ -1,4 +1,4 @@
-/** Promises the text of docs/benchmarks.md from results alone, so that the same results make the same page. Pure. May import types and what formats. */
+/** Promises the text of docs/benchmarks.md from results alone, so that the same results make the same page. Pure. */
 import { formatEnvironment } from './environment.ts'
 import type { Result } from './result.ts'
 

@@ -1,4 +1,4 @@
-/** Promises a file for all that was measured, found to be writable before the measuring. May import command.ts. */
+/** Promises a file for all that was measured, found to be writable before the measuring. */
 import { appendFileSync, writeFileSync } from 'node:fs'
 import { UsageError } from './command.ts'
 

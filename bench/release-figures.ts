@@ -1,4 +1,4 @@
-/** Promises what the raw measurements mean: per second, per lock. Pure. May import types. */
+/** Promises what the raw measurements mean: per second, per lock. Pure. */
 import type { WorstOf } from './figures.ts'
 import type { ReleaseMeasurement } from './release-measurement.ts'
 

@@ -1,4 +1,4 @@
-/** Promises what one process that gives locks back is told to do and what it tells in return. May import types only. */
+/** Promises what one process that gives locks back is told to do and what it tells in return. */
 import type { LibraryName } from './library-name.ts'
 import type { Taken } from './stopwatch.ts'
 

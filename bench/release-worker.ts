@@ -1,6 +1,6 @@
 /**
- * Gives locks back with one library, in one of two ways, and measures how fast that goes. Runs in a process of its own,
- * started with --expose-gc, and answers with a `PartMeasurement`. May import what measures, and library.ts.
+ * Gives locks back with one library, in one of two ways, and measures how fast that goes. Runs in a process of its
+ * own, started with --expose-gc, and answers with a `PartMeasurement`.
  */
 import { Redis } from 'ioredis'
 import { answerWith } from './child-process.ts'

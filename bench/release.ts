@@ -1,7 +1,4 @@
-/**
- * `release`: how fast locks are given back. Promises each library a fresh process for each way of doing so. May import
- * comparison.ts, child-process.ts, options.ts and release-*.ts.
- */
+/** `release`: how fast locks are given back. Promises each library a fresh process for each way of doing so. */
 import { runInChild } from './child-process.ts'
 import type { Command } from './command.ts'
 import { compare, comparisonOptionsFor } from './comparison.ts'

@@ -1,6 +1,6 @@
 /**
  * Where processes wait for each other, by way of their server. Promises that they all leave at the same time, and that
- * those who wait cost the server nothing. May import ioredis and machine-clock.ts.
+ * those who wait cost the server nothing.
  */
 import type { Redis } from 'ioredis'
 import { machineTime, sleepUntil } from './machine-clock.ts'

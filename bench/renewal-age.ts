@@ -1,4 +1,4 @@
-/** Promises how long ago locks were renewed, by the server's word and whatever the library. May import ioredis. */
+/** Promises how long ago locks were renewed, by the server's word and whatever the library. */
 import type { Redis } from 'ioredis'
 
 /** Keys that are looked at: with so many the oldest of them is as old as the oldest of all, or nearly. */

@@ -1,6 +1,6 @@
 /**
- * What `report` measures, and how each result is written down. With three rounds the longest steps take
- * five to seven minutes each on two quiet cores. May import the commands and their reports.
+ * What `report` measures, and how each result is written down. With three rounds the longest steps take five to seven
+ * minutes each on two quiet cores.
  */
 import { acquire } from './acquire.ts'
 import type { AcquireFigures } from './acquire-figures.ts'

@@ -1,6 +1,6 @@
 /**
- * `report`: everything, as a page with pictures. Promises that docs/benchmarks.md and docs/charts are wholly its work, and
- * that what is on the page is what the results say. May import report-steps.ts, page.ts, charts/, options.ts and result.ts.
+ * `report`: everything, as a page with pictures. Promises that docs/benchmarks.md and docs/charts are wholly its work,
+ * and that what is on the page is what the results say.
  */
 import { mkdirSync, statSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'

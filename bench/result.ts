@@ -1,6 +1,6 @@
 /**
- * What a command leaves behind for `report`: the file of `--json`. Promises that what was written is read back, numbers
- * that are none included. May import types.
+ * What a command leaves behind for `report`: the file of `--json`. Promises that what was written is read back,
+ * numbers that are none included.
  */
 import { readFileSync } from 'node:fs'
 import type { Environment } from './environment.ts'

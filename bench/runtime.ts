@@ -1,6 +1,6 @@
 /**
- * What a measurement runs on: Node and ioredis. Promises how a worker is started on each, and one sentence where that is
- * not possible. May import node: modules only.
+ * What a measurement runs on: Node and ioredis. Promises how a worker is started on each, and one sentence where that
+ * is not possible.
  */
 import { existsSync, readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'

@@ -1,4 +1,4 @@
-/** Promises up to how many locks each library is measured, and why not further. May import options.ts and library-name.ts. */
+/** Promises up to how many locks each library is measured, and why not further. */
 import { BARE, LIBRARY_NAMES, type LibraryName } from './library-name.ts'
 import type { Option } from './options.ts'
 

@@ -1,7 +1,4 @@
-/**
- * `scale`: what holding costs with few locks and with many. Promises for each number what `hold` promises. May import
- * comparison.ts, options.ts, scale-*.ts, and of `hold` what measures.
- */
+/** `scale`: what holding costs with few locks and with many. Promises for each number what `hold` promises. */
 import type { Command } from './command.ts'
 import { combineTurns, comparisonOptions, formatSubject, librariesOf, writeResult } from './comparison.ts'
 import { listEntrants } from './entrant.ts'

@@ -7,8 +7,6 @@
  * - A command is what a client sent. INFO's total_commands_processed cannot tell, since it includes what scripts call.
  *   So, where scripts ran, calls of `SCRIPTED` are taken for theirs; all else (EVALSHA, EVAL, PING, SCRIPT ...) comes
  *   from a client. Every library here renews by scripts only. (Not every one acquires so: traffic.ts counts otherwise.)
- *
- * May import ioredis and figures.ts.
  */
 import type { Redis } from 'ioredis'
 import { sum } from './figures.ts'

@@ -1,4 +1,4 @@
-/** Promises what a piece of work takes: time, and CPU of this process and of the server. May import server-counters.ts. */
+/** Promises what a piece of work takes: time, and CPU of this process and of the server. */
 import type { Redis } from 'ioredis'
 import { readServerCounters } from './server-counters.ts'
 

@@ -1,7 +1,7 @@
 /**
  * Counts the commands that clients send, by the server's own word. Promises to leave out what scripts call, which the
  * counters of INFO do not: total_commands_processed and commandstats include it. MONITOR marks it. The server has to
- * write down every command for that, so nothing else should be measured meanwhile. May import section.ts.
+ * write down every command for that, so nothing else should be measured meanwhile.
  */
 import { once } from 'node:events'
 import { connect } from 'node:net'

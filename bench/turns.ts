@@ -1,6 +1,6 @@
 /**
- * Promises that the cases take turns, round by round, so that what changes on the machine meanwhile meets all of them; and
- * that each turn has a server that nobody has used yet. May import progress.ts and the tests' server.
+ * Promises that the cases take turns, round by round, so that what changes on the machine meanwhile meets all of them;
+ * and that each turn has a server that nobody has used yet.
  */
 import { withRedis } from '../test/support/redis-server.ts'
 import type { Entrant } from './entrant.ts'

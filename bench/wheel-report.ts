@@ -1,4 +1,4 @@
-/** Promises the columns of `wheel`. Pure. May import table.ts and types. */
+/** Promises the columns of `wheel`. Pure. */
 import type { Column } from './comparison-report.ts'
 import { formatNumber } from './table.ts'
 import type { WheelMeasurement } from './wheel-measurement.ts'

@@ -1,6 +1,6 @@
 /**
- * Tries one timer structure with a number of entries. Runs in a process of its own, started with --expose-gc, and answers
- * with a `WheelMeasurement`. May import timers/ and figures.ts.
+ * Tries one timer structure with a number of entries. Runs in a process of its own, started with --expose-gc, and
+ * answers with a `WheelMeasurement`.
  */
 import { answerWith } from './child-process.ts'
 import { median } from './figures.ts'

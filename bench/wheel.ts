@@ -1,7 +1,7 @@
 /**
- * `wheel`: what it costs to know which of many entries is due next. Promises each structure, in each round, a fresh process;
- * loops of its own instead of a benchmark runner, since an operation changes what the next one meets, and a million entries
- * cannot be made anew for each sample. May import comparison.ts, child-process.ts, options.ts and wheel-*.ts.
+ * `wheel`: what it costs to know which of many entries is due next. Promises each structure, in each round, a fresh
+ * process; loops of its own instead of a benchmark runner, since an operation changes what the next one meets, and a
+ * million entries cannot be made anew for each sample.
  */
 import { runInChild } from './child-process.ts'
 import type { Command } from './command.ts'
@@ -36,7 +36,7 @@ npm run bench -- wheel [options]
 
 ${describeOptions(options)}
 
-wheel        src/core/timer-wheel.ts
+wheel        src/structures/timer-wheel.ts
 setTimeout   Node's own timers: one each; to move one is clearTimeout and setTimeout
 heap         a binary heap in typed arrays that knows where each entry is
 FIFO         a doubly linked list in typed arrays: one is enough where all have the same ttl

@@ -1,7 +1,8 @@
 /**
- * Fetches Redis and Valkey in versions that the system's own release of Debian does not have: from its newer suites, together with
- * the libraries they need. Nothing is installed: the packages are unpacked into the user's cache folder, and a wrapper starts the server
- * there with its own libraries. The mirror is the one that the machine's package sources name. May import node: modules only.
+ * Fetches Redis and Valkey in versions that the system's own release of Debian does not have: from its newer suites,
+ * together with the libraries they need. Nothing is installed: the packages are unpacked into the user's cache folder,
+ * and a wrapper starts the server there with its own libraries. The mirror is the one that the machine's package
+ * sources name.
  */
 import { spawnSync } from 'node:child_process'
 import {

@@ -1,4 +1,4 @@
-/** Errors, and whatever else was thrown in their place. May import node:util. */
+/** Errors, and whatever else was thrown in their place. */
 import { isNativeError } from 'node:util/types'
 
 /** Whether it is an error, of whatever realm: tests in a vm context meet errors that are no instances of this one's class. */

@@ -1,8 +1,8 @@
 /**
- * The port between the manager and whatever keeps the locks. An implementation keeps no timers and decides nothing about
- * leases: it asks, and reports one outcome for each entry. May import types only.
+ * The port between the manager and whatever keeps the locks. An implementation keeps no timers and decides nothing
+ * about leases: it asks, and reports one outcome for each entry.
  */
-import type { Clock } from './clock.ts'
+import type { Clock } from './time/clock.ts'
 
 /**
  * Where the fences are counted: one counter for all locks of a database, outside every prefix. So it survives a change of prefix, and

@@ -1,7 +1,5 @@
-/**
- * Every error this library makes, each with a stable `code`. May import only types.
- */
-import type { LossReason } from './core/lease-state.ts'
+/** Every error this library makes, each with a stable `code`. */
+import type { LossReason } from './rules/lease-state.ts'
 
 export type LeaseErrorCode = 'ERR_NOT_ACQUIRED' | 'ERR_NOT_HELD' | 'ERR_LEASE_LOST' | 'ERR_UNAVAILABLE' | 'ERR_CLOSED'
 

@@ -12,9 +12,9 @@ export type {
   ReleaseEntry,
   Unknown,
 } from './backend.ts'
-export { type Clock, SystemClock, type Timer, type TimerSource, type TimeSources } from './clock.ts'
-export type { HistogramSummary } from './core/histogram.ts'
-export type { LeaseState, LossReason } from './core/lease-state.ts'
+export { type Clock, SystemClock, type Timer, type TimerSource, type TimeSources } from './time/clock.ts'
+export type { HistogramSummary } from './structures/histogram.ts'
+export type { LeaseState, LossReason } from './rules/lease-state.ts'
 export {
   LeaseError,
   type LeaseErrorCode,
@@ -34,11 +34,11 @@ export type {
   ReleasedEvent,
   RenewedEvent,
   SafeEvent,
-} from './events.ts'
-export type { DetachedLease, Lease, LeaseSummary } from './lease.ts'
-export type { LeaseEnd } from './lease-record.ts'
+} from './lease/events.ts'
+export type { DetachedLease, Lease, LeaseSummary } from './lease/lease.ts'
+export type { LeaseEnd } from './lease/lease-record.ts'
 export { LeaseManager, type LockInspection } from './lease-manager.ts'
-export type { LoadReport } from './load-meter.ts'
+export type { LoadReport } from './renewal/load-meter.ts'
 export type {
   AcquireManyOptions,
   AcquireOptions,
@@ -48,7 +48,7 @@ export type {
   LeaseOptions,
   Progress,
   TryAcquireOptions,
-} from './options.ts'
+} from './options/options.ts'
 export {
   type ExponentialBackoffOptions,
   exponentialBackoff,
@@ -56,6 +56,6 @@ export {
   fixedInterval,
   type RetryContext,
   type RetryStrategy,
-} from './retry.ts'
+} from './options/retry.ts'
 export type { Connectable } from './redis/create-backend.ts'
 export type { LeaseManagerStats, WakeUpCause } from './stats.ts'

@@ -4,10 +4,10 @@
  */
 
 import { asError } from './as-error.ts'
-import { ABORTS } from './abort-watch.ts'
-import { acquireAll } from './acquire-all.ts'
-import type { AcquisitionParts, Grant } from './acquisition.ts'
-import { Adoptions } from './adoption.ts'
+import { ABORTS } from './acquire/abort-watch.ts'
+import { acquireAll } from './acquire/acquire-all.ts'
+import type { AcquisitionParts, Grant } from './acquire/acquisition.ts'
+import { Adoptions } from './acquire/adoption.ts'
 import {
   type AcquireOutcome,
   type Backend,
@@ -16,20 +16,20 @@ import {
   type LockEntry,
   type ReleaseEntry,
 } from './backend.ts'
-import { ChangeDesk } from './change-desk.ts'
-import { BulkAcquisitions, type BulkSettings } from './bulk-acquisition.ts'
-import { checkFunction } from './check.ts'
-import { type Clock, SystemClock } from './clock.ts'
-import { Cohort } from './cohort.ts'
-import { isActive } from './core/lease-state.ts'
+import { ChangeDesk } from './manager/change-desk.ts'
+import { BulkAcquisitions, type BulkSettings } from './acquire/bulk-acquisition.ts'
+import { checkFunction } from './options/check.ts'
+import { type Clock, SystemClock } from './time/clock.ts'
+import { Cohort } from './lease/cohort.ts'
+import { isActive } from './rules/lease-state.ts'
 import { LockNotHeldError, ManagerClosedError, UnavailableError } from './errors.ts'
-import { GuardedEmitter } from './events.ts'
-import { GuardedClock } from './guarded-clock.ts'
-import { FirstAttempts } from './first-attempt.ts'
-import { showInLogs } from './inspection.ts'
-import { type DetachedLease, Lease, type LeasePort } from './lease.ts'
-import type { LeaseEnd, LeaseRecord, LeaseTerms } from './lease-record.ts'
-import { abortReasonOf, endOf, howEnded, LeaseTable, notHeld, type Scheduled } from './lease-table.ts'
+import { GuardedEmitter } from './manager/guarded-emitter.ts'
+import { GuardedClock } from './time/guarded-clock.ts'
+import { FirstAttempts } from './acquire/first-attempt.ts'
+import { showInLogs } from './show-in-logs.ts'
+import { type DetachedLease, Lease, type LeasePort } from './lease/lease.ts'
+import type { LeaseEnd, LeaseRecord, LeaseTerms } from './lease/lease-record.ts'
+import { abortReasonOf, endOf, howEnded, LeaseTable, notHeld, type Scheduled } from './lease/lease-table.ts'
 import {
   type AcquireManyOptions,
   type AcquireOptions,
@@ -51,19 +51,19 @@ import {
   resolveManager,
   resolveTryAcquire,
   type TryAcquireOptions,
-} from './options.ts'
-import { LoadMeter } from './load-meter.ts'
-import { Outbox, type OutboxParts, type Parcel, type Request } from './outbox.ts'
+} from './options/options.ts'
+import { LoadMeter } from './renewal/load-meter.ts'
+import { Outbox, type OutboxParts, type Parcel, type Request } from './requests/outbox.ts'
 import { type Connectable, createBackend } from './redis/create-backend.ts'
-import { Releaser } from './releaser.ts'
-import { Renewer, surveyOf } from './renewer.ts'
-import { Scheduler } from './scheduler.ts'
-import { forEachIndex } from './slices.ts'
+import { Releaser } from './release/releaser.ts'
+import { Renewer, surveyOf } from './renewal/renewer.ts'
+import { Scheduler } from './time/scheduler.ts'
+import { forEachIndex } from './time/slices.ts'
 import { type LeaseManagerStats, Tally } from './stats.ts'
-import { ownerOf, tokensOf } from './token.ts'
-import { Usages } from './usages.ts'
-import { Verifier } from './verifier.ts'
-import { WaitingLines } from './waiting-line.ts'
+import { ownerOf, tokensOf } from './lease/token.ts'
+import { Usages } from './manager/usages.ts'
+import { Verifier } from './renewal/verifier.ts'
+import { WaitingLines } from './waiting/waiting-line.ts'
 
 /** ms that a backend may take to close its connections before it is left to itself. */
 const CLOSE_BACKEND_TIMEOUT = 1_000

@@ -1,9 +1,7 @@
-/**
- * What a manager counts, and the report it gives of it. Fixed size. May import `core/` and types.
- */
-import { Histogram, type HistogramSummary } from './core/histogram.ts'
-import type { LossReason } from './core/lease-state.ts'
-import type { LoadReport } from './load-meter.ts'
+/** What a manager counts, and the report it gives of it. Fixed size. */
+import { Histogram, type HistogramSummary } from './structures/histogram.ts'
+import type { LossReason } from './rules/lease-state.ts'
+import type { LoadReport } from './renewal/load-meter.ts'
 
 /** A report of `manager.stats()`. Counts run from the manager's creation; durations are ms. */
 export interface LeaseManagerStats {

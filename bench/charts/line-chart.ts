@@ -1,7 +1,7 @@
 /**
- * Draws lines over two logarithmic axes as SVG. Promises a picture that reads on white and on black: no background, and tones
- * from the middle for all that is drawn, because whether a page is dark is not always known inside a picture. May import
- * echarts and chart.ts.
+ * Draws lines over two logarithmic axes as SVG. Promises a picture that reads on white and on black: no background,
+ * and tones from the middle for all that is drawn, because whether a page is dark is not always known inside a
+ * picture.
  */
 import { init } from 'echarts'
 import type { Line, LineChart, Panel } from './chart.ts'

@@ -1,4 +1,4 @@
-/** Promises the pictures of what `scale` measured: which they are, and what is in them. Pure. May import types. */
+/** Promises the pictures of what `scale` measured: which they are, and what is in them. Pure. */
 import type { Row } from '../comparison-report.ts'
 import type { HoldFigures } from '../hold-figures.ts'
 import type { LibraryName } from '../library-name.ts'

@@ -1,6 +1,6 @@
 /**
- * No library: the two commands without which no lock is taken and given back safely, sent by ioredis. What they take is
- * what a library cannot take less than, unless it sends many locks in one command. May import library.ts and in-parallel.ts.
+ * No library: the two commands without which no lock is taken and given back safely, sent by ioredis. What they take
+ * is what a library cannot take less than, unless it sends many locks in one command.
  */
 import { createHash, randomUUID } from 'node:crypto'
 import { Redis } from 'ioredis'

@@ -1,7 +1,7 @@
 /**
  * Holds locks of a library that renews only during a call (`using(..., routine)`): each routine waits until it is told
- * to end. Promises to cost the library nothing per lock but the signal, which is how it tells of a loss, unless somebody
- * wants to be told of each. May import in-parallel.ts and types.
+ * to end. Promises to cost the library nothing per lock but the signal, which is how it tells of a loss, unless
+ * somebody wants to be told of each.
  */
 import { CALLERS } from '../in-parallel.ts'
 import type { OnLost } from '../library.ts'

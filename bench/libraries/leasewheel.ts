@@ -1,4 +1,4 @@
-/** leasewheel, with nothing set but the ttl: it renews at a third of it by itself. May import library.ts. */
+/** leasewheel, with nothing set but the ttl: it renews at a third of it by itself. */
 import { Redis } from 'ioredis'
 import { type Lease, LeaseManager } from 'leasewheel'
 import type { Held, Holder, Library, OnLost } from '../library.ts'

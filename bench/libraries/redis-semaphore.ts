@@ -1,6 +1,6 @@
 /**
  * redis-semaphore: one `Mutex` per lock, which renews itself with an interval of its own. Its default interval is 0.8
- * of the ttl; a third of it here, as with the others. May import library.ts and in-parallel.ts.
+ * of the ttl; a third of it here, as with the others.
  */
 import { Redis } from 'ioredis'
 import { Mutex } from 'redis-semaphore'

@@ -1,7 +1,6 @@
 /**
  * redlock-universal: its way of holding a lock is `using`. That always extends at 0.8 of the ttl; the function behind
- * it is exported and takes the ratio, so that this library too renews each third of the ttl. May import library.ts and
- * held-by-using.ts.
+ * it is exported and takes the ratio, so that this library too renews each third of the ttl.
  */
 import { Redis } from 'ioredis'
 import { createLock, executeWithAutoExtension, IoredisAdapter, type Lock } from 'redlock-universal'

@@ -1,7 +1,4 @@
-/**
- * redlock 5: its way of holding a lock is `using`, which extends the lock for as long as a routine runs. May import
- * library.ts and held-by-using.ts.
- */
+/** redlock 5: its way of holding a lock is `using`, which extends the lock for as long as a routine runs. */
 import { Redis } from 'ioredis'
 import Redlock from 'redlock'
 import type { Held, Holder, Library, OnLost } from '../library.ts'

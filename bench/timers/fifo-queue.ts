@@ -1,6 +1,6 @@
 /**
  * A list in the order of scheduling, in typed arrays: enough where every entry has the same ttl, since then it is the
- * order of their due times. Promises O(1), for one ttl: with several it takes a list for each. May import timer-queue.ts.
+ * order of their due times. Promises O(1), for one ttl: with several it takes a list for each.
  */
 import type { TimerQueue } from './timer-queue.ts'
 

@@ -1,6 +1,6 @@
 /**
  * A binary heap in typed arrays that knows where each entry is, so that one can be moved. Promises O(log n) for each
- * operation. May import timer-queue.ts.
+ * operation.
  */
 import type { TimerQueue } from './timer-queue.ts'
 

@@ -1,4 +1,4 @@
-/** Promises how long one pass over a `TimerQueue` takes. May import timer-queue.ts. */
+/** Promises how long one pass over a `TimerQueue` takes. */
 import type { TimerQueue } from './timer-queue.ts'
 
 /** In ns, for all entries together. */

@@ -1,8 +1,5 @@
-/**
- * leasewheel's wheel. Promises the entries as items, as the library has its cohorts. May import timer-queue.ts and the
- * wheel's source: the package does not export it, and to be checked the types must not take a build.
- */
-import { TimerWheel } from '../../src/core/timer-wheel.ts'
+/** leasewheel's wheel. Promises the entries as items, as the library has its cohorts. */
+import { TimerWheel } from '../../src/structures/timer-wheel.ts'
 import type { TimerQueue } from './timer-queue.ts'
 
 export class WheelQueue implements TimerQueue {

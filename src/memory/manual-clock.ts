@@ -1,7 +1,5 @@
-/**
- * A clock that stands still until it is told to move, for tests. May import the clock.
- */
-import { type Clock, settled, type Timer } from '../clock.ts'
+/** A clock that stands still until it is told to move, for tests. */
+import { type Clock, settled, type Timer } from '../time/clock.ts'
 
 interface Appointment {
   readonly due: number

@@ -1,6 +1,6 @@
 /**
- * The port over a `MemoryStore`: the same answers as a server gives, and the faults that a server and a network have, on
- * demand. May import the port and the store.
+ * The port over a `MemoryStore`: the same answers as a server gives, and the faults that a server and a network have,
+ * on demand.
  */
 import type {
   AcquireOutcome,

@@ -1,8 +1,5 @@
-/**
- * Keys with a time to live, in this process: what a server is to `RedisBackend`. Several backends may share one. May import
- * the clock.
- */
-import { type Clock, SystemClock } from '../clock.ts'
+/** Keys with a time to live, in this process: what a server is to `RedisBackend`. Several backends may share one. */
+import { type Clock, SystemClock } from '../time/clock.ts'
 
 interface Value {
   readonly token: string

@@ -1,6 +1,4 @@
-/**
- * What our own connections do otherwise than the caller's client. May import ioredis.
- */
+/** What our own connections do otherwise than the caller's client. */
 import type { Redis, RedisOptions } from 'ioredis'
 
 /** An idle connection says something every so many ms: load balancers forget silent ones after some minutes. */

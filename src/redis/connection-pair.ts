@@ -3,7 +3,7 @@
  */
 import type { Redis } from 'ioredis'
 import type { BackendListener, BackendSettings } from '../backend.ts'
-import { type Clock, SystemClock } from '../clock.ts'
+import { type Clock, SystemClock } from '../time/clock.ts'
 import { Connection, type ConnectionParts } from './connection.ts'
 import { SentinelWatch } from './sentinel-watch.ts'
 import { Tracking } from './tracking.ts'

@@ -1,9 +1,7 @@
-/**
- * What users may pass to `new LeaseManager`, told apart. May import ioredis' types and the backend over it.
- */
+/** What users may pass to `new LeaseManager`, told apart. */
 import type { Redis } from 'ioredis'
 import type { Backend } from '../backend.ts'
-import { describe } from '../check.ts'
+import { describe } from '../options/check.ts'
 import { nameForeignClient } from './foreign-client.ts'
 import { RedisBackend } from './redis-backend.ts'
 import { readServerUrl } from './server-url.ts'

@@ -1,6 +1,4 @@
-/**
- * Finds the entries for which a server refused a whole batch. May import the port and what replies mean.
- */
+/** Finds the entries for which a server refused a whole batch. */
 import type { Unknown } from '../backend.ts'
 import { isReply, kindOf } from './reply-fault.ts'
 

@@ -1,6 +1,4 @@
-/**
- * Why a connection cannot be used, in words, and which of these reasons have been told already. May import errors.
- */
+/** Why a connection cannot be used, in words, and which of these reasons have been told already. */
 import { UnavailableError } from '../errors.ts'
 
 const NO_CONNECTION = 'No connection to Redis'

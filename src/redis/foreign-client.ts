@@ -1,6 +1,6 @@
 /**
- * Names what is no ioredis client although it looks like a connection to Redis, and says what to do. By its shape: class names change in
- * bundles. May import nothing.
+ * Names what is no ioredis client although it looks like a connection to Redis, and says what to do. By its shape:
+ * class names change in bundles.
  */
 
 /** Options that say where a server is, in the words of several libraries. */

@@ -1,11 +1,11 @@
 /**
- * The name and the password of the next connection: those that the application's client has now, or what `credentials` brings. Tokens that stand
- * for passwords live for some minutes. May import ioredis' types, errors.
+ * The name and the password of the next connection: those that the application's client has now, or what `credentials`
+ * brings. Tokens that stand for passwords live for some minutes.
  */
 import type { Redis } from 'ioredis'
 import { asError } from '../as-error.ts'
 import type { Credentials } from '../backend.ts'
-import type { Clock } from '../clock.ts'
+import type { Clock } from '../time/clock.ts'
 import { UnavailableError } from '../errors.ts'
 
 export interface LoginParts {

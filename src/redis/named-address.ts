@@ -1,7 +1,8 @@
 /**
- * Which address the Sentinels name as that of the server. Those that have not heard of a switch still name the old one. May import types only.
+ * Which address the Sentinels name as that of the server. Those that have not heard of a switch still name the old
+ * one.
  */
-import type { Clock } from '../clock.ts'
+import type { Clock } from '../time/clock.ts'
 
 /** For how long an announcement is believed more than what Sentinels answer, in ms: they tell each other every two seconds. */
 const BELIEVED_FOR = 3_000

@@ -1,6 +1,6 @@
 /**
- * An ioredis client of our own: it never queues, never resends, takes new credentials before each connection, and reads what lies in its
- * socket before it gives a silent connection up. May import ioredis.
+ * An ioredis client of our own: it never queues, never resends, takes new credentials before each connection, and
+ * reads what lies in its socket before it gives a silent connection up.
  */
 import { type Command, Redis, type RedisOptions } from 'ioredis'
 import { isReply, kindOf } from './reply-fault.ts'

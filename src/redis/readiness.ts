@@ -1,6 +1,4 @@
-/**
- * Those who wait until a connection can be used: all of them wait for the same promise. May import nothing.
- */
+/** Those who wait until a connection can be used: all of them wait for the same promise. */
 
 export class Readiness {
   #promise: Promise<void> | undefined

@@ -1,7 +1,4 @@
-/**
- * The port over one Redis or Valkey server, alone or behind Sentinel: each call is one script for all its keys. May import
- * ioredis' types, the connection, the tracking, the scripts, what replies mean, the port and errors.
- */
+/** The port over one Redis or Valkey server, alone or behind Sentinel: each call is one script for all its keys. */
 import type { Redis } from 'ioredis'
 import {
   type AcquireOutcome,

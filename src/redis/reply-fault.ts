@@ -1,6 +1,6 @@
 /**
- * What a server means by an error reply, told by its words. Never by class names: a minifier changes them, and the application may have
- * another copy of ioredis. Pure. May import errors and the name of the fence counter.
+ * What a server means by an error reply, told by its words. Never by class names: a minifier changes them, and the
+ * application may have another copy of ioredis. Pure.
  */
 import { FENCE_KEY } from '../backend.ts'
 import { UnavailableError } from '../errors.ts'

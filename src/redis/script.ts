@@ -1,6 +1,6 @@
 /**
- * One Lua script on one connection: sent by its SHA, and whole if the server does not know it: it may be new, restarted or
- * flushed. May import the connection's type, encoded commands, what replies mean and node:crypto.
+ * One Lua script on one connection: sent by its SHA, and whole if the server does not know it: it may be new,
+ * restarted or flushed.
  *
  * A script that is refused as unknown and sent again runs behind what was sent after it, out of order. So it is sent whole
  * the first time on each connection, and again after any script turned out to be unknown.

@@ -1,6 +1,6 @@
 /**
- * The Lua scripts: one call for many keys, atomic, one answer for each. Every key a script touches is declared in KEYS. They
- * work in the database that the connection has selected, and on Redis 6.2 and later and Valkey. May import nothing.
+ * The Lua scripts: one call for many keys, atomic, one answer for each. Every key a script touches is declared in
+ * KEYS. They work in the database that the connection has selected, and on Redis 6.2 and later and Valkey.
  *
  * An entry that needs no words costs none: `renew` and `release` answer with the exceptions only.
  *

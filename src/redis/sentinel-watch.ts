@@ -1,6 +1,7 @@
 /**
- * Listens to the Sentinels of a server for the moment at which they name another one. After a planned failover the old server takes writes for
- * another ten seconds and keeps its connections, and all of that is lost: who is not told stays there. May import ioredis.
+ * Listens to the Sentinels of a server for the moment at which they name another one. After a planned failover the old
+ * server takes writes for another ten seconds and keeps its connections, and all of that is lost: who is not told
+ * stays there.
  *
  * Each Sentinel is asked for the address and subscribed to in one write, so that no switch falls between the two. The first one that names another
  * address than it did before is believed; the others follow within a second or two.

@@ -1,6 +1,4 @@
-/**
- * What a server says of itself by INFO, as far as a connection has to know. Pure; may import errors.
- */
+/** What a server says of itself by INFO, as far as a connection has to know. Pure. */
 import { UnavailableError } from '../errors.ts'
 
 export interface ServerInfo {

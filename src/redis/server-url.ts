@@ -1,5 +1,5 @@
 /**
- * URLs of servers as users write them, made into ones that ioredis reads the same way. May import nothing.
+ * URLs of servers as users write them, made into ones that ioredis reads the same way.
  *
  * ioredis takes `/locks` for database 0, `/1.5` for 1, and sends SELECT with whatever stands there all the same. Here each is refused.
  */

@@ -1,6 +1,4 @@
-/**
- * Tells of a server that refuses requests, once. May import the port's types and what replies mean.
- */
+/** Tells of a server that refuses requests, once. */
 import type { BackendListener } from '../backend.ts'
 import { UnavailableError } from '../errors.ts'
 import { codeOf, kindOf } from './reply-fault.ts'

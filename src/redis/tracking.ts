@@ -15,7 +15,7 @@
  */
 import { randomUUID } from 'node:crypto'
 import type { BackendListener } from '../backend.ts'
-import type { Clock } from '../clock.ts'
+import type { Clock } from '../time/clock.ts'
 import { UnavailableError } from '../errors.ts'
 import { type Arrival, Connection, type ConnectionParts } from './connection.ts'
 import { EncodedCommand, encode } from './encoded-command.ts'

@@ -1,4 +1,4 @@
-/** What `npm run failover` can be told on its command line. What cannot be understood is a `UsageError`. May import node: modules only. */
+/** What `npm run failover` can be told on its command line. What cannot be understood is a `UsageError`. */
 import { parseArgs } from 'node:util'
 
 export class UsageError extends Error {}

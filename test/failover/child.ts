@@ -1,6 +1,6 @@
 /**
- * A process of the measurement, with a manager as an application would make it: the holder of many leases, or the rival, who waits for
- * some of them and takes fresh locks. May import the public package, ioredis and the clock that processes share.
+ * A process of the measurement, with a manager as an application would make it: the holder of many leases, or the
+ * rival, who waits for some of them and takes fresh locks.
  */
 import { setTimeout } from 'node:timers/promises'
 import { Redis } from 'ioredis'

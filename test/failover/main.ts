@@ -1,4 +1,4 @@
-/** `npm run failover`: measures what failovers of a Sentinel group do to leases, and shows it. May import the parts of the measurement. */
+/** `npm run failover`: measures what failovers of a Sentinel group do to leases, and shows it. */
 import { constants } from 'node:os'
 import { findServerBinary } from '../support/redis-server.ts'
 import { HELP, readArguments, UsageError } from './arguments.ts'

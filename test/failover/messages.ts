@@ -1,4 +1,4 @@
-/** What a measurement and its two child processes say to each other. Times are those of `machineTime`. May import types. */
+/** What a measurement and its two child processes say to each other. Times are those of `machineTime`. */
 import type { LossReason } from 'leasewheel'
 
 /** What a child is told when it is started. */

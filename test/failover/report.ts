@@ -1,4 +1,4 @@
-/** What a measurement found: a line for each round, a Markdown table of all, and what went beyond the bounds. May import types. */
+/** What a measurement found: a line for each round, a Markdown table of all, and what went beyond the bounds. */
 import { FAULTS } from './arguments.ts'
 import type { FreshFigures, Round } from './round.ts'
 

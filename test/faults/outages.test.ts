@@ -6,7 +6,7 @@ import { clock, heldFor, messagesOf, rejectionOf, scriptCalls, until } from '../
 import { type Outage, OUTAGES } from './outages.ts'
 import { BRIEF_TTL, expectRecovered, type Holder, type Scene, together, withEach, withScene } from './scene.ts'
 
-/** A lease is renewed at most so many times in a ttl, failures included (`src/core/timing.ts`). */
+/** A lease is renewed at most so many times in a ttl, failures included (`src/rules/timing.ts`). */
 const RENEWALS_IN_A_TTL = 40
 /** Connections of both managers together. */
 const CONNECTIONS = 3

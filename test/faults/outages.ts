@@ -1,6 +1,4 @@
-/**
- * Faults while which no question about a lock is answered, or none with more than an error. May import the test support.
- */
+/** Faults while which no question about a lock is answered, or none with more than an error. */
 import { mkdirSync, rmdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'

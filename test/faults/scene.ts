@@ -1,6 +1,6 @@
 /**
- * What faults happen to: a server, a network before it, and two managers behind that network, of which one is told of changes and the other is
- * not. May import the test support.
+ * What faults happen to: a server, a network before it, and two managers behind that network, of which one is told of
+ * changes and the other is not.
  */
 import { expect } from 'chai'
 import type { AcquireOptions, Lease } from 'leasewheel'

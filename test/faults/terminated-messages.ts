@@ -1,4 +1,4 @@
-/** What a worker that is told to end and its observer say to each other. May import nothing. */
+/** What a worker that is told to end and its observer say to each other. */
 
 export interface WorkerTask {
   /** Of the server. */

@@ -1,6 +1,6 @@
 /**
- * What a worker does to its locks when it gets SIGTERM, seen from outside: by another process that wants the same locks, and by a store
- * that refuses stale fences. May import the public package, the test servers, and the store of the soak.
+ * What a worker does to its locks when it gets SIGTERM, seen from outside: by another process that wants the same
+ * locks, and by a store that refuses stale fences.
  */
 import { fork } from 'node:child_process'
 import { once } from 'node:events'

@@ -1,6 +1,6 @@
 /**
- * A worker that is told to end: it has many `using` under way, and closes its manager on SIGTERM in the way that the docs show. Each job writes to
- * the store all the time, and waits for its answer. May import the public package, the clock that processes share, and types.
+ * A worker that is told to end: it has many `using` under way, and closes its manager on SIGTERM in the way that the
+ * docs show. Each job writes to the store all the time, and waits for its answer.
  */
 import { setTimeout } from 'node:timers/promises'
 import { type Lease, LeaseManager } from 'leasewheel'

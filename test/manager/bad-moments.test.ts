@@ -1,7 +1,7 @@
 /** Wake-ups and hints that come at a bad moment, and what is left behind then. */
 import { expect } from 'chai'
 import { fixedInterval, UnavailableError } from 'leasewheel'
-import { grant, TICK, TTL, watch, withManager, withStage } from './support.ts'
+import { grant, TICK, TTL, watch, withManager, withStage } from '../support/manager.ts'
 
 const HOUR = 3_600_000
 

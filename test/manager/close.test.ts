@@ -2,7 +2,7 @@ import { getEventListeners } from 'node:events'
 import { expect } from 'chai'
 import { type LeaseManager, LockNotHeldError, ManagerClosedError } from 'leasewheel'
 import sinon from 'sinon'
-import { grant, only, rejectionOf, TICK, TTL, watch, withManager, withStage } from './support.ts'
+import { grant, only, rejectionOf, TICK, TTL, watch, withManager, withStage } from '../support/manager.ts'
 
 /** Every method that rejects once the manager is closed. */
 const METHODS: Record<string, (manager: LeaseManager) => Promise<unknown>> = {

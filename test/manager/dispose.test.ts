@@ -1,6 +1,6 @@
 import { expect } from 'chai'
 import { ManagerClosedError } from 'leasewheel'
-import { rejectionOf, TICK, TTL, watch, withManager } from './support.ts'
+import { rejectionOf, TICK, TTL, watch, withManager } from '../support/manager.ts'
 
 describe('await using', () => {
   it('releases a lease at the end of the block', () =>

@@ -12,7 +12,7 @@ import {
   watch,
   withManager,
   withStage,
-} from './support.ts'
+} from '../support/manager.ts'
 
 interface Job {
   readonly lease: Lease

@@ -8,7 +8,7 @@ import {
   type ReleasedEvent,
   UnavailableError,
 } from 'leasewheel'
-import { grant, heldFor, only, TICK, TTL, watch, withManager, withStage } from './support.ts'
+import { grant, heldFor, only, TICK, TTL, watch, withManager, withStage } from '../support/manager.ts'
 
 const NAMES = ['acquired', 'renewed', 'jeopardy', 'safe', 'lost', 'released'] as const
 

@@ -2,7 +2,7 @@
 import { expect } from 'chai'
 import { type Clock, type Lease, type LeaseLostError, LeaseManager, type Timer } from 'leasewheel'
 import { ManualClock, MemoryBackend, MemoryStore } from 'leasewheel/memory'
-import { TTL, watch, withManager, withStage } from './support.ts'
+import { TTL, watch, withManager, withStage } from '../support/manager.ts'
 
 /** A clock that throws once: at its call number `at`. */
 class FaultyClock extends ManualClock implements Clock {

@@ -1,6 +1,6 @@
 import { expect } from 'chai'
 import { UnavailableError } from 'leasewheel'
-import { grant, rejectionOf, TICK, TTL, watch, withManager, withStage } from './support.ts'
+import { grant, rejectionOf, TICK, TTL, watch, withManager, withStage } from '../support/manager.ts'
 
 describe('inspect', () => {
   it('answers null where nobody holds the lock', () =>

@@ -2,7 +2,7 @@ import { expect } from 'chai'
 import { type LeaseEvents, LeaseManager } from 'leasewheel'
 import { MemoryBackend } from 'leasewheel/memory'
 import sinon from 'sinon'
-import { grant, only, TTL, withManager, withStage } from './support.ts'
+import { grant, only, TTL, withManager, withStage } from '../support/manager.ts'
 
 const NAMES = ['acquired', 'renewed', 'jeopardy', 'safe', 'lost', 'released'] as const
 

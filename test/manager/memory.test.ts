@@ -3,7 +3,7 @@ import { runInNewContext } from 'node:vm'
 import { expect } from 'chai'
 import { type Lease, LeaseManager } from 'leasewheel'
 import { ManualClock, MemoryBackend, MemoryStore } from 'leasewheel/memory'
-import { grantAll, TICK, TTL, watch, withManager } from './support.ts'
+import { grantAll, TICK, TTL, watch, withManager } from '../support/manager.ts'
 
 /** Bytes in use, once everything that can be collected has been. */
 function heapInUse(): number {

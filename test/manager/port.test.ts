@@ -4,7 +4,7 @@ import type { Backend, BackendListener, BackendSettings } from 'leasewheel'
 import { LeaseManager, UnavailableError } from 'leasewheel'
 import { ManualClock, MemoryBackend, MemoryStore } from 'leasewheel/memory'
 import sinon from 'sinon'
-import { grant, rejectionOf, type TestBackend, TICK, TTL, watch, withManager } from './support.ts'
+import { grant, rejectionOf, type TestBackend, TICK, TTL, watch, withManager } from '../support/manager.ts'
 
 /** A clock whose turns of the event loop are real ones, so that several things can happen in one. */
 class TurningClock extends ManualClock {

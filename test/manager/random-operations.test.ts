@@ -5,7 +5,7 @@
 import { expect } from 'chai'
 import fc from 'fast-check'
 import type { DetachedLease, Lease } from 'leasewheel'
-import { heldFor, type Member, randomFrom, runs, TICK, type Watched, watch, withStage } from './support.ts'
+import { heldFor, type Member, randomFrom, runs, TICK, type Watched, watch, withStage } from '../support/manager.ts'
 
 const MANAGERS = 3
 const KEYS = ['a', 'b', 'c']

@@ -1,5 +1,5 @@
 import { expect } from 'chai'
-import { grant, grantAll, heldFor, TICK, TTL, watch, withManager, withStage } from './support.ts'
+import { grant, grantAll, heldFor, TICK, TTL, watch, withManager, withStage } from '../support/manager.ts'
 
 const NOTHING = { count: 0, mean: 0, p50: 0, p90: 0, p99: 0, max: 0 }
 

@@ -17,7 +17,7 @@ import {
 } from 'leasewheel'
 import { ManualClock, MemoryBackend, MemoryStore } from 'leasewheel/memory'
 import sinon from 'sinon'
-import { grant, heldFor, only, rejectionOf, TICK, TTL, watch, withManager, withStage } from './support.ts'
+import { grant, heldFor, only, rejectionOf, TICK, TTL, watch, withManager, withStage } from '../support/manager.ts'
 
 const HALF = '\ud83d'
 

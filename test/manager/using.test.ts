@@ -1,6 +1,6 @@
 import { expect } from 'chai'
 import { LeaseLostError, LockNotAcquiredError, UnavailableError } from 'leasewheel'
-import { heldFor, rejectionOf, TICK, TTL, watch, withManager } from './support.ts'
+import { heldFor, rejectionOf, TICK, TTL, watch, withManager } from '../support/manager.ts'
 
 describe('using', () => {
   it('does the work under the lock, passes its result on, and releases', () =>

@@ -1,4 +1,4 @@
-/** What processes with a manager have in common that are started by tests. May import the test support. */
+/** What processes with a manager have in common that are started by tests. */
 import type { Worker } from './support.ts'
 
 /** The beginning of their code. None would ask again by itself within the hour. It says `ready` when it can be told something. */

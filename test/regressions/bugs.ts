@@ -1,4 +1,4 @@
-/** All bugs that are remembered. May import nothing but them. */
+/** All bugs that are remembered. */
 import { FAILOVER_BUGS } from './failover-bugs.ts'
 import { CLIENT_BUGS } from './client-bugs.ts'
 import { ENDING_BUGS } from './ending-bugs.ts'

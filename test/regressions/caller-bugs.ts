@@ -1,6 +1,6 @@
 /**
- * Bugs that callers met: on connections that break, on answers that do not change, beside other callers, and with functions of their own. May import
- * the type of a regression.
+ * Bugs that callers met: on connections that break, on answers that do not change, beside other callers, and with
+ * functions of their own.
  */
 import { type Regression, tests } from './regression.ts'
 
@@ -9,87 +9,91 @@ export const CALLER_BUGS: readonly Regression[] = [
     failure: 'an attempt failed as soon as its connection broke, though its timeout had just begun',
     patches: [
       {
-        file: 'src/outbox.ts',
+        file: 'src/requests/outbox.ts',
         find: '    if (ready === undefined) return false\n    this.#repeatable',
         replace: '    if (ready !== null) return false\n    this.#repeatable',
       },
     ],
-    harness: tests('test/manager/broken-connection.test.ts', 'is asked again through the next one'),
+    harness: tests('test/acquire/broken-connection.test.ts', 'is asked again through the next one'),
     report: /P11 is asked again through/,
   },
   {
     failure: 'an answer that would never change was asked for again for the whole of `wait`',
     patches: [
       {
-        file: 'src/acquisition.ts',
+        file: 'src/acquire/acquisition.ts',
         find: '    if (!error.final) return\n',
         replace: '    if (error.final !== undefined) return\n',
       },
     ],
-    harness: tests('test/manager/final-answers.test.ts', 'ends acquire at once'),
+    harness: tests('test/acquire/final-answers.test.ts', 'ends acquire at once'),
     report: /ends acquire at once/,
   },
   {
     failure: 'a renewal that was denied for one key failed for all others of its cohort',
     patches: [
-      { file: 'src/renewer.ts', find: 'if (records.length >= cohort.size) {', replace: 'if (records.length > 0) {' },
+      {
+        file: 'src/renewal/renewer.ts',
+        find: 'if (records.length >= cohort.size) {',
+        replace: 'if (records.length > 0) {',
+      },
     ],
-    harness: tests('test/manager/partial-renewal.test.ts', 'fails for the lease that is denied'),
+    harness: tests('test/renewal/partial-renewal.test.ts', 'fails for the lease that is denied'),
     report: /P28 fails for the lease/,
   },
   {
     failure: 'a lease that was denied was renewed together with others again, and spoiled their request each time',
-    patches: [{ file: 'src/renewal-queue.ts', find: ' || next.apart !== cohorts[0]?.apart', replace: '' }],
-    harness: tests('test/manager/partial-renewal.test.ts', 'sends what was denied apart|concerns cohorts of one lease'),
+    patches: [{ file: 'src/renewal/renewal-queue.ts', find: ' || next.apart !== cohorts[0]?.apart', replace: '' }],
+    harness: tests('test/renewal/partial-renewal.test.ts', 'sends what was denied apart|concerns cohorts of one lease'),
     report: /P28/,
   },
   {
     failure: 'a caller that came between the refusal of another and its next pause was not noticed, and hung',
     patches: [
       {
-        file: 'src/acquisition.ts',
+        file: 'src/acquire/acquisition.ts',
         find: 'if (!this.#isPausing) this.#nudged = true\n',
         replace: 'if (!this.#isPausing) return\n',
       },
     ],
-    harness: tests('test/manager/queue.test.ts', 'at whatever moment after a refusal'),
+    harness: tests('test/waiting/queue.test.ts', 'at whatever moment after a refusal'),
     report: /P23 is answered within its timeout/,
   },
   {
     failure: 'who shared the attempt of another waited for as long as that did',
     patches: [
       {
-        file: 'src/acquisition.ts',
+        file: 'src/acquire/acquisition.ts',
         find: 'const left = Math.max(this.timeout - this.#waited(), 0)',
         replace: 'const left = Number.POSITIVE_INFINITY',
       },
     ],
-    harness: tests('test/manager/queue.test.ts', 'obeys its own timeout'),
+    harness: tests('test/waiting/queue.test.ts', 'obeys its own timeout'),
     report: /P23 obeys its own timeout/,
   },
   {
     failure: 'no timeout rang while every turn of the event loop was late',
     patches: [
       {
-        file: 'src/scheduler.ts',
+        file: 'src/time/scheduler.ts',
         find: '        if (item instanceof Sleeper) item.ring(tick)\n',
         replace:
           '        if (item instanceof Sleeper && tick.late) this.schedule(item.id, tick.now)\n        else if (item instanceof Sleeper) item.ring(tick)\n',
       },
     ],
-    harness: tests('test/manager/busy-event-loop.test.ts', 'keeps the time limit'),
+    harness: tests('test/waiting/busy-event-loop.test.ts', 'keeps the time limit'),
     report: /keeps the time limit/,
   },
   {
     failure: 'a key that stood twice was waited for, though the same call held it',
     patches: [
       {
-        file: 'src/bulk-acquisition.ts',
+        file: 'src/acquire/bulk-acquisition.ts',
         find: '      if (this.#isRepeated(key)) repeated += 1\n      else void',
         replace: '      void',
       },
     ],
-    harness: tests('test/manager/acquire-many.test.ts', 'gives null the second time'),
+    harness: tests('test/acquire/acquire-many.test.ts', 'gives null the second time'),
     report: /gives null the second time/,
   },
   {
@@ -102,7 +106,7 @@ export const CALLER_BUGS: readonly Regression[] = [
         replace: 'resolved.clock',
       },
       {
-        file: 'src/outbox.ts',
+        file: 'src/requests/outbox.ts',
         find: '          this.#settleFaulty(index, fault)\n',
         replace: '          throw fault\n',
       },
@@ -133,57 +137,63 @@ export const CALLER_BUGS: readonly Regression[] = [
         replace: "return 'late'",
       },
     ],
-    harness: tests('test/manager/acquire-many.test.ts', 'is said not to be held'),
+    harness: tests('test/acquire/acquire-many.test.ts', 'is said not to be held'),
     report: /P10 is said not to be held/,
   },
   {
     failure: 'renewals that were never answered counted as under way for ever',
     patches: [
       {
-        file: 'src/renewer.ts',
+        file: 'src/renewal/renewer.ts',
         find: 'if (now >= until) this.#overdue',
         replace: 'if (now >= until + 1e9) this.#overdue',
       },
     ],
-    harness: tests('test/manager/partial-renewal.test.ts', 'do not count as under way'),
+    harness: tests('test/renewal/partial-renewal.test.ts', 'do not count as under way'),
     report: /P21 do not count as under way/,
   },
   {
     failure: 'callers without patience asked for a lock that was left to other processes',
     patches: [
-      { file: 'src/acquisition.ts', find: " || line.offer === 'open') throw REFUSED", replace: ') throw REFUSED' },
+      {
+        file: 'src/acquire/acquisition.ts',
+        find: " || line.offer === 'open') throw REFUSED",
+        replace: ') throw REFUSED',
+      },
     ],
-    harness: tests('test/manager/fairness.test.ts', 'is not asked for by tryAcquire'),
+    harness: tests('test/waiting/fairness.test.ts', 'is not asked for by tryAcquire'),
     report: /is not asked for by tryAcquire/,
   },
   {
     failure: 'a request that landed after its lease had been acquired by another one, and released, left a key',
-    patches: [{ file: 'src/acquisition.ts', find: '    if (doubt) record.own.doubt = doubt\n', replace: '' }],
-    harness: tests('test/manager/unanswered-acquire.test.ts', 'first request lands after it is released'),
+    patches: [{ file: 'src/acquire/acquisition.ts', find: '    if (doubt) record.own.doubt = doubt\n', replace: '' }],
+    harness: tests('test/acquire/unanswered-acquire.test.ts', 'first request lands after it is released'),
     report: /P11 leaves no key behind/,
   },
   {
     failure: 'only the first of several requests that were not answered was looked for',
-    patches: [{ file: 'src/doubt.ts', find: '(doubt?.unanswered ?? 0) + 1', replace: '1' }],
-    harness: tests('test/manager/unanswered-acquire.test.ts', 'looks for each request'),
+    patches: [{ file: 'src/rules/doubt.ts', find: '(doubt?.unanswered ?? 0) + 1', replace: '1' }],
+    harness: tests('test/acquire/unanswered-acquire.test.ts', 'looks for each request'),
     report: /P11 looks for each request/,
   },
   {
     failure: 'an aborted call for many keys waited for a server that hung',
-    patches: [{ file: 'src/bulk-acquisition.ts', find: '    if (!this.#cancelled) await', replace: '    await' }],
-    harness: tests('test/manager/acquire-many.test.ts', 'rejects at once on a server that hangs'),
+    patches: [
+      { file: 'src/acquire/bulk-acquisition.ts', find: '    if (!this.#cancelled) await', replace: '    await' },
+    ],
+    harness: tests('test/acquire/acquire-many.test.ts', 'rejects at once on a server that hangs'),
     report: /P11 rejects at once on a server/,
   },
   {
     failure: 'an abort while the strategy was asked was noticed only after the pause',
     patches: [
       {
-        file: 'src/acquisition.ts',
+        file: 'src/acquire/acquisition.ts',
         find: '    this.#throwIfCancelled()\n    if (duration === undefined)',
         replace: '    if (duration === undefined)',
       },
     ],
-    harness: tests('test/manager/acquire.test.ts', 'aborts the call after the first'),
+    harness: tests('test/acquire/acquire.test.ts', 'aborts the call after the first'),
     report: /aborts the call after the first/,
   },
 ]

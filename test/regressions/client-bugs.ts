@@ -1,6 +1,4 @@
-/**
- * Bugs that this project has had with clients, URLs and what servers refuse. May import the type of a regression.
- */
+/** Bugs that this project has had with clients, URLs and what servers refuse. */
 import { type Regression, tests } from './regression.ts'
 
 const BACKEND = 'src/redis/redis-backend.ts'
@@ -101,7 +99,7 @@ export const CLIENT_BUGS: readonly Regression[] = [
         replace: '\nlocal keys = KEYS\nlocal count = #keys - 1\n',
       },
     ],
-    harness: tests('test/unit/scripts.test.ts', 'literally'),
+    harness: tests('test/redis/scripts.test.ts', 'literally'),
     report: /literally/,
   },
   {

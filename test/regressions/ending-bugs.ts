@@ -1,9 +1,9 @@
-/** Bugs that this project has had in how leases end, and in what users see of that. May import the type of a regression. */
+/** Bugs that this project has had in how leases end, and in what users see of that. */
 import { type Regression, tests } from './regression.ts'
 
 const MANAGER = 'src/lease-manager.ts'
 const STRANGERS = 'test/manager/strangers.test.ts'
-const TABLE = 'src/lease-table.ts'
+const TABLE = 'src/lease/lease-table.ts'
 
 export const ENDING_BUGS: readonly Regression[] = [
   {
@@ -16,13 +16,13 @@ export const ENDING_BUGS: readonly Regression[] = [
           "    record.has.controller?.abort(error)\n    this.#tell('lost', record, (lease) => ({ lease, reason, error }))\n",
       },
     ],
-    harness: tests('test/manager/reads.test.ts', 'P30 that reads all others'),
+    harness: tests('test/lease/reads.test.ts', 'P30 that reads all others'),
     report: /P30 that reads all others/,
   },
   {
     failure: 'a loss found by a read was not told before the key was acquired again',
     patches: [{ file: TABLE, find: 'const told = this.tellLosses()', replace: 'const told = false' }],
-    harness: tests('test/manager/reads.test.ts', 'P14 tells of the loss before the key'),
+    harness: tests('test/lease/reads.test.ts', 'P14 tells of the loss before the key'),
     report: /P14 tells of the loss before the key/,
   },
   {
@@ -62,7 +62,7 @@ export const ENDING_BUGS: readonly Regression[] = [
     patches: [
       { file: MANAGER, find: '    this.#throwIfClosed(this.#checkKey(key))\n    try {\n', replace: '    try {\n' },
       {
-        file: 'src/change-desk.ts',
+        file: 'src/manager/change-desk.ts',
         find: '    for (const key of keys) {\n',
         replace: '    for (const key of keys) {\n      key.length\n',
       },
@@ -74,7 +74,7 @@ export const ENDING_BUGS: readonly Regression[] = [
     failure: 'a key with half of a surrogate pair was taken, and its changes were told under another name',
     patches: [
       {
-        file: 'src/options.ts',
+        file: 'src/options/options.ts',
         find: '  if (text.isWellFormed()) return text\n',
         replace: '  if (text) return text\n',
       },
@@ -86,7 +86,7 @@ export const ENDING_BUGS: readonly Regression[] = [
     failure: 'a nested `using` of one key was told that another holds the lock',
     patches: [
       {
-        file: 'src/acquisition.ts',
+        file: 'src/acquire/acquisition.ts',
         find: "table.isHeld(this.key) ? 'held'",
         replace: "table.isHeld(`${this.key}?`) ? 'held'",
       },
@@ -96,7 +96,7 @@ export const ENDING_BUGS: readonly Regression[] = [
   },
   {
     failure: 'a lease showed as `{}` in logs',
-    patches: [{ file: 'src/inspection.ts', find: "Symbol.for('nodejs.util.inspect.custom')", replace: "'inspect'" }],
+    patches: [{ file: 'src/show-in-logs.ts', find: "Symbol.for('nodejs.util.inspect.custom')", replace: "'inspect'" }],
     harness: tests(STRANGERS, 'of a lease is its key'),
     report: /of a lease is its key/,
   },
@@ -133,7 +133,7 @@ export const ENDING_BUGS: readonly Regression[] = [
     failure: 'a signal of another realm was refused',
     patches: [
       {
-        file: 'src/check.ts',
+        file: 'src/options/check.ts',
         find: "    typeof aborted !== 'boolean' ||\n",
         replace: "    !(value instanceof AbortSignal) ||\n    typeof aborted !== 'boolean' ||\n",
       },
@@ -143,7 +143,7 @@ export const ENDING_BUGS: readonly Regression[] = [
   },
   {
     failure: 'a manual clock hung under fake timers',
-    patches: [{ file: 'src/clock.ts', find: '    endOfTurn(resolve)\n', replace: '    setImmediate(resolve)\n' }],
+    patches: [{ file: 'src/time/clock.ts', find: '    endOfTurn(resolve)\n', replace: '    setImmediate(resolve)\n' }],
     harness: tests(STRANGERS, 'do not stop a manual clock'),
     report: /do not stop a manual clock/,
   },

@@ -1,4 +1,4 @@
-/** Bugs of this project while servers change: failovers, proxies, passwords, connections that part. May import the type of a regression. */
+/** Bugs of this project while servers change: failovers, proxies, passwords, connections that part. */
 import { type Regression, tests } from './regression.ts'
 
 const CONNECTION = 'src/redis/connection.ts'
@@ -105,7 +105,7 @@ export const FAILOVER_BUGS: readonly Regression[] = [
         replace: '  if (error) return error\n',
       },
     ],
-    harness: tests('test/unit/fault-log.test.ts', 'says what each of them said'),
+    harness: tests('test/redis/fault-log.test.ts', 'says what each of them said'),
     report: /says what each of them said/,
   },
   {

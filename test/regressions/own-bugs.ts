@@ -1,12 +1,12 @@
 /**
- * Bugs that this project has had, most of them found by its simulator, its tests with random operations or its tests on a real server.
- * May import the type of a regression.
+ * Bugs that this project has had, most of them found by its simulator, its tests with random operations or its tests
+ * on a real server.
  */
 import { type Regression, tests } from './regression.ts'
 
-const ACQUISITION = 'src/acquisition.ts'
-const SCHEDULER = 'src/scheduler.ts'
-const RENEWER = 'src/renewer.ts'
+const ACQUISITION = 'src/acquire/acquisition.ts'
+const SCHEDULER = 'src/time/scheduler.ts'
+const RENEWER = 'src/renewal/renewer.ts'
 
 export const OWN_BUGS: readonly Regression[] = [
   {
@@ -18,7 +18,7 @@ export const OWN_BUGS: readonly Regression[] = [
         replace: 'if (this.#clock.now() >= now) return',
       },
     ],
-    harness: tests('test/unit/scheduler.test.ts', 'come at once where the process was stopped'),
+    harness: tests('test/time/scheduler.test.ts', 'come at once where the process was stopped'),
     report: /P13 P15 come at once/,
   },
   {
@@ -46,19 +46,19 @@ export const OWN_BUGS: readonly Regression[] = [
 `,
       },
     ],
-    harness: tests('test/manager/renewal.test.ts', 'P22 survives what is thrown'),
+    harness: tests('test/renewal/renewal.test.ts', 'P22 survives what is thrown'),
     report: /P22 survives what is thrown/,
   },
   {
     failure: 'a lease whose deadline had passed unnoticed stood in the way of the next caller',
     patches: [
       {
-        file: 'src/lease-table.ts',
+        file: 'src/lease/lease-table.ts',
         find: '(record.reserving || isActive(this.observe(record)))',
         replace: '(record.reserving || isActive(stateOf(record)))',
       },
     ],
-    harness: tests('test/manager/acquire.test.ts', 'own lease is over, noticed or not'),
+    harness: tests('test/acquire/acquire.test.ts', 'own lease is over, noticed or not'),
     report: /P1 asks the server again/,
   },
   {
@@ -91,12 +91,12 @@ export const OWN_BUGS: readonly Regression[] = [
     failure: 'an adoption was aborted by a listener that had just heard of its lease: held, and nobody knew',
     patches: [
       {
-        file: 'src/adoption.ts',
+        file: 'src/acquire/adoption.ts',
         find: '    this.#reject = undefined\n    if (reject) {',
         replace: '    if (reject) {',
       },
     ],
-    harness: tests('test/manager/detach.test.ts', 'cannot be aborted any more'),
+    harness: tests('test/lease/detach.test.ts', 'cannot be aborted any more'),
     report: /cannot be aborted any more/,
   },
   {
@@ -115,24 +115,24 @@ export const OWN_BUGS: readonly Regression[] = [
     failure: 'a process that was stopped while it read its clocks took that for a sleep of the machine, or missed one',
     patches: [
       {
-        file: 'src/clock.ts',
+        file: 'src/time/clock.ts',
         find: 'if (sources.monotonic() - before < TOLERANCE / 10) return',
         replace: 'if (sources.monotonic() >= before) return',
       },
     ],
-    harness: tests('test/unit/clock.test.ts', 'counts a later suspend in full'),
+    harness: tests('test/time/clock.test.ts', 'counts a later suspend in full'),
     report: /P8 P13 counts a later suspend/,
   },
   {
     failure: 'a sleep of the machine went unnoticed when its wall clock was set back meanwhile by as much as it slept',
     patches: [
       {
-        file: 'src/clock.ts',
+        file: 'src/time/clock.ts',
         find: 'else if (monotonic >= this.#bootDue)',
         replace: 'else if (Number.isNaN(this.#bootDue))',
       },
     ],
-    harness: tests('test/unit/clock.test.ts', 'a suspend that a step of the wall clock hides'),
+    harness: tests('test/time/clock.test.ts', 'a suspend that a step of the wall clock hides'),
     report: /P8 counts, 10 ms later, a suspend/,
   },
 ]

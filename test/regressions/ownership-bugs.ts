@@ -1,8 +1,8 @@
-/** Bugs of other libraries in who has a lock: how it is taken, given back, and counted on. May import the type of a regression. */
+/** Bugs of other libraries in who has a lock: how it is taken, given back, and counted on. */
 import { type Regression, SIMULATION, tests } from './regression.ts'
 
-const ACQUISITION = 'src/acquisition.ts'
-const RELEASER = 'src/releaser.ts'
+const ACQUISITION = 'src/acquire/acquisition.ts'
+const RELEASER = 'src/release/releaser.ts'
 
 export const OWNERSHIP_BUGS: readonly Regression[] = [
   {
@@ -48,12 +48,12 @@ export const OWNERSHIP_BUGS: readonly Regression[] = [
     failure: 'a command that was given up landed later, and left a lock that nobody had',
     patches: [
       {
-        file: 'src/releaser.ts',
+        file: 'src/release/releaser.ts',
         find: 'timeout, until, unanswered })',
         replace: 'timeout, until, unanswered: 0 * unanswered })',
       },
     ],
-    harness: tests('test/manager/unanswered-acquire.test.ts', 'P11 that may still land'),
+    harness: tests('test/acquire/unanswered-acquire.test.ts', 'P11 that may still land'),
     report: /P11 that may still land/,
   },
   {
@@ -77,7 +77,7 @@ export const OWNERSHIP_BUGS: readonly Regression[] = [
     failure: 'a release that raced a renewal was reported as a loss',
     patches: [
       {
-        file: 'src/core/lease-state.ts',
+        file: 'src/rules/lease-state.ts',
         find: `    case 'gone':
       return LOST[input.reason]
     case 'observed':
@@ -101,7 +101,7 @@ export const OWNERSHIP_BUGS: readonly Regression[] = [
     failure: 'a release that failed left the renewals running: a lock without an owner that never ended',
     patches: [
       {
-        file: 'src/lease-table.ts',
+        file: 'src/lease/lease-table.ts',
         find: '    cohort.remove(record)\n',
         replace: "    if (record.state === 'releasing') return\n    cohort.remove(record)\n",
       },

@@ -1,6 +1,4 @@
-/**
- * A copy of the source in a folder of its own, with bugs in it. The project itself is never touched. May import node: modules only.
- */
+/** A copy of the source in a folder of its own, with bugs in it. The project itself is never touched. */
 import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'

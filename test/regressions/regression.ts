@@ -1,6 +1,4 @@
-/**
- * A bug that somebody had, kept as a small change that puts it back, and what is to find it. May import nothing.
- */
+/** A bug that somebody had, kept as a small change that puts it back, and what is to find it. */
 
 /** A change of one place in the source. */
 export interface Patch {

@@ -85,7 +85,7 @@ describe('a bug that is put back', () => {
 
 describe('a patch', () => {
   for (const [place, find, file] of [
-    ['is gone', 'what nobody has ever written', 'src/scheduler.ts'],
+    ['is gone', 'what nobody has ever written', 'src/time/scheduler.ts'],
     ['is there more than once', 'import ', 'src/lease-manager.ts'],
   ] as const) {
     it(`whose place in the source ${place} is refused, and says so`, () => {

@@ -1,9 +1,9 @@
-/** Bugs of other libraries in how locks are renewed. May import the type of a regression. */
+/** Bugs of other libraries in how locks are renewed. */
 import { CROWDS, type Regression, SIMULATION, tests } from './regression.ts'
 
-const SCHEDULER = 'src/scheduler.ts'
-const RENEWER = 'src/renewer.ts'
-const TIMING = 'src/core/timing.ts'
+const SCHEDULER = 'src/time/scheduler.ts'
+const RENEWER = 'src/renewal/renewer.ts'
+const TIMING = 'src/rules/timing.ts'
 
 const ONE_AFTER_THE_OTHER = {
   file: RENEWER,
@@ -17,7 +17,7 @@ export const RENEWAL_BUGS: readonly Regression[] = [
     patches: [
       ONE_AFTER_THE_OTHER,
       {
-        file: 'src/renewal-queue.ts',
+        file: 'src/renewal/renewal-queue.ts',
         find: '      queue.shift()\n',
         replace: '      if (size > 0) break\n      queue.shift()\n',
       },
@@ -46,7 +46,7 @@ export const RENEWAL_BUGS: readonly Regression[] = [
 `,
       },
     ],
-    harness: tests('test/manager/partial-renewal.test.ts', 'P20 P28 fails for the lease'),
+    harness: tests('test/renewal/partial-renewal.test.ts', 'P20 P28 fails for the lease'),
     report: /P20 P28 fails for the lease/,
   },
   {
@@ -78,7 +78,7 @@ export const RENEWAL_BUGS: readonly Regression[] = [
       },
       // Something has to throw there.
       {
-        file: 'src/events.ts',
+        file: 'src/manager/guarded-emitter.ts',
         find: '      } catch (fault) {\n        fail(fault)\n',
         replace:
           "      } catch (fault) {\n        fail(fault)\n        if ('remaining' in (values[0] ?? {})) throw fault\n",
@@ -91,7 +91,7 @@ export const RENEWAL_BUGS: readonly Regression[] = [
     failure: 'while a command hung, its lock was reported held for seconds after its end',
     patches: [
       {
-        file: 'src/lease-table.ts',
+        file: 'src/lease/lease-table.ts',
         find: '    if (record.cohort) {\n      const now',
         replace: '    if (record.cohort && record.cohort.renewal === undefined) {\n      const now',
       },
@@ -143,7 +143,7 @@ export const RENEWAL_BUGS: readonly Regression[] = [
         replace: '  return sentAt + (periods > 0 ? Math.max(ttl - 1_250, 0) / 3 : 0)',
       },
     ],
-    harness: tests('test/manager/renewal.test.ts', 'renewal of short leases'),
+    harness: tests('test/renewal/renewal.test.ts', 'renewal of short leases'),
     report: /P21 is no hot loop/,
   },
 ]

@@ -1,6 +1,6 @@
 /**
- * A search for bugs in a copy of the source, in a process of its own: what the simulator or some tests have to say about it. May import
- * node: modules and the type of a regression.
+ * A search for bugs in a copy of the source, in a process of its own: what the simulator or some tests have to say
+ * about it.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'

@@ -1,4 +1,4 @@
-/** Bugs of other libraries in what they ask of the server and of the machine. May import the type of a regression. */
+/** Bugs of other libraries in what they ask of the server and of the machine. */
 import { type Regression, SIMULATION, tests } from './regression.ts'
 
 const SCRIPTS = 'src/redis/scripts.ts'
@@ -37,7 +37,7 @@ export const SERVER_BUGS: readonly Regression[] = [
     failure: 'a wall clock that stepped by ten seconds ended sound locks, or stopped the renewals',
     patches: [
       {
-        file: 'src/clock.ts',
+        file: 'src/time/clock.ts',
         find: '    return monotonic + this.#slept\n',
         replace: '    return this.#sources.wall()\n',
       },
@@ -67,19 +67,19 @@ export const SERVER_BUGS: readonly Regression[] = [
     failure: 'statistics were arrays that grew for ever',
     patches: [
       {
-        file: 'src/core/histogram.ts',
+        file: 'src/structures/histogram.ts',
         find: '    const value = duration > 0 ? duration : 0\n',
         replace: `    const value = duration > 0 ? duration : 0
     for (let time = 0; time < times; time += 1) this.#all.push(value)
 `,
       },
       {
-        file: 'src/core/histogram.ts',
+        file: 'src/structures/histogram.ts',
         find: '  #count = 0\n',
         replace: '  #count = 0\n  readonly #all: number[] = []\n',
       },
     ],
-    harness: tests('test/core/histogram.test.ts', 'P25'),
+    harness: tests('test/structures/histogram.test.ts', 'P25'),
     report: /P25/,
   },
 ]

@@ -1,6 +1,6 @@
 /**
- * Bugs that only the simulator meets in its own way: what a failover, a late landing or a slow event loop does to many processes at once. May import
- * the type of a regression.
+ * Bugs that only the simulator meets in its own way: what a failover, a late landing or a slow event loop does to many
+ * processes at once.
  */
 import { FAILOVERS, LONG_SIMULATION, type Regression } from './regression.ts'
 
@@ -27,7 +27,7 @@ export const SIMULATOR_BUGS: readonly Regression[] = [
     failure: 'another server answered, and leases were asked about in no order of their deadlines',
     patches: [
       {
-        file: 'src/renewal-queue.ts',
+        file: 'src/renewal/renewal-queue.ts',
         find: 'this.#queue = new DeadlineQueue(slack)',
         replace: 'this.#queue = new DeadlineQueue(slack * 100_000)',
       },

@@ -1,7 +1,7 @@
-/** Bugs of other libraries in how callers wait. May import the type of a regression. */
+/** Bugs of other libraries in how callers wait. */
 import { LONG_SIMULATION, type Regression, SIMULATION } from './regression.ts'
 
-const ACQUISITION = 'src/acquisition.ts'
+const ACQUISITION = 'src/acquire/acquisition.ts'
 
 export const WAITING_BUGS: readonly Regression[] = [
   {

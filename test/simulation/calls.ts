@@ -1,7 +1,4 @@
-/**
- * What callers wait for: each call from its beginning to its end, and by when it must have ended. May import the library's errors, members and
- * the verdict.
- */
+/** What callers wait for: each call from its beginning to its end, and by when it must have ended. */
 import { LeaseError } from 'leasewheel'
 import type { Chronicle } from './chronicle.ts'
 import type { Member } from './member.ts'

@@ -1,6 +1,4 @@
-/**
- * What happened in a run, in words, for whoever wants to read it: the same words whenever it is repeated. May import types.
- */
+/** What happened in a run, in words, for whoever wants to read it: the same words whenever it is repeated. */
 import type { AcquireOutcome, ChangeOutcome } from 'leasewheel'
 import type { Timeline } from './timeline.ts'
 

@@ -1,6 +1,6 @@
 /**
- * One lock that all processes want all the time, and one process in which somebody tries to get it as often as possible without waiting. P23: whoever
- * waits gets it within a bound, as every process has its turn. May import members, the workload and the verdict.
+ * One lock that all processes want all the time, and one process in which somebody tries to get it as often as
+ * possible without waiting. P23: whoever waits gets it within a bound, as every process has its turn.
  */
 import type { Lease } from 'leasewheel'
 import type { Member } from './member.ts'

@@ -1,6 +1,6 @@
 /**
- * What users hand over and what then throws: a source of chance, a strategy, a callback. P31: what was thrown reaches a caller, or comes out as
- * `error`. May import processes, chance and the verdict.
+ * What users hand over and what then throws: a source of chance, a strategy, a callback. P31: what was thrown reaches
+ * a caller, or comes out as `error`.
  */
 import type { RetryStrategy } from 'leasewheel'
 import type { Random } from './random.ts'

@@ -1,5 +1,5 @@
 /**
- * A server is replaced by its replica, in the ways in which that happens. May import the server, its inspector and chance.
+ * A server is replaced by its replica, in the ways in which that happens.
  *
  *     planned, by sentinels:  promoted ──(the old one goes on taking writes)──▶ announced ──▶ the old one is told to follow, or killed
  *     after a hang:           hangs ──▶ promoted ──▶ announced        goes on, takes writes ──▶ is killed

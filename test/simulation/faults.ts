@@ -1,7 +1,4 @@
-/**
- * What goes wrong, at random, and is mended again: processes, machines, the network, the server, the clocks. May import members, the server and
- * chance.
- */
+/** What goes wrong, at random, and is mended again: processes, machines, the network, the server, the clocks. */
 import type { Chronicle } from './chronicle.ts'
 import { Failover } from './failover.ts'
 import type { Health } from './health.ts'

@@ -1,6 +1,4 @@
-/**
- * Since when a process has had no trouble: what a lease may be expected to survive follows from it. May import types.
- */
+/** Since when a process has had no trouble: what a lease may be expected to survive follows from it. */
 import type { SimulatedProcess } from './simulated-process.ts'
 
 /** What is wrong with the way from a process to the server, or with the server for all of them. */

@@ -1,6 +1,6 @@
 /**
- * Looks at what one manager says of its leases, by events and when they are read, and compares it with the evidence: P1 to P3, P9, P10,
- * P14 to P18, P20 to P22. May import the library's types, the ledger, processes and the verdict.
+ * Looks at what one manager says of its leases, by events and when they are read, and compares it with the evidence:
+ * P1 to P3, P9, P10, P14 to P18, P20 to P22.
  */
 import { type Lease, type LeaseManager, ManagerClosedError } from 'leasewheel'
 import type { ServerInspector } from './server-inspector.ts'

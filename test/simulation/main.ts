@@ -1,6 +1,6 @@
 /**
- * `npm run simulate`: shares runs out among processes, counts what they tell, and shows the first violation in a way that it can be
- * looked into. May import the simulation and the arguments.
+ * `npm run simulate`: shares runs out among processes, counts what they tell, and shows the first violation in a way
+ * that it can be looked into.
  */
 import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'

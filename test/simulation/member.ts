@@ -1,6 +1,4 @@
-/**
- * One process with its manager, its way to the server, and those who watch it. May import the parts of the simulation and the library.
- */
+/** One process with its manager, its way to the server, and those who watch it. */
 import { LeaseManager, type LockEntry } from 'leasewheel'
 import type { Chronicle } from './chronicle.ts'
 import { DeliberateFaults } from './deliberate-faults.ts'

@@ -1,6 +1,4 @@
-/**
- * Where all chance of a simulation comes from: numbers that look random and follow from a seed. May import nothing.
- */
+/** Where all chance of a simulation comes from: numbers that look random and follow from a seed. */
 
 export class Random {
   #state: number

@@ -1,6 +1,6 @@
 /**
- * What is drawn from a seed before a run begins: how many processes and keys there are, how good the clocks and the network are, what
- * is done and what goes wrong, and how often. May import chance and the port's constants.
+ * What is drawn from a seed before a run begins: how many processes and keys there are, how good the clocks and the
+ * network are, what is done and what goes wrong, and how often.
  */
 import type { Fault } from './faults.ts'
 import type { Random } from './random.ts'

@@ -1,6 +1,6 @@
 /**
- * Looks at what requests do to the keys of the server, whoever sent them: P4, P5 and P6, and knows which leases were robbed of
- * their keys by somebody else or by a crash. May import the simulated Redis and the verdict.
+ * Looks at what requests do to the keys of the server, whoever sent them: P4, P5 and P6, and knows which leases were
+ * robbed of their keys by somebody else or by a crash.
  */
 import type { LockEntry } from 'leasewheel'
 import type { Operation } from './simulated-backend.ts'

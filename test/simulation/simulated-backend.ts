@@ -1,6 +1,5 @@
 /**
- * The port over the simulated server: what `RedisBackend` does with its two connections, in virtual time. May import the network,
- * the server, processes and the port's types.
+ * The port over the simulated server: what `RedisBackend` does with its two connections, in virtual time.
  *
  *     the first connection carries requests; when it breaks, what was not answered is unknown, and another one is made
  *     the second one tells of changes, as long as both are there

@@ -1,6 +1,6 @@
 /**
- * Connections between processes and the server: two pipes each, in which nothing overtakes and nothing is doubled, and which may be
- * slow, blocked, or cut with something still in them. May import the timeline, chance and processes.
+ * Connections between processes and the server: two pipes each, in which nothing overtakes and nothing is doubled, and
+ * which may be slow, blocked, or cut with something still in them.
  */
 import type { Random } from './random.ts'
 import type { SimulatedProcess } from './simulated-process.ts'

@@ -1,7 +1,7 @@
 /**
- * A process on a machine of its own: one thing at a time, on a clock that is wrong in all the ways in which clocks are. It may be
- * stopped between any two steps and in the middle of one, at any reading of its clock; its machine may sleep; it may die.
- * May import the clock of the library, the timeline and chance.
+ * A process on a machine of its own: one thing at a time, on a clock that is wrong in all the ways in which clocks
+ * are. It may be stopped between any two steps and in the middle of one, at any reading of its clock; its machine may
+ * sleep; it may die.
  *
  * What has come in over connections, timers that are due, and what was put off to the end of a turn are done in any order, except
  * that each connection keeps its own. The clock is the library's `SystemClock`, over sources of time and timers that are simulated.

@@ -12,7 +12,7 @@ import fc from 'fast-check'
 import type { AcquireOutcome, ChangeOutcome, LockEntry, LockView, ReleaseEntry } from 'leasewheel'
 import { RedisBackend } from '#src/redis/redis-backend.js'
 import { Listener } from '../contract/backend.contract.ts'
-import { runs } from '../manager/support.ts'
+import { runs } from '../support/manager.ts'
 import { type RedisServer, withRedis } from '../support/redis-server.ts'
 import { SimulatedRedis, type Subscriber } from './simulated-redis.ts'
 

@@ -1,6 +1,7 @@
 /**
- * The locks as a Redis server keeps them: what our scripts do to keys and answer, whom the server tells of changes, and what is
- * left after a crash. Pure: the time is asked for from outside. `simulated-redis.test.ts` compares it with the real one. May import types.
+ * The locks as a Redis server keeps them: what our scripts do to keys and answer, whom the server tells of changes,
+ * and what is left after a crash. Pure: the time is asked for from outside. `simulated-redis.test.ts` compares it with
+ * the real one.
  */
 import type { AcquireOutcome, ChangeOutcome, LockEntry, LockView, ReleaseEntry } from 'leasewheel'
 

@@ -1,6 +1,6 @@
 /**
- * The server as a process: it answers requests in the order in which they arrive, hangs, dies, comes back with its data or without,
- * and is replaced by a replica that is behind. Its clock is its own. May import the network, the simulated Redis and chance.
+ * The server as a process: it answers requests in the order in which they arrive, hangs, dies, comes back with its
+ * data or without, and is replaced by a replica that is behind. Its clock is its own.
  */
 import type { Random } from './random.ts'
 import type { SimulatedConnection } from './simulated-network.ts'

@@ -1,6 +1,6 @@
 /**
- * One run: a world that follows from its seed, led through its time step by step, and looked at after each of them. The managers in it
- * are the library's own, on clocks and backends that are simulated. May import the parts of the simulation.
+ * One run: a world that follows from its seed, led through its time step by step, and looked at after each of them.
+ * The managers in it are the library's own, on clocks and backends that are simulated.
  *
  * (Testing a distributed system by simulating all of it, deterministically: W. Wilson, "Testing Distributed Systems w/ Deterministic
  * Simulation", Strange Loop 2014.)

@@ -1,6 +1,4 @@
-/**
- * Virtual time: what is to happen when, in order. What was planned first comes first at the same moment. May import nothing.
- */
+/** Virtual time: what is to happen when, in order. What was planned first comes first at the same moment. */
 
 /** Something that is to happen. */
 export interface Appointment {

@@ -1,6 +1,6 @@
 /**
- * What went between one manager and the server, by token: the evidence for or against what the manager says of its leases.
- * Checks on the way what may be sent at all. May import the port's types, processes and the verdict.
+ * What went between one manager and the server, by token: the evidence for or against what the manager says of its
+ * leases. Checks on the way what may be sent at all.
  */
 import { type AcquireOutcome, type ChangeOutcome, type LockEntry, UnavailableError } from 'leasewheel'
 import { DRIFT_FACTOR } from './scenario.ts'

@@ -1,4 +1,4 @@
-/** Something that must not be. May import nothing. */
+/** Something that must not be. */
 
 export class Violation extends Error {
   /** The number of the property that does not hold. */

@@ -1,6 +1,6 @@
 /**
- * Looks at the whole: all processes at one moment, and what the server has compared with what they have. P7, P11, P13, P17, P23, P24.
- * May import members, the workload, the server and the verdict.
+ * Looks at the whole: all processes at one moment, and what the server has compared with what they have. P7, P11, P13,
+ * P17, P23, P24.
  */
 import type { Call } from './calls.ts'
 import type { Member } from './member.ts'

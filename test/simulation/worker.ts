@@ -1,6 +1,4 @@
-/**
- * A process that simulates run after run: it takes every n-th seed, and tells its parent of each. May import the simulation.
- */
+/** A process that simulates run after run: it takes every n-th seed, and tells its parent of each. */
 import { type RunReport, Simulation } from './simulation.ts'
 
 export interface WorkerTask {

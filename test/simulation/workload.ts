@@ -1,6 +1,6 @@
 /**
- * What users do, at random: they acquire in all the ways there are, work for a while, and let go in all the ways there are. May import members,
- * chance and the library.
+ * What users do, at random: they acquire in all the ways there are, work for a while, and let go in all the ways there
+ * are.
  */
 import {
   type AcquireOptions,

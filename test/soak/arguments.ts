@@ -1,6 +1,6 @@
 /**
- * What `npm run soak` can be told on its command line. What cannot be understood is a `UsageError` whose message names it. May import
- * node: modules only.
+ * What `npm run soak` can be told on its command line. What cannot be understood is a `UsageError` whose message names
+ * it.
  */
 import { parseArgs } from 'node:util'
 

@@ -1,6 +1,6 @@
 /**
- * Judges the history of a soak from outside: it knows nothing of managers or servers, only who held what when, and what the store
- * accepted. May import types, and what a violation is.
+ * Judges the history of a soak from outside: it knows nothing of managers or servers, only who held what when, and
+ * what the store accepted.
  *
  * Each key's holds are intervals, and their two ends are known: a sweep over the ends in the order of time (Michael Shamos and Dan Hoey,
  * "Geometric intersection problems", 1976; on a line it is a sort) finds an overlap whenever there is one. A search for a linearization (Jeannette Wing and

@@ -1,6 +1,6 @@
 /**
- * The failovers of a soak: what was seen of each, and which losses docs/guarantees.md names, because no client could have prevented them. May import
- * ioredis, the test servers, the clock that processes share and types.
+ * The failovers of a soak: what was seen of each, and which losses docs/guarantees.md names, because no client could
+ * have prevented them.
  *
  * Redis replicates asynchronously. What the old master grants after a replica was promoted is never replicated; what it granted shortly before may not have been.
  * The replica's data at the moment of its promotion is the proof: nothing is excused because of the time alone.

@@ -1,6 +1,6 @@
 /**
- * What goes wrong in a soak, at random, and is mended again: workers, the network between them and the server, the server. Everything is over after at most
- * `LONGEST` times the ttl. May import what tests share, chance, and the parts of a soak.
+ * What goes wrong in a soak, at random, and is mended again: workers, the network between them and the server, the
+ * server. Everything is over after at most `LONGEST` times the ttl.
  *
  * What is left out without Sentinels: a server that loses what it had acknowledged (FLUSHALL, a restart without its file). It forgets who holds a lock and grants it again,
  * which no client can prevent; only fences help then, and the simulator looks after them. What failovers lose is told apart in failovers.ts.

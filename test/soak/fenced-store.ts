@@ -1,6 +1,6 @@
 /**
- * What the locks of a soak protect: a store that keeps the largest fence it has seen for each key and refuses smaller ones. (Martin Kleppmann, "How to do
- * distributed locking", 2016.) May import the clock.
+ * What the locks of a soak protect: a store that keeps the largest fence it has seen for each key and refuses smaller
+ * ones. (Martin Kleppmann, "How to do distributed locking", 2016.)
  */
 import { machineTime } from './machine-clock.ts'
 

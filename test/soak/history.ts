@@ -1,6 +1,5 @@
 /**
- * What the workers of a soak write down while they work, and what becomes of it: the holds that the checker judges. May import node:
- * modules and types.
+ * What the workers of a soak write down while they work, and what becomes of it: the holds that the checker judges.
  *
  * Every time in a history is a *proven moment*: the clock is read first and `held` afterwards, and the time is written only if `held` was
  * true. A lease that was not held for one instant is never held again, so it was held at that time too, however long the process was stopped

@@ -1,6 +1,6 @@
 /**
- * The leases of one worker and what is written down of them. Promises that nothing is written as held that was not, also when the process is stopped
- * between any two steps of this (see history.ts). May import the public package, the clock, the history and types.
+ * The leases of one worker and what is written down of them. Promises that nothing is written as held that was not,
+ * also when the process is stopped between any two steps of this (see history.ts).
  */
 import type { Lease, LeaseManager } from 'leasewheel'
 import { type Ending, HistoryFile } from './history.ts'

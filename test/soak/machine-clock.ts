@@ -1,4 +1,4 @@
-/** The one clock that all processes of a machine share: the monotonic one. May import node: modules only. */
+/** The one clock that all processes of a machine share: the monotonic one. */
 
 /** In ms, with a fraction, since an instant that is the same for every process. */
 export function machineTime(): number {

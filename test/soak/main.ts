@@ -1,6 +1,6 @@
 /**
- * `npm run soak`: runs one, and shows what came of it. Whatever ends this process ends its workers and its server, and removes what they wrote, except
- * where there are violations to be looked into. May import the soak, its report and the arguments.
+ * `npm run soak`: runs one, and shows what came of it. Whatever ends this process ends its workers and its server, and
+ * removes what they wrote, except where there are violations to be looked into.
  */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { constants, tmpdir } from 'node:os'

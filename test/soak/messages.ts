@@ -1,4 +1,4 @@
-/** What a soak and its workers say to each other. May import types. */
+/** What a soak and its workers say to each other. */
 import type { DetachedLease } from 'leasewheel'
 
 /** How a worker may be made to break the rules, to show that the checker finds out. */

@@ -1,4 +1,4 @@
-/** What is between one worker and the servers: a proxy before each. May import the proxies. */
+/** What is between one worker and the servers: a proxy before each. */
 import { Proxy } from '../support/proxy.ts'
 
 export class Network {

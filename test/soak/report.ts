@@ -1,4 +1,4 @@
-/** What came of a soak, as a table that reads well as plain text and is Markdown as well. May import types. */
+/** What came of a soak, as a table that reads well as plain text and is Markdown as well. */
 import type { Fault } from './faults.ts'
 import type { SoakReport } from './soak.ts'
 

@@ -1,6 +1,6 @@
 /**
- * A soak: processes that share locks on a real server for some time while things go wrong, a store that they write to under their locks, and a verdict on
- * the history that they leave behind. May import what tests share, chance, and the parts of a soak.
+ * A soak: processes that share locks on a real server for some time while things go wrong, a store that they write to
+ * under their locks, and a verdict on the history that they leave behind.
  */
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'

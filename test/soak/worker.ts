@@ -1,6 +1,6 @@
 /**
- * One process of a soak: takes locks in every way a manager offers, works under them, writes to the store while it does, and keeps a history of what it
- * held. It looks at nothing but the library's public face. May import the public package, ioredis, chance, and what a worker is made of.
+ * One process of a soak: takes locks in every way a manager offers, works under them, writes to the store while it
+ * does, and keeps a history of what it held. It looks at nothing but the library's public face.
  */
 import { setTimeout } from 'node:timers/promises'
 import { Redis } from 'ioredis'

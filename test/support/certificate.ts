@@ -1,6 +1,6 @@
 /**
- * A certificate for 127.0.0.1 that signs itself, made on the spot: nothing to install, nothing to renew, no private key
- * in the repository. X.509 (RFC 5280) in DER, as far as that needs. May import node: modules only.
+ * A certificate for 127.0.0.1 that signs itself, made on the spot: nothing to install, nothing to renew, no private
+ * key in the repository. X.509 (RFC 5280) in DER, as far as that needs.
  */
 import { generateKeyPairSync, sign } from 'node:crypto'
 

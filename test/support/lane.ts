@@ -1,6 +1,6 @@
 /**
- * One direction of one connection through a proxy: what comes out of one socket goes into another, in order, but later, in
- * drops, or not at all. May import node: modules only.
+ * One direction of one connection through a proxy: what comes out of one socket goes into another, in order, but
+ * later, in drops, or not at all.
  */
 import type { Socket } from 'node:net'
 

@@ -1,7 +1,7 @@
 /**
- * A network between a manager and its server, with the faults that networks have, in each direction: it is slow, it swallows what it is
- * given without a word, it cuts connections, wholly, by half or within a reply. With a certificate it speaks TLS towards the client, which
- * knows no half of a connection. May import node: modules and lanes.
+ * A network between a manager and its server, with the faults that networks have, in each direction: it is slow, it
+ * swallows what it is given without a word, it cuts connections, wholly, by half or within a reply. With a certificate
+ * it speaks TLS towards the client, which knows no half of a connection.
  */
 import { once } from 'node:events'
 import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net'

@@ -1,6 +1,6 @@
 /**
- * A proxy that answers some commands in its own way, as managed services and old proxies do. Replies keep their order: the server itself is made to
- * give the answer. May import node: modules.
+ * A proxy that answers some commands in its own way, as managed services and old proxies do. Replies keep their order:
+ * the server itself is made to give the answer.
  */
 import { once } from 'node:events'
 import { type AddressInfo, connect, createServer } from 'node:net'

@@ -1,6 +1,6 @@
 /**
  * A Redis Sentinel group of one's own: a master, two replicas and three Sentinels, of which two must agree. All run on
- * free ports of 127.0.0.1 and end with the test. May import the test servers.
+ * free ports of 127.0.0.1 and end with the test.
  */
 import { setTimeout } from 'node:timers/promises'
 import { RedisServer, type ServerOptions, withRedis } from './redis-server.ts'

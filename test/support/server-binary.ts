@@ -1,6 +1,6 @@
 /**
  * Finds the Redis (or Valkey) server that the tests run, and installs one where there is none. The tests need a real
- * server: without one they fail, they are never skipped. May import node: modules only.
+ * server: without one they fail, they are never skipped.
  */
 import { spawnSync } from 'node:child_process'
 import { accessSync, constants, existsSync, statSync } from 'node:fs'

@@ -36,18 +36,20 @@ function importsModule(path: string, module: string, breaks: string | null): Sam
 }
 
 const samples: readonly Sample[] = [
-  ...[...timers, ...clocks, 'queueMicrotask', 'process', 'crypto', 'globalThis'].map((name) =>
-    usesGlobal('src/core', name, GLOBALS),
-  ),
-  {
-    path: 'src/core/draws-lots.ts',
-    code: 'export const drawn: number = Math.random()\n',
-    breaks: 'eslint(no-restricted-properties)',
-  },
-  ...['../clock.ts', '../redis/scripts.ts', 'ioredis', 'eventemitter3', 'node:os', 'node:timers'].map((module, index) =>
-    importsModule(`src/core/imports-${index}.ts`, module, IMPORTS),
-  ),
-  importsModule('src/core/imports-its-neighbour.ts', './draws-lots.ts', null),
+  ...['src/rules', 'src/structures'].flatMap((folder) => [
+    ...[...timers, ...clocks, 'queueMicrotask', 'process', 'crypto', 'globalThis'].map((name) =>
+      usesGlobal(folder, name, GLOBALS),
+    ),
+    {
+      path: `${folder}/draws-lots.ts`,
+      code: 'export const drawn: number = Math.random()\n',
+      breaks: 'eslint(no-restricted-properties)',
+    },
+    ...['../time/clock.ts', '../redis/scripts.ts', 'ioredis', 'eventemitter3', 'node:os', 'node:timers'].map(
+      (module, index) => importsModule(`${folder}/imports-${index}.ts`, module, IMPORTS),
+    ),
+    importsModule(`${folder}/imports-its-neighbour.ts`, './draws-lots.ts', null),
+  ]),
 
   ...[...timers, ...clocks].flatMap((name) => [
     usesGlobal('src', name, GLOBALS),
@@ -63,7 +65,7 @@ const samples: readonly Sample[] = [
   importsModule('src/memory/imports-ioredis.ts', 'ioredis', IMPORTS),
   importsModule('src/redis/imports-ioredis.ts', 'ioredis', null),
   {
-    path: 'src/clock.ts',
+    path: 'src/time/clock.ts',
     code: "import { performance } from 'node:perf_hooks'\nexport const timer: unknown = setTimeout(() => {}, performance.now() - Date.now())\n",
     breaks: null,
   },

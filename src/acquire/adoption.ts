@@ -1,0 +1,180 @@
+/**
+ * Taking over a lease that was detached elsewhere: a renewal proves that its key still holds its token, and from then
+ * on it is a lease of this manager.
+ */
+import type { AbortWatch, Cancellable } from './abort-watch.ts'
+import type { Grant } from './acquisition.ts'
+import type { ChangeOutcome } from '../backend.ts'
+import type { Clock } from '../time/clock.ts'
+import { isActive } from '../rules/lease-state.ts'
+import { deadlineOf } from '../rules/timing.ts'
+import { LeaseLostError, LockNotHeldError, UnavailableError } from '../errors.ts'
+import type { DetachedLease } from '../lease/lease.ts'
+import { LeaseRecord } from '../lease/lease-record.ts'
+import { type LeaseTable, notHeld } from '../lease/lease-table.ts'
+import type { AdoptSettings } from '../options/options.ts'
+import type { Request } from '../requests/outbox.ts'
+import type { Verifier } from '../renewal/verifier.ts'
+
+export interface AdoptionParts {
+  readonly clock: Clock
+  readonly table: LeaseTable
+  readonly verifier: Verifier
+  readonly aborts: AbortWatch
+  readonly driftFactor: number
+  /** Collects a renewal: see `AcquisitionParts.post`. */
+  readonly post: (request: Request<ChangeOutcome>) => void
+  readonly grant: Grant
+  /** A key may have been renewed for nobody: what a manager changes itself, the server does not tell it. */
+  readonly onUnsettled: (key: string) => void
+}
+
+export class Adoptions {
+  readonly #parts: AdoptionParts
+  /** By key: one at a time, as the backend is asked for a key once in a request. */
+  readonly #pending = new Map<string, Adoption>()
+  /** Why nothing is adopted any more. */
+  #reasonFor: ((key: string) => unknown) | undefined
+
+  constructor(parts: AdoptionParts) {
+    this.#parts = parts
+  }
+
+  /** @throws LockNotHeldError, UnavailableError, or the reason of an abort. */
+  async run(lease: DetachedLease, settings: AdoptSettings): Promise<LeaseRecord> {
+    const { aborts } = this.#parts
+    for (let other = this.#pending.get(lease.key); other; other = this.#pending.get(lease.key))
+      await aborts.race(settings.signal, other.over)
+    if (this.#reasonFor) throw this.#reasonFor(lease.key)
+    const adoption = new Adoption(this.#parts, lease, settings)
+    this.#pending.set(lease.key, adoption)
+    try {
+      return await adoption.run()
+    } finally {
+      this.#pending.delete(lease.key)
+    }
+  }
+
+  /** A key may have been changed; without one, any may have been. */
+  hint(key?: string): void {
+    if (key !== undefined) this.#pending.get(key)?.hint()
+    else for (const adoption of this.#pending.values()) adoption.hint()
+  }
+
+  /** For good. */
+  cancelAll(reasonFor: (key: string) => unknown): void {
+    this.#reasonFor = reasonFor
+    for (const adoption of this.#pending.values()) adoption.cancel(reasonFor(adoption.key))
+  }
+}
+
+class Adoption implements Request<ChangeOutcome>, Cancellable {
+  readonly key: string
+  readonly token: string
+  /** ms. */
+  readonly ttl: number
+  /** ms. */
+  readonly timeout: number
+  readonly #parts: AdoptionParts
+  readonly #fence: number
+  readonly #settings: AdoptSettings
+  #resolve: ((record: LeaseRecord) => void) | undefined
+  #reject: ((error: unknown) => void) | undefined
+  /** A change was hinted at while the answer was on its way: it may be older. */
+  #stale = false
+  /** Settles when it is over, however it ends. */
+  over: Promise<unknown> = Promise.resolve()
+
+  constructor(parts: AdoptionParts, { key, token, fence, ttl }: DetachedLease, settings: AdoptSettings) {
+    this.key = key
+    this.token = token
+    this.ttl = ttl
+    this.timeout = settings.timeout
+    this.#parts = parts
+    this.#fence = fence
+    this.#settings = settings
+  }
+
+  get wanted(): boolean {
+    return this.#reject !== undefined
+  }
+
+  async run(): Promise<LeaseRecord> {
+    const { aborts, post } = this.#parts
+    const { signal } = this.#settings
+    const answer = new Promise<LeaseRecord>((resolve, reject) => {
+      this.#resolve = resolve
+      this.#reject = reject
+    })
+    this.over = answer.catch(() => undefined)
+    if (signal) aborts.add(signal, this)
+    // One that is cancelled already is given up before it is sent.
+    post(this)
+    try {
+      return await answer
+    } finally {
+      if (signal) aborts.remove(signal, this)
+    }
+  }
+
+  hint(): void {
+    this.#stale = true
+  }
+
+  cancel(reason: unknown): void {
+    this.#reject?.(reason)
+    this.#reject = undefined
+  }
+
+  settle(outcome: ChangeOutcome, sentAt: number | undefined): void {
+    const reject = this.#reject
+    // From here on it cannot be cancelled: a listener that hears of the lease may try to.
+    this.#reject = undefined
+    if (reject) {
+      let record: LeaseRecord | undefined
+      try {
+        record = this.#conclude(outcome, sentAt)
+      } catch (error) {
+        reject(error)
+      }
+      if (record) {
+        this.#resolve?.(record)
+        if (this.#stale) this.#parts.verifier.verify(record)
+        return
+      }
+    }
+    // Nobody has it: the key expires, or somebody else adopts it.
+    if (outcome.type !== 'refused' && sentAt !== undefined) this.#parts.onUnsettled(this.key)
+  }
+
+  #conclude(outcome: ChangeOutcome, sentAt = Number.NEGATIVE_INFINITY): LeaseRecord {
+    switch (outcome.type) {
+      case 'done':
+        return this.#take(sentAt)
+      case 'refused': {
+        const cause = new LeaseLostError(this.key, outcome.reason)
+        throw new LockNotHeldError(this.key, 'lost', { cause })
+      }
+      case 'unknown':
+        throw this.#unavailable(outcome.error)
+      default:
+        return outcome satisfies never
+    }
+  }
+
+  #take(sentAt: number): LeaseRecord {
+    const { clock, table, grant, driftFactor } = this.#parts
+    if (clock.now() >= deadlineOf(sentAt, this.ttl, driftFactor)) throw this.#unavailable(TOO_LATE)
+    const present = table.get(this.key)
+    if (present?.token === this.token && isActive(table.observe(present))) return present
+    const record = new LeaseRecord(this.key, this.token, this)
+    if (grant(record, this.#fence, { ...this.#settings, ttl: this.ttl }, sentAt) !== 'held') throw notHeld(record)
+    return record
+  }
+
+  #unavailable(cause: Error): UnavailableError {
+    return new UnavailableError(`Lock \`${this.key}\` could not be adopted: ${cause.message}`, this.key, { cause })
+  }
+}
+
+const TOO_LATE = new UnavailableError('It was confirmed so late that its lease was over already')

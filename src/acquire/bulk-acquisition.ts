@@ -1,0 +1,367 @@
+/**
+ * Many keys at once, each on its own. A key that nobody here holds, wants or asks for is asked for without a turn, a
+ * promise or a pause of its own: batches of such keys are put together, sent and settled as wholes. All others, and
+ * those that are to be waited for, become acquisitions like any other.
+ */
+import type { Cancellable } from './abort-watch.ts'
+import { Acquisition, type AcquisitionParts, REFUSED, TOO_LATE } from './acquisition.ts'
+import type { AcquireOutcome, Unknown } from '../backend.ts'
+import { deadlineOf } from '../rules/timing.ts'
+import { doubtAfter, grantedAfter } from '../rules/doubt.ts'
+import { isFinal, LeaseError, LockNotHeldError, UnavailableError } from '../errors.ts'
+import type { Lease } from '../lease/lease.ts'
+import { LeaseRecord } from '../lease/lease-record.ts'
+import { notHeld } from '../lease/lease-table.ts'
+import type { AcquireManySettings } from '../options/options.ts'
+import type { Parcel } from '../requests/outbox.ts'
+
+/** Keys under way at once: bounds memory, and how long the event loop is kept by those that are answered together. */
+const KEYS_UNDER_WAY = 8_192
+/** Keys that are put together before the event loop has its next turn: some ms of work. */
+const KEYS_BEGUN_AT_ONCE = 2_048
+/** Keys that are waited for at once. */
+const LONGEST_QUEUE = 10_000
+
+export interface BulkParts extends AcquisitionParts {
+  readonly batchSize: number
+  /** Sends a batch, after whatever has been collected of what gives keys back. */
+  readonly postParcel: (parcel: Parcel<AcquireOutcome>) => void
+  readonly onFault: (fault: unknown) => void
+}
+
+export interface BulkSettings extends AcquireManySettings {
+  /** All keys or none are wanted: if a listener of `acquired` ends a lease, the call fails. Otherwise that key has no lease, and the others do. */
+  readonly allOrNone: boolean
+}
+
+export class BulkAcquisitions {
+  readonly #parts: BulkParts
+  readonly #underWay = new Set<BulkAcquisition>()
+
+  constructor(parts: BulkParts) {
+    this.#parts = parts
+  }
+
+  /**
+   * @returns a lease or null for each key, by its index.
+   * @throws UnavailableError, LockNotHeldError (see `allOrNone`), once all that was acquired has been released; or, at once, the reason of an abort.
+   */
+  async run(keys: readonly string[], settings: BulkSettings): Promise<(Lease | null)[]> {
+    const acquisition = new BulkAcquisition(this.#parts, keys, settings)
+    this.#underWay.add(acquisition)
+    try {
+      return await acquisition.run()
+    } finally {
+      this.#underWay.delete(acquisition)
+    }
+  }
+
+  cancelAll(reason: unknown): void {
+    for (const acquisition of this.#underWay) acquisition.cancel(reason)
+  }
+}
+
+class BulkAcquisition implements Cancellable {
+  readonly #parts: BulkParts
+  readonly #keys: readonly string[]
+  readonly #settings: BulkSettings
+  readonly #startedAt: number
+  /** As far as keys have been taken up. */
+  readonly #results: (Lease | null)[] = []
+  readonly #batches = new Set<AcquireParcel>()
+  /** By key: no key is waited for twice. */
+  readonly #singles = new Map<string, Acquisition>()
+  /** The leases that this call has acquired. Made when a key is first found to be leased here. */
+  #acquired: Set<Lease> | undefined
+  /** The first key that has not been taken up yet. */
+  #next = 0
+  #done = 0
+  #failure: { readonly reason: unknown } | undefined
+  #cancelled = false
+  #onCancelled: (() => void) | undefined
+  /** Called when a single acquisition is over. */
+  #onSingleOver: (() => void)[] = []
+
+  /** @param settings one object for each call: it tells this call's reservations from all others. */
+  constructor(parts: BulkParts, keys: readonly string[], settings: BulkSettings) {
+    this.#parts = parts
+    this.#keys = keys
+    this.#settings = settings
+    this.#startedAt = parts.clock.now()
+  }
+
+  async run(): Promise<(Lease | null)[]> {
+    const { aborts, releaser, clock, batchSize, onFault } = this.#parts
+    const { signal } = this.#settings
+    if (signal) aborts.add(signal, this)
+    const working: Promise<void>[] = []
+    for (let begun = 0; begun < KEYS_UNDER_WAY && this.#next < this.#keys.length; begun += batchSize) {
+      if (begun > 0 && begun % KEYS_BEGUN_AT_ONCE < batchSize) await new Promise<void>((resolve) => clock.soon(resolve))
+      working.push(this.#work())
+    }
+    await Promise.all(working)
+    while (this.#singles.size > 0) await this.#nextSingle()
+    if (this.#failure === undefined) {
+      if (signal) aborts.remove(signal, this)
+      return this.#results
+    }
+    const released = releaser.releaseEach(this.#held()).catch(onFault)
+    // A server that hangs keeps nobody who has cancelled the call.
+    if (!this.#cancelled) await Promise.race([released, new Promise<void>((resolve) => (this.#onCancelled = resolve))])
+    if (signal) aborts.remove(signal, this)
+    throw this.#failure.reason
+  }
+
+  cancel(reason: unknown): void {
+    this.#cancelled = true
+    this.#stop(reason)
+    for (const batch of this.#batches) batch.cancel()
+    this.#onCancelled?.()
+  }
+
+  #stop(reason: unknown): void {
+    this.#fail(reason)
+    for (const single of this.#singles.values()) single.cancel(reason)
+  }
+
+  *#held(): Generator<LeaseRecord, undefined> {
+    const { table } = this.#parts
+    for (const lease of this.#results) {
+      const record = lease && table.get(lease.key)
+      if (record?.handle === lease) yield record
+    }
+  }
+
+  #fail(reason: unknown): void {
+    // What the caller's own code threw nobody else is told of (P31): it comes before an answer that was not given.
+    const isFault = !(this.#cancelled || reason instanceof LeaseError)
+    if (this.#failure === undefined || (isFault && this.#failure.reason instanceof UnavailableError)) {
+      this.#failure = { reason }
+    }
+  }
+
+  async #work(): Promise<void> {
+    while (this.#next < this.#keys.length) {
+      while (this.#singles.size >= LONGEST_QUEUE) await this.#nextSingle()
+      const start = this.#next
+      if (this.#failure || start >= this.#keys.length) return
+      this.#next = Math.min(start + this.#parts.batchSize, this.#keys.length)
+      await this.#ask(start, this.#next)
+    }
+  }
+
+  /** Asks for the keys from `start` up to `end`. */
+  async #ask(start: number, end: number): Promise<void> {
+    const { lines, postParcel } = this.#parts
+    const batch = new AcquireParcel(this.#parts, this.#settings)
+    let repeated = 0
+    for (let index = start; index < end; index += 1) this.#results.push(null)
+    for (let index = start; index < end; index += 1) {
+      const key = this.#keys[index] as string
+      // Who stands in line looks whether what is leased is over unnoticed, and a listener that hears of that may abort this.
+      if (this.#failure) break
+      if (lines.get(key) === undefined && batch.add(key, index)) continue
+      if (this.#isRepeated(key)) repeated += 1
+      else void this.#askSingly(index)
+    }
+    this.#progress(repeated)
+    if (batch.size === 0 || this.#failure) {
+      batch.cancel()
+      // Whoever takes up thousands of them keeps the event loop for no longer than one batch takes.
+      await new Promise<void>((resolve) => this.#parts.clock.soon(resolve))
+      return
+    }
+    this.#batches.add(batch)
+    postParcel(batch)
+    await batch.settled
+    this.#batches.delete(batch)
+    this.#take(batch)
+  }
+
+  /** Whether a key that cannot be taken up is one that this call has acquired, or is asking for: it stands twice. */
+  #isRepeated(key: string): boolean {
+    const { table } = this.#parts
+    if (this.#singles.has(key) || table.isReservedBy(key, this.#settings)) return true
+    const lease = table.get(key)?.handle
+    if (lease === undefined) return false
+    this.#acquired ??= new Set(this.#results.filter((result) => result !== null))
+    if (this.#acquired.has(lease)) return true
+    // Answered, and not taken over yet.
+    for (const { granted } of this.#batches) if (granted.includes(lease)) return true
+    return false
+  }
+
+  #progress(done: number): void {
+    this.#done += done
+    if (done > 0) this.#settings.onProgress?.({ done: this.#done, total: this.#keys.length })
+  }
+
+  #take(batch: AcquireParcel): void {
+    if (batch.failure) this.#stop(batch.failure)
+    const { wait } = this.#settings
+    let done = 0
+    for (let position = 0; position < batch.granted.length; position += 1) {
+      const index = batch.indices[position] as number
+      const lease = batch.granted[position] as Lease | null
+      this.#results[index] = lease
+      if (lease) this.#acquired?.add(lease)
+      if (lease === null && wait > 0 && this.#failure === undefined && !batch.ended.has(position))
+        void this.#askSingly(index)
+      else done += 1
+    }
+    this.#progress(done)
+  }
+
+  async #askSingly(index: number): Promise<void> {
+    const { clock } = this.#parts
+    const { wait, signal: _signal, onProgress, allOrNone, ...rest } = this.#settings
+    const left = Math.max(wait - (clock.now() - this.#startedAt), 0)
+    const key = this.#keys[index] as string
+    // An abort is heard of here.
+    const single = new Acquisition(this.#parts, key, { ...rest, wait: left, signal: undefined })
+    this.#singles.set(key, single)
+    try {
+      const { handle = null } = await single.run()
+      this.#results[index] = handle
+      if (handle) this.#acquired?.add(handle)
+    } catch (error) {
+      const isEnded = error instanceof LockNotHeldError && !allOrNone
+      if (error !== REFUSED && !isEnded) this.#stop(error)
+    } finally {
+      this.#singles.delete(key)
+      this.#done += 1
+      if (this.#failure === undefined) onProgress?.({ done: this.#done, total: this.#keys.length })
+      const waiting = this.#onSingleOver
+      this.#onSingleOver = []
+      for (const resolve of waiting) resolve()
+    }
+  }
+
+  #nextSingle(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#onSingleOver.push(resolve)
+    })
+  }
+}
+
+/** Keys that are asked for together. While they are, they are reserved. */
+class AcquireParcel implements Parcel<AcquireOutcome> {
+  readonly timeout: number
+  /** Resolves when it is answered, given up or cancelled. */
+  readonly settled: Promise<void>
+  /** By place: a lease, or nothing. */
+  readonly granted: (Lease | null)[] = []
+  /** The places of leases that a listener of `acquired` has ended. */
+  readonly ended = new Set<number>()
+  /** By place: the index of the key. */
+  readonly indices: number[] = []
+  failure: Error | undefined
+  readonly #parts: BulkParts
+  readonly #settings: BulkSettings
+  readonly #records: LeaseRecord[] = []
+  /** See `LeaseTable.isStale`. */
+  readonly #upheavals: number
+  #resolve: (() => void) | undefined
+  /** Its answer is being gone through: a listener that hears of a lease may cancel it. */
+  #settling = false
+  /** The answer came after the leases would have ended. */
+  #late = false
+
+  constructor(parts: BulkParts, settings: BulkSettings) {
+    this.#parts = parts
+    this.#settings = settings
+    this.timeout = settings.timeout
+    this.#upheavals = parts.table.upheavals
+    this.settled = new Promise((resolve) => {
+      this.#resolve = resolve
+    })
+  }
+
+  get size(): number {
+    return this.#records.length
+  }
+
+  /** @returns whether the key is free: only then it is taken up. */
+  add(key: string, index: number): boolean {
+    const { table, createToken } = this.#parts
+    const record = new LeaseRecord(key, createToken(), this.#settings)
+    if (!table.reserve(record)) return false
+    this.#records.push(record)
+    this.indices.push(index)
+    return true
+  }
+
+  take(): readonly LeaseRecord[] {
+    if (this.#resolve === undefined) return []
+    this.#parts.tally.asks += this.#records.length
+    return this.#records
+  }
+
+  takeAgain(): readonly LeaseRecord[] {
+    return this.#resolve ? this.#records : []
+  }
+
+  settle(index: number, outcome: AcquireOutcome, sentAt = Number.NEGATIVE_INFINITY, unansweredAt?: number): void {
+    const { clock, driftFactor, table, verifier, releaser, grant } = this.#parts
+    const record = this.#records[index] as LeaseRecord
+    const { ttl } = this.#settings
+    if (!this.#settling) {
+      this.#settling = true
+      this.#late = clock.now() >= deadlineOf(sentAt, ttl, driftFactor)
+    }
+    this.granted[index] = null
+    let doubt = unansweredAt === undefined ? undefined : doubtAfter(undefined, unansweredAt, ttl)
+    if (outcome.type === 'granted' && !this.#late && this.#resolve) {
+      const stale = table.isStale(record, this.#upheavals)
+      if (doubt) record.own.doubt = doubt
+      const taken = grant(record, outcome.fence, this.#settings, sentAt)
+      if (taken === 'held') {
+        this.granted[index] = record.handle as Lease
+        if (stale) verifier.verify(record)
+      } else if (taken === 'late') {
+        this.#fail(record, TOO_LATE)
+      } else {
+        this.ended.add(index)
+        if (this.#settings.allOrNone) this.failure ??= notHeld(record)
+      }
+      return
+    }
+    if (outcome.type !== 'refused') {
+      this.#fail(record, outcome.type === 'unknown' ? outcome.error : TOO_LATE)
+      if (sentAt === Number.NEGATIVE_INFINITY) return
+      doubt = outcome.type === 'unknown' ? doubtAfter(doubt, sentAt, ttl) : grantedAfter(doubt, sentAt, ttl)
+    }
+    if (doubt) releaser.undo(record, doubt)
+  }
+
+  /** If its lease is held, that is all it needs. */
+  settleFaulty(index: number, outcome: Unknown, sentAt: number | undefined, unansweredAt: number | undefined): void {
+    if (!this.granted[index]) this.settle(index, outcome, sentAt, unansweredAt)
+  }
+
+  finish(): void {
+    this.#settling = false
+    if (this.#resolve) this.#finish()
+  }
+
+  /** What it brings, or may bring, is given back. */
+  cancel(): void {
+    if (this.#resolve && !this.#settling) this.#finish()
+  }
+
+  #finish(): void {
+    this.#resolve?.()
+    this.#resolve = undefined
+    const { table, lines } = this.#parts
+    for (const record of this.#records) {
+      table.free(record)
+      lines.onAskedFor(record.key)
+    }
+  }
+
+  /** Where there is time, and the answer may change, the key is asked for once more, with another token. */
+  #fail({ key }: LeaseRecord, cause: Error): void {
+    if (this.#settings.wait > 0 && !isFinal(cause)) return
+    this.failure ??= new UnavailableError(`Lock \`${key}\` could not be asked for: ${cause.message}`, key, { cause })
+  }
+}

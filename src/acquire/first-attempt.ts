@@ -1,0 +1,215 @@
+/**
+ * The first attempt of a caller whose key nobody here holds, wants or asks for. Most locks are free, and most attempts
+ * are the only one: it stands in no line and knows no pauses; its key is reserved instead. What it does not bring is
+ * left to an acquisition, which goes on in front of those who have come meanwhile.
+ */
+import type { Cancellable } from './abort-watch.ts'
+import { Acquisition, type AcquisitionParts, type Grant, REFUSED, TOO_LATE } from './acquisition.ts'
+import type { AcquireOutcome, Granted, Refusal, Unknown } from '../backend.ts'
+import { deadlineOf } from '../rules/timing.ts'
+import { type Doubt, doubtAfter, grantedAfter } from '../rules/doubt.ts'
+import type { Lease } from '../lease/lease.ts'
+import { LeaseRecord } from '../lease/lease-record.ts'
+import { notHeld } from '../lease/lease-table.ts'
+import type { AcquireSettings } from '../options/options.ts'
+import type { Request } from '../requests/outbox.ts'
+
+export class FirstAttempts {
+  readonly #parts: AcquisitionParts
+  readonly #underWay = new Set<FirstAttempt>()
+
+  constructor(parts: AcquisitionParts) {
+    this.#parts = parts
+  }
+
+  /** See `LeaseManager.acquire`. */
+  acquire(key: string, settings: AcquireSettings): Promise<Lease> {
+    return this.#begin(key, settings, false) as Promise<Lease>
+  }
+
+  /** See `LeaseManager.tryAcquire`. */
+  tryAcquire(key: string, settings: AcquireSettings): Promise<Lease | null> {
+    return this.#begin(key, settings, true)
+  }
+
+  cancelAll(reasonFor: (key: string) => unknown): void {
+    for (const attempt of this.#underWay) attempt.cancel(reasonFor(attempt.key))
+  }
+
+  /** @param orNull where the lock is refused in the end there is no lease, instead of an error. */
+  #begin(key: string, settings: AcquireSettings, orNull: boolean): Promise<Lease | null> {
+    const { table, lines, createToken } = this.#parts
+    const { wait, timeout } = settings
+    // Whose patience is shorter than a request's does not wait for the answer.
+    if ((wait === 0 || wait >= timeout) && lines.get(key) === undefined) {
+      const record = new LeaseRecord(key, createToken(), settings)
+      if (table.reserve(record)) return new FirstAttempt(this.#parts, record, settings, orNull).run(this.#underWay)
+    }
+    const acquisition = new Acquisition(this.#parts, key, settings)
+    return resultOf(acquisition.run(), acquisition, orNull)
+  }
+}
+
+class FirstAttempt implements Request<AcquireOutcome>, Cancellable {
+  readonly #parts: AcquisitionParts
+  readonly #record: LeaseRecord
+  readonly #settings: AcquireSettings
+  readonly #orNull: boolean
+  readonly #startedAt: number
+  /** See `LeaseTable.isStale`. */
+  readonly #upheavals: number
+  #underWay: Set<FirstAttempt> | undefined
+  /** Takes the result, once. */
+  #resolve: ((result: Lease | null | Promise<Lease | null>) => void) | undefined
+  #reject: ((error: unknown) => void) | undefined
+  /** Its lease is being announced. */
+  #granting = false
+
+  constructor(parts: AcquisitionParts, record: LeaseRecord, settings: AcquireSettings, orNull: boolean) {
+    this.#parts = parts
+    this.#record = record
+    this.#settings = settings
+    this.#orNull = orNull
+    this.#startedAt = parts.clock.now()
+    this.#upheavals = parts.table.upheavals
+  }
+
+  get key(): string {
+    return this.#record.key
+  }
+
+  get token(): string {
+    return this.#record.token
+  }
+
+  /** ms. */
+  get ttl(): number {
+    return this.#settings.ttl
+  }
+
+  /** ms. */
+  get timeout(): number {
+    return this.#settings.timeout
+  }
+
+  get wanted(): boolean {
+    return this.#resolve !== undefined
+  }
+
+  /** @param underWay where it stands until it is over. */
+  run(underWay: Set<FirstAttempt>): Promise<Lease | null> {
+    const { aborts, post, tally } = this.#parts
+    const { signal } = this.#settings
+    underWay.add(this)
+    this.#underWay = underWay
+    return new Promise((resolve, reject) => {
+      this.#resolve = resolve
+      this.#reject = reject
+      if (signal) aborts.add(signal, this)
+      if (!this.wanted) return
+      tally.asks += 1
+      post(this)
+    })
+  }
+
+  cancel(reason: unknown): void {
+    // A listener that hears of its lease comes too late.
+    if (!this.#granting) this.#fail(reason)
+  }
+
+  settle(outcome: AcquireOutcome, sentAt: number | undefined, unansweredAt?: number): void {
+    const doubt = unansweredAt === undefined ? undefined : doubtAfter(undefined, unansweredAt, this.ttl)
+    if (!this.wanted) {
+      this.#giveBack(outcome, sentAt, doubt)
+      return
+    }
+    const stale = this.#parts.table.isStale(this.#record, this.#upheavals)
+    if (outcome.type === 'granted') {
+      this.#settleGranted(outcome, sentAt ?? Number.NEGATIVE_INFINITY, stale, doubt)
+    } else if (outcome.type === 'refused' && this.#orNull && this.#settings.wait === 0) {
+      this.#succeed(null, outcome)
+      this.#giveBack(outcome, sentAt, doubt)
+    } else {
+      // Who was not answered asks with the same token again, and is recognised.
+      this.#goOn(outcome, sentAt, stale, this.token, doubt)
+    }
+  }
+
+  /** Nobody wants what its question brings, or may have brought. */
+  #giveBack(outcome: AcquireOutcome, sentAt: number | undefined, before: Doubt | undefined): void {
+    const { releaser } = this.#parts
+    if (outcome.type === 'granted' && sentAt !== undefined) {
+      releaser.undo(this, grantedAfter(before, sentAt, this.ttl))
+      return
+    }
+    const doubt = outcome.type === 'unknown' && sentAt !== undefined ? doubtAfter(before, sentAt, this.ttl) : before
+    if (doubt) releaser.undo(this, doubt)
+  }
+
+  #settleGranted(outcome: Granted, sentAt: number, stale: boolean, doubt: Doubt | undefined): void {
+    const { clock, driftFactor, verifier, grant, lines } = this.#parts
+    const record = this.#record
+    let taken: ReturnType<Grant> = 'late'
+    if (clock.now() >= deadlineOf(sentAt, this.ttl, driftFactor)) {
+      this.#giveBack(outcome, sentAt, doubt)
+    } else {
+      if (doubt) record.own.doubt = doubt
+      this.#granting = true
+      taken = grant(record, outcome.fence, this.#settings, sentAt)
+      this.#granting = false
+    }
+    if (taken === 'held') {
+      this.#succeed(record.handle as Lease, outcome)
+      if (stale) verifier.verify(record)
+    } else if (taken === 'ended') {
+      this.#fail(notHeld(record), outcome)
+    } else {
+      // Whoever shares it hears that it was granted, and what follows is another acquisition.
+      lines.get(this.key)?.onAnswer(outcome)
+      this.#goOn({ type: 'unknown', error: TOO_LATE }, undefined, stale || record.handle !== undefined)
+    }
+  }
+
+  /** The caller goes on in line, in front of those who have come meanwhile: they go on waiting. */
+  #goOn(outcome: Refusal | Unknown, sentAt: number | undefined, stale: boolean, token?: string, doubt?: Doubt): void {
+    const first = { token, startedAt: this.#startedAt, doubt }
+    const acquisition = new Acquisition(this.#parts, this.key, this.#settings, first)
+    const resolve = this.#resolve
+    this.#leave()
+    resolve?.(resultOf(acquisition.goOn(outcome, sentAt, stale), acquisition, this.#orNull))
+  }
+
+  #succeed(result: Lease | null, outcome: AcquireOutcome): void {
+    const resolve = this.#resolve
+    this.#leave()
+    resolve?.(result)
+    this.#parts.lines.onAskedFor(this.key, outcome)
+  }
+
+  #fail(error: unknown, outcome?: AcquireOutcome): void {
+    if (!this.wanted) return
+    this.#leave()
+    this.#reject?.(error)
+    this.#parts.lines.onAskedFor(this.key, outcome)
+  }
+
+  #leave(): void {
+    const { signal } = this.#settings
+    this.#resolve = undefined
+    this.#underWay?.delete(this)
+    if (signal) this.#parts.aborts.remove(signal, this)
+    this.#parts.table.free(this.#record)
+  }
+}
+
+/** @param orNull see `FirstAttempts`. */
+function resultOf(record: Promise<LeaseRecord>, acquisition: Acquisition, orNull: boolean): Promise<Lease | null> {
+  return record.then(handleOf, (error: unknown) => {
+    if (orNull && error === REFUSED) return null
+    throw acquisition.explain(error)
+  })
+}
+
+function handleOf(record: LeaseRecord): Lease {
+  return record.handle as Lease
+}

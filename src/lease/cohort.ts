@@ -1,0 +1,126 @@
+/**
+ * Leases that were confirmed by the same request: they share its send time, so they share a deadline, the time of their
+ * next renewal and the request for it. A process that holds a million leases keeps time for some thousands of cohorts.
+ *
+ *     acquired together ──▶ a cohort (its first renewal drawn at random)
+ *     due on the same beat ──▶ one request ──▶ confirmed together ──▶ one cohort from then on
+ *     released or lost ──▶ leaves
+ *
+ * Members join a cohort only when it is made and when a request that carried it is confirmed; in between it only
+ * shrinks.
+ */
+import type { Flight } from '../renewal/flight.ts'
+import type { LeaseRecord } from './lease-record.ts'
+
+export interface CohortTerms {
+  /** ms. */
+  readonly ttl: number
+  /** How long a request for it may stay unanswered, in ms. */
+  readonly timeout: number
+  /** Without it the cohort is renewed on demand only, and has one member. */
+  readonly autoRenew: boolean
+}
+
+export class Cohort {
+  readonly terms: CohortTerms
+  /** Send time of the last request that was confirmed. */
+  confirmedAt: number
+  /** Until when its members are held, as far as has been confirmed. */
+  deadline: number
+  /** A time at which its renewal was due: later ones keep step with it. */
+  phase: number
+  state: 'held' | 'jeopardy' = 'held'
+  /** The renewal that is waiting to be sent, or waiting for its answer: at most one at a time. */
+  renewal: Flight | 'queued' | undefined = undefined
+  /** When its renewal was due, and since when that has been waiting to be sent. */
+  dueAt = 0
+  queuedAt = 0
+  /** Its last renewal failed while others of the same request were answered: it is not sent together with those that are well. */
+  apart = false
+  /** Something may have happened to its keys: only a renewal that is sent from now on tells. */
+  stale = false
+  /** Renewals that have failed in a row, and how the last of them did. */
+  failures = 0
+  failure: Error | undefined = undefined
+  /** Members for whose sake somebody waits for the next renewal. */
+  askers: LeaseRecord[] = []
+  /** Its entry in the wheel. */
+  alarm = -1
+  #members: LeaseRecord[] = []
+  /** The array of members has been handed out: it is replaced, not changed. */
+  #shared = false
+
+  /** @param times `deadline` follows from `confirmedAt`; `phase` is when its first renewal is due. */
+  constructor(terms: CohortTerms, times: Pick<Cohort, 'confirmedAt' | 'deadline' | 'phase'>) {
+    this.terms = terms
+    this.confirmedAt = times.confirmedAt
+    this.deadline = times.deadline
+    this.phase = times.phase
+  }
+
+  get size(): number {
+    return this.#members.length
+  }
+
+  /** The members now. The array never changes, and is the same one until the membership does. */
+  get members(): readonly LeaseRecord[] {
+    this.#shared = true
+    return this.#members
+  }
+
+  add(record: LeaseRecord): void {
+    this.#own()
+    record.cohort = this
+    record.place = this.#members.length
+    this.#members.push(record)
+  }
+
+  remove(record: LeaseRecord): void {
+    this.#own()
+    const last = this.#members.pop() as LeaseRecord
+    if (last !== record) {
+      this.#members[record.place] = last
+      last.place = record.place
+    }
+    record.cohort = undefined
+  }
+
+  /** Takes in all members of another one, which is empty afterwards. */
+  absorb(other: Cohort): void {
+    for (const record of other.#members) this.add(record)
+    other.#members = []
+    other.#shared = false
+  }
+
+  /** Moves some members to a cohort of their own, which stands where this one does. It is not in the wheel, and its renewal is not asked for yet. */
+  split(records: readonly LeaseRecord[]): Cohort {
+    const rest = new Cohort(this.terms, this)
+    rest.state = this.state
+    rest.dueAt = this.dueAt
+    rest.queuedAt = this.queuedAt
+    rest.stale = this.stale
+    rest.failures = this.failures
+    rest.failure = this.failure
+    for (const record of records) {
+      this.remove(record)
+      rest.add(record)
+    }
+    const { askers } = this
+    if (askers.length === 0) return rest
+    this.askers = askers.filter(({ cohort }) => cohort !== rest)
+    rest.askers = askers.filter(({ cohort }) => cohort === rest)
+    return rest
+  }
+
+  /** Whether the two are renewed on the same terms, and may become one. */
+  matches(other: Cohort): boolean {
+    const { ttl, timeout, autoRenew } = this.terms
+    return autoRenew && other.terms.autoRenew && ttl === other.terms.ttl && timeout === other.terms.timeout
+  }
+
+  #own(): void {
+    if (!this.#shared) return
+    this.#members = this.#members.slice()
+    this.#shared = false
+  }
+}

@@ -1,0 +1,505 @@
+/**
+ * The leases of a manager, and the only place where one changes its state: the transition is looked up, the state set,
+ * the consequences drawn, and then the world is told.
+ */
+import type { Clock } from '../time/clock.ts'
+import type { Cohort } from './cohort.ts'
+import { KeyTable } from '../structures/key-table.ts'
+import {
+  isActive,
+  type LeaseInput,
+  type LeaseLimits,
+  type LeaseState,
+  type LossReason,
+  transition,
+} from '../rules/lease-state.ts'
+import { deadlineOf } from '../rules/timing.ts'
+import { LeaseLostError, LockNotHeldError, ManagerClosedError } from '../errors.ts'
+import type { LeaseEvents } from './events.ts'
+import type { Lease } from './lease.ts'
+import type { LeaseEnd, LeaseRecord, LeaseTerms, RenewalWaiter } from './lease-record.ts'
+import type { Scheduler } from '../time/scheduler.ts'
+import type { Tally } from '../stats.ts'
+
+/** What the wheel of a manager holds: cohorts for their renewals and deadlines, single leases for their `maxHold`. */
+export type Scheduled = Cohort | LeaseRecord
+
+/** How the table tells its manager's subscribers. */
+interface Subscribers {
+  listenerCount(event: keyof LeaseEvents): number
+  emit<E extends keyof LeaseEvents>(event: E, payload: LeaseEvents[E][0]): unknown
+}
+
+export interface LeaseTableParts {
+  readonly clock: Clock
+  readonly scheduler: Scheduler<Scheduled>
+  readonly tally: Tally
+  readonly driftFactor: number
+  /** Keeps those who choose keys from knowing where they go: 0 <= seed < 1. */
+  readonly seed: number
+  readonly subscribers: Subscribers
+  /** A lease has ended here; `givenBack` says when, if its owner gave it back, so that the lock can be had next. */
+  readonly onVacated: (record: LeaseRecord, givenBack: number | undefined) => void
+  /** Whether work runs under the lease: it is told before its lock is given back. */
+  readonly isInUse: (record: LeaseRecord) => boolean
+  /** A lease was lost while its key may still be there, or may still come to be there. */
+  readonly onAbandoned: (record: LeaseRecord) => void
+}
+
+/** What can happen to a single lease; whether a renewal was confirmed or failed concerns its whole cohort. */
+type RecordInput = Exclude<LeaseInput, { type: 'confirmed' | 'unanswered' }>
+
+export class LeaseTable {
+  readonly #parts: LeaseTableParts
+  /** Leases, and those that are only being asked for: they reserve their keys, and have no cohort yet. */
+  readonly #records: KeyTable<LeaseRecord>
+  #reserved = 0
+  /** Keys that may have changed while some were reserved, and how often any may have. */
+  readonly #stale = new Set<string>()
+  #upheavals = 0
+  /** Reservations whose places were taken by leases that were adopted meanwhile: they get them back when those end. */
+  readonly #displaced = new Map<string, LeaseRecord>()
+  readonly #cohorts = new Set<Cohort>()
+  #jeopardy = 0
+  /**
+   * Losses that happened and that users have not been told of. A listener may read, release or acquire anything: whatever that ends
+   * waits here for its turn, so the stack never grows with the number of losses.
+   */
+  #untold: { readonly record: LeaseRecord; readonly reason: LossReason; readonly error: LeaseLostError }[] = []
+  #telling = false
+  #closing = false
+  #tellingSoon = false
+
+  constructor(parts: LeaseTableParts) {
+    this.#parts = parts
+    this.#records = new KeyTable(parts.seed)
+  }
+
+  get size(): number {
+    return this.#records.size - this.#reserved
+  }
+
+  /** Keys that are asked for by somebody who stands in no line. */
+  get reserved(): number {
+    return this.#reserved + this.#displaced.size
+  }
+
+  /** Leases whose last renewal failed. */
+  get jeopardy(): number {
+    return this.#jeopardy
+  }
+
+  /** Whether this manager holds a lease on the key. */
+  isHeld(key: string): boolean {
+    const record = this.get(key)
+    return record !== undefined && isActive(this.observe(record))
+  }
+
+  /** Whether the key is asked for by somebody who stands in no line. */
+  isReserved(key: string): boolean {
+    return (this.#records.get(key)?.reserving ?? false) || (this.#displaced.size > 0 && this.#displaced.has(key))
+  }
+
+  /** Whether the key is asked for on these very terms: by the call whose own they are. */
+  isReservedBy(key: string, terms: LeaseTerms): boolean {
+    const record = this.#records.get(key)
+    return (record?.reserving && record.terms === terms) || this.#displaced.get(key)?.terms === terms
+  }
+
+  /** Whether it is either. */
+  isTaken(key: string): boolean {
+    const record = this.#records.get(key)
+    return record !== undefined && (record.reserving || isActive(this.observe(record)))
+  }
+
+  get(key: string): LeaseRecord | undefined {
+    const record = this.#records.get(key)
+    return record?.reserving ? undefined : record
+  }
+
+  /** In no particular order; some may have ended by the time they are come to. */
+  *values(): Generator<LeaseRecord, undefined> {
+    for (const record of this.#records.values()) if (!record.reserving) yield record
+  }
+
+  /**
+   * The key of this lease is about to be asked for by somebody who stands in no line: whoever comes meanwhile waits for what comes of that.
+   *
+   * @returns whether that may be: nothing is leased or reserved there, as far as has been noticed.
+   */
+  reserve(record: LeaseRecord): boolean {
+    if (this.#records.claim(record)) return false
+    record.reserving = true
+    this.#reserved += 1
+    return true
+  }
+
+  /** What was asked for is not to be: its key is reserved no longer, if it still was. */
+  free(record: LeaseRecord): void {
+    this.#forgetDisplaced(record)
+    if (!record.reserving) return
+    this.#records.delete(record)
+    this.#onFreed(record)
+  }
+
+  /** How often any key may have changed; see `isStale`. */
+  get upheavals(): number {
+    return this.#upheavals
+  }
+
+  /** A key may have changed; without one, any may have: an answer that is on its way may be older. */
+  hint(key?: string): void {
+    if (key === undefined) this.#upheavals += 1
+    else if (this.reserved > 0 && this.isReserved(key)) this.#stale.add(key)
+  }
+
+  /** Whether its key may have changed since it was reserved, as far as is known; where another has taken its place it has. @param upheavals what that was then. */
+  isStale({ key, reserving }: LeaseRecord, upheavals: number): boolean {
+    return !reserving || upheavals !== this.#upheavals || (this.#stale.size > 0 && this.#stale.has(key))
+  }
+
+  #onFreed(record: LeaseRecord): void {
+    record.reserving = false
+    this.#reserved -= 1
+    if (this.#stale.size > 0) this.#stale.delete(record.key)
+  }
+
+  #forgetDisplaced(record: LeaseRecord): void {
+    const { key } = record
+    if (this.#displaced.size === 0 || this.#displaced.get(key) !== record) return
+    this.#displaced.delete(key)
+    this.#stale.delete(key)
+  }
+
+  /** All cohorts that have members; there may be more of them, or fewer, by the time one is come to. */
+  cohorts(): IterableIterator<Cohort> {
+    return this.#cohorts.values()
+  }
+
+  /** Takes in a new cohort, and gives it its entry in the wheel. */
+  enlist(cohort: Cohort): void {
+    cohort.alarm = this.#parts.scheduler.add(cohort)
+    this.#cohorts.add(cohort)
+  }
+
+  /** A cohort has no members any more. */
+  dismiss(cohort: Cohort): void {
+    this.#parts.scheduler.remove(cohort.alarm)
+    this.#cohorts.delete(cohort)
+  }
+
+  /**
+   * Gives a lease that has just been granted, or adopted, its place; it joins a cohort and is announced before anything else is done.
+   *
+   * @returns whether another has ended because of that, and listeners may have heard of it.
+   */
+  place(record: LeaseRecord): boolean {
+    const told = this.tellLosses()
+    this.#forgetDisplaced(record)
+    if (!record.reserving) return this.#displace(record) || told
+    // While a key is reserved for it nobody else has that key here.
+    this.#onFreed(record)
+    return told
+  }
+
+  /** Tells of a lease that has its place and its cohort. */
+  announce(record: LeaseRecord): void {
+    this.#parts.tally.acquired += 1
+    this.#tell('acquired', record, (lease) => ({ lease }))
+  }
+
+  /** A lease that has its place ends when its `maxHold` is over. */
+  limit(record: LeaseRecord, retireAt: number): void {
+    const { scheduler } = this.#parts
+    const { own } = record
+    own.retireAt = retireAt
+    own.alarm = scheduler.add(record)
+    scheduler.schedule(own.alarm, retireAt + scheduler.tick)
+  }
+
+  /**
+   * Something threw while a lease was made: nobody has it (P31). What has been announced is over like one whose release was not answered; of any
+   * other nothing is told.
+   */
+  withdraw(record: LeaseRecord, announced: boolean): void {
+    const { cohort } = record
+    if (announced) {
+      this.apply(record, { type: 'release', now: cohort?.confirmedAt ?? Number.NEGATIVE_INFINITY })
+      this.apply(record, { type: 'undecided' })
+      return
+    }
+    record.state = 'released'
+    if (cohort) this.#vacate(record, undefined)
+    else if (this.#records.get(record.key) === record) this.#records.delete(record)
+  }
+
+  /** Takes the place of whatever has the key. @returns whether a lease had it. */
+  #displace(record: LeaseRecord): boolean {
+    const other = this.get(record.key)
+    // It is over: the backend has just said so. Its listeners find it gone and this one not yet there, and may do anything.
+    if (other) this.apply(other, { type: 'refused', now: this.#parts.clock.now(), reason: 'taken' })
+    const present = this.#records.set(record)
+    if (present?.reserving) {
+      // It is still asked for, and may take the place of this one later.
+      this.#onFreed(present)
+      this.#displaced.set(present.key, present)
+    } else if (present) {
+      this.apply(present, { type: 'refused', now: this.#parts.clock.now(), reason: 'taken' })
+    }
+    return (other ?? present) !== undefined
+  }
+
+  /**
+   * The state now. A deadline that has passed has its consequences before this returns, but no user's code runs: this is what reads come to,
+   * and they emit nothing (P30). Listeners are told in a turn of their own.
+   */
+  observe(record: LeaseRecord): LeaseState {
+    if (record.cohort) {
+      const now = this.#parts.clock.now()
+      if (now >= endOf(record)) {
+        this.#change(record, { type: 'observed', now })
+        this.#tellSoon()
+      }
+    }
+    return stateOf(record)
+  }
+
+  /** Tells of the losses that have happened, unless that is being done already. @returns whether there were any. */
+  tellLosses(): boolean {
+    if (this.#telling || this.#untold.length === 0) return false
+    this.#telling = true
+    let told = 0
+    try {
+      // Telling of one may bring about others.
+      for (const { record, reason, error } of this.#untold) {
+        told += 1
+        record.has.controller?.abort(error)
+        this.#tell('lost', record, (lease) => ({ lease, reason, error }))
+      }
+    } finally {
+      this.#telling = false
+      this.#untold = this.#untold.slice(told)
+      // Something was thrown that no guard has caught.
+      if (this.#untold.length > 0) this.#tellSoon()
+    }
+    return true
+  }
+
+  #tellSoon(): void {
+    if (this.#tellingSoon) return
+    this.#tellingSoon = true
+    this.#parts.clock.soon(() => {
+      this.#tellingSoon = false
+      this.tellLosses()
+    })
+  }
+
+  /** Something happened to a lease: decides what follows from it, and does it. */
+  apply(record: LeaseRecord, input: RecordInput): void {
+    this.#change(record, input)
+    if (this.#untold.length > 0) this.tellLosses()
+  }
+
+  #change(record: LeaseRecord, input: RecordInput): void {
+    const before = stateOf(record)
+    const next = transition(before, limitsOf(record), input)
+    if (next.to === before || next.to === 'held' || next.to === 'jeopardy') return
+    record.state = next.to
+    const lastFailure = record.cohort?.failure
+    if (isActive(before))
+      this.#vacate(record, input.type === 'release' && next.to === 'releasing' ? input.now : undefined)
+    if (input.type === 'release' || input.type === 'detach') this.#onGivenBack(record)
+    if (next.notice === 'lost') {
+      this.#lose(record, next.reason as LossReason, lastFailure)
+    } else if (next.notice === 'released') {
+      this.#parts.tally.released += 1
+      const [confirmed, detached] = [input.type === 'deleted', input.type === 'detach']
+      this.#tell('released', record, (lease) => ({ lease, confirmed, detached }))
+    }
+    if (next.notice) record.has.ending?.resolve(howEnded(record))
+  }
+
+  /** Whatever is given back from now on is given back because the manager closes. */
+  beginClosing(): void {
+    this.#closing = true
+  }
+
+  /** Aborts the signal of a lease whose lock is about to be given back because the manager closes. Its listeners may do anything. */
+  forewarn(record: LeaseRecord): void {
+    if (!isActive(this.observe(record)) || record.has.givenBack) return
+    const reason = closedUnder(record.key)
+    record.own.givenBack = reason
+    record.has.controller?.abort(reason)
+  }
+
+  /** The state is set, and nothing is sent yet: whoever works under the lock learns of it before the key is deleted. */
+  #onGivenBack(record: LeaseRecord): void {
+    if (record.state === 'lost') return
+    const closing = this.#closing && record.state === 'releasing'
+    if (closing) record.markClosed()
+    if (record.has.givenBack || !(this.#parts.isInUse(record) || (closing && record.has.controller))) return
+    const reason = closing ? closedUnder(record.key) : notHeld(record)
+    record.own.givenBack = reason
+    record.has.controller?.abort(reason)
+  }
+
+  /** A renewal of a cohort was confirmed by a request sent at `sentAt`. @returns whether that came in time. */
+  confirm(cohort: Cohort, sentAt: number): boolean {
+    const { clock, driftFactor, tally } = this.#parts
+    const now = clock.now()
+    const next = transition(cohort.state, cohort, { type: 'confirmed', now, sentAt })
+    if (next.extends === undefined) {
+      this.expire(cohort)
+      return false
+    }
+    if (cohort.state === 'jeopardy') this.#jeopardy -= cohort.size
+    cohort.state = 'held'
+    cohort.confirmedAt = sentAt
+    cohort.deadline = deadlineOf(sentAt, cohort.terms.ttl, driftFactor)
+    cohort.failures = 0
+    cohort.failure = undefined
+    tally.renewals += cohort.size
+    for (const { waiter } of takeWaiters(cohort)) waiter.resolve()
+    if (next.notice) this.#tellMembers(next.notice as 'renewed' | 'safe', cohort, (lease) => ({ lease }))
+    return true
+  }
+
+  /** A renewal of a cohort failed or was not answered in time. */
+  fail(cohort: Cohort, error: Error): void {
+    const { clock, tally } = this.#parts
+    const now = clock.now()
+    tally.failures += cohort.size
+    cohort.failures += 1
+    cohort.failure = error
+    const next = transition(cohort.state, cohort, { type: 'unanswered', now, error })
+    if (next.to === 'lost') {
+      this.expire(cohort)
+      return
+    }
+    if (next.notice === undefined) return
+    cohort.state = 'jeopardy'
+    this.#jeopardy += cohort.size
+    const remaining = cohort.deadline - now
+    this.#tellMembers('jeopardy', cohort, (lease) => ({ lease, error, remaining }))
+  }
+
+  /** Ends the members once their deadline has come. @returns whether any is left. */
+  expire(cohort: Cohort): boolean {
+    if (this.#parts.clock.now() < cohort.deadline) return cohort.size > 0
+    // All of them are over before the first is told of.
+    for (const record of cohort.members) this.observe(record)
+    this.tellLosses()
+    return cohort.size > 0
+  }
+
+  #vacate(record: LeaseRecord, givenBack: number | undefined): void {
+    const { scheduler, onVacated } = this.#parts
+    const cohort = record.cohort as Cohort
+    cohort.remove(record)
+    if (cohort.state === 'jeopardy') this.#jeopardy -= 1
+    if (cohort.size === 0) this.dismiss(cohort)
+    if (record.has.alarm !== -1) scheduler.remove(record.has.alarm)
+    this.#records.delete(record)
+    this.#restoreDisplaced(record.key)
+    onVacated(record, givenBack)
+    if (record.state !== 'lost') rejectWaiters(record)
+  }
+
+  /** While a key is asked for, nobody else is to ask for it. */
+  #restoreDisplaced(key: string): void {
+    const displaced = this.#displaced.size > 0 && this.#displaced.get(key)
+    if (!displaced || !this.reserve(displaced)) return
+    this.#displaced.delete(key)
+    this.#stale.add(key)
+  }
+
+  /** What follows from a loss without any user's code; the rest waits for `tellLosses`. */
+  #lose(record: LeaseRecord, reason: LossReason, cause: Error | undefined): void {
+    const error = new LeaseLostError(record.key, reason, cause && { cause })
+    record.own.loss = error
+    this.#parts.tally.lost[reason] += 1
+    rejectWaiters(record)
+    if (reason === 'expired' || reason === 'maxHold' || record.has.doubt) this.#parts.onAbandoned(record)
+    this.#untold.push({ record, reason, error })
+  }
+
+  /** Builds a payload only where somebody listens. */
+  #tell<E extends keyof LeaseEvents>(
+    event: E,
+    record: LeaseRecord,
+    payload: (lease: Lease) => LeaseEvents[E][0],
+  ): void {
+    const { subscribers } = this.#parts
+    if (subscribers.listenerCount(event) > 0) subscribers.emit(event, payload(record.handle as Lease))
+  }
+
+  /** A listener may take its time, or end a lease: each is looked at again before it is spoken of. */
+  #tellMembers<E extends 'renewed' | 'safe' | 'jeopardy'>(
+    event: E,
+    cohort: Cohort,
+    payload: (lease: Lease) => LeaseEvents[E][0],
+  ): void {
+    if (this.#parts.subscribers.listenerCount(event) === 0) return
+    for (const record of cohort.members) {
+      if (isActive(this.observe(record))) this.#tell(event, record, payload)
+    }
+  }
+}
+
+/** Why the signal of a lease is aborted, if it is to be. */
+export function abortReasonOf(record: LeaseRecord): Error | undefined {
+  const { loss, givenBack } = record.has
+  return loss ?? givenBack ?? (record.closed ? closedUnder(record.key) : undefined)
+}
+
+/** How a lease ended that has. */
+export function howEnded(record: LeaseRecord): LeaseEnd {
+  if (record.state === 'lost') return 'lost'
+  return record.closed ? 'closed' : 'released'
+}
+
+function closedUnder(key: string): ManagerClosedError {
+  return new ManagerClosedError(key, `Lock \`${key}\` is given back because its LeaseManager was closed`)
+}
+
+/** The state of a lease as far as it has been noticed. */
+function stateOf(record: LeaseRecord): LeaseState {
+  return record.cohort ? record.cohort.state : record.state
+}
+
+/** Says that the lease is not held, and by what loss if it was lost. */
+export function notHeld(record: LeaseRecord): LockNotHeldError {
+  return new LockNotHeldError(record.key, record.state, record.has.loss && { cause: record.has.loss })
+}
+
+/** Everybody who waits for the next renewal of a cohort; whoever asks from now on waits for another one. */
+export function takeWaiters(cohort: Cohort): { record: LeaseRecord; waiter: RenewalWaiter }[] {
+  if (cohort.askers.length === 0) return []
+  const { askers } = cohort
+  cohort.askers = []
+  return askers.flatMap((record) => {
+    const { waiters = [] } = record.has
+    record.own.waiters = undefined
+    return waiters.map((waiter) => ({ record, waiter }))
+  })
+}
+
+/** When a lease ends if nothing else happens; in the past once it has ended. */
+export function endOf(record: LeaseRecord): number {
+  const { deadline, retireAt } = limitsOf(record)
+  return retireAt === undefined ? deadline : Math.min(deadline, retireAt)
+}
+
+function rejectWaiters(record: LeaseRecord): void {
+  const { waiters } = record.has
+  if (waiters === undefined) return
+  record.own.waiters = undefined
+  const error = notHeld(record)
+  for (const waiter of waiters) waiter.reject(error)
+}
+
+const OVER: LeaseLimits = { deadline: Number.NEGATIVE_INFINITY, retireAt: undefined }
+
+function limitsOf(record: LeaseRecord): LeaseLimits {
+  return record.cohort ? { deadline: record.cohort.deadline, retireAt: record.has.retireAt } : OVER
+}

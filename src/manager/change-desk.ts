@@ -1,0 +1,148 @@
+/**
+ * Hears from the backend which keys may have changed, and passes it on to those who care: callers that wait for them
+ * ask again, leases of them are verified.
+ */
+import type { Adoptions } from '../acquire/adoption.ts'
+import type { Clock } from '../time/clock.ts'
+import type { Cohort } from '../lease/cohort.ts'
+import type { LeaseTable } from '../lease/lease-table.ts'
+import type { Renewer } from '../renewal/renewer.ts'
+import type { Alarms } from '../time/scheduler.ts'
+import type { Tally } from '../stats.ts'
+import type { Verifier } from '../renewal/verifier.ts'
+import type { WaitingLines } from '../waiting/waiting-line.ts'
+
+/** How many callers are made to ask in one turn of the event loop. */
+const WAKE_UPS_PER_TURN = 4_096
+/** For how long the server is not relied upon after it was found not to tell, in ms. */
+const UNRELIABLE_FOR = 300_000
+
+/** Leases that are looked at together after changes may have gone untold, and ms between two such groups. */
+const LOOKS_AT_ONCE = 512
+const LOOK_EVERY = 20
+/** ms between two times at which all leases are looked at, for each of them: a tenth of what their renewals cost at the usual ttl. */
+const LOOK_AGAIN_AFTER = 0.2
+
+export interface ChangeDeskParts {
+  readonly clock: Clock
+  readonly scheduler: Alarms
+  readonly table: LeaseTable
+  readonly lines: WaitingLines
+  readonly renewer: Renewer
+  readonly verifier: Verifier
+  readonly adoptions: Adoptions
+  /** Whether the keys of held leases are watched, as things are. */
+  readonly isWatching: () => boolean
+  readonly tally: Tally
+}
+
+export class ChangeDesk {
+  readonly #parts: ChangeDeskParts
+  #unreliableUntil = Number.NEGATIVE_INFINITY
+  /** When leases were last looked at, and whether they are about to be. */
+  #lookedAt = Number.NEGATIVE_INFINITY
+  #looking = false
+
+  constructor(parts: ChangeDeskParts) {
+    this.#parts = parts
+  }
+
+  /** See `BackendListener.onChange`. */
+  onChange(keys?: readonly string[]): void {
+    if (keys === undefined) {
+      this.#verifyAll()
+      this.wakeAll()
+      return
+    }
+    const { table, lines, verifier, adoptions, tally } = this.#parts
+    for (const key of keys) {
+      const record = table.get(key)
+      if (record) verifier.verify(record)
+      adoptions.hint(key)
+      table.hint(key)
+      const first = lines.get(key)?.first
+      if (first === undefined) continue
+      tally.wakeUps.change += 1
+      first.hint(true)
+    }
+  }
+
+  /**
+   * See `BackendListener.onMissed`. Callers that wait ask again, and leases are looked at, some at a time: a proxy that cuts the connection every few
+   * seconds must not make that a load.
+   */
+  onMissed(): void {
+    this.wakeAll()
+    const { clock, scheduler, adoptions, table, isWatching } = this.#parts
+    adoptions.hint()
+    if (this.#looking || table.size === 0 || !isWatching()) return
+    this.#looking = true
+    const pause = this.#lookedAt + LOOK_AGAIN_AFTER * table.size - clock.now()
+    if (pause <= 0) this.#look()
+    else scheduler.after(pause, () => this.#look())
+  }
+
+  #look(): void {
+    this.#looking = false
+    this.#lookedAt = this.#parts.clock.now()
+    this.#lookAtSome(this.#parts.table.cohorts())
+  }
+
+  #lookAtSome(cohorts: Iterator<Cohort>): void {
+    const { scheduler, verifier } = this.#parts
+    let looks = 0
+    for (let next = cohorts.next(); !next.done; next = cohorts.next()) {
+      for (const record of next.value.members) verifier.look(record)
+      looks += next.value.size
+      if (looks < LOOKS_AT_ONCE) continue
+      scheduler.after(LOOK_EVERY, () => this.#lookAtSome(cohorts))
+      return
+    }
+  }
+
+  /** Whether callers may rely on being told. */
+  isReliable(): boolean {
+    return this.#parts.clock.now() >= this.#unreliableUntil
+  }
+
+  /**
+   * A change was not told, or one was told that was none, or the server says so: it has no room left for watched keys, and forgets some of
+   * them, not always with a word. Callers that wait are to poll for a while.
+   */
+  onUnreliable(): void {
+    const reliable = this.isReliable()
+    this.#unreliableUntil = this.#parts.clock.now() + UNRELIABLE_FOR
+    if (reliable) this.#parts.clock.soon(() => this.wakeAll())
+  }
+
+  /** All who wait ask again, some thousands at a time. */
+  wakeAll(): void {
+    const { clock, table, lines, tally } = this.#parts
+    table.hint()
+    const iterator = lines.values()
+    const wakeSome = (): void => {
+      let count = 0
+      // One line after another, in several turns: the iterator must not be closed when a turn is over.
+      for (let next = iterator.next(); !next.done; next = iterator.next()) {
+        tally.wakeUps.reconnect += 1
+        next.value.first?.hint()
+        count += 1
+        if (count === WAKE_UPS_PER_TURN) {
+          clock.soon(wakeSome)
+          return
+        }
+      }
+    }
+    wakeSome()
+  }
+
+  /** Renewing is verifying, and watches the keys again; leases that are renewed by hand only are left as they are. */
+  #verifyAll(): void {
+    const { table, renewer, verifier, adoptions } = this.#parts
+    renewer.renewAll()
+    adoptions.hint()
+    for (const { terms, members } of table.cohorts()) {
+      if (!terms.autoRenew) for (const record of members) verifier.verify(record)
+    }
+  }
+}

@@ -1,0 +1,97 @@
+/** An emitter on which no listener can harm another. */
+import { EventEmitter } from 'eventemitter3'
+import { asError, isError } from '../as-error.ts'
+import type { LeaseEvents } from '../lease/events.ts'
+
+type EventName = keyof LeaseEvents
+type Listener<E extends EventName> = EventEmitter.EventListener<LeaseEvents, E>
+type AnyListener = (...values: never[]) => unknown
+
+/**
+ * An emitter whose listeners are guarded one by one: what one throws (or rejects with) is emitted as `error`, and the
+ * others still run. With nobody listening to `error`, or when an `error` listener itself fails, it becomes a process
+ * warning, so that a listener's fault is never silent and never fatal.
+ */
+export class GuardedEmitter extends EventEmitter<LeaseEvents> {
+  /** From a listener to its guard and back, so that `off` and `listeners` speak of what the caller passed. */
+  readonly #guards = new WeakMap<AnyListener, AnyListener>()
+  readonly #listeners = new WeakMap<AnyListener, AnyListener>()
+  /** Whether it was said that nobody listens to `error`. */
+  #warned = false
+
+  override on<E extends EventName>(event: E, listener: Listener<E>, context?: unknown): this {
+    return super.on(event, this.#guard(listener), context)
+  }
+
+  override addListener<E extends EventName>(event: E, listener: Listener<E>, context?: unknown): this {
+    return this.on(event, listener, context)
+  }
+
+  override once<E extends EventName>(event: E, listener: Listener<E>, context?: unknown): this {
+    return super.once(event, this.#guard(listener), context)
+  }
+
+  override off<E extends EventName>(event: E, listener?: Listener<E>, context?: unknown, once?: boolean): this {
+    // A function that was never registered has no guard and matches nothing; `undefined` would remove every listener.
+    const guard = listener && ((this.#guards.get(listener) ?? listener) as Listener<E>)
+    return super.off(event, guard, context, once)
+  }
+
+  override removeListener<E extends EventName>(
+    event: E,
+    listener?: Listener<E>,
+    context?: unknown,
+    once?: boolean,
+  ): this {
+    return this.off(event, listener, context, once)
+  }
+
+  override listeners<E extends EventName>(event: E): Listener<E>[] {
+    return super.listeners(event).map((guard) => this.#listeners.get(guard) as Listener<E>)
+  }
+
+  /** Emits `error`, or a process warning where nobody listens to it. */
+  protected report(fault: unknown): void {
+    const error = asError(fault)
+    if (!this.emit('error', error)) process.emitWarning(error)
+  }
+
+  /** The same for faults of a connection. They may come often, and calls and leases tell of them as well: one warning says that nobody listens. */
+  protected reportFault(error: Error): void {
+    if (this.emit('error', error) || this.#warned) return
+    this.#warned = true
+    process.emitWarning(`A LeaseManager has a fault and no listener for its event \`error\`: ${error.message}`, {
+      code: 'LEASEWHEEL_UNHEARD_ERROR',
+      detail: "Add one: leases.on('error', ...). This manager warns only once.",
+    })
+  }
+
+  #guard<E extends EventName>(listener: Listener<E>): Listener<E> {
+    if (typeof listener !== 'function') {
+      throw new TypeError(`Expected \`listener\` to be a function, got \`${String(listener)}\` (${typeof listener})`)
+    }
+    const known = this.#guards.get(listener)
+    if (known) return known as Listener<E>
+    const emitter = this
+    function guard(this: unknown, ...values: EventEmitter.EventArgs<LeaseEvents, E>): void {
+      const fail = (fault: unknown): void => {
+        if (isError(values[0])) process.emitWarning(asError(fault))
+        else emitter.report(fault)
+      }
+      try {
+        const result: unknown = Reflect.apply(listener, this, values)
+        if (isThenable(result)) result.then(undefined, fail)
+      } catch (fault) {
+        fail(fault)
+      }
+    }
+    this.#guards.set(listener, guard)
+    this.#listeners.set(guard, listener)
+    return guard
+  }
+}
+
+/** By its shape: a promise may come from another realm, or from a library. */
+function isThenable(value: unknown): value is PromiseLike<unknown> {
+  return typeof value === 'object' && value !== null && 'then' in value && typeof value.then === 'function'
+}

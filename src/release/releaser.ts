@@ -1,0 +1,303 @@
+/**
+ * Giving keys back: `release()`, releasing many, and the silent undoing of what nobody wants any more. Each is a
+ * compare-and-delete that is repeated until it is answered or until the key has expired.
+ */
+import type { ChangeOutcome, LockEntry, ReleaseEntry, Unknown } from '../backend.ts'
+import type { Clock } from '../time/clock.ts'
+import { Deletion, type DeletionGoal, type DeletionParts, UNANSWERED } from './deletion.ts'
+import type { Doubt } from '../rules/doubt.ts'
+import type { LeaseRecord, PendingRelease } from '../lease/lease-record.ts'
+import type { LeaseTable } from '../lease/lease-table.ts'
+import type { Parcel } from '../requests/outbox.ts'
+
+/** Keys that are being released together at once: bounds memory, and how long the event loop is kept by those that are answered together. */
+const KEYS_UNDER_WAY = 2_048
+
+/** What was asked for, and how long a request for it may stay unanswered, in ms. */
+type Undoable = LockEntry & { readonly timeout: number }
+
+export interface ReleaserParts extends DeletionParts {
+  readonly clock: Clock
+  readonly table: LeaseTable
+  readonly batchSize: number
+  /** Whether the server is slower than what is asked of it. */
+  readonly isBehind: () => boolean
+  /** A key was deleted at another moment than its lease ended: what a manager changes itself, the server does not tell it. */
+  readonly onDeletedLate: (key: string) => void
+  /** Sends a batch. */
+  readonly postParcel: (parcel: Parcel<ChangeOutcome, ReleaseEntry>) => void
+}
+
+export class Releaser {
+  readonly #parts: ReleaserParts
+  readonly #deletions = new Set<Deletion>()
+  readonly #unanswered = new Set<Deletion | ReleaseParcel>()
+  /** Keys that are being deleted by batches. */
+  #inParcels = 0
+  #onIdle: (() => void)[] = []
+  #closed = false
+
+  constructor(parts: ReleaserParts) {
+    this.#parts = parts
+  }
+
+  /** Keys that are being deleted. */
+  get undoing(): number {
+    return this.#deletions.size + this.#inParcels
+  }
+
+  /** See `Lease.release`. */
+  release(record: LeaseRecord): Promise<boolean> {
+    if (record.release) return record.release.outcomeOf(record)
+    if (!this.#letGo(record, this.#parts.clock.now())) return Promise.resolve(false)
+    return this.#deleteFor(record).outcomeOf()
+  }
+
+  /**
+   * Releases many leases, some thousands at a time. @param onSettled is told how many were settled just now. @param isOver says that there is no
+   * more time: then no more are begun.
+   */
+  async releaseEach(
+    records: Iterable<LeaseRecord>,
+    onSettled: (count: number) => void = ignore,
+    isOver: () => boolean = never,
+  ): Promise<void> {
+    const rest = records[Symbol.iterator]()
+    const work = async (): Promise<void> => {
+      for (let some = this.#takeSome(rest); some.length > 0 && !isOver(); some = this.#takeSome(rest)) {
+        await this.#releaseTogether(some)
+        onSettled(some.length)
+      }
+    }
+    await Promise.all(Array.from({ length: Math.ceil(KEYS_UNDER_WAY / this.#parts.batchSize) }, work))
+  }
+
+  /**
+   * Deletes a key in the background if it still holds this token: an acquisition that nobody wants any more.
+   *
+   * @param until when the key is sure to have expired. @param unanswered see `DeletionGoal`.
+   */
+  undo({ key, token, ttl, timeout }: Undoable, { unanswered, until }: Doubt): void {
+    this.#delete({ entry: { key, token, ttl }, timeout, until, unanswered })
+  }
+
+  /**
+   * A lease ended by time: its key may still be there, and a renewal on its way may even prolong it. A server that is too slow for the
+   * renewals is spared: the key expires, and deleting it would be at the cost of leases that can still be kept.
+   */
+  abandon(record: LeaseRecord): void {
+    if (this.#parts.isBehind()) return
+    const { timeout, ttl } = record
+    const now = this.#parts.clock.now()
+    this.#delete({ entry: record, timeout, until: now + ttl, unanswered: landingsOf(record, now) })
+  }
+
+  /** Resolves when every deletion has been answered. */
+  idle(): Promise<void> {
+    if (this.#unanswered.size === 0) return Promise.resolve()
+    return new Promise((resolve) => {
+      this.#onIdle.push(resolve)
+    })
+  }
+
+  /** Gives up: what is still leased ends unreleased, what is not answered by now stays unknown, and both expire. */
+  close(): void {
+    const { table, clock } = this.#parts
+    this.#closed = true
+    for (const record of table.values()) {
+      table.apply(record, { type: 'release', now: clock.now() })
+      table.apply(record, { type: 'undecided' })
+    }
+    for (const pending of this.#unanswered) pending.giveUp()
+    for (const deletion of this.#deletions) deletion.giveUp()
+    this.#deletions.clear()
+    this.#unanswered.clear()
+    this.#tellIdle()
+  }
+
+  /** The state flips before anything is sent: from here on nothing renews this key (P12, P16). @returns whether there is anything to delete. */
+  #letGo(record: LeaseRecord, now: number): boolean {
+    if (record.cohort === undefined) return false
+    this.#parts.table.apply(record, { type: 'release', now })
+    return record.state === 'releasing'
+  }
+
+  #takeSome(rest: Iterator<LeaseRecord>): LeaseRecord[] {
+    const some: LeaseRecord[] = []
+    while (some.length < this.#parts.batchSize) {
+      const next = rest.next()
+      if (next.done) break
+      some.push(next.value)
+    }
+    return some
+  }
+
+  async #releaseTogether(records: readonly LeaseRecord[]): Promise<void> {
+    const { clock, table, isOffered, postParcel } = this.#parts
+    const singles: Promise<boolean>[] = []
+    const since = clock.now()
+    const parcel = new ReleaseParcel((record, outcome) => this.#settle(record, outcome, since))
+    // What has ended by now is told of before anything is let go: what listeners ask for must not be sent before what gives it back.
+    for (const record of records) table.apply(record, { type: 'observed', now: since })
+    for (const record of records) {
+      if (record.release) singles.push(record.release.outcomeOf(record))
+      else if (!this.#letGo(record, since)) continue
+      // Whoever waits for it elsewhere is to be told of by name.
+      else if (isOffered(record.key)) singles.push(this.#deleteFor(record).outcomeOf())
+      else parcel.add(record)
+    }
+    if (parcel.size > 0) {
+      this.#inParcels += parcel.size
+      this.#unanswered.add(parcel)
+      postParcel(parcel)
+      await parcel.settled
+      this.#onAnswered(parcel)
+    }
+    await Promise.all(singles)
+  }
+
+  /** One lease of a batch; what was not answered goes on by itself. */
+  #settle(record: LeaseRecord, outcome: ChangeOutcome, since: number): Promise<boolean> | boolean {
+    record.release = undefined
+    this.#inParcels -= 1
+    if (outcome.type === 'unknown' && !this.#closed) return this.#deleteFor(record, since, outcome).outcomeOf()
+    this.#parts.table.apply(record, releaseInput(outcome))
+    // Its key is gone. If a request for it was never answered, that may still create it anew.
+    const { doubt } = record.has
+    if (doubt !== undefined && doubt.until > this.#parts.clock.now()) this.undo(record, doubt)
+    return outcome.type === 'done'
+  }
+
+  #deleteFor(record: LeaseRecord, since: number = this.#parts.clock.now(), first?: Unknown): Deletion {
+    const { table } = this.#parts
+    const { timeout, ttl } = record
+    const goal = { entry: record, timeout, until: since + ttl, unanswered: landingsOf(record, since), since }
+    const deletion = this.#delete(goal, first, (outcome) => {
+      record.release = undefined
+      table.apply(record, releaseInput(outcome))
+    })
+    if (!deletion.decided) record.release = deletion
+    return deletion
+  }
+
+  /** @param first the outcome of an attempt that was made already. */
+  #delete(goal: DeletionGoal, first?: Unknown, onDecided?: (outcome: ChangeOutcome) => void): Deletion {
+    const deletion = new Deletion(this.#parts, goal, onDecided, (outcome, over) => {
+      if (over) this.#deletions.delete(deletion)
+      if (outcome.type !== 'refused' && (onDecided === undefined || deletion.repeated)) {
+        this.#parts.onDeletedLate(goal.entry.key)
+      }
+      this.#onAnswered(deletion)
+    })
+    if (this.#closed) {
+      deletion.giveUp()
+      return deletion
+    }
+    this.#deletions.add(deletion)
+    this.#unanswered.add(deletion)
+    deletion.start(first)
+    return deletion
+  }
+
+  #onAnswered(asked: Deletion | ReleaseParcel): void {
+    if (this.#unanswered.delete(asked) && this.#unanswered.size === 0) this.#tellIdle()
+  }
+
+  #tellIdle(): void {
+    const waiting = this.#onIdle
+    this.#onIdle = []
+    for (const resolve of waiting) resolve()
+  }
+}
+
+/** Leases that are released together. Each of them may be asked about, and is settled on its own. */
+class ReleaseParcel implements Parcel<ChangeOutcome, ReleaseEntry>, PendingRelease {
+  timeout = Number.POSITIVE_INFINITY
+  /** Resolves when all are settled. */
+  readonly settled: Promise<void>
+  readonly #settleOne: (record: LeaseRecord, outcome: ChangeOutcome) => Promise<boolean> | boolean
+  readonly #records: LeaseRecord[] = []
+  readonly #askers = new Map<LeaseRecord, ((released: Promise<boolean> | boolean) => void)[]>()
+  /** What was not answered, and goes on by itself. */
+  readonly #later: Promise<boolean>[] = []
+  #resolve: ((value: void | Promise<void>) => void) | undefined
+
+  constructor(settleOne: (record: LeaseRecord, outcome: ChangeOutcome) => Promise<boolean> | boolean) {
+    this.#settleOne = settleOne
+    this.settled = new Promise((resolve) => {
+      this.#resolve = resolve
+    })
+  }
+
+  get size(): number {
+    return this.#records.length
+  }
+
+  add(record: LeaseRecord): void {
+    record.release = this
+    this.timeout = Math.min(this.timeout, record.timeout)
+    this.#records.push(record)
+  }
+
+  outcomeOf(record: LeaseRecord): Promise<boolean> {
+    return new Promise((resolve) => {
+      const askers = this.#askers.get(record)
+      if (askers) askers.push(resolve)
+      else this.#askers.set(record, [resolve])
+    })
+  }
+
+  take(): readonly ReleaseEntry[] {
+    return this.#resolve ? this.#records : []
+  }
+
+  settle(index: number, outcome: ChangeOutcome): void {
+    const record = this.#records[index] as LeaseRecord
+    if (record.release !== this) return
+    let released: Promise<boolean> | boolean = false
+    try {
+      released = this.#settleOne(record, outcome)
+    } finally {
+      if (typeof released !== 'boolean') this.#later.push(released)
+      if (this.#askers.size > 0) for (const asker of this.#askers.get(record) ?? []) asker(released)
+    }
+  }
+
+  /** What can be done for it has been done. */
+  settleFaulty(): void {}
+
+  finish(): void {
+    this.#resolve?.(Promise.all(this.#later).then(ignore))
+    this.#resolve = undefined
+  }
+
+  /** What is not answered by now stays unknown. */
+  giveUp(): void {
+    for (let index = 0; index < this.#records.length; index += 1) this.settle(index, UNANSWERED)
+    this.finish()
+  }
+}
+
+/** How many deletions its key needs at most, if requests for it may still be carried out; 0 if one answer is enough. */
+function landingsOf({ has: { doubt } }: LeaseRecord, now: number): number {
+  return doubt !== undefined && doubt.until > now ? doubt.unanswered + 1 : 0
+}
+
+function releaseInput(outcome: ChangeOutcome) {
+  switch (outcome.type) {
+    case 'done':
+      return { type: 'deleted' } as const
+    case 'refused':
+      return { type: 'gone', reason: outcome.reason } as const
+    case 'unknown':
+      return { type: 'undecided' } as const
+    default:
+      return outcome satisfies never
+  }
+}
+
+function ignore(): void {}
+
+function never(): boolean {
+  return false
+}

@@ -1,0 +1,23 @@
+/** One request for renewals that was sent. */
+import type { Cohort } from '../lease/cohort.ts'
+import type { LeaseRecord } from '../lease/lease-record.ts'
+import type { Alarm } from '../time/scheduler.ts'
+
+export class Flight {
+  /** When it was sent: before its first byte was written. */
+  readonly sentAt: number
+  /** Others may be split off from them. */
+  readonly cohorts: Cohort[]
+  /** All their members at that time, in the order in which they are answered. */
+  readonly records: readonly LeaseRecord[]
+  /** Rings when the answer is overdue, or one of the cohorts is over. */
+  alarm: Alarm | undefined = undefined
+  /** Answered, or given up. */
+  landed = false
+
+  constructor(sentAt: number, cohorts: Cohort[]) {
+    this.sentAt = sentAt
+    this.cohorts = cohorts
+    this.records = cohorts.length === 1 ? (cohorts[0] as Cohort).members : cohorts.flatMap((cohort) => cohort.members)
+  }
+}

@@ -1,0 +1,122 @@
+/**
+ * Tells whether renewals keep up: how long they wait for their turn to be sent, and how many the server confirms
+ * meanwhile.
+ *
+ *     keeping up ──one has waited for a sixth of its ttl: it is sent when half of it is over──▶ overloaded (told at once, then every second)
+ *     overloaded ──a second in which none has waited for so long──▶ keeping up (told)
+ */
+import type { Clock } from '../time/clock.ts'
+import type { Alarm, Alarms } from '../time/scheduler.ts'
+
+/** Part of a ttl: due at a third of it, a renewal that waits for so long is sent when half of it is over. */
+const LONGEST_WAIT = 1 / 6
+/** ms between two reports. */
+const INTERVAL = 1_000
+
+/** How the renewals of a manager come along. */
+export interface LoadReport {
+  /** How long renewals waited to be sent after they were due, as a part of their ttl: the longest within the last second. At 2/3 leases are lost. */
+  readonly lag: number
+  /** Leases whose renewal waits to be sent. */
+  readonly behind: number
+  /** Renewals per second that the server confirmed while others waited to be sent; 0 if none ever had to wait. */
+  readonly capacity: number
+  /** Renewals per second that are needed: three per ttl of each lease. */
+  readonly demand: number
+  /** Whether one has waited for more than a sixth of its ttl within the last second. */
+  readonly overloaded: boolean
+}
+
+export interface LoadMeterParts {
+  readonly clock: Clock
+  readonly scheduler: Alarms
+  /** How many leases wait to be renewed, and how many have to be per second. */
+  readonly survey: () => Pick<LoadReport, 'behind' | 'demand'>
+  readonly tell: (report: LoadReport) => void
+}
+
+export class LoadMeter {
+  readonly #parts: LoadMeterParts
+  /** Since when something has been waiting, and what was confirmed since; undefined while nothing is. */
+  #busySince: number | undefined
+  /** Since when the one that is sent next has been waiting, and its ttl. */
+  #next: { readonly since: number; readonly ttl: number } | undefined
+  #confirmed = 0
+  #capacity = 0
+  /** The longest wait since the last report, and between the two before, as parts of their ttl. */
+  #lag = 0
+  #lastLag = 0
+  #alarm: Alarm | undefined
+
+  constructor(parts: LoadMeterParts) {
+    this.#parts = parts
+  }
+
+  get report(): LoadReport {
+    return {
+      lag: Math.max(this.#lag, this.#lastLag),
+      ...this.#parts.survey(),
+      capacity: this.#capacity,
+      overloaded: this.#alarm !== undefined,
+    }
+  }
+
+  /** Whether renewals have to wait for their turn to be sent. */
+  get behind(): boolean {
+    return this.#next !== undefined
+  }
+
+  onConfirmed(count: number): void {
+    this.#confirmed += count
+  }
+
+  /** All that may be on its way is, and this one has waited so long (ms) to be sent next. */
+  onWaiting(waited: number, ttl: number): void {
+    if (this.#busySince === undefined) this.#startCounting()
+    this.#next = { since: this.#parts.clock.now() - waited, ttl }
+    this.onWaited(waited, ttl)
+  }
+
+  /** Nothing has to wait any more. */
+  onIdle(): void {
+    this.#busySince = undefined
+    this.#next = undefined
+  }
+
+  /** One has waited so long (ms) to be sent. */
+  onWaited(waited: number, ttl: number): void {
+    this.#lag = Math.max(this.#lag, waited / ttl)
+    if (this.#lag < LONGEST_WAIT || this.#alarm) return
+    this.#measure()
+    this.#watch()
+    // In a turn of its own: this is noticed while renewals are being sent, and a listener may end the leases they are for.
+    this.#parts.clock.soon(() => this.#parts.tell(this.report))
+  }
+
+  #watch(): void {
+    this.#alarm = this.#parts.scheduler.after(INTERVAL, () => {
+      this.#alarm = undefined
+      this.#measure()
+      // Nothing may have been sent since: it has gone on waiting.
+      if (this.#next) {
+        this.#lag = Math.max(this.#lag, (this.#parts.clock.now() - this.#next.since) / this.#next.ttl)
+      }
+      if (this.#lag >= LONGEST_WAIT) this.#watch()
+      this.#lastLag = this.#lag
+      this.#lag = 0
+      this.#parts.tell(this.report)
+    })
+  }
+
+  #measure(): void {
+    if (this.#busySince === undefined) return
+    const elapsed = this.#parts.clock.now() - this.#busySince
+    if (elapsed > 0) this.#capacity = (this.#confirmed / elapsed) * 1_000
+    this.#startCounting()
+  }
+
+  #startCounting(): void {
+    this.#busySince = this.#parts.clock.now()
+    this.#confirmed = 0
+  }
+}

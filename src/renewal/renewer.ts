@@ -1,0 +1,454 @@
+/**
+ * Renewals: collects the cohorts that are due, sends them in batches with the nearest deadline first, applies the
+ * answers, and repeats what failed.
+ */
+import { asError } from '../as-error.ts'
+import type { Backend, ChangeOutcome, Unknown } from '../backend.ts'
+import type { Clock } from '../time/clock.ts'
+import { Cohort, type CohortTerms } from '../lease/cohort.ts'
+import { Pacing } from '../rules/pacing.ts'
+import { deadlineOf, firstRenewalDue, RENEWALS_PER_TTL, renewalDue, renewalRetryDelay } from '../rules/timing.ts'
+import { UnavailableError } from '../errors.ts'
+import { Flight } from './flight.ts'
+import type { LeaseRecord } from '../lease/lease-record.ts'
+import type { LoadMeter, LoadReport } from './load-meter.ts'
+import { type LeaseTable, notHeld, type Scheduled, takeWaiters } from '../lease/lease-table.ts'
+import { RenewalQueue } from './renewal-queue.ts'
+import type { Scheduler, Tick } from '../time/scheduler.ts'
+import type { Tally } from '../stats.ts'
+
+const NEVER = Number.POSITIVE_INFINITY
+
+export interface RenewerParts {
+  readonly backend: Backend
+  readonly clock: Clock
+  readonly scheduler: Scheduler<Scheduled>
+  readonly table: LeaseTable
+  readonly tally: Tally
+  readonly load: LoadMeter
+  readonly batchSize: number
+  readonly driftFactor: number
+  readonly random: () => number
+  /** Whether the keys of held leases are to be watched, as things are. */
+  readonly isWatching: () => boolean
+  readonly onFault: (fault: unknown) => void
+}
+
+export class Renewer {
+  readonly #parts: RenewerParts
+  readonly #queue: RenewalQueue
+  readonly #pacing = new Pacing()
+  /** The cohort that leases granted by one request are joining. */
+  #forming: Cohort | undefined
+  /** Sent, and neither answered nor given up. */
+  #flights = 0
+  /** Given up, but not answered, and until when they count: the server may still have to answer them before others. */
+  readonly #overdue = new Map<Flight, number>()
+  #pumping = false
+
+  constructor(parts: RenewerParts) {
+    this.#parts = parts
+    this.#queue = new RenewalQueue(parts.scheduler.tick, parts.batchSize)
+  }
+
+  /** Finds a lease its cohort: others that were granted by the same request, sent at `sentAt`. */
+  join(record: LeaseRecord, terms: CohortTerms, sentAt: number): void {
+    const forming = this.#forming
+    if (
+      forming?.terms.autoRenew &&
+      terms.autoRenew &&
+      forming.confirmedAt === sentAt &&
+      forming.terms.ttl === terms.ttl &&
+      forming.terms.timeout === terms.timeout &&
+      forming.renewal === undefined &&
+      forming.state === 'held' &&
+      forming.size > 0 &&
+      forming.size < this.#parts.batchSize
+    ) {
+      forming.add(record)
+      return
+    }
+    const { table, driftFactor, random } = this.#parts
+    const { ttl, timeout, autoRenew } = terms
+    const deadline = deadlineOf(sentAt, ttl, driftFactor)
+    const phase = firstRenewalDue(sentAt, ttl, random())
+    const cohort = new Cohort({ ttl, timeout, autoRenew }, { confirmedAt: sentAt, deadline, phase })
+    cohort.add(record)
+    table.enlist(cohort)
+    this.#schedule(cohort, phase)
+    this.#forming = cohort
+  }
+
+  /** A cohort's time has come: its renewal is due, or it is over. */
+  onDue(cohort: Cohort, { now }: Tick): void {
+    const { table, scheduler } = this.#parts
+    // Something else that was due in the same tick may have ended its last member, or had it renewed.
+    if (cohort.size === 0 || cohort.renewal instanceof Flight || scheduler.isScheduled(cohort.alarm)) return
+    const due = scheduler.dueOf(cohort.alarm)
+    // Set before any work is done: nothing thrown below can leave it without an alarm.
+    this.#schedule(cohort, now + cohort.terms.ttl / 60)
+    if (!table.expire(cohort)) return
+    if (cohort.renewal === 'queued') {
+      this.#schedule(cohort, NEVER)
+      this.#tellFailure(cohort, new UnavailableError(`A renewal could not be sent within ${cohort.terms.timeout} ms`))
+      return
+    }
+    if (!cohort.terms.autoRenew) {
+      this.#schedule(cohort, NEVER)
+      return
+    }
+    this.#enqueue(cohort, due)
+  }
+
+  /** Renews now on behalf of a lease's owner, and its cohort with it. */
+  renew(record: LeaseRecord): Promise<void> {
+    this.#parts.table.observe(record)
+    const { cohort } = record
+    if (cohort === undefined) return Promise.reject(notHeld(record))
+    const answer = new Promise<void>((resolve, reject) => {
+      const { own } = record
+      if (own.waiters === undefined) cohort.askers.push(record)
+      own.waiters ??= []
+      own.waiters.push({ resolve, reject })
+    })
+    if (cohort.renewal === undefined) {
+      this.#enqueue(cohort)
+      this.#pumpSoon()
+    }
+    return answer
+  }
+
+  /** The backend can be asked again: whoever is in jeopardy does not wait for its backoff. */
+  onRecovered(): void {
+    this.#forgetOverdue()
+    this.#renewEach((cohort) => cohort.state === 'jeopardy')
+  }
+
+  /** Renews everything now, nearest deadline first: anything may have happened to the keys. */
+  renewAll(): void {
+    this.#forgetOverdue()
+    this.#renewEach(() => true)
+  }
+
+  /** What was asked through another connection, or of another server, keeps nobody waiting any more. */
+  #forgetOverdue(): void {
+    this.#overdue.clear()
+  }
+
+  #renewEach(isWanted: (cohort: Cohort) => boolean): void {
+    for (const cohort of this.#parts.table.cohorts()) {
+      if (!cohort.terms.autoRenew || !isWanted(cohort)) continue
+      if (cohort.renewal === undefined) this.#enqueue(cohort)
+      cohort.stale = true
+    }
+    this.#pumpSoon()
+  }
+
+  /** Sends what is queued, as far as the number of batches in flight permits. */
+  pump(): void {
+    const { clock, load } = this.#parts
+    if (this.#overdue.size > 0) {
+      const now = clock.now()
+      for (const [flight, until] of this.#overdue) if (now >= until) this.#overdue.delete(flight)
+    }
+    while (this.#flights < this.#pacing.limit(this.#overdue.size)) {
+      const cohorts = this.#queue.take(clock.now() + this.#pacing.roundTrip)
+      if (cohorts.length === 0) break
+      this.#send(cohorts).catch(this.#parts.onFault)
+    }
+    const next = this.#queue.peek()
+    if (next) load.onWaiting(clock.now() - next.queuedAt, next.terms.ttl)
+    else load.onIdle()
+  }
+
+  /** @param due when it was to be renewed, if that was not now. */
+  #enqueue(cohort: Cohort, due?: number): void {
+    // Where it has to wait for its turn too long, it is in jeopardy, whatever the reason.
+    const { clock, scheduler } = this.#parts
+    const now = clock.now()
+    cohort.renewal = 'queued'
+    cohort.queuedAt = now
+    cohort.dueAt = due ?? now
+    this.#queue.add(cohort)
+    scheduler.schedule(cohort.alarm, Math.min(now + cohort.terms.timeout, cohort.deadline) + scheduler.tick)
+  }
+
+  #pumpSoon(): void {
+    if (this.#pumping) return
+    this.#pumping = true
+    this.#parts.scheduler.soon(() => {
+      this.#pumping = false
+      this.pump()
+    })
+  }
+
+  async #send(cohorts: Cohort[]): Promise<void> {
+    const { backend, clock, scheduler, tally, load, isWatching } = this.#parts
+    // Taken before a byte is written: every deadline that this batch may set counts from here.
+    const flight = new Flight(clock.now(), cohorts)
+    const { sentAt } = flight
+    for (const cohort of cohorts) {
+      cohort.renewal = flight
+      cohort.stale = false
+      scheduler.cancel(cohort.alarm)
+      tally.renewalLag.record(sentAt - cohort.dueAt, cohort.size)
+      load.onWaited(sentAt - cohort.queuedAt, cohort.terms.ttl)
+    }
+    this.#flights += 1
+    this.#watch(flight, sentAt)
+    tally.requests += 1
+    let outcomes: readonly (ChangeOutcome | undefined)[]
+    try {
+      outcomes = await backend.renew(flight.records, isWatching())
+      const now = clock.now()
+      tally.roundTrip.record(now - sentAt)
+      // An error that the connection makes up at once says nothing about how fast the server is.
+      if (outcomes.some(isAnswer)) this.#pacing.onAnswered(sentAt, now, (cohorts[0] as Cohort).terms.timeout)
+    } catch (thrown) {
+      const outcome = { type: 'unknown', error: asError(thrown) } as const
+      outcomes = flight.records.map(() => outcome)
+    }
+    this.#overdue.delete(flight)
+    try {
+      this.#settle(flight, outcomes)
+    } finally {
+      this.#land(flight)
+      for (const cohort of flight.cohorts) if (cohort.renewal === flight) this.#fail(cohort, NO_OUTCOME)
+      this.pump()
+    }
+  }
+
+  /** Wakes up for whatever comes first to a cohort of the flight: its request has taken too long, or it is over. */
+  #watch(flight: Flight, now: number): void {
+    let next = NEVER
+    for (const cohort of flight.cohorts) {
+      if (cohort.renewal !== flight || cohort.size === 0) continue
+      next = Math.min(next, flight.sentAt + cohort.terms.timeout, cohort.deadline)
+    }
+    if (next === NEVER) this.#giveUp(flight)
+    else flight.alarm = this.#parts.scheduler.at(Math.max(next, now), (tick) => this.#onOverdue(flight, tick))
+  }
+
+  #onOverdue(flight: Flight, { now, late }: Tick): void {
+    const { table, scheduler } = this.#parts
+    try {
+      for (const cohort of flight.cohorts) if (cohort.renewal === flight) table.expire(cohort)
+      if (!late) this.#failOverdue(flight, now)
+    } finally {
+      // The answer may have come while the event loop was blocked: it is read first, but once only.
+      if (late) scheduler.afterReading((tick) => this.#onOverdue(flight, tick))
+      else this.#watch(flight, now)
+    }
+  }
+
+  #failOverdue(flight: Flight, now: number): void {
+    for (const cohort of flight.cohorts) {
+      if (cohort.renewal !== flight || cohort.size === 0 || now < flight.sentAt + cohort.terms.timeout) continue
+      this.#pacing.onOverdue(flight.sentAt, now)
+      this.#fail(cohort, new UnavailableError(`A renewal was not answered within ${cohort.terms.timeout} ms`))
+    }
+  }
+
+  #giveUp(flight: Flight): void {
+    // By then its leases have ended, or have been renewed by another request.
+    if (!flight.landed) this.#overdue.set(flight, flight.sentAt + (flight.cohorts[0] as Cohort).terms.ttl)
+    this.#land(flight)
+  }
+
+  /** It does not count as on its way any more: answered, or given up, so that a hung server keeps nobody from being asked. */
+  #land(flight: Flight): void {
+    flight.alarm?.cancel()
+    if (flight.landed) return
+    flight.landed = true
+    this.#flights -= 1
+  }
+
+  #settle(flight: Flight, outcomes: readonly (ChangeOutcome | undefined)[]): void {
+    const { onFault } = this.#parts
+    const failures = this.#failuresOf(flight, outcomes)
+    const isAnswered = failures.count < flight.records.length
+    const confirmed: Cohort[] = []
+    for (const cohort of flight.cohorts) {
+      try {
+        const failed = failures.byCohort?.get(cohort)
+        if (this.#settleCohort(flight, cohort, failed, isAnswered)) confirmed.push(cohort)
+      } catch (fault) {
+        onFault(fault)
+      }
+    }
+    this.#merge(confirmed)
+  }
+
+  /** Ends what was refused. @returns what was not answered. */
+  #failuresOf(flight: Flight, outcomes: readonly (ChangeOutcome | undefined)[]): Failures {
+    const { table, clock, onFault } = this.#parts
+    let byCohort: Map<Cohort, CohortFailure> | undefined
+    let count = 0
+    for (const [index, record] of flight.records.entries()) {
+      const outcome = outcomes[index]
+      if (outcome?.type === 'done') continue
+      if (outcome?.type === 'refused') {
+        try {
+          table.apply(record, { type: 'refused', now: clock.now(), reason: outcome.reason })
+          continue
+        } catch (fault) {
+          onFault(fault)
+        }
+      }
+      count += 1
+      const { cohort } = record
+      if (cohort === undefined) continue
+      byCohort ??= new Map()
+      const failure = byCohort.get(cohort)
+      if (failure) failure.records.push(record)
+      else byCohort.set(cohort, { records: [record], error: (outcome as Unknown | undefined)?.error ?? NO_OUTCOME })
+    }
+    return { byCohort, count }
+  }
+
+  /** @param failed its members that were not answered. @param isAnswered whether any of the request was. @returns whether it may be merged with others. */
+  #settleCohort(flight: Flight, cohort: Cohort, failed: CohortFailure | undefined, isAnswered: boolean): boolean {
+    const { load } = this.#parts
+    const awaited = cohort.renewal === flight
+    if (awaited) cohort.renewal = undefined
+    if (cohort.size === 0) return false
+    if (failed) {
+      // Those before it may have ended others, or moved them.
+      const records = failed.records.filter((record) => record.cohort === cohort)
+      if (records.length >= cohort.size) {
+        cohort.apart ||= isAnswered
+        if (awaited) this.#fail(cohort, failed.error)
+        return false
+      }
+      // By an earlier request than the one confirmed last nothing is known of those that were not in it.
+      if (flight.sentAt < cohort.confirmedAt) return false
+      if (records.length > 0) this.#splitOff(cohort, records, awaited ? failed.error : undefined)
+    }
+    load.onConfirmed(cohort.size)
+    const inTime = this.#confirm(cohort, flight.sentAt)
+    if (!awaited || !inTime) return false
+    if (cohort.size > 0 && cohort.stale && cohort.renewal === undefined) this.#enqueue(cohort)
+    return true
+  }
+
+  /** Members whose renewal failed while that of others was confirmed go on by themselves (P28). @param error how it failed, if it was waited for. */
+  #splitOff(cohort: Cohort, records: readonly LeaseRecord[], error: Error | undefined): void {
+    const { table, scheduler } = this.#parts
+    const due = scheduler.dueOf(cohort.alarm)
+    const rest = cohort.split(records)
+    rest.apart = true
+    table.enlist(rest)
+    if (error) {
+      this.#fail(rest, error)
+    } else if (cohort.renewal instanceof Flight) {
+      // Another renewal is under way, in which they are, too.
+      rest.renewal = cohort.renewal
+      cohort.renewal.cohorts.push(rest)
+    } else if (cohort.renewal === 'queued') {
+      this.#enqueue(rest)
+    } else {
+      this.#schedule(rest, due)
+    }
+  }
+
+  /**
+   * Even a late confirmation is one: the keys were extended some time after `sentAt`, and the deadline counts from there. Only
+   * where a later request has been confirmed, by which the cohort may have grown, does an earlier one prove nothing.
+   */
+  #confirm(cohort: Cohort, sentAt: number): boolean {
+    if (sentAt < cohort.confirmedAt) return false
+    cohort.apart = false
+    // It is waiting to be asked once more because this answer was late.
+    if (cohort.renewal === 'queued' && !cohort.stale && cohort.askers.length === 0) cohort.renewal = undefined
+    try {
+      return this.#parts.table.confirm(cohort, sentAt)
+    } finally {
+      this.#scheduleIfIdle(cohort, renewalDue(sentAt, cohort.terms.ttl, cohort.phase))
+    }
+  }
+
+  /** What was confirmed together is renewed together from now on. */
+  #merge(cohorts: readonly Cohort[]): void {
+    const { table } = this.#parts
+    const survivors: Cohort[] = []
+    for (const cohort of cohorts) {
+      // A listener may have ended its last member, or asked for another renewal.
+      if (cohort.size === 0 || cohort.renewal !== undefined) continue
+      const survivor = survivors.find((other) => other.matches(cohort))
+      if (survivor === undefined) {
+        survivors.push(cohort)
+      } else {
+        table.dismiss(cohort)
+        survivor.absorb(cohort)
+      }
+    }
+  }
+
+  #fail(cohort: Cohort, error: Error): void {
+    const { clock, random } = this.#parts
+    cohort.renewal = undefined
+    try {
+      this.#tellFailure(cohort, error)
+    } finally {
+      const now = clock.now()
+      const delay = renewalRetryDelay(cohort.terms.ttl, cohort.failures, cohort.deadline - now, random())
+      this.#scheduleIfIdle(cohort, now + delay)
+    }
+  }
+
+  #tellFailure(cohort: Cohort, error: Error): void {
+    const waiting = takeWaiters(cohort)
+    try {
+      this.#parts.table.fail(cohort, error)
+    } finally {
+      for (const { record, waiter } of waiting) {
+        waiter.reject(record.cohort ? unavailable(record.key, error) : notHeld(record))
+      }
+    }
+  }
+
+  /** A renewal that is queued or under way wakes its cohort itself; a listener may just have asked for one. */
+  #scheduleIfIdle(cohort: Cohort, renewAt: number): void {
+    if (cohort.size > 0 && cohort.renewal === undefined) this.#schedule(cohort, renewAt)
+  }
+
+  /** Wakes the cohort at `renewAt`, or at its deadline if that comes first; the latter never early. */
+  #schedule(cohort: Cohort, renewAt: number): void {
+    const { scheduler } = this.#parts
+    const due = cohort.terms.autoRenew ? renewAt : NEVER
+    scheduler.schedule(cohort.alarm, Math.min(due, cohort.deadline + scheduler.tick))
+  }
+}
+
+/** Members of a cohort whose renewal was not answered. */
+interface CohortFailure {
+  readonly records: LeaseRecord[]
+  /** How the first of them failed. */
+  readonly error: Error
+}
+
+interface Failures {
+  readonly byCohort: ReadonlyMap<Cohort, CohortFailure> | undefined
+  readonly count: number
+}
+
+const NO_OUTCOME = new UnavailableError('The backend gave no outcome for a renewal')
+
+/** How many leases wait to be renewed, and how many renewals per second are needed for all of them. */
+export function surveyOf(cohorts: Iterable<Cohort>): Pick<LoadReport, 'behind' | 'demand'> {
+  let behind = 0
+  let demand = 0
+  for (const { renewal, size, terms } of cohorts) {
+    if (renewal === 'queued') behind += size
+    if (terms.autoRenew) demand += (size / terms.ttl) * RENEWALS_PER_TTL * 1_000
+  }
+  return { behind, demand }
+}
+
+function isAnswer(outcome: ChangeOutcome | undefined): boolean {
+  return outcome !== undefined && outcome.type !== 'unknown'
+}
+
+function unavailable(key: string, cause: Error): UnavailableError {
+  return new UnavailableError(`Lock \`${key}\` could not be renewed: ${cause.message}`, key, { cause })
+}

@@ -1,0 +1,343 @@
+/**
+ * What is asked in one turn of the event loop travels together: requests are collected, cut into batches, sent, and
+ * each is settled exactly once, by its answer or by its timeout. Whoever asks for many keys at once puts its batches
+ * together itself.
+ *
+ * If the connection breaks under a batch, the batch may be sent once more: as soon as there is another connection, and within the same timeout.
+ *
+ * What throws while an outcome is applied is reported, and its entry counts as not answered. All other entries get their outcome (P31).
+ */
+import type { Backend, LockEntry, Unknown } from '../backend.ts'
+import type { Clock } from '../time/clock.ts'
+import { asError } from '../as-error.ts'
+import { isFinal, UnavailableError } from '../errors.ts'
+import type { Alarm, Alarms } from '../time/scheduler.ts'
+import type { Tally } from '../stats.ts'
+
+/** One entry of a batch, and who wants to know. */
+export interface Request<Outcome> extends LockEntry {
+  /** ms. */
+  readonly timeout: number
+  /** Whether anybody wants an answer: a request that is given up before it was sent is not sent at all. */
+  readonly wanted: boolean
+  /**
+   * @param sentAt when the request was sent; undefined when it was given up before.
+   * @param unansweredAt when it had been sent before that, without an answer: that request may still be carried out.
+   */
+  settle(outcome: Outcome | Unknown, sentAt: number | undefined, unansweredAt: number | undefined): void
+  /** An answer that comes after the request was given up, for those to whom it is of use. */
+  settleLate?(outcome: Outcome | Unknown): void
+}
+
+/** What is sent as one batch. */
+export interface Parcel<Outcome, Entry extends LockEntry = LockEntry> {
+  /** ms. */
+  readonly timeout: number
+  /** Called once, as it is sent: the entries that are still wanted. With none nothing is sent. */
+  take(): readonly Entry[]
+  /**
+   * Called before the batch is sent once more: the entries that are still wanted. Those that are not are settled with the outcome of the first
+   * request, which was sent at `sentAt`.
+   */
+  takeAgain?(outcome: Unknown, sentAt: number): readonly Entry[]
+  /** How many entries there are to settle. */
+  readonly size: number
+  /** Called once for each entry, by its index in what was taken last. See `Request.settle`. */
+  settle(index: number, outcome: Outcome | Unknown, sentAt: number | undefined, unansweredAt: number | undefined): void
+  /** Called if `settle` threw: whoever still waits for the entry gets this outcome. */
+  settleFaulty(index: number, outcome: Unknown, sentAt: number | undefined, unansweredAt: number | undefined): void
+  /** Called once, after all entries. */
+  finish?(): void
+  /** An answer that comes after it was given up, for those to whom it is of use. */
+  settleLate?(index: number, outcome: Outcome | Unknown): void
+}
+
+export interface OutboxParts {
+  readonly backend: Backend
+  readonly clock: Clock
+  readonly scheduler: Alarms
+  readonly tally: Tally
+  readonly batchSize: number
+  /** Something threw while an outcome was applied. */
+  readonly onFault: (fault: unknown) => void
+}
+
+type Send<Outcome, Entry> = (entries: readonly Entry[]) => Promise<readonly (Outcome | Unknown)[]>
+
+/** The requests of one kind. */
+export class Outbox<Outcome, Entry extends LockEntry = LockEntry> {
+  readonly #parts: OutboxParts
+  readonly #send: Send<Outcome, Entry>
+  readonly #repeatable: boolean
+  #collected: (Entry & Request<Outcome>)[] = []
+  #parcels: Parcel<Outcome, Entry>[] = []
+  #underWay = 0
+  #onIdle: (() => void)[] = []
+
+  /** @param send the backend's method for that kind. @param repeatable whether a request that was carried out already is answered in the same way. */
+  constructor(parts: OutboxParts, send: Send<Outcome, Entry>, repeatable: boolean) {
+    this.#parts = parts
+    this.#send = send
+    this.#repeatable = repeatable
+  }
+
+  /** Resolves when every request has been settled. */
+  idle(): Promise<void> {
+    if (this.#isIdle()) return Promise.resolve()
+    return new Promise((resolve) => {
+      this.#onIdle.push(resolve)
+    })
+  }
+
+  /** @returns whether a whole batch has been collected. */
+  add(request: Entry & Request<Outcome>): boolean {
+    return this.#collected.push(request) >= this.#parts.batchSize
+  }
+
+  addParcel(parcel: Parcel<Outcome, Entry>): void {
+    this.#parcels.push(parcel)
+  }
+
+  /** Sends what has been collected, as soon as the backend can be asked. */
+  flush(): void {
+    const collected = this.#collected
+    const parcels = this.#parcels
+    this.#collected = []
+    this.#parcels = []
+    let start = 0
+    for (let end = 1; end <= collected.length; end += 1) {
+      const first = collected[start] as Request<Outcome>
+      // A batch has one timeout; callers with another one go into another batch.
+      if (end - start === this.#parts.batchSize || collected[end]?.timeout !== first.timeout) {
+        this.#dispatch(new Collection(collected.slice(start, end)))
+        start = end
+      }
+    }
+    for (const parcel of parcels) this.#dispatch(parcel)
+  }
+
+  readonly #onSettled = (): void => {
+    this.#underWay -= 1
+    if (!this.#isIdle()) return
+    const waiting = this.#onIdle
+    this.#onIdle = []
+    for (const resolve of waiting) resolve()
+  }
+
+  #isIdle(): boolean {
+    return this.#underWay === 0 && this.#collected.length === 0 && this.#parcels.length === 0
+  }
+
+  #dispatch(parcel: Parcel<Outcome, Entry>): void {
+    this.#underWay += 1
+    new Batch(this.#parts, parcel, this.#send, this.#repeatable, this.#onSettled).begin()
+  }
+}
+
+/** Requests that came from here and there. */
+class Collection<Outcome, Entry extends Request<Outcome>> implements Parcel<Outcome, Entry> {
+  readonly timeout: number
+  #requests: readonly Entry[]
+
+  constructor(requests: readonly Entry[]) {
+    this.#requests = requests
+    this.timeout = (requests[0] as Entry).timeout
+  }
+
+  get size(): number {
+    return this.#requests.length
+  }
+
+  take(): readonly Entry[] {
+    // Most often there is one, or all of them are.
+    if (!this.#requests.every(isWanted)) this.#requests = this.#requests.filter(isWanted)
+    return this.#requests
+  }
+
+  takeAgain(outcome: Unknown, sentAt: number): readonly Entry[] {
+    for (const request of this.#requests) if (!request.wanted) request.settle(outcome, sentAt, undefined)
+    return this.take()
+  }
+
+  settle(index: number, outcome: Outcome | Unknown, sentAt?: number, unansweredAt?: number): void {
+    this.#requests[index]?.settle(outcome, sentAt, unansweredAt)
+  }
+
+  settleFaulty(index: number, outcome: Unknown, sentAt?: number, unansweredAt?: number): void {
+    const request = this.#requests[index]
+    if (request?.wanted) request.settle(outcome, sentAt, unansweredAt)
+  }
+
+  settleLate(index: number, outcome: Outcome | Unknown): void {
+    this.#requests[index]?.settleLate?.(outcome)
+  }
+}
+
+class Batch<Outcome, Entry extends LockEntry> {
+  readonly #parts: OutboxParts
+  readonly #parcel: Parcel<Outcome, Entry>
+  readonly #send: Send<Outcome, Entry>
+  readonly #onSettled: () => void
+  #repeatable: boolean
+  #alarm: Alarm | undefined = undefined
+  #sentAt: number | undefined = undefined
+  #unansweredAt: number | undefined = undefined
+  /** Why it is to be sent once more. */
+  #fault: Error | undefined = undefined
+  #settled = false
+
+  constructor(
+    parts: OutboxParts,
+    parcel: Parcel<Outcome, Entry>,
+    send: Send<Outcome, Entry>,
+    repeatable: boolean,
+    onSettled: () => void,
+  ) {
+    this.#parts = parts
+    this.#parcel = parcel
+    this.#send = send
+    this.#repeatable = repeatable
+    this.#onSettled = onSettled
+  }
+
+  /** Sends it as soon as the backend can be asked. */
+  begin(): void {
+    const { scheduler, backend } = this.#parts
+    try {
+      this.#alarm = scheduler.after(this.#parcel.timeout, () => this.#onTimeout())
+      const ready = backend.ready()
+      if (ready === undefined) void this.#ask()
+      else this.#askWhen(ready)
+    } catch (error) {
+      this.#fail(asError(error))
+    }
+  }
+
+  #askWhen(ready: Promise<void>): void {
+    ready.then(
+      () => this.#ask(),
+      (error: unknown) => this.#fail(asError(error)),
+    )
+  }
+
+  async #ask(): Promise<void> {
+    if (this.#settled) return
+    const { clock, tally, onFault } = this.#parts
+    try {
+      const entries = this.#take()
+      if (entries.length === 0) {
+        this.#fail(NOT_WANTED)
+        return
+      }
+      tally.requests += 1
+      const sentAt = clock.now()
+      this.#unansweredAt = this.#sentAt
+      this.#sentAt = sentAt
+      let outcomes: readonly (Outcome | Unknown)[]
+      try {
+        outcomes = await this.#send(entries)
+      } catch (error) {
+        this.#fail(asError(error))
+        return
+      }
+      tally.roundTrip.record(clock.now() - sentAt)
+      if (this.#settled) this.#settleLate(outcomes)
+      else if (!this.#repeat(outcomes)) this.#settle((index) => outcomes[index] ?? NO_OUTCOME)
+    } catch (fault) {
+      onFault(fault)
+      this.#fail(asError(fault))
+    }
+  }
+
+  #take(): readonly Entry[] {
+    const parcel = this.#parcel
+    if (this.#fault === undefined || this.#sentAt === undefined) return parcel.take()
+    return parcel.takeAgain?.(unknown(this.#fault), this.#sentAt) ?? []
+  }
+
+  /** Waits for another connection if this one broke before anything was answered. @returns whether it did. */
+  #repeat(outcomes: readonly (Outcome | Unknown)[]): boolean {
+    const [first] = outcomes
+    if (!this.#repeatable || !isUnknown(first) || isFinal(first.error) || !outcomes.every(isUnknown)) return false
+    const ready = this.#parts.backend.ready()
+    if (ready === undefined) return false
+    this.#repeatable = false
+    this.#fault = first.error
+    this.#askWhen(ready)
+    return true
+  }
+
+  #onTimeout(): void {
+    this.#fail(unanswered(`within ${this.#parcel.timeout} ms`, this.#fault ?? this.#parts.backend.fault))
+  }
+
+  #fail(error: Error): void {
+    const outcome = unknown(error)
+    this.#settle(() => outcome)
+  }
+
+  #settle(outcomeOf: (index: number) => Outcome | Unknown): void {
+    if (this.#settled) return
+    this.#settled = true
+    const parcel = this.#parcel
+    const { onFault } = this.#parts
+    try {
+      this.#alarm?.cancel()
+      for (let index = 0; index < parcel.size; index += 1) {
+        try {
+          parcel.settle(index, outcomeOf(index), this.#sentAt, this.#unansweredAt)
+        } catch (fault) {
+          this.#settleFaulty(index, fault)
+        }
+      }
+      parcel.finish?.()
+    } catch (fault) {
+      onFault(fault)
+    } finally {
+      this.#onSettled()
+    }
+  }
+
+  #settleFaulty(index: number, fault: unknown): void {
+    const { onFault } = this.#parts
+    onFault(fault)
+    try {
+      this.#parcel.settleFaulty(index, unknown(asError(fault)), this.#sentAt, this.#unansweredAt)
+    } catch (another) {
+      onFault(another)
+    }
+  }
+
+  #settleLate(outcomes: readonly (Outcome | Unknown)[]): void {
+    const parcel = this.#parcel
+    if (parcel.settleLate === undefined) return
+    for (let index = 0; index < parcel.size; index += 1) {
+      try {
+        parcel.settleLate(index, outcomes[index] ?? NO_OUTCOME)
+      } catch (fault) {
+        this.#parts.onFault(fault)
+      }
+    }
+  }
+}
+
+/** @param when how long it was waited for. @param cause why there was no answer, if that is known. */
+export function unanswered(when: string, cause: Error | undefined): UnavailableError {
+  const message = `The backend did not answer ${when}`
+  return new UnavailableError(cause ? `${message}: ${cause.message}` : message, undefined, { cause })
+}
+
+const NOT_WANTED = new UnavailableError('Nobody wanted it any more')
+const NO_OUTCOME = unknown(new UnavailableError('The backend gave no outcome for an entry'))
+
+function isWanted({ wanted }: { readonly wanted: boolean }): boolean {
+  return wanted
+}
+
+function isUnknown(outcome: unknown): outcome is Unknown {
+  return typeof outcome === 'object' && outcome !== null && 'type' in outcome && outcome.type === 'unknown'
+}
+
+function unknown(error: Error): Unknown {
+  return { type: 'unknown', error }
+}

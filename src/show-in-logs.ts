@@ -1,0 +1,21 @@
+/**
+ * How an object is shown in logs. Everything that our classes have stands in accessors and private fields, and shows
+ * as `{}`.
+ */
+
+/** @param prototype of a class whose `toJSON` says what may be shown. */
+export function showInLogs(prototype: { toJSON(): object }, name: string): void {
+  // See `util.inspect.custom`.
+  Object.defineProperty(prototype, Symbol.for('nodejs.util.inspect.custom'), {
+    value(
+      this: { toJSON(): object },
+      _depth: number,
+      options: object,
+      inspect: (value: object, options: object) => string,
+    ) {
+      return `${name} ${inspect(this.toJSON(), options)}`
+    },
+    writable: true,
+    configurable: true,
+  })
+}

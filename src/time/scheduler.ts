@@ -1,0 +1,282 @@
+/**
+ * The one timer of a manager: a wheel, and a clock's timer armed for the wheel's next occupied slot. With nothing to
+ * wait for there is no timer.
+ */
+import type { Clock, Timer } from './clock.ts'
+import { TimerWheel } from '../structures/timer-wheel.ts'
+
+/** A timer that fires this much later than it was to (ms) means that the event loop was blocked. */
+const LATE = 50
+
+/** What is due together may be a lot of work: after so many ms the event loop has a turn. */
+const LONGEST_STRETCH = 4
+
+/** What one tick brings. */
+export interface Tick {
+  readonly now: number
+  /**
+   * The event loop was blocked before this tick. Answers may lie unread in a socket: whoever is about to give up on one
+   * should let them be read first, but only once, as every turn of the event loop may be late. Deadlines know no such mercy.
+   */
+  readonly late: boolean
+}
+
+/** Something that happens once, later. */
+export interface Alarm {
+  cancel(): void
+}
+
+/** Whoever can call back later. */
+export interface Alarms {
+  /**
+   * Calls back once, no earlier than `delay` ms from now and, the event loop permitting, at most a tick later. If the event loop was blocked, the
+   * sockets are read first, once: an answer that lies there unread comes before the alarm that gives up on it.
+   */
+  after(delay: number, callback: (tick: Tick) => void): Alarm
+}
+
+class Sleeper implements Alarm {
+  readonly #scheduler: { remove(id: number): void; afterReading(callback: (tick: Tick) => void): void }
+  readonly #callback: (tick: Tick) => void
+  /** It rings at its time, whether or not the sockets have been read. */
+  readonly #exact: boolean
+  id = -1
+  #over = false
+
+  constructor(
+    scheduler: { remove(id: number): void; afterReading(callback: (tick: Tick) => void): void },
+    callback: (tick: Tick) => void,
+    exact: boolean,
+  ) {
+    this.#scheduler = scheduler
+    this.#callback = callback
+    this.#exact = exact
+  }
+
+  ring(tick: Tick): void {
+    if (tick.late && !this.#exact) this.#scheduler.afterReading((later) => this.#ring(later))
+    else this.#ring(tick)
+  }
+
+  #ring(tick: Tick): void {
+    // Something else that was due in the same tick, or has been read meanwhile, may have cancelled it.
+    if (this.#over) return
+    this.cancel()
+    this.#callback(tick)
+  }
+
+  cancel(): void {
+    if (this.#over) return
+    this.#over = true
+    this.#scheduler.remove(this.id)
+  }
+}
+
+export interface SchedulerHandler<T> {
+  /**
+   * An item's time has come: at most one tick early, and late only by what the event loop is, and by the work that what was due with it is. It may
+   * have been scheduled anew meanwhile.
+   */
+  onDue(item: T, tick: Tick): void
+  /** All that was due has been told. */
+  onTickEnd(): void
+  /** Something thrown in either of them, or by an alarm. */
+  onFault(fault: unknown): void
+}
+
+export class Scheduler<T extends object> implements Alarms {
+  readonly #clock: Clock
+  readonly #handler: SchedulerHandler<T>
+  readonly #wheel: TimerWheel<T | Sleeper>
+  #timer: Timer | undefined
+  #unreferenced = false
+  /** How often what is due together was cut, and has not gone on yet. */
+  #deferred = 0
+  /** Whether the timer is taken back at the end of this turn, if there is nothing to wait for by then. */
+  #disarming = false
+  /** The slot that the timer is armed for. */
+  #armedFor = Number.POSITIVE_INFINITY
+  /** When the timer was to fire: at that slot, or at once where it was past already. */
+  #expectedAt = Number.POSITIVE_INFINITY
+
+  constructor(clock: Clock, handler: SchedulerHandler<T>) {
+    this.#clock = clock
+    this.#handler = handler
+    this.#wheel = new TimerWheel(clock.now())
+  }
+
+  /** How exact it is: an item comes at most this many ms early. */
+  get tick(): number {
+    return this.#wheel.tick
+  }
+
+  /** Timers armed at this moment: 0 or 1. */
+  get timers(): number {
+    return this.#timer === undefined ? 0 : 1
+  }
+
+  /** Registers an item; see `TimerWheel`. */
+  add(item: T): number {
+    return this.#wheel.add(item)
+  }
+
+  /** When an item was last scheduled for. */
+  dueOf(id: number): number {
+    return this.#wheel.dueOf(id)
+  }
+
+  /** Whether the item is going to come. */
+  isScheduled(id: number): boolean {
+    return this.#wheel.isScheduled(id)
+  }
+
+  schedule(id: number, due: number): void {
+    this.#wheel.schedule(id, due)
+    if (due < this.#armedFor) this.#arm()
+    else this.#disarmIfIdle()
+  }
+
+  /** Takes an item out of the wheel without forgetting it. */
+  cancel(id: number): void {
+    this.#wheel.cancel(id)
+    this.#disarmIfIdle()
+  }
+
+  remove(id: number): void {
+    this.#wheel.remove(id)
+    this.#disarmIfIdle()
+  }
+
+  after(delay: number, callback: (tick: Tick) => void): Alarm {
+    return this.#sleep(this.#clock.now() + delay, callback, false)
+  }
+
+  /**
+   * Calls back once, no earlier than `time` (ms on the clock) and, the event loop permitting, at most a tick later. Unlike `after` it does not wait for
+   * the sockets to be read.
+   */
+  at(time: number, callback: (tick: Tick) => void): Alarm {
+    return this.#sleep(time, callback, true)
+  }
+
+  /** Calls back once all sockets have been read, whatever happens. Until then there is a timer. */
+  afterReading(callback: (tick: Tick) => void): void {
+    this.#deferred += 1
+    this.#arm()
+    this.soon(() => {
+      this.#deferred -= 1
+      this.#disarmIfIdle()
+      callback({ now: this.#clock.now(), late: false })
+    })
+  }
+
+  /** As the clock's, and what the callback throws is a fault like any other. */
+  soon(callback: () => void): void {
+    this.#clock.soon(() => {
+      if (this.#isClosed) return
+      try {
+        callback()
+      } catch (fault) {
+        this.#handler.onFault(fault)
+      }
+    })
+  }
+
+  #sleep(time: number, callback: (tick: Tick) => void, exact: boolean): Alarm {
+    const sleeper = new Sleeper(this, callback, exact)
+    sleeper.id = this.#wheel.add(sleeper)
+    this.schedule(sleeper.id, time + this.tick)
+    return sleeper
+  }
+
+  /** From now on its timer does not keep the process alive. */
+  unref(): void {
+    this.#unreferenced = true
+    this.#timer?.unref?.()
+  }
+
+  /** Takes the timer back. Whatever is still registered never comes. */
+  close(): void {
+    this.#timer?.cancel()
+    this.#timer = undefined
+    this.#armedFor = Number.NEGATIVE_INFINITY
+  }
+
+  get #isClosed(): boolean {
+    return this.#armedFor === Number.NEGATIVE_INFINITY
+  }
+
+  readonly #onTimer = (): void => {
+    const now = this.#clock.now()
+    const tick = { now, late: now - this.#expectedAt > LATE }
+    const due = this.#wheel.advance(now)
+    // Armed again before any work is done: nothing thrown below can stop the wheel.
+    this.#timer = undefined
+    this.#armedFor = Number.POSITIVE_INFINITY
+    this.#arm()
+    this.#tell(due, 0, tick)
+  }
+
+  #tell(due: readonly (T | Sleeper)[], start: number, tick: Tick): void {
+    const stopAt = this.#clock.now() + LONGEST_STRETCH
+    for (let index = start; index < due.length; index += 1) {
+      const item = due[index] as T | Sleeper
+      try {
+        if (item instanceof Sleeper) item.ring(tick)
+        else this.#handler.onDue(item, tick)
+      } catch (fault) {
+        this.#handler.onFault(fault)
+      }
+      if (index + 1 < due.length && this.#clock.now() >= stopAt) {
+        this.#deferred += 1
+        this.#arm()
+        this.soon(() => this.#goOn(due, index + 1, tick))
+        break
+      }
+    }
+    try {
+      this.#handler.onTickEnd()
+    } catch (fault) {
+      this.#handler.onFault(fault)
+    }
+  }
+
+  #goOn(due: readonly (T | Sleeper)[], start: number, { late }: Tick): void {
+    this.#deferred -= 1
+    this.#disarmIfIdle()
+    this.#tell(due, start, { now: this.#clock.now(), late })
+  }
+
+  #arm(): void {
+    // While anything waits for its turn there is a timer, whatever becomes of that.
+    const next = this.#wheel.nextDue() ?? (this.#deferred > 0 ? this.#clock.now() + this.tick : undefined)
+    if (next === undefined || next >= this.#armedFor) return
+    this.#armedFor = next
+    for (;;) {
+      this.#timer?.cancel()
+      const now = this.#clock.now()
+      this.#expectedAt = Math.max(next, now)
+      this.#timer = this.#clock.setTimer(this.#onTimer, this.#expectedAt - now)
+      if (this.#unreferenced) this.#timer.unref?.()
+      // Where the process was stopped in between, the timer would fire too late by that time.
+      if (this.#clock.now() - now < this.tick) return
+    }
+  }
+
+  #isIdle(): boolean {
+    return this.#timer !== undefined && this.#wheel.size === 0 && this.#deferred === 0
+  }
+
+  /** At the end of this turn: a caller that takes one lock after another would have a timer set and taken back for each of its steps. */
+  #disarmIfIdle(): void {
+    if (this.#disarming || !this.#isIdle()) return
+    this.#disarming = true
+    this.#clock.soon(() => {
+      this.#disarming = false
+      if (!this.#isIdle()) return
+      this.#timer?.cancel()
+      this.#timer = undefined
+      this.#armedFor = Number.POSITIVE_INFINITY
+    })
+  }
+}

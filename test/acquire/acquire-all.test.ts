@@ -1,0 +1,193 @@
+import { expect } from 'chai'
+import { LockNotAcquiredError, UnavailableError } from 'leasewheel'
+import { grant, only, rejectionOf, TICK, TTL, watch, withManager, withStage } from '../support/manager.ts'
+
+describe('acquireAll', () => {
+  it('acquires all the keys, in their order', () =>
+    withManager({}, async ({ manager, backend }) => {
+      const leases = await manager.acquireAll(['c', 'a', 'b'])
+      expect(leases.map(({ key }) => key)).to.deep.equal(['c', 'a', 'b'])
+      expect(leases.map(({ held }) => held)).to.deep.equal([true, true, true])
+      expect(backend.requests.acquire).to.equal(1)
+    }))
+
+  it('acquires none of them where one is held by another', () =>
+    withManager({}, async ({ manager, store, events }) => {
+      store.set('lease:b', 'somebody', TTL)
+      const error = await rejectionOf(manager.acquireAll(['a', 'b', 'c'], { wait: 0 }))
+      expect(error).to.be.instanceOf(LockNotAcquiredError).and.to.include({ key: 'b' })
+      expect(store.keys()).to.deep.equal(['lease:b'])
+      expect(manager.size).to.equal(0)
+      expect(events.lines.filter((line) => line.startsWith('released'))).to.have.length(2)
+    }))
+
+  it('waits for those that are held, and meanwhile holds none that comes after them', () =>
+    withManager({}, async ({ manager, clock, store }) => {
+      store.set('lease:b', 'somebody', 1_500)
+      const call = watch(manager.acquireAll(['a', 'b', 'c'], { wait: 5_000 }))
+      await clock.advance(1_000)
+      expect(store.keys()).to.have.members(['lease:a', 'lease:b'])
+      await clock.advance(1_000)
+      expect(call.value.map(({ key, held }) => [key, held])).to.deep.equal([
+        ['a', true],
+        ['b', true],
+        ['c', true],
+      ])
+    }))
+
+  it('gives up when the time to wait is over, and names the key that stood in the way', () =>
+    withManager({}, async ({ manager, clock, store }) => {
+      store.set('lease:b', 'somebody', 60_000)
+      const call = watch(manager.acquireAll(['a', 'b', 'c'], { wait: 1_000 }))
+      await clock.advance(1_000 + 2 * TICK)
+      expect(call.error).to.be.instanceOf(LockNotAcquiredError).and.to.include({ key: 'b' })
+      expect(store.keys()).to.deep.equal(['lease:b'])
+    }))
+
+  it('does not deadlock with another process that names the same keys in the opposite order', () =>
+    withStage(async ({ clock, store, open }) => {
+      const [first, second] = [open({ random: () => 0.3 }), open({ random: () => 0.7 })]
+      let done = 0
+      const work = async ({ manager }: typeof first, keys: string[]): Promise<void> => {
+        for (let round = 0; round < 10; round += 1) {
+          const leases = await manager.acquireAll(keys, { wait: 60_000 })
+          expect(leases.every(({ held }) => held)).to.equal(true)
+          expect(store.keys()).to.have.length(keys.length)
+          await Promise.all(leases.map((lease) => lease.release()))
+          done += 1
+        }
+      }
+      const workers = [work(first, ['a', 'b', 'c']), work(second, ['c', 'b', 'a']), work(first, ['b', 'c', 'a'])]
+      const finished = watch(Promise.all(workers))
+      await clock.advance(60_000)
+      expect(first.backend.overrun || second.backend.overrun, 'a livelock').to.equal(false)
+      expect(finished.state).to.equal('fulfilled')
+      expect(done).to.equal(30)
+    }))
+
+  it('does not deadlock among callers of one process either', () =>
+    withManager({}, async ({ manager, backend, clock }) => {
+      const orders = [
+        ['a', 'b', 'c'],
+        ['b', 'c', 'a'],
+        ['c', 'a', 'b'],
+        ['c', 'b', 'a'],
+      ]
+      const calls = watch(
+        Promise.all(
+          orders.map(async (keys) => {
+            const leases = await manager.acquireAll(keys, { wait: 60_000 })
+            expect(leases.map(({ key }) => key)).to.deep.equal(keys)
+            await Promise.all(leases.map((lease) => lease.release()))
+          }),
+        ),
+      )
+      await clock.advance(60_000)
+      expect(backend.overrun, 'a livelock').to.equal(false)
+      expect(calls.state).to.equal('fulfilled')
+    }))
+
+  it('rejects with RangeError where a key stands twice, and asks nobody', () =>
+    withManager({}, async ({ manager, backend }) => {
+      const error = await rejectionOf(manager.acquireAll(['a', 'b', 'a']))
+      expect(error).to.be.instanceOf(RangeError)
+      expect((error as Error).message).to.include('`a`')
+      expect(backend.requests.acquire).to.equal(0)
+    }))
+
+  it('acquires no key at all where there is none', () =>
+    withManager({}, async ({ manager, backend }) => {
+      expect(await manager.acquireAll([])).to.deep.equal([])
+      expect(backend.requests.acquire).to.equal(0)
+    }))
+
+  it('rejects with UnavailableError where it was not answered, and holds nothing', () =>
+    withManager({ batchSize: 1 }, async ({ manager, backend, clock, store }) => {
+      backend.holdAnswers('acquire')
+      const call = watch(manager.acquireAll(['a', 'b'], { wait: 0 }))
+      await clock.settle()
+      const [first, second] = backend.answers.splice(0)
+      first?.deliver()
+      second?.reject(new Error('ECONNRESET'))
+      await clock.advance(100)
+      expect(call.error).to.be.instanceOf(UnavailableError)
+      expect(store.keys()).to.deep.equal([])
+      expect(manager.size).to.equal(0)
+    }))
+
+  it('asks again while there is time, where it was not answered', () =>
+    withManager({}, async ({ manager, backend, clock }) => {
+      backend.fail(new Error('ECONNREFUSED'))
+      const call = watch(manager.acquireAll(['b', 'a'], { wait: 10_000 }))
+      await clock.advance(3_000)
+      expect(call.state).to.equal('pending')
+      backend.fail(undefined)
+      await clock.advance(3_000)
+      expect(call.value.map(({ key, held }) => [key, held])).to.deep.equal([
+        ['b', true],
+        ['a', true],
+      ])
+    }))
+
+  it('gives the first key back where the others cannot be asked for any more', () =>
+    withManager({}, async ({ manager, backend, clock, store }) => {
+      store.set('lease:a', 'somebody', 1_000)
+      const call = watch(manager.acquireAll(['a', 'b'], { wait: 10_000, timeout: 100 }))
+      await clock.advance(900)
+      manager.once('acquired', () => backend.fail(new Error('ECONNREFUSED')))
+      await clock.advance(9_000)
+      expect(call.state).to.equal('pending')
+      await clock.advance(300)
+      expect(call.error).to.be.instanceOf(UnavailableError)
+      backend.fail(undefined)
+      await clock.advance(TTL)
+      expect(store.keys()).to.deep.equal([])
+    }))
+
+  it('P10 does not take leases for acquired of which one has ended meanwhile', () =>
+    withManager({ batchSize: 1, autoRenew: false, timeout: TTL }, async ({ manager, backend, clock }) => {
+      backend.holdAnswers('acquire')
+      const call = watch(manager.acquireAll(['a', 'b'], { wait: 10_000 }))
+      await clock.settle()
+      const [first, second] = backend.answers.splice(0)
+      first?.deliver()
+      await clock.settle()
+      // The lease of `a` has a short life of its own.
+      await manager.get('a')?.release()
+      backend.deliverAll()
+      second?.deliver()
+      await clock.advance(200)
+      expect(call.value.map(({ held }) => held)).to.deep.equal([true, true])
+    }))
+
+  it('is aborted by its signal, and holds nothing then', () =>
+    withManager({}, async ({ manager, clock, store }) => {
+      store.set('lease:b', 'somebody', 60_000)
+      const abort = new AbortController()
+      const call = watch(manager.acquireAll(['a', 'b'], { signal: abort.signal }))
+      await clock.advance(500)
+      abort.abort()
+      await clock.settle()
+      expect(call.error).to.include({ name: 'AbortError' })
+      expect(store.keys()).to.deep.equal(['lease:b'])
+    }))
+
+  it('leaves a key alone that comes after the one it waits for', () =>
+    withManager({}, async ({ manager, clock, store }) => {
+      store.set('lease:a', 'somebody', 2_000)
+      const all = watch(manager.acquireAll(['a', 'b'], { wait: 10_000 }))
+      await clock.advance(500)
+      const single = await grant(manager.tryAcquire('b'))
+      await clock.advance(2_000)
+      expect(all.state).to.equal('pending')
+      await single.release()
+      await clock.advance(100)
+      expect(all.value).to.have.length(2)
+    }))
+
+  it('asks for all of them in one request, once nothing stands in the way', () =>
+    withManager({}, async ({ manager, backend }) => {
+      await manager.acquireAll(Array.from({ length: 100 }, (_, index) => `key-${index}`))
+      expect(only(backend.calls('acquire')).entries).to.have.length(100)
+    }))
+})

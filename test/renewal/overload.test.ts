@@ -1,0 +1,131 @@
+/** A server that answers, but more slowly than all the leases need. */
+import { expect } from 'chai'
+import type { OverloadEvent } from 'leasewheel'
+import { grantAll, type Member, type Stage, TICK, TTL, withManager } from '../support/manager.ts'
+
+const COUNT = 120
+/** Renewals per ms: as many as are needed, as many as keep all of them alive when each is renewed as late as possible, and too few. */
+const NEEDED = COUNT / (TTL / 3)
+const BARELY_ENOUGH = COUNT / (TTL * 0.7)
+const TOO_FEW = COUNT / (TTL * 2)
+
+interface Loaded extends Stage, Member {
+  readonly reports: OverloadEvent[]
+}
+
+/** Runs `work` with leases that were renewed often enough to be spread evenly over time. */
+function withLeases(work: (loaded: Loaded) => Promise<void>): Promise<void> {
+  let drawn = 0
+  const random = (): number => (drawn++ * 0.618_033_988_75) % 1
+  return withManager({ batchSize: 1, random }, async (stage) => {
+    const reports: OverloadEvent[] = []
+    stage.manager.on('overload', (report) => reports.push(report))
+    await grantAll(stage.manager.acquireMany(Array.from({ length: COUNT }, (_, index) => `key-${index}`)))
+    await stage.clock.advance(2 * TTL)
+    await work({ ...stage, reports })
+  })
+}
+
+describe('renewals that keep up', () => {
+  it('are no overload, and have a server to spare', () =>
+    withLeases(async ({ manager, backend, clock, reports }) => {
+      backend.pace = 2 * NEEDED
+      await clock.advance(5 * TTL)
+      expect(reports).to.deep.equal([])
+      const { load } = manager.stats()
+      expect(load).to.include({ overloaded: false })
+      expect(load.demand).to.be.closeTo(NEEDED * 1_000, 0.001)
+      expect(manager.size).to.equal(COUNT)
+    }))
+})
+
+describe('renewals that do not keep up', () => {
+  it('P19 P21 come late, and lose nothing while each lease can still be renewed once before its deadline', () =>
+    withLeases(async ({ manager, backend, clock }) => {
+      backend.pace = BARELY_ENOUGH
+      await clock.advance(10 * TTL)
+      expect(manager.size).to.equal(COUNT)
+    }))
+
+  it('are told of at once and every second: how far behind they are, what the server is able to do, what is needed', () =>
+    withLeases(async ({ manager, backend, clock, reports }) => {
+      backend.pace = BARELY_ENOUGH
+      await clock.advance(2 * TTL)
+      const [first] = reports
+      expect(first?.overloaded).to.equal(true)
+      expect(first?.lag).to.be.within(1 / 6, 1 / 3)
+      const before = reports.length
+      await clock.advance(5_000)
+      expect(reports.length - before).to.be.within(4, 6)
+      for (const report of reports.slice(before)) {
+        expect(report.lag).to.be.within(1 / 6, 2 / 3)
+        expect(report.behind).to.be.greaterThan(0)
+        expect(report.capacity).to.be.closeTo(BARELY_ENOUGH * 1_000, BARELY_ENOUGH * 100)
+        expect(report.demand).to.be.closeTo(NEEDED * 1_000, 0.001)
+      }
+      expect(manager.stats().load).to.include({ overloaded: true })
+    }))
+
+  it('are told of once more when that is over', () =>
+    withLeases(async ({ manager, backend, clock, reports }) => {
+      backend.pace = BARELY_ENOUGH
+      await clock.advance(3 * TTL)
+      backend.pace = Number.POSITIVE_INFINITY
+      await clock.advance(2 * TTL)
+      expect(reports.at(-1)).to.include({ overloaded: false, behind: 0 })
+      expect(reports.filter(({ overloaded }) => !overloaded)).to.have.length(1)
+      expect(manager.stats().load).to.include({ overloaded: false, lag: 0, behind: 0 })
+    }))
+
+  it('P18 P21 keep as many leases as the server is able to renew, and do not let all of them be late', () =>
+    withLeases(async ({ manager, backend, clock, events }) => {
+      backend.pace = TOO_FEW
+      await clock.advance(5 * TTL)
+      const survivors = manager.size
+      // What a server renews within a ttl is what can be held; some of it is spent on those that are lost at the beginning.
+      expect(survivors).to.be.within(0.5 * TOO_FEW * TTL, TOO_FEW * TTL)
+      events.clear()
+      await clock.advance(10 * TTL)
+      expect(manager.size).to.be.at.least(survivors * 0.9)
+    }))
+
+  it('P21 delete no keys of lost leases, which expire anyway: that would be at the cost of those that can be kept', () =>
+    withLeases(async ({ manager, backend, clock }) => {
+      backend.pace = TOO_FEW
+      await clock.advance(5 * TTL)
+      expect(manager.stats().lost.expired).to.be.greaterThan(COUNT / 4)
+      expect(backend.calls('release')).to.deep.equal([])
+    }))
+
+  it('P15 P20 P22 may be answered by a listener that releases leases, and none of the others is forgotten', () =>
+    withLeases(async ({ manager, backend, clock, events }) => {
+      let shed = false
+      manager.on('overload', () => {
+        if (shed) return
+        shed = true
+        // Some of them are about to be sent at this very moment.
+        for (const lease of [...manager].filter((_, index) => index % 2 === 0)) void lease.release()
+      })
+      backend.pace = BARELY_ENOUGH
+      await clock.advance(3 * TTL)
+      expect(shed).to.equal(true)
+      backend.pace = Number.POSITIVE_INFINITY
+      await clock.advance(TTL)
+      expect(manager.size).to.equal(COUNT / 2)
+      expect(events.errors).to.deep.equal([])
+      events.clear()
+      await clock.advance(TTL)
+      const renewed = new Set(events.lines.filter((line) => line.startsWith('renewed')))
+      expect(renewed.size, 'leases that are still renewed').to.equal(COUNT / 2)
+    }))
+
+  it('P22 leave no timer behind', () =>
+    withLeases(async ({ manager, backend, clock }) => {
+      backend.pace = TOO_FEW
+      await clock.advance(2 * TTL)
+      backend.pace = Number.POSITIVE_INFINITY
+      for (const lease of manager) void lease.release()
+      await clock.advance(2_000 + TICK)
+      expect(manager.stats()).to.include({ held: 0, timers: 0 })
+    }))
+})

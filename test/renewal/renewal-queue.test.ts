@@ -1,0 +1,67 @@
+import { expect } from 'chai'
+import { Cohort } from '#src/lease/cohort.js'
+import { LeaseRecord } from '#src/lease/lease-record.js'
+import { RenewalQueue } from '#src/renewal/renewal-queue.js'
+
+const TERMS = { ttl: 1_000, timeout: 100, autoRenew: true }
+
+/** A cohort whose renewal waits to be sent. */
+function cohortOf(size: number, deadline: number): Cohort {
+  const cohort = new Cohort(TERMS, { confirmedAt: 0, deadline, phase: 0 })
+  for (let index = 0; index < size; index += 1) cohort.add(new LeaseRecord(`key ${index}`, 'token', TERMS))
+  cohort.renewal = 'queued'
+  return cohort
+}
+
+function queueOf(...cohorts: readonly Cohort[]): RenewalQueue {
+  const queue = new RenewalQueue(0, 4)
+  for (const cohort of cohorts) queue.add(cohort)
+  return queue
+}
+
+/** Takes until there is no more. */
+function takeAll(queue: RenewalQueue, answered = 0): (readonly Cohort[])[] {
+  const batches: (readonly Cohort[])[] = []
+  for (let batch = queue.take(answered); batch.length > 0; batch = queue.take(answered)) batches.push(batch)
+  return batches
+}
+
+describe('RenewalQueue', () => {
+  it('gives out the nearest deadline first, as many leases together as may be', () => {
+    const [a, b, c, d] = [cohortOf(2, 400), cohortOf(2, 100), cohortOf(3, 300), cohortOf(2, 200)]
+    const queue = queueOf(a, b, c, d)
+    expect(queue.peek()).to.equal(b)
+    expect(takeAll(queue)).to.deep.equal([[b, d], [c], [a]])
+    expect(queue.peek()).to.equal(undefined)
+  })
+
+  it('gives out one that is larger than that, alone', () => {
+    const [large, small] = [cohortOf(9, 100), cohortOf(1, 200)]
+    expect(takeAll(queueOf(large, small))).to.deep.equal([[large], [small]])
+  })
+
+  it('P18 P21 lets those whose answer would come too late stand back until there is nothing else', () => {
+    const [late, later, soon] = [cohortOf(1, 100), cohortOf(1, 120), cohortOf(4, 500)]
+    const queue = queueOf(late, later, soon)
+    expect(takeAll(queue, 200)).to.deep.equal([[soon], [late, later]])
+  })
+
+  it('forgets those that do not wait any more', () => {
+    const [answered, empty, waiting, late] = [cohortOf(1, 100), cohortOf(0, 200), cohortOf(1, 300), cohortOf(1, 50)]
+    const queue = queueOf(answered, empty, waiting, late)
+    expect(queue.take(60)).to.deep.equal([answered, waiting])
+    const again = queueOf(cohortOf(1, 10), late)
+    expect(again.take(60)).to.have.length(2)
+    answered.renewal = undefined
+    expect(takeAll(queueOf(answered, empty))).to.deep.equal([])
+  })
+
+  it('P21 gives out once what was called back and queued again', () => {
+    const cohort = cohortOf(1, 100)
+    const queue = queueOf(cohort)
+    cohort.renewal = undefined
+    cohort.renewal = 'queued'
+    queue.add(cohort)
+    expect(takeAll(queue)).to.deep.equal([[cohort]])
+  })
+})

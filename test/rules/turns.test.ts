@@ -1,0 +1,61 @@
+import { expect } from 'chai'
+import { Turns } from '#src/rules/turns.js'
+
+/** How often the lock is passed on in a row. */
+function stretch(turns: Turns, now = 0): number {
+  let count = 0
+  while (turns.passOn(now)) count += 1
+  return count
+}
+
+describe('turns', () => {
+  it('are eight at first, and twice as many each time nobody else took the lock', () => {
+    const turns = new Turns()
+    const stretches: number[] = []
+    for (let round = 0; round < 6; round += 1) {
+      stretches.push(stretch(turns))
+      turns.onUnwanted()
+    }
+    expect(stretches).to.deep.equal([8, 16, 32, 64, 128, 256])
+  })
+
+  it('are eight again when somebody else took it', () => {
+    const turns = new Turns()
+    stretch(turns)
+    turns.onUnwanted()
+    turns.onRefused()
+    expect(stretch(turns)).to.equal(8)
+    turns.onRefused()
+    expect(stretch(turns)).to.equal(8)
+    turns.onUnwanted()
+    expect(stretch(turns)).to.equal(16)
+  })
+
+  it('take half a second at most, from the first time the lock is passed on', () => {
+    const turns = new Turns()
+    expect(turns.passOn(10_000)).to.equal(true)
+    expect(turns.passOn(10_499)).to.equal(true)
+    expect(turns.passOn(10_500)).to.equal(false)
+    turns.onUnwanted()
+    expect(turns.passOn(10_500)).to.equal(true)
+    expect(turns.passOn(10_999)).to.equal(true)
+    expect(turns.passOn(11_000)).to.equal(false)
+  })
+
+  it('are over until others have had theirs', () => {
+    const turns = new Turns()
+    stretch(turns)
+    expect(turns.passOn(0)).to.equal(false)
+    expect(turns.passOn(0)).to.equal(false)
+  })
+
+  it('leave the lock to others for as long as they need to hear of it and to ask for it', () => {
+    const turns = new Turns()
+    expect(turns.pause).to.equal(5)
+    turns.onAnswered(30)
+    expect(turns.pause).to.equal(65)
+    // One slow answer says nothing about how far away the others are.
+    turns.onAnswered(2_000)
+    expect(turns.pause).to.equal(65)
+  })
+})
