@@ -8,7 +8,8 @@ import { answerWith } from './child-process.ts'
 import { endServer } from './end-server.ts'
 import { inParallel } from './in-parallel.ts'
 import { type KeyKind, makeKeys } from './keys.ts'
-import { type Held, type Holder, loadLibrary } from './library.ts'
+import type { Held, Holder } from './library.ts'
+import { loadLibrary } from './load-library.ts'
 import { takeTime } from './stopwatch.ts'
 
 /** Locks, or pairs. */

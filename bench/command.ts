@@ -1,4 +1,4 @@
-/** Promises what a command of the bench is, and what a wrong use of one looks like. Imports nothing. */
+/** Promises what a command of the bench is, and what a wrong use of one looks like. */
 
 export interface Command {
   /** One line, for the list of commands. */

@@ -1,4 +1,4 @@
-/** Promises how the figures of several rounds, and the numbers of many samples, become one. Pure. Imports nothing. */
+/** Promises how the figures of several rounds, and the numbers of many samples, become one. Pure. */
 
 /** Of all rounds the worst one, where a figure is a promise and not a price. */
 export type WorstOf<Figures> = Readonly<Partial<Record<keyof Figures, (...rounds: number[]) => number>>>

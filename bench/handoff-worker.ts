@@ -13,7 +13,8 @@ import {
   makeSchedule,
   type Schedule,
 } from './handoff-measurement.ts'
-import { type Holder, loadLibrary } from './library.ts'
+import type { Holder } from './library.ts'
+import { loadLibrary } from './load-library.ts'
 import { machineTime, sleepUntil } from './machine-clock.ts'
 import { meet } from './rendezvous.ts'
 import { enterSection, leaveSection } from './section.ts'

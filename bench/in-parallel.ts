@@ -1,4 +1,4 @@
-/** Promises that many small tasks run side by side, but not all of them at once. Imports nothing. */
+/** Promises that many small tasks run side by side, but not all of them at once. */
 
 /** Tasks under way at once: enough to keep a connection full, few enough that none of them waits for long. */
 export const CALLERS = 1_000

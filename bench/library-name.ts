@@ -1,4 +1,4 @@
-/** Promises which libraries can be measured, and on which Node. Imports nothing. */
+/** Promises which libraries can be measured, and on which Node. */
 
 export const LIBRARY_NAMES = ['leasewheel', 'redis-semaphore', 'redlock', 'redlock-universal'] as const
 

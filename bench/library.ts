@@ -1,9 +1,6 @@
 /**
- * The port: what the bench asks of a lock library. Promises that each library is used as its own documentation shows,
- * and is loaded only in the process that measures it.
+ * The port: what the bench asks of a lock library. Promises that each library is used as its own documentation shows.
  */
-import { BARE, type LibraryName } from './library-name.ts'
-
 export interface Library {
   /**
    * Connects with a client of its own. `ttl` in ms; every lock of `acquireAll` is renewed each third of it, so that
@@ -37,21 +34,4 @@ export interface Holder {
   tell?(): { readonly timers: number; readonly lag: number }
   /** Releases everything and ends the connections. */
   close(): Promise<void>
-}
-
-export async function loadLibrary(name: LibraryName): Promise<Library> {
-  switch (name) {
-    case BARE:
-      return (await import('./libraries/bare-ioredis.ts')).bareIoredis
-    case 'leasewheel':
-      return (await import('./libraries/leasewheel.ts')).leasewheel
-    case 'redis-semaphore':
-      return (await import('./libraries/redis-semaphore.ts')).redisSemaphore
-    case 'redlock':
-      return (await import('./libraries/redlock.ts')).redlock
-    case 'redlock-universal':
-      return (await import('./libraries/redlock-universal.ts')).redlockUniversal
-    default:
-      return name satisfies never
-  }
 }

@@ -6,7 +6,7 @@ import { Redis } from 'ioredis'
 import { answerWith } from './child-process.ts'
 import { endServer } from './end-server.ts'
 import { makeKeys } from './keys.ts'
-import { loadLibrary } from './library.ts'
+import { loadLibrary } from './load-library.ts'
 import type { OverloadJob, Remainder } from './overload-measurement.ts'
 import { meet } from './rendezvous.ts'
 

@@ -1,4 +1,4 @@
-/** Promises that whoever waits sees what is going on, on stderr; stdout belongs to the figures. Imports nothing. */
+/** Promises that whoever waits sees what is going on, on stderr; stdout belongs to the figures. */
 
 const startedAt = performance.now()
 

@@ -1,4 +1,4 @@
-/** Promises a table that reads well as plain text and is valid Markdown as well. Imports nothing. */
+/** Promises a table that reads well as plain text and is valid Markdown as well. */
 
 /** The first column is a name and stands left; figures stand right. */
 export function formatTable(headings: readonly string[], rows: readonly (readonly string[])[]): string {

@@ -1,4 +1,4 @@
-/** Promises what one process that tries a timer structure is told to do and what it tells in return. Imports nothing. */
+/** Promises what one process that tries a timer structure is told to do and what it tells in return. */
 
 export const STRUCTURE_NAMES = ['wheel', 'setTimeout', 'heap', 'FIFO'] as const
 

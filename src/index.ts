@@ -35,10 +35,9 @@ export type {
   RenewedEvent,
   SafeEvent,
 } from './lease/events.ts'
-export type { DetachedLease, Lease, LeaseSummary } from './lease/lease.ts'
-export type { LeaseEnd } from './lease/lease-record.ts'
+export type { DetachedLease, Lease, LeaseEnd, LeaseSummary } from './lease/lease.ts'
 export { LeaseManager, type LockInspection } from './lease-manager.ts'
-export type { LoadReport } from './renewal/load-meter.ts'
+export type { LoadReport } from './stats.ts'
 export type {
   AcquireManyOptions,
   AcquireOptions,

@@ -27,8 +27,8 @@ import { GuardedEmitter } from './manager/guarded-emitter.ts'
 import { GuardedClock } from './time/guarded-clock.ts'
 import { FirstAttempts } from './acquire/first-attempt.ts'
 import { showInLogs } from './show-in-logs.ts'
-import { type DetachedLease, Lease, type LeasePort } from './lease/lease.ts'
-import type { LeaseEnd, LeaseRecord, LeaseTerms } from './lease/lease-record.ts'
+import { type DetachedLease, Lease, type LeaseEnd, type LeasePort } from './lease/lease.ts'
+import type { LeaseRecord, LeaseTerms } from './lease/lease-record.ts'
 import { abortReasonOf, endOf, howEnded, LeaseTable, notHeld, type Scheduled } from './lease/lease-table.ts'
 import {
   type AcquireManyOptions,
@@ -109,7 +109,7 @@ export class LeaseManager extends GuardedEmitter implements AsyncDisposable, Ite
   readonly #parts: AcquisitionParts
   readonly #attempts: FirstAttempts
   readonly #bulks: BulkAcquisitions
-  readonly #port: LeasePort
+  readonly #port: LeasePort<LeaseRecord>
   /** The key that the backend needs itself, where our prefix leads to it. */
   readonly #forbiddenKey: string | undefined
   #flushing = false

@@ -1,7 +1,20 @@
 /** What a manager counts, and the report it gives of it. Fixed size. */
 import { Histogram, type HistogramSummary } from './structures/histogram.ts'
 import type { LossReason } from './rules/lease-state.ts'
-import type { LoadReport } from './renewal/load-meter.ts'
+
+/** How the renewals of a manager come along. */
+export interface LoadReport {
+  /** How long renewals waited to be sent after they were due, as a part of their ttl: the longest within the last second. At 2/3 leases are lost. */
+  readonly lag: number
+  /** Leases whose renewal waits to be sent. */
+  readonly behind: number
+  /** Renewals per second that the server confirmed while others waited to be sent; 0 if none ever had to wait. */
+  readonly capacity: number
+  /** Renewals per second that are needed: three per ttl of each lease. */
+  readonly demand: number
+  /** Whether one has waited for more than a sixth of its ttl within the last second. */
+  readonly overloaded: boolean
+}
 
 /** A report of `manager.stats()`. Counts run from the manager's creation; durations are ms. */
 export interface LeaseManagerStats {

@@ -1,4 +1,4 @@
-/** Promises what a picture consists of, whoever draws it. Imports nothing. */
+/** Promises what a picture consists of, whoever draws it. */
 
 export interface Line {
   readonly name: string

@@ -1,6 +1,6 @@
 /**
  * The port: what the bench asks of a structure that knows what is due next. Promises that entries are numbers from 0 and
- * times are whole ms. Imports nothing.
+ * times are whole ms.
  */
 
 export interface TimerQueue {

@@ -9,9 +9,6 @@
  * Members join a cohort only when it is made and when a request that carried it is confirmed; in between it only
  * shrinks.
  */
-import type { Flight } from '../renewal/flight.ts'
-import type { LeaseRecord } from './lease-record.ts'
-
 export interface CohortTerms {
   /** ms. */
   readonly ttl: number
@@ -21,7 +18,13 @@ export interface CohortTerms {
   readonly autoRenew: boolean
 }
 
-export class Cohort {
+/** A member knows its cohort, and its place there. */
+export interface Member<M extends Member<M>> {
+  cohort: Cohort<M> | undefined
+  place: number
+}
+
+export class Cohort<M extends Member<M>> {
   readonly terms: CohortTerms
   /** Send time of the last request that was confirmed. */
   confirmedAt: number
@@ -31,7 +34,7 @@ export class Cohort {
   phase: number
   state: 'held' | 'jeopardy' = 'held'
   /** The renewal that is waiting to be sent, or waiting for its answer: at most one at a time. */
-  renewal: Flight | 'queued' | undefined = undefined
+  renewal: { readonly sentAt: number } | 'queued' | undefined = undefined
   /** When its renewal was due, and since when that has been waiting to be sent. */
   dueAt = 0
   queuedAt = 0
@@ -43,15 +46,15 @@ export class Cohort {
   failures = 0
   failure: Error | undefined = undefined
   /** Members for whose sake somebody waits for the next renewal. */
-  askers: LeaseRecord[] = []
+  askers: M[] = []
   /** Its entry in the wheel. */
   alarm = -1
-  #members: LeaseRecord[] = []
+  #members: M[] = []
   /** The array of members has been handed out: it is replaced, not changed. */
   #shared = false
 
   /** @param times `deadline` follows from `confirmedAt`; `phase` is when its first renewal is due. */
-  constructor(terms: CohortTerms, times: Pick<Cohort, 'confirmedAt' | 'deadline' | 'phase'>) {
+  constructor(terms: CohortTerms, times: Pick<Cohort<M>, 'confirmedAt' | 'deadline' | 'phase'>) {
     this.terms = terms
     this.confirmedAt = times.confirmedAt
     this.deadline = times.deadline
@@ -63,21 +66,21 @@ export class Cohort {
   }
 
   /** The members now. The array never changes, and is the same one until the membership does. */
-  get members(): readonly LeaseRecord[] {
+  get members(): readonly M[] {
     this.#shared = true
     return this.#members
   }
 
-  add(record: LeaseRecord): void {
+  add(record: M): void {
     this.#own()
     record.cohort = this
     record.place = this.#members.length
     this.#members.push(record)
   }
 
-  remove(record: LeaseRecord): void {
+  remove(record: M): void {
     this.#own()
-    const last = this.#members.pop() as LeaseRecord
+    const last = this.#members.pop() as M
     if (last !== record) {
       this.#members[record.place] = last
       last.place = record.place
@@ -86,15 +89,15 @@ export class Cohort {
   }
 
   /** Takes in all members of another one, which is empty afterwards. */
-  absorb(other: Cohort): void {
+  absorb(other: Cohort<M>): void {
     for (const record of other.#members) this.add(record)
     other.#members = []
     other.#shared = false
   }
 
   /** Moves some members to a cohort of their own, which stands where this one does. It is not in the wheel, and its renewal is not asked for yet. */
-  split(records: readonly LeaseRecord[]): Cohort {
-    const rest = new Cohort(this.terms, this)
+  split(records: readonly M[]): Cohort<M> {
+    const rest = new Cohort<M>(this.terms, this)
     rest.state = this.state
     rest.dueAt = this.dueAt
     rest.queuedAt = this.queuedAt
@@ -113,7 +116,7 @@ export class Cohort {
   }
 
   /** Whether the two are renewed on the same terms, and may become one. */
-  matches(other: Cohort): boolean {
+  matches(other: Cohort<M>): boolean {
     const { ttl, timeout, autoRenew } = this.terms
     return autoRenew && other.terms.autoRenew && ttl === other.terms.ttl && timeout === other.terms.timeout
   }

@@ -2,7 +2,7 @@
 import type { LossReason } from '../rules/lease-state.ts'
 import type { LeaseLostError } from '../errors.ts'
 import type { Lease } from './lease.ts'
-import type { LoadReport } from '../renewal/load-meter.ts'
+import type { LoadReport } from '../stats.ts'
 
 /** A lease was acquired and is held. Comes before the call that asked for it resolves. */
 export interface AcquiredEvent {

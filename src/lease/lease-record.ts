@@ -1,10 +1,10 @@
 /** One lease as the manager keeps it: the facts, mutable, and never shown to users. */
 import type { LockEntry } from '../backend.ts'
-import type { Cohort } from './cohort.ts'
+import type { Cohort, Member } from './cohort.ts'
 import type { LeaseState } from '../rules/lease-state.ts'
 import type { Doubt } from '../rules/doubt.ts'
 import type { LeaseLostError } from '../errors.ts'
-import type { Lease } from './lease.ts'
+import type { Lease, LeaseEnd } from './lease.ts'
 import type { Turns } from '../rules/turns.ts'
 
 /** A release under way. */
@@ -18,9 +18,6 @@ export interface RenewalWaiter {
   resolve(): void
   reject(error: Error): void
 }
-
-/** How a lease ended: given back by its owner or given away, lost, or given back because its manager was closed. */
-export type LeaseEnd = 'released' | 'lost' | 'closed'
 
 /** Somebody who wants to know how a lease ends. */
 interface Ending {
@@ -67,7 +64,10 @@ export interface LeaseTerms {
   readonly fence?: number
 }
 
-export class LeaseRecord implements LockEntry {
+/** Leases that are renewed together. */
+export type LeaseCohort = Cohort<LeaseRecord>
+
+export class LeaseRecord implements LockEntry, Member<LeaseRecord> {
   readonly key: string
   readonly token: string
   /** Others may have the same object. */
@@ -75,7 +75,7 @@ export class LeaseRecord implements LockEntry {
   /** Its own part of its state: while it is `held`, its cohort knows whether it is in jeopardy. */
   state: Exclude<LeaseState, 'jeopardy'> = 'held'
   /** With whom it is renewed, and its place there; none until it is granted, and once it is not held. */
-  cohort: Cohort | undefined = undefined
+  cohort: LeaseCohort | undefined = undefined
   place: number = NO_PLACE
   /** What its owner's release waits for. */
   release: PendingRelease | undefined = undefined

@@ -3,7 +3,6 @@
  * the consequences drawn, and then the world is told.
  */
 import type { Clock } from '../time/clock.ts'
-import type { Cohort } from './cohort.ts'
 import { KeyTable } from '../structures/key-table.ts'
 import {
   isActive,
@@ -16,13 +15,13 @@ import {
 import { deadlineOf } from '../rules/timing.ts'
 import { LeaseLostError, LockNotHeldError, ManagerClosedError } from '../errors.ts'
 import type { LeaseEvents } from './events.ts'
-import type { Lease } from './lease.ts'
-import type { LeaseEnd, LeaseRecord, LeaseTerms, RenewalWaiter } from './lease-record.ts'
+import type { Lease, LeaseEnd } from './lease.ts'
+import type { LeaseCohort, LeaseRecord, LeaseTerms, RenewalWaiter } from './lease-record.ts'
 import type { Scheduler } from '../time/scheduler.ts'
 import type { Tally } from '../stats.ts'
 
 /** What the wheel of a manager holds: cohorts for their renewals and deadlines, single leases for their `maxHold`. */
-export type Scheduled = Cohort | LeaseRecord
+export type Scheduled = LeaseCohort | LeaseRecord
 
 /** How the table tells its manager's subscribers. */
 interface Subscribers {
@@ -59,7 +58,7 @@ export class LeaseTable {
   #upheavals = 0
   /** Reservations whose places were taken by leases that were adopted meanwhile: they get them back when those end. */
   readonly #displaced = new Map<string, LeaseRecord>()
-  readonly #cohorts = new Set<Cohort>()
+  readonly #cohorts = new Set<LeaseCohort>()
   #jeopardy = 0
   /**
    * Losses that happened and that users have not been told of. A listener may read, release or acquire anything: whatever that ends
@@ -172,18 +171,18 @@ export class LeaseTable {
   }
 
   /** All cohorts that have members; there may be more of them, or fewer, by the time one is come to. */
-  cohorts(): IterableIterator<Cohort> {
+  cohorts(): IterableIterator<LeaseCohort> {
     return this.#cohorts.values()
   }
 
   /** Takes in a new cohort, and gives it its entry in the wheel. */
-  enlist(cohort: Cohort): void {
+  enlist(cohort: LeaseCohort): void {
     cohort.alarm = this.#parts.scheduler.add(cohort)
     this.#cohorts.add(cohort)
   }
 
   /** A cohort has no members any more. */
-  dismiss(cohort: Cohort): void {
+  dismiss(cohort: LeaseCohort): void {
     this.#parts.scheduler.remove(cohort.alarm)
     this.#cohorts.delete(cohort)
   }
@@ -344,7 +343,7 @@ export class LeaseTable {
   }
 
   /** A renewal of a cohort was confirmed by a request sent at `sentAt`. @returns whether that came in time. */
-  confirm(cohort: Cohort, sentAt: number): boolean {
+  confirm(cohort: LeaseCohort, sentAt: number): boolean {
     const { clock, driftFactor, tally } = this.#parts
     const now = clock.now()
     const next = transition(cohort.state, cohort, { type: 'confirmed', now, sentAt })
@@ -365,7 +364,7 @@ export class LeaseTable {
   }
 
   /** A renewal of a cohort failed or was not answered in time. */
-  fail(cohort: Cohort, error: Error): void {
+  fail(cohort: LeaseCohort, error: Error): void {
     const { clock, tally } = this.#parts
     const now = clock.now()
     tally.failures += cohort.size
@@ -384,7 +383,7 @@ export class LeaseTable {
   }
 
   /** Ends the members once their deadline has come. @returns whether any is left. */
-  expire(cohort: Cohort): boolean {
+  expire(cohort: LeaseCohort): boolean {
     if (this.#parts.clock.now() < cohort.deadline) return cohort.size > 0
     // All of them are over before the first is told of.
     for (const record of cohort.members) this.observe(record)
@@ -394,7 +393,7 @@ export class LeaseTable {
 
   #vacate(record: LeaseRecord, givenBack: number | undefined): void {
     const { scheduler, onVacated } = this.#parts
-    const cohort = record.cohort as Cohort
+    const cohort = record.cohort as LeaseCohort
     cohort.remove(record)
     if (cohort.state === 'jeopardy') this.#jeopardy -= 1
     if (cohort.size === 0) this.dismiss(cohort)
@@ -436,7 +435,7 @@ export class LeaseTable {
   /** A listener may take its time, or end a lease: each is looked at again before it is spoken of. */
   #tellMembers<E extends 'renewed' | 'safe' | 'jeopardy'>(
     event: E,
-    cohort: Cohort,
+    cohort: LeaseCohort,
     payload: (lease: Lease) => LeaseEvents[E][0],
   ): void {
     if (this.#parts.subscribers.listenerCount(event) === 0) return
@@ -473,7 +472,7 @@ export function notHeld(record: LeaseRecord): LockNotHeldError {
 }
 
 /** Everybody who waits for the next renewal of a cohort; whoever asks from now on waits for another one. */
-export function takeWaiters(cohort: Cohort): { record: LeaseRecord; waiter: RenewalWaiter }[] {
+export function takeWaiters(cohort: LeaseCohort): { record: LeaseRecord; waiter: RenewalWaiter }[] {
   if (cohort.askers.length === 0) return []
   const { askers } = cohort
   cohort.askers = []

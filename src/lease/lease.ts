@@ -1,7 +1,6 @@
 /** Lease: the handle that users hold. It knows its record and asks the manager; it decides nothing. */
 import type { LeaseState } from '../rules/lease-state.ts'
 import { showInLogs } from '../show-in-logs.ts'
-import type { LeaseEnd, LeaseRecord } from './lease-record.ts'
 
 /** What a log shows of a lease: not its token, which is a secret. */
 export interface LeaseSummary {
@@ -14,17 +13,29 @@ export interface LeaseSummary {
   readonly remaining: number
 }
 
+/** How a lease ended: given back by its owner or given away, lost, or given back because its manager was closed. */
+export type LeaseEnd = 'released' | 'lost' | 'closed'
+
+/** What a handle knows of its lease; its manager has the rest. */
+export interface LeaseFacts {
+  readonly key: string
+  readonly token: string
+  readonly fence: number
+  /** ms. */
+  readonly ttl: number
+}
+
 /** What a handle needs of its manager. */
-export interface LeasePort {
+export interface LeasePort<Record extends LeaseFacts = LeaseFacts> {
   /** The state of the lease now: where its deadline has passed unnoticed, it is lost by the time this returns. */
-  observe(record: LeaseRecord): LeaseState
+  observe(record: Record): LeaseState
   /** ms until the deadline. */
-  remaining(record: LeaseRecord): number
-  signal(record: LeaseRecord): AbortSignal
-  ended(record: LeaseRecord): Promise<LeaseEnd>
-  renew(record: LeaseRecord): Promise<void>
-  release(record: LeaseRecord): Promise<boolean>
-  detach(record: LeaseRecord): DetachedLease
+  remaining(record: Record): number
+  signal(record: Record): AbortSignal
+  ended(record: Record): Promise<LeaseEnd>
+  renew(record: Record): Promise<void>
+  release(record: Record): Promise<boolean>
+  detach(record: Record): DetachedLease
 }
 
 /** What `LeaseManager.adopt` needs to go on with a lease, in this process or another. Plain data, which may be sent anywhere. */
@@ -41,7 +52,7 @@ export interface DetachedLease {
  * After its end it stays readable and does nothing any more.
  */
 export class Lease implements AsyncDisposable {
-  readonly #record: LeaseRecord
+  readonly #record: LeaseFacts
   readonly #port: LeasePort
 
   static {
@@ -49,7 +60,7 @@ export class Lease implements AsyncDisposable {
   }
 
   /** Made by the manager only. */
-  constructor(record: LeaseRecord, port: LeasePort) {
+  constructor(record: LeaseFacts, port: LeasePort) {
     this.#record = record
     this.#port = port
   }

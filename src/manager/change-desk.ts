@@ -2,9 +2,8 @@
  * Hears from the backend which keys may have changed, and passes it on to those who care: callers that wait for them
  * ask again, leases of them are verified.
  */
-import type { Adoptions } from '../acquire/adoption.ts'
 import type { Clock } from '../time/clock.ts'
-import type { Cohort } from '../lease/cohort.ts'
+import type { LeaseCohort } from '../lease/lease-record.ts'
 import type { LeaseTable } from '../lease/lease-table.ts'
 import type { Renewer } from '../renewal/renewer.ts'
 import type { Alarms } from '../time/scheduler.ts'
@@ -23,6 +22,12 @@ const LOOK_EVERY = 20
 /** ms between two times at which all leases are looked at, for each of them: a tenth of what their renewals cost at the usual ttl. */
 const LOOK_AGAIN_AFTER = 0.2
 
+/** Something that waits for an answer, which may be older than a change. */
+interface Hinted {
+  /** A key may have changed; without one, any may have. */
+  hint(key?: string): void
+}
+
 export interface ChangeDeskParts {
   readonly clock: Clock
   readonly scheduler: Alarms
@@ -30,7 +35,7 @@ export interface ChangeDeskParts {
   readonly lines: WaitingLines
   readonly renewer: Renewer
   readonly verifier: Verifier
-  readonly adoptions: Adoptions
+  readonly adoptions: Hinted
   /** Whether the keys of held leases are watched, as things are. */
   readonly isWatching: () => boolean
   readonly tally: Tally
@@ -88,7 +93,7 @@ export class ChangeDesk {
     this.#lookAtSome(this.#parts.table.cohorts())
   }
 
-  #lookAtSome(cohorts: Iterator<Cohort>): void {
+  #lookAtSome(cohorts: Iterator<LeaseCohort>): void {
     const { scheduler, verifier } = this.#parts
     let looks = 0
     for (let next = cohorts.next(); !next.done; next = cohorts.next()) {

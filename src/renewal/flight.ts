@@ -1,13 +1,12 @@
 /** One request for renewals that was sent. */
-import type { Cohort } from '../lease/cohort.ts'
-import type { LeaseRecord } from '../lease/lease-record.ts'
+import type { LeaseCohort, LeaseRecord } from '../lease/lease-record.ts'
 import type { Alarm } from '../time/scheduler.ts'
 
 export class Flight {
   /** When it was sent: before its first byte was written. */
   readonly sentAt: number
   /** Others may be split off from them. */
-  readonly cohorts: Cohort[]
+  readonly cohorts: LeaseCohort[]
   /** All their members at that time, in the order in which they are answered. */
   readonly records: readonly LeaseRecord[]
   /** Rings when the answer is overdue, or one of the cohorts is over. */
@@ -15,9 +14,10 @@ export class Flight {
   /** Answered, or given up. */
   landed = false
 
-  constructor(sentAt: number, cohorts: Cohort[]) {
+  constructor(sentAt: number, cohorts: LeaseCohort[]) {
     this.sentAt = sentAt
     this.cohorts = cohorts
-    this.records = cohorts.length === 1 ? (cohorts[0] as Cohort).members : cohorts.flatMap((cohort) => cohort.members)
+    this.records =
+      cohorts.length === 1 ? (cohorts[0] as LeaseCohort).members : cohorts.flatMap((cohort) => cohort.members)
   }
 }

@@ -5,6 +5,7 @@
  *     keeping up ──one has waited for a sixth of its ttl: it is sent when half of it is over──▶ overloaded (told at once, then every second)
  *     overloaded ──a second in which none has waited for so long──▶ keeping up (told)
  */
+import type { LoadReport } from '../stats.ts'
 import type { Clock } from '../time/clock.ts'
 import type { Alarm, Alarms } from '../time/scheduler.ts'
 
@@ -12,20 +13,6 @@ import type { Alarm, Alarms } from '../time/scheduler.ts'
 const LONGEST_WAIT = 1 / 6
 /** ms between two reports. */
 const INTERVAL = 1_000
-
-/** How the renewals of a manager come along. */
-export interface LoadReport {
-  /** How long renewals waited to be sent after they were due, as a part of their ttl: the longest within the last second. At 2/3 leases are lost. */
-  readonly lag: number
-  /** Leases whose renewal waits to be sent. */
-  readonly behind: number
-  /** Renewals per second that the server confirmed while others waited to be sent; 0 if none ever had to wait. */
-  readonly capacity: number
-  /** Renewals per second that are needed: three per ttl of each lease. */
-  readonly demand: number
-  /** Whether one has waited for more than a sixth of its ttl within the last second. */
-  readonly overloaded: boolean
-}
 
 export interface LoadMeterParts {
   readonly clock: Clock

@@ -5,14 +5,14 @@
  * cannot be met any more: who kept to that order would be too late for every one. (C. Liu, J. Layland, 1973, for the order; C. Locke, 1986,
  * for what becomes of it under overload.)
  */
-import type { Cohort } from '../lease/cohort.ts'
+import type { LeaseCohort } from '../lease/lease-record.ts'
 import { DeadlineQueue } from '../structures/deadline-queue.ts'
 
 export class RenewalQueue {
   readonly #batchSize: number
-  readonly #queue: DeadlineQueue<Cohort>
+  readonly #queue: DeadlineQueue<LeaseCohort>
   /** Those whose answer would come too late, as far as is known: they are sent when there is nothing better to do. */
-  readonly #hopeless: DeadlineQueue<Cohort>
+  readonly #hopeless: DeadlineQueue<LeaseCohort>
 
   /** @param slack see `DeadlineQueue`. @param batchSize how many leases are sent together at most. */
   constructor(slack: number, batchSize: number) {
@@ -21,17 +21,17 @@ export class RenewalQueue {
     this.#hopeless = new DeadlineQueue(slack)
   }
 
-  add(cohort: Cohort): void {
+  add(cohort: LeaseCohort): void {
     this.#queue.add(cohort)
   }
 
   /** The one that is sent next. */
-  peek(): Cohort | undefined {
+  peek(): LeaseCohort | undefined {
     return this.#queue.peek(isWaiting) ?? this.#hopeless.peek(isWaiting)
   }
 
   /** Takes out what is sent next, together. @param answered when an answer would come, in ms on the clock. */
-  take(answered: number): Cohort[] {
+  take(answered: number): LeaseCohort[] {
     for (let next = this.#queue.peek(isWaiting); next; next = this.#queue.peek(isWaiting)) {
       if (next.deadline >= answered) break
       this.#queue.shift()
@@ -44,8 +44,8 @@ export class RenewalQueue {
     return cohorts.length > 0 ? cohorts : this.#takeFrom(this.#hopeless)
   }
 
-  #takeFrom(queue: DeadlineQueue<Cohort>): Cohort[] {
-    const cohorts: Cohort[] = []
+  #takeFrom(queue: DeadlineQueue<LeaseCohort>): LeaseCohort[] {
+    const cohorts: LeaseCohort[] = []
     let size = 0
     for (let next = queue.peek(isWaiting); next; next = queue.peek(isWaiting)) {
       if (size > 0 && (size + next.size > this.#batchSize || next.apart !== cohorts[0]?.apart)) break
@@ -60,6 +60,6 @@ export class RenewalQueue {
 }
 
 /** It may have been called back, sent from elsewhere, or lost its last member meanwhile. */
-function isWaiting(cohort: Cohort): boolean {
+function isWaiting(cohort: LeaseCohort): boolean {
   return cohort.renewal === 'queued' && cohort.size > 0
 }

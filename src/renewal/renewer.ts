@@ -10,8 +10,9 @@ import { Pacing } from '../rules/pacing.ts'
 import { deadlineOf, firstRenewalDue, RENEWALS_PER_TTL, renewalDue, renewalRetryDelay } from '../rules/timing.ts'
 import { UnavailableError } from '../errors.ts'
 import { Flight } from './flight.ts'
-import type { LeaseRecord } from '../lease/lease-record.ts'
-import type { LoadMeter, LoadReport } from './load-meter.ts'
+import type { LeaseCohort, LeaseRecord } from '../lease/lease-record.ts'
+import type { LoadMeter } from './load-meter.ts'
+import type { LoadReport } from '../stats.ts'
 import { type LeaseTable, notHeld, type Scheduled, takeWaiters } from '../lease/lease-table.ts'
 import { RenewalQueue } from './renewal-queue.ts'
 import type { Scheduler, Tick } from '../time/scheduler.ts'
@@ -39,7 +40,7 @@ export class Renewer {
   readonly #queue: RenewalQueue
   readonly #pacing = new Pacing()
   /** The cohort that leases granted by one request are joining. */
-  #forming: Cohort | undefined
+  #forming: LeaseCohort | undefined
   /** Sent, and neither answered nor given up. */
   #flights = 0
   /** Given up, but not answered, and until when they count: the server may still have to answer them before others. */
@@ -72,7 +73,7 @@ export class Renewer {
     const { ttl, timeout, autoRenew } = terms
     const deadline = deadlineOf(sentAt, ttl, driftFactor)
     const phase = firstRenewalDue(sentAt, ttl, random())
-    const cohort = new Cohort({ ttl, timeout, autoRenew }, { confirmedAt: sentAt, deadline, phase })
+    const cohort = new Cohort<LeaseRecord>({ ttl, timeout, autoRenew }, { confirmedAt: sentAt, deadline, phase })
     cohort.add(record)
     table.enlist(cohort)
     this.#schedule(cohort, phase)
@@ -80,7 +81,7 @@ export class Renewer {
   }
 
   /** A cohort's time has come: its renewal is due, or it is over. */
-  onDue(cohort: Cohort, { now }: Tick): void {
+  onDue(cohort: LeaseCohort, { now }: Tick): void {
     const { table, scheduler } = this.#parts
     // Something else that was due in the same tick may have ended its last member, or had it renewed.
     if (cohort.size === 0 || cohort.renewal instanceof Flight || scheduler.isScheduled(cohort.alarm)) return
@@ -135,7 +136,7 @@ export class Renewer {
     this.#overdue.clear()
   }
 
-  #renewEach(isWanted: (cohort: Cohort) => boolean): void {
+  #renewEach(isWanted: (cohort: LeaseCohort) => boolean): void {
     for (const cohort of this.#parts.table.cohorts()) {
       if (!cohort.terms.autoRenew || !isWanted(cohort)) continue
       if (cohort.renewal === undefined) this.#enqueue(cohort)
@@ -162,7 +163,7 @@ export class Renewer {
   }
 
   /** @param due when it was to be renewed, if that was not now. */
-  #enqueue(cohort: Cohort, due?: number): void {
+  #enqueue(cohort: LeaseCohort, due?: number): void {
     // Where it has to wait for its turn too long, it is in jeopardy, whatever the reason.
     const { clock, scheduler } = this.#parts
     const now = clock.now()
@@ -182,7 +183,7 @@ export class Renewer {
     })
   }
 
-  async #send(cohorts: Cohort[]): Promise<void> {
+  async #send(cohorts: LeaseCohort[]): Promise<void> {
     const { backend, clock, scheduler, tally, load, isWatching } = this.#parts
     // Taken before a byte is written: every deadline that this batch may set counts from here.
     const flight = new Flight(clock.now(), cohorts)
@@ -203,7 +204,7 @@ export class Renewer {
       const now = clock.now()
       tally.roundTrip.record(now - sentAt)
       // An error that the connection makes up at once says nothing about how fast the server is.
-      if (outcomes.some(isAnswer)) this.#pacing.onAnswered(sentAt, now, (cohorts[0] as Cohort).terms.timeout)
+      if (outcomes.some(isAnswer)) this.#pacing.onAnswered(sentAt, now, (cohorts[0] as LeaseCohort).terms.timeout)
     } catch (thrown) {
       const outcome = { type: 'unknown', error: asError(thrown) } as const
       outcomes = flight.records.map(() => outcome)
@@ -251,7 +252,7 @@ export class Renewer {
 
   #giveUp(flight: Flight): void {
     // By then its leases have ended, or have been renewed by another request.
-    if (!flight.landed) this.#overdue.set(flight, flight.sentAt + (flight.cohorts[0] as Cohort).terms.ttl)
+    if (!flight.landed) this.#overdue.set(flight, flight.sentAt + (flight.cohorts[0] as LeaseCohort).terms.ttl)
     this.#land(flight)
   }
 
@@ -267,7 +268,7 @@ export class Renewer {
     const { onFault } = this.#parts
     const failures = this.#failuresOf(flight, outcomes)
     const isAnswered = failures.count < flight.records.length
-    const confirmed: Cohort[] = []
+    const confirmed: LeaseCohort[] = []
     for (const cohort of flight.cohorts) {
       try {
         const failed = failures.byCohort?.get(cohort)
@@ -282,7 +283,7 @@ export class Renewer {
   /** Ends what was refused. @returns what was not answered. */
   #failuresOf(flight: Flight, outcomes: readonly (ChangeOutcome | undefined)[]): Failures {
     const { table, clock, onFault } = this.#parts
-    let byCohort: Map<Cohort, CohortFailure> | undefined
+    let byCohort: Map<LeaseCohort, CohortFailure> | undefined
     let count = 0
     for (const [index, record] of flight.records.entries()) {
       const outcome = outcomes[index]
@@ -307,7 +308,7 @@ export class Renewer {
   }
 
   /** @param failed its members that were not answered. @param isAnswered whether any of the request was. @returns whether it may be merged with others. */
-  #settleCohort(flight: Flight, cohort: Cohort, failed: CohortFailure | undefined, isAnswered: boolean): boolean {
+  #settleCohort(flight: Flight, cohort: LeaseCohort, failed: CohortFailure | undefined, isAnswered: boolean): boolean {
     const { load } = this.#parts
     const awaited = cohort.renewal === flight
     if (awaited) cohort.renewal = undefined
@@ -332,7 +333,7 @@ export class Renewer {
   }
 
   /** Members whose renewal failed while that of others was confirmed go on by themselves (P28). @param error how it failed, if it was waited for. */
-  #splitOff(cohort: Cohort, records: readonly LeaseRecord[], error: Error | undefined): void {
+  #splitOff(cohort: LeaseCohort, records: readonly LeaseRecord[], error: Error | undefined): void {
     const { table, scheduler } = this.#parts
     const due = scheduler.dueOf(cohort.alarm)
     const rest = cohort.split(records)
@@ -355,7 +356,7 @@ export class Renewer {
    * Even a late confirmation is one: the keys were extended some time after `sentAt`, and the deadline counts from there. Only
    * where a later request has been confirmed, by which the cohort may have grown, does an earlier one prove nothing.
    */
-  #confirm(cohort: Cohort, sentAt: number): boolean {
+  #confirm(cohort: LeaseCohort, sentAt: number): boolean {
     if (sentAt < cohort.confirmedAt) return false
     cohort.apart = false
     // It is waiting to be asked once more because this answer was late.
@@ -368,9 +369,9 @@ export class Renewer {
   }
 
   /** What was confirmed together is renewed together from now on. */
-  #merge(cohorts: readonly Cohort[]): void {
+  #merge(cohorts: readonly LeaseCohort[]): void {
     const { table } = this.#parts
-    const survivors: Cohort[] = []
+    const survivors: LeaseCohort[] = []
     for (const cohort of cohorts) {
       // A listener may have ended its last member, or asked for another renewal.
       if (cohort.size === 0 || cohort.renewal !== undefined) continue
@@ -384,7 +385,7 @@ export class Renewer {
     }
   }
 
-  #fail(cohort: Cohort, error: Error): void {
+  #fail(cohort: LeaseCohort, error: Error): void {
     const { clock, random } = this.#parts
     cohort.renewal = undefined
     try {
@@ -396,7 +397,7 @@ export class Renewer {
     }
   }
 
-  #tellFailure(cohort: Cohort, error: Error): void {
+  #tellFailure(cohort: LeaseCohort, error: Error): void {
     const waiting = takeWaiters(cohort)
     try {
       this.#parts.table.fail(cohort, error)
@@ -408,12 +409,12 @@ export class Renewer {
   }
 
   /** A renewal that is queued or under way wakes its cohort itself; a listener may just have asked for one. */
-  #scheduleIfIdle(cohort: Cohort, renewAt: number): void {
+  #scheduleIfIdle(cohort: LeaseCohort, renewAt: number): void {
     if (cohort.size > 0 && cohort.renewal === undefined) this.#schedule(cohort, renewAt)
   }
 
   /** Wakes the cohort at `renewAt`, or at its deadline if that comes first; the latter never early. */
-  #schedule(cohort: Cohort, renewAt: number): void {
+  #schedule(cohort: LeaseCohort, renewAt: number): void {
     const { scheduler } = this.#parts
     const due = cohort.terms.autoRenew ? renewAt : NEVER
     scheduler.schedule(cohort.alarm, Math.min(due, cohort.deadline + scheduler.tick))
@@ -428,14 +429,14 @@ interface CohortFailure {
 }
 
 interface Failures {
-  readonly byCohort: ReadonlyMap<Cohort, CohortFailure> | undefined
+  readonly byCohort: ReadonlyMap<LeaseCohort, CohortFailure> | undefined
   readonly count: number
 }
 
 const NO_OUTCOME = new UnavailableError('The backend gave no outcome for a renewal')
 
 /** How many leases wait to be renewed, and how many renewals per second are needed for all of them. */
-export function surveyOf(cohorts: Iterable<Cohort>): Pick<LoadReport, 'behind' | 'demand'> {
+export function surveyOf(cohorts: Iterable<LeaseCohort>): Pick<LoadReport, 'behind' | 'demand'> {
   let behind = 0
   let demand = 0
   for (const { renewal, size, terms } of cohorts) {

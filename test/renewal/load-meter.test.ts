@@ -1,6 +1,7 @@
 import { expect } from 'chai'
 import { ManualClock } from 'leasewheel/memory'
-import { LoadMeter, type LoadReport } from '#src/renewal/load-meter.js'
+import { LoadMeter } from '#src/renewal/load-meter.js'
+import type { LoadReport } from '#src/stats.js'
 import { Scheduler } from '#src/time/scheduler.js'
 
 const TTL = 6_000

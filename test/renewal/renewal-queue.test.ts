@@ -1,27 +1,27 @@
 import { expect } from 'chai'
 import { Cohort } from '#src/lease/cohort.js'
-import { LeaseRecord } from '#src/lease/lease-record.js'
+import { type LeaseCohort, LeaseRecord } from '#src/lease/lease-record.js'
 import { RenewalQueue } from '#src/renewal/renewal-queue.js'
 
 const TERMS = { ttl: 1_000, timeout: 100, autoRenew: true }
 
 /** A cohort whose renewal waits to be sent. */
-function cohortOf(size: number, deadline: number): Cohort {
-  const cohort = new Cohort(TERMS, { confirmedAt: 0, deadline, phase: 0 })
+function cohortOf(size: number, deadline: number): LeaseCohort {
+  const cohort = new Cohort<LeaseRecord>(TERMS, { confirmedAt: 0, deadline, phase: 0 })
   for (let index = 0; index < size; index += 1) cohort.add(new LeaseRecord(`key ${index}`, 'token', TERMS))
   cohort.renewal = 'queued'
   return cohort
 }
 
-function queueOf(...cohorts: readonly Cohort[]): RenewalQueue {
+function queueOf(...cohorts: readonly LeaseCohort[]): RenewalQueue {
   const queue = new RenewalQueue(0, 4)
   for (const cohort of cohorts) queue.add(cohort)
   return queue
 }
 
 /** Takes until there is no more. */
-function takeAll(queue: RenewalQueue, answered = 0): (readonly Cohort[])[] {
-  const batches: (readonly Cohort[])[] = []
+function takeAll(queue: RenewalQueue, answered = 0): (readonly LeaseCohort[])[] {
+  const batches: (readonly LeaseCohort[])[] = []
   for (let batch = queue.take(answered); batch.length > 0; batch = queue.take(answered)) batches.push(batch)
   return batches
 }

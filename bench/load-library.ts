@@ -1,0 +1,20 @@
+/** Promises that a library is loaded only in the process that measures it. */
+import type { Library } from './library.ts'
+import { BARE, type LibraryName } from './library-name.ts'
+
+export async function loadLibrary(name: LibraryName): Promise<Library> {
+  switch (name) {
+    case BARE:
+      return (await import('./libraries/bare-ioredis.ts')).bareIoredis
+    case 'leasewheel':
+      return (await import('./libraries/leasewheel.ts')).leasewheel
+    case 'redis-semaphore':
+      return (await import('./libraries/redis-semaphore.ts')).redisSemaphore
+    case 'redlock':
+      return (await import('./libraries/redlock.ts')).redlock
+    case 'redlock-universal':
+      return (await import('./libraries/redlock-universal.ts')).redlockUniversal
+    default:
+      return name satisfies never
+  }
+}
