@@ -6,7 +6,7 @@
 import { asError } from './as-error.ts'
 import { ABORTS } from './acquire/abort-watch.ts'
 import { acquireAll } from './acquire/acquire-all.ts'
-import type { AcquisitionParts, Grant } from './acquire/acquisition.ts'
+import type { AcquisitionParts } from './acquire/acquisition.ts'
 import { Adoptions } from './acquire/adoption.ts'
 import {
   type AcquireOutcome,
@@ -26,9 +26,10 @@ import { LockNotHeldError, ManagerClosedError, UnavailableError } from './errors
 import { GuardedEmitter } from './manager/guarded-emitter.ts'
 import { GuardedClock } from './time/guarded-clock.ts'
 import { FirstAttempts } from './acquire/first-attempt.ts'
+import { Granting } from './acquire/granting.ts'
 import { showInLogs } from './show-in-logs.ts'
 import { type DetachedLease, Lease, type LeaseEnd, type LeasePort } from './lease/lease.ts'
-import type { LeaseRecord, LeaseTerms } from './lease/lease-record.ts'
+import type { LeaseRecord } from './lease/lease-record.ts'
 import { abortReasonOf, endOf, howEnded, LeaseTable, notHeld, type Scheduled } from './lease/lease-table.ts'
 import {
   type AcquireManyOptions,
@@ -233,26 +234,16 @@ export class LeaseManager extends GuardedEmitter implements AsyncDisposable, Ite
       release: (record) => this.#releaser.release(record),
       detach: (record) => detach(table, clock, record),
     }
-    let terms: LeaseTerms = this.#tryDefaults
-    const grant: Grant = (record, fence, settings, sentAt) => {
-      const { ttl, timeout, maxHold } = settings
-      if (fence !== terms.fence || ttl !== terms.ttl || timeout !== terms.timeout) terms = { ttl, timeout, fence }
-      record.terms = terms
-      record.handle = new Lease(record, this.#port)
-      let announced = false
-      try {
-        const isHeardOf = table.place(record) || this.listenerCount('acquired') > 0
-        renewer.join(record, settings, sentAt)
-        if (maxHold !== Number.POSITIVE_INFINITY) table.limit(record, clock.now() + maxHold)
-        announced = true
-        table.announce(record)
-        if (!isHeardOf || isActive(table.observe(record))) return 'held'
-        return record.state === 'lost' ? 'late' : 'ended'
-      } catch (fault) {
-        table.withdraw(record, announced)
-        throw fault
-      }
-    }
+    const granting = new Granting({
+      clock,
+      table,
+      renewer,
+      verifier,
+      releaser: this.#releaser,
+      driftFactor,
+      port: this.#port,
+      isHeardOf: () => this.listenerCount('acquired') > 0,
+    })
     this.#parts = {
       clock,
       scheduler,
@@ -269,7 +260,7 @@ export class LeaseManager extends GuardedEmitter implements AsyncDisposable, Ite
       isReliable: () => this.#desk.isReliable(),
       onUnreliable: () => this.#desk.onUnreliable(),
       post: (request) => this.#post(this.#acquires, request),
-      grant,
+      granting,
     }
     this.#attempts = new FirstAttempts(this.#parts)
     this.#bulks = new BulkAcquisitions({
@@ -279,13 +270,10 @@ export class LeaseManager extends GuardedEmitter implements AsyncDisposable, Ite
       postParcel: (parcel) => this.#postParcel(this.#acquires, parcel),
     })
     const adoptions = new Adoptions({
-      clock,
       table,
-      verifier,
       aborts: ABORTS,
-      driftFactor,
       post: postRenewal,
-      grant,
+      granting,
       onUnsettled: hint,
     })
     this.#adoptions = adoptions

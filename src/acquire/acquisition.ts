@@ -7,11 +7,10 @@
  */
 import pRetry from 'p-retry'
 import type { AbortWatch } from './abort-watch.ts'
+import type { Granting, GrantResult } from './granting.ts'
 import type { AcquireOutcome, Refusal, Unknown } from '../backend.ts'
 import { describe } from '../options/check.ts'
 import type { Clock } from '../time/clock.ts'
-import type { CohortTerms } from '../lease/cohort.ts'
-import { deadlineOf } from '../rules/timing.ts'
 import { type Doubt, doubtAfter, grantedAfter } from '../rules/doubt.ts'
 import { LockNotAcquiredError, UnavailableError } from '../errors.ts'
 import { LeaseRecord } from '../lease/lease-record.ts'
@@ -46,22 +45,8 @@ export interface AcquisitionParts {
   readonly onUnreliable: () => void
   /** Collects a request: it is sent at the end of this turn, or when a batch is full. */
   readonly post: (request: Request<AcquireOutcome>) => void
-  readonly grant: Grant
+  readonly granting: Granting
 }
-
-/**
- * Makes a lease of what was granted by a request sent at `sentAt`. If anything throws meanwhile, no lease is left.
- *
- * @returns whether it is held. A listener of `acquired` may have taken so much time that the lease was lost (`late`), or may have ended it (`ended`).
- */
-export type Grant = (
-  record: LeaseRecord,
-  fence: number,
-  settings: GrantSettings,
-  sentAt: number,
-) => 'held' | 'late' | 'ended'
-
-type GrantSettings = CohortTerms & Pick<AcquireSettings, 'maxHold'>
 
 /** What came of a question, and when it was sent: undefined if it never was. */
 interface Answer {
@@ -472,30 +457,20 @@ export class Acquisition implements Waiter, Request<AcquireOutcome> {
 
   /** The key is ours, if it still is by now: otherwise it is given back, and the next attempt is another acquisition. */
   #take(fence: number, sentAt = Number.NEGATIVE_INFINITY): LeaseRecord {
-    const { clock, verifier, grant, createToken, driftFactor, releaser } = this.#parts
+    const { granting, createToken } = this.#parts
     const record = new LeaseRecord(this.key, this.token, this)
+    if (this.line?.turns) record.own.turns = this.line.turns
     // What was not answered before may still be carried out, after the lease has ended.
     const doubt = this.#doubt
-    if (clock.now() >= deadlineOf(sentAt, this.ttl, driftFactor)) {
-      this.#doubt = undefined
-      releaser.undo(record, grantedAfter(doubt, sentAt, this.ttl))
-      this.token = createToken()
-      throw this.#unavailable(TOO_LATE)
-    }
-    if (this.line?.turns) record.own.turns = this.line.turns
-    if (doubt) record.own.doubt = doubt
-    let taken: ReturnType<Grant> | undefined
+    let granted: GrantResult | undefined
     try {
-      taken = grant(record, fence, this.#settings, sentAt)
+      granted = granting.take(record, { fence, sentAt, settings: this.#settings, stale: this.#stale, doubt })
     } finally {
       // If it threw, there is no lease, but there is a key.
-      this.#doubt = taken ? undefined : doubtAfter(doubt, sentAt, this.ttl)
+      this.#doubt = granted ? undefined : doubtAfter(doubt, sentAt, this.ttl)
     }
-    if (taken === 'ended') throw notHeld(record)
-    if (taken === 'held') {
-      if (this.#stale) verifier.verify(record)
-      return record
-    }
+    if (granted === 'held') return record
+    if (granted === 'ended') throw notHeld(record)
     this.token = createToken()
     throw this.#unavailable(TOO_LATE)
   }

@@ -3,28 +3,22 @@
  * on it is a lease of this manager.
  */
 import type { AbortWatch, Cancellable } from './abort-watch.ts'
-import type { Grant } from './acquisition.ts'
+import type { Granting } from './granting.ts'
 import type { ChangeOutcome } from '../backend.ts'
-import type { Clock } from '../time/clock.ts'
 import { isActive } from '../rules/lease-state.ts'
-import { deadlineOf } from '../rules/timing.ts'
 import { LeaseLostError, LockNotHeldError, UnavailableError } from '../errors.ts'
 import type { DetachedLease } from '../lease/lease.ts'
 import { LeaseRecord } from '../lease/lease-record.ts'
 import { type LeaseTable, notHeld } from '../lease/lease-table.ts'
 import type { AdoptSettings } from '../options/options.ts'
 import type { Request } from '../requests/outbox.ts'
-import type { Verifier } from '../renewal/verifier.ts'
 
 export interface AdoptionParts {
-  readonly clock: Clock
   readonly table: LeaseTable
-  readonly verifier: Verifier
   readonly aborts: AbortWatch
-  readonly driftFactor: number
   /** Collects a renewal: see `AcquisitionParts.post`. */
   readonly post: (request: Request<ChangeOutcome>) => void
-  readonly grant: Grant
+  readonly granting: Granting
   /** A key may have been renewed for nobody: what a manager changes itself, the server does not tell it. */
   readonly onUnsettled: (key: string) => void
 }
@@ -139,7 +133,6 @@ class Adoption implements Request<ChangeOutcome>, Cancellable {
       }
       if (record) {
         this.#resolve?.(record)
-        if (this.#stale) this.#parts.verifier.verify(record)
         return
       }
     }
@@ -163,12 +156,21 @@ class Adoption implements Request<ChangeOutcome>, Cancellable {
   }
 
   #take(sentAt: number): LeaseRecord {
-    const { clock, table, grant, driftFactor } = this.#parts
-    if (clock.now() >= deadlineOf(sentAt, this.ttl, driftFactor)) throw this.#unavailable(TOO_LATE)
+    const { table, granting } = this.#parts
+    // Nothing is deleted: the key may be adopted once more.
+    if (granting.isLate(sentAt, this.ttl)) throw this.#unavailable(TOO_LATE)
     const present = table.get(this.key)
     if (present?.token === this.token && isActive(table.observe(present))) return present
     const record = new LeaseRecord(this.key, this.token, this)
-    if (grant(record, this.#fence, { ...this.#settings, ttl: this.ttl }, sentAt) !== 'held') throw notHeld(record)
+    const settings = { ...this.#settings, ttl: this.ttl }
+    const granted = granting.make(record, {
+      fence: this.#fence,
+      sentAt,
+      settings,
+      stale: this.#stale,
+      doubt: undefined,
+    })
+    if (granted !== 'held') throw notHeld(record)
     return record
   }
 

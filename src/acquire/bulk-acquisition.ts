@@ -6,8 +6,7 @@
 import type { Cancellable } from './abort-watch.ts'
 import { Acquisition, type AcquisitionParts, REFUSED, TOO_LATE } from './acquisition.ts'
 import type { AcquireOutcome, Unknown } from '../backend.ts'
-import { deadlineOf } from '../rules/timing.ts'
-import { doubtAfter, grantedAfter } from '../rules/doubt.ts'
+import { type Doubt, doubtAfter, grantedAfter } from '../rules/doubt.ts'
 import { isFinal, LeaseError, LockNotHeldError, UnavailableError } from '../errors.ts'
 import type { Lease } from '../lease/lease.ts'
 import { LeaseRecord } from '../lease/lease-record.ts'
@@ -302,28 +301,17 @@ class AcquireParcel implements Parcel<AcquireOutcome> {
   }
 
   settle(index: number, outcome: AcquireOutcome, sentAt = Number.NEGATIVE_INFINITY, unansweredAt?: number): void {
-    const { clock, driftFactor, table, verifier, releaser, grant } = this.#parts
+    const { granting, releaser } = this.#parts
     const record = this.#records[index] as LeaseRecord
     const { ttl } = this.#settings
     if (!this.#settling) {
       this.#settling = true
-      this.#late = clock.now() >= deadlineOf(sentAt, ttl, driftFactor)
+      this.#late = granting.isLate(sentAt, ttl)
     }
     this.granted[index] = null
     let doubt = unansweredAt === undefined ? undefined : doubtAfter(undefined, unansweredAt, ttl)
     if (outcome.type === 'granted' && !this.#late && this.#resolve) {
-      const stale = table.isStale(record, this.#upheavals)
-      if (doubt) record.own.doubt = doubt
-      const taken = grant(record, outcome.fence, this.#settings, sentAt)
-      if (taken === 'held') {
-        this.granted[index] = record.handle as Lease
-        if (stale) verifier.verify(record)
-      } else if (taken === 'late') {
-        this.#fail(record, TOO_LATE)
-      } else {
-        this.ended.add(index)
-        if (this.#settings.allOrNone) this.failure ??= notHeld(record)
-      }
+      this.#take(index, outcome.fence, sentAt, doubt)
       return
     }
     if (outcome.type !== 'refused') {
@@ -332,6 +320,27 @@ class AcquireParcel implements Parcel<AcquireOutcome> {
       doubt = outcome.type === 'unknown' ? doubtAfter(doubt, sentAt, ttl) : grantedAfter(doubt, sentAt, ttl)
     }
     if (doubt) releaser.undo(record, doubt)
+  }
+
+  #take(index: number, fence: number, sentAt: number, doubt: Doubt | undefined): void {
+    const { granting, table } = this.#parts
+    const record = this.#records[index] as LeaseRecord
+    const stale = table.isStale(record, this.#upheavals)
+    const granted = granting.make(record, { fence, sentAt, settings: this.#settings, stale, doubt })
+    switch (granted) {
+      case 'held':
+        this.granted[index] = record.handle as Lease
+        break
+      case 'lost':
+        this.#fail(record, TOO_LATE)
+        break
+      case 'ended':
+        this.ended.add(index)
+        if (this.#settings.allOrNone) this.failure ??= notHeld(record)
+        break
+      default:
+        granted satisfies never
+    }
   }
 
   /** If its lease is held, that is all it needs. */

@@ -4,9 +4,9 @@
  * left to an acquisition, which goes on in front of those who have come meanwhile.
  */
 import type { Cancellable } from './abort-watch.ts'
-import { Acquisition, type AcquisitionParts, type Grant, REFUSED, TOO_LATE } from './acquisition.ts'
+import type { GrantResult } from './granting.ts'
+import { Acquisition, type AcquisitionParts, REFUSED, TOO_LATE } from './acquisition.ts'
 import type { AcquireOutcome, Granted, Refusal, Unknown } from '../backend.ts'
-import { deadlineOf } from '../rules/timing.ts'
 import { type Doubt, doubtAfter, grantedAfter } from '../rules/doubt.ts'
 import type { Lease } from '../lease/lease.ts'
 import { LeaseRecord } from '../lease/lease-record.ts'
@@ -147,26 +147,30 @@ class FirstAttempt implements Request<AcquireOutcome>, Cancellable {
   }
 
   #settleGranted(outcome: Granted, sentAt: number, stale: boolean, doubt: Doubt | undefined): void {
-    const { clock, driftFactor, verifier, grant, lines } = this.#parts
+    const { granting, lines } = this.#parts
     const record = this.#record
-    let taken: ReturnType<Grant> = 'late'
-    if (clock.now() >= deadlineOf(sentAt, this.ttl, driftFactor)) {
-      this.#giveBack(outcome, sentAt, doubt)
-    } else {
-      if (doubt) record.own.doubt = doubt
-      this.#granting = true
-      taken = grant(record, outcome.fence, this.#settings, sentAt)
+    let granted: GrantResult
+    this.#granting = true
+    try {
+      granted = granting.take(record, { fence: outcome.fence, sentAt, settings: this.#settings, stale, doubt })
+    } finally {
       this.#granting = false
     }
-    if (taken === 'held') {
-      this.#succeed(record.handle as Lease, outcome)
-      if (stale) verifier.verify(record)
-    } else if (taken === 'ended') {
-      this.#fail(notHeld(record), outcome)
-    } else {
-      // Whoever shares it hears that it was granted, and what follows is another acquisition.
-      lines.get(this.key)?.onAnswer(outcome)
-      this.#goOn({ type: 'unknown', error: TOO_LATE }, undefined, stale || record.handle !== undefined)
+    switch (granted) {
+      case 'held':
+        this.#succeed(record.handle as Lease, outcome)
+        break
+      case 'ended':
+        this.#fail(notHeld(record), outcome)
+        break
+      case 'lost':
+      case 'late':
+        // Whoever shares it hears that it was granted, and what follows is another acquisition.
+        lines.get(this.key)?.onAnswer(outcome)
+        this.#goOn({ type: 'unknown', error: TOO_LATE }, undefined, stale || granted === 'lost')
+        break
+      default:
+        granted satisfies never
     }
   }
 

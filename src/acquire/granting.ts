@@ -1,0 +1,101 @@
+/**
+ * What follows when a request was granted, however it was asked for: the one place where leases are made.
+ *
+ *     granted ──its deadline has passed──▶ late: the key is deleted again
+ *        └──▶ placed, announced ──▶ held; if a change came while it was asked for, it is verified
+ *                    │ └──a listener of `acquired` released or detached it──▶ ended
+ *                    └──a listener took so long that it expired, or learned that it is gone──▶ lost
+ */
+import { isActive } from '../rules/lease-state.ts'
+import { deadlineOf } from '../rules/timing.ts'
+import { type Doubt, grantedAfter } from '../rules/doubt.ts'
+import type { CohortTerms } from '../lease/cohort.ts'
+import { Lease, type LeasePort } from '../lease/lease.ts'
+import type { LeaseRecord, LeaseTerms } from '../lease/lease-record.ts'
+import type { LeaseTable } from '../lease/lease-table.ts'
+import type { AcquireSettings } from '../options/options.ts'
+import type { Releaser } from '../release/releaser.ts'
+import type { Renewer } from '../renewal/renewer.ts'
+import type { Verifier } from '../renewal/verifier.ts'
+import type { Clock } from '../time/clock.ts'
+
+export interface GrantingParts {
+  readonly clock: Clock
+  readonly table: LeaseTable
+  readonly renewer: Pick<Renewer, 'join'>
+  readonly verifier: Verifier
+  readonly releaser: Releaser
+  readonly driftFactor: number
+  readonly port: LeasePort<LeaseRecord>
+  /** Whether a listener may do something to a lease while it is announced. */
+  readonly isHeardOf: () => boolean
+}
+
+export interface Grant {
+  readonly fence: number
+  /** When the request was sent. */
+  readonly sentAt: number
+  readonly settings: CohortTerms & Pick<AcquireSettings, 'maxHold'>
+  /** A change of the key came while it was asked for: the answer may be older. */
+  readonly stale: boolean
+  /** Requests for the key that were not answered before: each may still be carried out. */
+  readonly doubt: Doubt | undefined
+}
+
+export type GrantResult = 'held' | 'ended' | 'lost' | 'late'
+
+export class Granting {
+  readonly #parts: GrantingParts
+  /** Of the lease that was made last: those that one request brings share them. */
+  #terms: LeaseTerms = { ttl: 0, timeout: 0, fence: 0 }
+
+  constructor(parts: GrantingParts) {
+    this.#parts = parts
+  }
+
+  /** Whether a grant comes so late that its lease is over already. */
+  isLate(sentAt: number, ttl: number): boolean {
+    const { clock, driftFactor } = this.#parts
+    return clock.now() >= deadlineOf(sentAt, ttl, driftFactor)
+  }
+
+  /** For a request that its manager sent: a key that comes too late is deleted again. @throws as `make`. */
+  take(record: LeaseRecord, grant: Grant): GrantResult {
+    const { sentAt, settings, doubt } = grant
+    if (!this.isLate(sentAt, settings.ttl)) return this.make(record, grant)
+    this.#parts.releaser.undo(record, grantedAfter(doubt, sentAt, settings.ttl))
+    return 'late'
+  }
+
+  /**
+   * Makes a lease of what was granted in time.
+   *
+   * @throws whatever the user's own functions throw meanwhile. No lease is left then.
+   */
+  make(record: LeaseRecord, { fence, sentAt, settings, stale, doubt }: Grant): Exclude<GrantResult, 'late'> {
+    const { clock, table, renewer, verifier, port, isHeardOf } = this.#parts
+    if (doubt) record.own.doubt = doubt
+    record.terms = this.#termsOf(settings, fence)
+    record.handle = new Lease(record, port)
+    let announced = false
+    try {
+      const mayHaveEnded = table.place(record) || isHeardOf()
+      renewer.join(record, settings, sentAt)
+      if (settings.maxHold !== Number.POSITIVE_INFINITY) table.limit(record, clock.now() + settings.maxHold)
+      announced = true
+      table.announce(record)
+      if (mayHaveEnded && !isActive(table.observe(record))) return record.state === 'lost' ? 'lost' : 'ended'
+    } catch (fault) {
+      table.withdraw(record, announced)
+      throw fault
+    }
+    if (stale) verifier.verify(record)
+    return 'held'
+  }
+
+  #termsOf({ ttl, timeout }: CohortTerms, fence: number): LeaseTerms {
+    const terms = this.#terms
+    if (fence !== terms.fence || ttl !== terms.ttl || timeout !== terms.timeout) this.#terms = { ttl, timeout, fence }
+    return this.#terms
+  }
+}
