@@ -14,9 +14,7 @@ const PLAN: readonly Room[] = [
     name: 'face',
     files: /^(index|lease-manager)\.ts$/,
     what: 'what users meet: LeaseManager, and all public names',
-    imports: 'manager acquire renewal release waiting requests redis options lease time port rules structures'.split(
-      ' ',
-    ),
+    imports: 'manager acquire requests redis options lease time port rules structures'.split(' '),
   },
   {
     name: 'manager',

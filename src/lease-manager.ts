@@ -3,71 +3,45 @@
  * import anything in `src`.
  */
 
-import { asError } from './as-error.ts'
-import { ABORTS } from './acquire/abort-watch.ts'
 import { acquireAll } from './acquire/acquire-all.ts'
-import type { AcquisitionParts } from './acquire/acquisition.ts'
-import { Adoptions } from './acquire/adoption.ts'
-import {
-  type AcquireOutcome,
-  type Backend,
-  type ChangeOutcome,
-  FENCE_KEY,
-  type LockEntry,
-  type ReleaseEntry,
-} from './backend.ts'
-import { ChangeDesk } from './manager/change-desk.ts'
-import { BulkAcquisitions, type BulkSettings } from './acquire/bulk-acquisition.ts'
-import { checkFunction } from './options/check.ts'
-import { type Clock, SystemClock } from './time/clock.ts'
-import { Cohort } from './lease/cohort.ts'
-import { isActive } from './rules/lease-state.ts'
+import type { BulkSettings } from './acquire/bulk-acquisition.ts'
+import { asError } from './as-error.ts'
+import { FENCE_KEY } from './backend.ts'
 import { LockNotHeldError, ManagerClosedError, UnavailableError } from './errors.ts'
+import type { DetachedLease, Lease } from './lease/lease.ts'
+import { ownerOf } from './lease/token.ts'
+import { Assembly } from './manager/assembly.ts'
+import { Closing } from './manager/closing.ts'
 import { GuardedEmitter } from './manager/guarded-emitter.ts'
-import { GuardedClock } from './time/guarded-clock.ts'
-import { FirstAttempts } from './acquire/first-attempt.ts'
-import { Granting } from './acquire/granting.ts'
-import { showInLogs } from './show-in-logs.ts'
-import { type DetachedLease, Lease, type LeaseEnd, type LeasePort } from './lease/lease.ts'
-import type { LeaseRecord } from './lease/lease-record.ts'
-import { abortReasonOf, endOf, howEnded, LeaseTable, notHeld, type Scheduled } from './lease/lease-table.ts'
+import { reportOf } from './manager/report.ts'
+import { checkFunction } from './options/check.ts'
+import { checkDistinctKeys, checkKey, listOfKeys } from './options/keys.ts'
+import type {
+  AcquireManyOptions,
+  AcquireOptions,
+  AdoptOptions,
+  CloseOptions,
+  LeaseManagerOptions,
+  TryAcquireOptions,
+} from './options/options.ts'
 import {
-  type AcquireManyOptions,
-  type AcquireOptions,
   type AcquireSettings,
-  type AdoptOptions,
   checkDetached,
-  checkDistinctKeys,
-  checkKey,
-  type CloseOptions,
   type CloseSettings,
-  type LeaseManagerOptions,
-  listOfKeys,
   type ManagerSettings,
-  type Progress,
   resolveAcquire,
   resolveAcquireMany,
   resolveAdopt,
   resolveClose,
   resolveManager,
   resolveTryAcquire,
-  type TryAcquireOptions,
-} from './options/options.ts'
-import { LoadMeter } from './renewal/load-meter.ts'
-import { Outbox, type OutboxParts, type Parcel, type Request } from './requests/outbox.ts'
-import { type Connectable, createBackend } from './redis/create-backend.ts'
-import { Releaser } from './release/releaser.ts'
-import { Renewer, surveyOf } from './renewal/renewer.ts'
-import { Scheduler } from './time/scheduler.ts'
+} from './options/settings.ts'
+import type { Connectable } from './redis/create-backend.ts'
+import { within } from './requests/within.ts'
+import { isActive } from './rules/lease-state.ts'
+import { showInLogs } from './show-in-logs.ts'
+import type { LeaseManagerStats } from './stats.ts'
 import { forEachIndex } from './time/slices.ts'
-import { type LeaseManagerStats, Tally } from './stats.ts'
-import { ownerOf, tokensOf } from './lease/token.ts'
-import { Usages } from './manager/usages.ts'
-import { Verifier } from './renewal/verifier.ts'
-import { WaitingLines } from './waiting/waiting-line.ts'
-
-/** ms that a backend may take to close its connections before it is left to itself. */
-const CLOSE_BACKEND_TIMEOUT = 1_000
 
 /** Who holds a lock, as `inspect` reports it. */
 export interface LockInspection {
@@ -92,28 +66,7 @@ export class LeaseManager extends GuardedEmitter implements AsyncDisposable, Ite
   readonly #settings: ManagerSettings
   readonly #tryDefaults: AcquireSettings
   readonly #waitDefaults: AcquireSettings
-  readonly #backend: Backend
-  readonly #scheduler: Scheduler<Scheduled>
-  readonly #tally = new Tally()
-  readonly #lines: WaitingLines
-  readonly #table: LeaseTable
-  readonly #load: LoadMeter
-  readonly #renewer: Renewer
-  readonly #releaser: Releaser
-  readonly #desk: ChangeDesk
-  readonly #adoptions: Adoptions
-  readonly #usages: Usages
-  readonly #acquires: Outbox<AcquireOutcome>
-  readonly #releases: Outbox<ChangeOutcome, ReleaseEntry>
-  readonly #questions: Outbox<ChangeOutcome>
-  readonly #renewals: Outbox<ChangeOutcome>
-  readonly #parts: AcquisitionParts
-  readonly #attempts: FirstAttempts
-  readonly #bulks: BulkAcquisitions
-  readonly #port: LeasePort<LeaseRecord>
-  /** The key that the backend needs itself, where our prefix leads to it. */
-  readonly #forbiddenKey: string | undefined
-  #flushing = false
+  readonly #parts: Assembly
   #closed = false
   #closing: Promise<void> | undefined
 
@@ -128,171 +81,16 @@ export class LeaseManager extends GuardedEmitter implements AsyncDisposable, Ite
    */
   constructor(connection: Connectable, options: LeaseManagerOptions = {}) {
     super()
-    const resolved = resolveManager(options)
-    const onFault = (fault: unknown): void => this.report(fault)
-    // The machine's clock throws nothing.
-    const clock = resolved.clock instanceof SystemClock ? resolved.clock : new GuardedClock(resolved.clock, onFault)
-    const settings = { ...resolved, clock }
-    const { driftFactor, batchSize, prefix, watch, watchLimit } = settings
+    const settings = resolveManager(options)
     this.#settings = settings
     this.#tryDefaults = resolveTryAcquire({}, settings)
     this.#waitDefaults = resolveAcquire('acquire', {}, settings)
-    this.#backend = createBackend(connection)
-    const backend = this.#backend
-    const tally = this.#tally
-
-    const random = (): number => {
-      try {
-        return settings.random()
-      } catch (fault) {
-        // It serves renewals, too, which nothing may keep from being sent.
-        onFault(fault)
-        // As good as any, and the same each time.
-        return 0.5
-      }
-    }
-    const scheduler = new Scheduler<Scheduled>(clock, {
-      onDue: (item, tick) => {
-        if (item instanceof Cohort) this.#renewer.onDue(item, tick)
-        else this.#table.apply(item, { type: 'observed', now: tick.now })
-      },
-      onTickEnd: () => this.#renewer.pump(),
-      onFault,
+    this.#parts = new Assembly(connection, settings, this.#tryDefaults, {
+      emit: (event, payload) => this.emit(event, ...([payload] as never)),
+      listenerCount: (event) => this.listenerCount(event),
+      report: (fault) => this.report(fault),
+      reportFault: (error) => this.reportFault(error),
     })
-    const lines = new WaitingLines(scheduler, tally)
-    const table = new LeaseTable({
-      clock,
-      scheduler,
-      tally,
-      driftFactor,
-      seed: random(),
-      subscribers: this,
-      onVacated: (record, givenBack) => lines.onVacated(record.key, givenBack, record.has.turns),
-      onAbandoned: (record) => this.#releaser.abandon(record),
-      isInUse: (record) => this.#usages.has(record),
-    })
-    const isWatching = (added = 0): boolean => watch && table.size + added <= watchLimit
-    this.#scheduler = scheduler
-    this.#usages = new Usages({ clock, scheduler, table })
-    this.#lines = lines
-    this.#table = table
-    this.#load = new LoadMeter({
-      clock,
-      scheduler,
-      survey: () => surveyOf(table.cohorts()),
-      tell: (report) => void this.emit('overload', report),
-    })
-    const renewer = new Renewer({
-      backend,
-      clock,
-      scheduler,
-      table,
-      tally,
-      load: this.#load,
-      batchSize,
-      driftFactor,
-      random,
-      isWatching,
-      onFault,
-    })
-    this.#renewer = renewer
-    const hint = (key: string): void => {
-      table.hint(key)
-      lines.get(key)?.first?.hint()
-    }
-    const outboxParts: OutboxParts = { backend, clock, scheduler, tally, batchSize, onFault }
-    this.#acquires = new Outbox(outboxParts, (entries) => backend.acquire(entries, isWatching(entries.length)), true)
-    // Of a release that is repeated nobody could say whether the first one deleted the key: deletions see to that themselves.
-    this.#releases = new Outbox(outboxParts, (entries) => backend.release(entries), false)
-    this.#questions = new Outbox(outboxParts, (entries) => backend.verify(entries), true)
-    this.#renewals = new Outbox(outboxParts, (entries) => backend.renew(entries, isWatching()), true)
-    this.#releaser = new Releaser({
-      clock,
-      scheduler,
-      table,
-      random,
-      batchSize,
-      isBehind: () => this.#load.behind,
-      onDeletedLate: hint,
-      isOffered: (key) => lines.isOffered(key),
-      post: (request) => this.#post(this.#releases, request),
-      postParcel: (parcel) => this.#postParcel(this.#releases, parcel),
-    })
-    const postRenewal = (request: Request<ChangeOutcome>): void => this.#post(this.#renewals, request)
-    const verifier = new Verifier({
-      clock,
-      table,
-      postRenewal,
-      postQuestion: (request) => this.#post(this.#questions, request),
-    })
-    this.#port = {
-      observe: (record) => table.observe(record),
-      remaining: (record) => Math.max(endOf(record) - clock.now(), 0),
-      signal: (record) => signalOf(table, record),
-      ended: (record) => endedOf(table, record),
-      renew: (record) => renewer.renew(record),
-      release: (record) => this.#releaser.release(record),
-      detach: (record) => detach(table, clock, record),
-    }
-    const granting = new Granting({
-      clock,
-      table,
-      renewer,
-      verifier,
-      releaser: this.#releaser,
-      driftFactor,
-      port: this.#port,
-      isHeardOf: () => this.listenerCount('acquired') > 0,
-    })
-    this.#parts = {
-      clock,
-      scheduler,
-      table,
-      lines,
-      aborts: ABORTS,
-      releaser: this.#releaser,
-      verifier,
-      tally,
-      driftFactor,
-      random,
-      createToken: tokensOf(settings.owner),
-      faultOf: () => backend.fault,
-      isReliable: () => this.#desk.isReliable(),
-      onUnreliable: () => this.#desk.onUnreliable(),
-      post: (request) => this.#post(this.#acquires, request),
-      granting,
-    }
-    this.#attempts = new FirstAttempts(this.#parts)
-    this.#bulks = new BulkAcquisitions({
-      ...this.#parts,
-      batchSize,
-      onFault,
-      postParcel: (parcel) => this.#postParcel(this.#acquires, parcel),
-    })
-    const adoptions = new Adoptions({
-      table,
-      aborts: ABORTS,
-      post: postRenewal,
-      granting,
-      onUnsettled: hint,
-    })
-    this.#adoptions = adoptions
-    const desk = new ChangeDesk({ clock, scheduler, table, lines, renewer, verifier, adoptions, isWatching, tally })
-    this.#desk = desk
-    backend.open(
-      { prefix, timeout: this.#tryDefaults.timeout, watch, clock: resolved.clock, credentials: settings.credentials },
-      {
-        onRecovered: () => renewer.onRecovered(),
-        onSuspect: () => desk.onChange(),
-        onMissed: () => desk.onMissed(),
-        onChange: (keys) => desk.onChange(keys),
-        onUnwatched: () => desk.wakeAll(),
-        onForgotten: () => desk.onUnreliable(),
-        onError: (error) => this.reportFault(error),
-      },
-    )
-    const ownKey = FENCE_KEY.startsWith(prefix) ? FENCE_KEY.slice(prefix.length) : undefined
-    this.#forbiddenKey = backend.reservedKey ?? ownKey
   }
 
   /**
@@ -300,19 +98,19 @@ export class LeaseManager extends GuardedEmitter implements AsyncDisposable, Ite
    * then are left to expire, and a call that waits does not keep the process alive. For good. Needs a backend with `unref()`; that over ioredis has one.
    */
   unref(): this {
-    this.#scheduler.unref()
-    this.#backend.unref?.()
+    this.#parts.scheduler.unref()
+    this.#parts.backend.unref?.()
     return this
   }
 
   /** What a log shows of it. */
   toJSON(): { readonly held: number; readonly waiting: number; readonly closed: boolean } {
-    return { held: this.size, waiting: this.#lines.size + this.#table.reserved, closed: this.#closed }
+    return { held: this.size, waiting: this.#parts.lines.size + this.#parts.table.reserved, closed: this.#closed }
   }
 
   /** How many leases are held. */
   get size(): number {
-    return this.#table.size
+    return this.#parts.table.size
   }
 
   /**
@@ -326,7 +124,7 @@ export class LeaseManager extends GuardedEmitter implements AsyncDisposable, Ite
     return rejecting(() => {
       const settings = options === undefined ? this.#tryDefaults : resolveTryAcquire(options, this.#settings)
       this.#throwIfClosed(this.#checkKey(key))
-      return this.#attempts.tryAcquire(key, settings)
+      return this.#parts.attempts.tryAcquire(key, settings)
     })
   }
 
@@ -355,9 +153,9 @@ export class LeaseManager extends GuardedEmitter implements AsyncDisposable, Ite
   async acquireMany(keys: Iterable<string>, options: AcquireManyOptions = {}): Promise<(Lease | null)[]> {
     this.#throwIfClosed()
     const settings = resolveAcquireMany(options, this.#settings)
-    const onProgress = this.#guard(settings.onProgress)
+    const onProgress = this.guardCallback(settings.onProgress)
     const list = listOfKeys(keys)
-    const checking = forEachIndex(list.length, this.#settings.clock, (index) => {
+    const checking = forEachIndex(list.length, this.#parts.clock, (index) => {
       this.#checkKey(checkKey(list[index]))
     })
     if (checking) await checking
@@ -375,8 +173,7 @@ export class LeaseManager extends GuardedEmitter implements AsyncDisposable, Ite
   async acquireAll(keys: Iterable<string>, options: AcquireOptions = {}): Promise<Lease[]> {
     this.#throwIfClosed()
     const settings = resolveAcquire('acquireAll', options, this.#settings)
-    const { clock } = this.#settings
-    const { aborts } = this.#parts
+    const { clock, aborts } = this.#parts
     const startedAt = clock.now()
     return acquireAll({
       keys: this.#checkKeys(checkDistinctKeys(keys)),
@@ -403,23 +200,23 @@ export class LeaseManager extends GuardedEmitter implements AsyncDisposable, Ite
       await lease.release()
       throw new ManagerClosedError(key)
     }
-    const record = this.#table.get(key)
+    const record = this.#parts.table.get(key)
     // It has ended since: the work would do without the lock.
     if (record?.handle !== lease)
       throw lease.state === 'lost' ? lease.signal.reason : new LockNotHeldError(key, lease.state)
-    return this.#usages.run(record, work)
+    return this.#parts.usages.run(record, work)
   }
 
   /** The lease that this manager holds on the key, if it does. */
   get(key: string): Lease | undefined {
-    const record = this.#table.get(checkKey(key))
-    return record && isActive(this.#table.observe(record)) ? record.handle : undefined
+    const record = this.#parts.table.get(checkKey(key))
+    return record && isActive(this.#parts.table.observe(record)) ? record.handle : undefined
   }
 
   /** The leases that are held, in no particular order. */
   *[Symbol.iterator](): Iterator<Lease> {
-    for (const record of this.#table.values()) {
-      if (isActive(this.#table.observe(record))) yield record.handle as Lease
+    for (const record of this.#parts.table.values()) {
+      if (isActive(this.#parts.table.observe(record))) yield record.handle as Lease
     }
   }
 
@@ -430,7 +227,7 @@ export class LeaseManager extends GuardedEmitter implements AsyncDisposable, Ite
    * @throws UnavailableError when the backend did not answer within `timeout`.
    */
   async inspect(key: string): Promise<LockInspection | null> {
-    const view = await this.#askFor(key, 'inspected', () => this.#backend.inspect(key))
+    const view = await this.#askFor(key, 'inspected', () => this.#parts.backend.inspect(key))
     if (view === null) return null
     const lease = this.get(key)
     return { ...view, owner: ownerOf(view.token), lease: lease?.token === view.token ? lease : undefined }
@@ -446,10 +243,10 @@ export class LeaseManager extends GuardedEmitter implements AsyncDisposable, Ite
   async forceRelease(key: string): Promise<boolean> {
     this.#throwIfClosed(this.#checkKey(key))
     try {
-      return await this.#askFor(key, 'released', () => this.#backend.forceRelease(key))
+      return await this.#askFor(key, 'released', () => this.#parts.backend.forceRelease(key))
     } finally {
       // What a manager changes itself, or may have changed, the server does not tell it.
-      this.#desk.onChange([key])
+      this.#parts.desk.onChange([key])
     }
   }
 
@@ -464,21 +261,13 @@ export class LeaseManager extends GuardedEmitter implements AsyncDisposable, Ite
     const detached = checkDetached(lease)
     const settings = resolveAdopt(options, detached.ttl, this.#settings)
     this.#throwIfClosed(this.#checkKey(detached.key))
-    return this.#adoptions.run(detached, settings).then(handleOf)
+    const { handle } = await this.#parts.adoptions.run(detached, settings)
+    return handle as Lease
   }
 
   /** What is going on and what has been done. */
   stats(): LeaseManagerStats {
-    return this.#tally.report({
-      held: this.#table.size,
-      jeopardy: this.#table.jeopardy,
-      waiting: this.#lines.size + this.#table.reserved,
-      queues: this.#countQueues(),
-      undoing: this.#releaser.undoing,
-      watching: this.#backend.watching,
-      timers: this.#scheduler.timers,
-      load: this.#load.report,
-    })
+    return reportOf(this.#parts)
   }
 
   /**
@@ -491,10 +280,14 @@ export class LeaseManager extends GuardedEmitter implements AsyncDisposable, Ite
   async close(options: CloseOptions = {}): Promise<void> {
     const settings = resolveClose(options)
     this.#closed = true
-    this.#usages.limit(settings.drain)
+    this.#parts.usages.limit(settings.drain)
     // In a turn of its own: a listener that is told of the end of a lease may call this again.
     this.#closing ??= Promise.resolve().then(() => this.#close(settings))
     return this.#closing
+  }
+
+  #close(settings: CloseSettings): Promise<void> {
+    return new Closing(this.#parts, { ...settings, onProgress: this.guardCallback(settings.onProgress) }).run()
   }
 
   /** `close()`, for `await using`. */
@@ -502,113 +295,21 @@ export class LeaseManager extends GuardedEmitter implements AsyncDisposable, Ite
     return this.close()
   }
 
-  async #close({ timeout, onProgress }: CloseSettings): Promise<void> {
-    this.#bulks.cancelAll(new ManagerClosedError())
-    this.#attempts.cancelAll((key) => new ManagerClosedError(key))
-    this.#lines.cancelAll((key) => new ManagerClosedError(key))
-    this.#adoptions.cancelAll((key) => new ManagerClosedError(key))
-    await this.#usages.drain()
-    this.#table.beginClosing()
-    if (this.#usages.size > 0) {
-      this.#usages.forewarn()
-      // Who listens to its signal ends before its lock is given back.
-      await new Promise<void>((resolve) => this.#settings.clock.soon(resolve))
-    }
-    let over = false
-    await this.#within(timeout, async () => {
-      await this.#releaseAll(this.#guard(onProgress), () => over)
-      // What was asked for before may still be granted, and is then given back.
-      await this.#acquires.idle()
-      await new Promise<void>((resolve) => this.#settings.clock.soon(resolve))
-      await this.#releaser.idle()
-    }).catch(ignore)
-    over = true
-    this.#releaser.close()
-    await this.#within(CLOSE_BACKEND_TIMEOUT, () => this.#backend.close()).catch((fault: unknown) => this.report(fault))
-    this.#table.tellLosses()
-    this.#scheduler.close()
-  }
-
   #lease(key: string, settings: AcquireSettings): Promise<Lease> {
     this.#throwIfClosed(key)
-    return this.#attempts.acquire(key, settings)
-  }
-
-  /** Keys that callers stand in line for, or that are reserved. */
-  #countQueues(): number {
-    const { count } = this.#lines
-    const { reserved } = this.#table
-    if (count === 0 || reserved === 0) return count + reserved
-    let both = 0
-    for (const { key } of this.#lines.values()) if (this.#table.isReserved(key)) both += 1
-    return count + reserved - both
+    return this.#parts.attempts.acquire(key, settings)
   }
 
   async #tryEach(keys: readonly string[], settings: BulkSettings): Promise<(Lease | null)[]> {
     this.#throwIfClosed()
-    return this.#bulks.run(keys, settings)
-  }
-
-  async #releaseAll(onProgress: CloseSettings['onProgress'], isOver: () => boolean): Promise<void> {
-    const total = this.#table.size
-    let done = 0
-    const onSettled = (count: number): void => {
-      done += count
-      onProgress?.({ done: Math.min(done, total), total })
-    }
-    // A listener may acquire something meanwhile, by what was asked for before.
-    while (this.#table.size > 0 && !isOver()) {
-      await this.#releaser.releaseEach(this.#table.values(), onSettled, isOver)
-      // Whatever is left: the event loop is not kept from the timer that ends this.
-      await new Promise<void>((resolve) => this.#settings.clock.soon(resolve))
-    }
-  }
-
-  /** What a callback of the user's throws harms nobody. */
-  #guard(onProgress: CloseSettings['onProgress']): CloseSettings['onProgress'] {
-    if (onProgress === undefined) return undefined
-    return (progress: Progress) => {
-      try {
-        onProgress(progress)
-      } catch (fault) {
-        this.report(fault)
-      }
-    }
-  }
-
-  /** What is asked in one turn of the event loop is sent at its end, or as soon as it fills a batch: the server answers that while more is put together. */
-  #post<O, E extends LockEntry>(outbox: Outbox<O, E>, request: E & Request<O>): void {
-    if (outbox.add(request)) this.#flush()
-    else this.#flushSoon()
-  }
-
-  #postParcel<O, E extends LockEntry>(outbox: Outbox<O, E>, parcel: Parcel<O, E>): void {
-    outbox.addParcel(parcel)
-    this.#flush()
-  }
-
-  #flushSoon(): void {
-    if (this.#flushing) return
-    this.#flushing = true
-    this.#settings.clock.soon(() => {
-      this.#flushing = false
-      this.#flush()
-    })
-  }
-
-  /** Releases go before acquires, so that a key can change hands in one go. */
-  #flush(): void {
-    this.#releases.flush()
-    this.#questions.flush()
-    this.#renewals.flush()
-    this.#acquires.flush()
+    return this.#parts.bulks.run(keys, settings)
   }
 
   /** One question about one key, whoever holds it. */
   async #askFor<T>(key: string, what: string, ask: () => Promise<T>): Promise<T> {
     this.#throwIfClosed(checkKey(key))
-    return this.#within(this.#tryDefaults.timeout, async () => {
-      await this.#backend.ready()
+    return within(this.#parts.scheduler, this.#tryDefaults.timeout, async () => {
+      await this.#parts.backend.ready()
       return ask()
     }).catch((error: unknown) => {
       const cause = asError(error)
@@ -616,20 +317,9 @@ export class LeaseManager extends GuardedEmitter implements AsyncDisposable, Ite
     })
   }
 
-  #within<T>(ms: number, work: () => Promise<T>): Promise<T> {
-    return new Promise((resolve, reject) => {
-      const alarm = this.#scheduler.after(ms, () => {
-        reject(new UnavailableError(`The backend did not answer within ${ms} ms`))
-      })
-      work()
-        .then(resolve, reject)
-        .finally(() => alarm.cancel())
-    })
-  }
-
   /** A key that a lock can have: with some prefixes there is one that the backend needs itself. */
   #checkKey(key: string): string {
-    if (checkKey(key) !== this.#forbiddenKey) return key
+    if (checkKey(key) !== this.#parts.forbiddenKey) return key
     throw new RangeError(
       `Expected \`key\` not to be \`${FENCE_KEY}\` once its prefix is put before it: fences are counted there`,
     )
@@ -645,8 +335,6 @@ export class LeaseManager extends GuardedEmitter implements AsyncDisposable, Ite
   }
 }
 
-function ignore(): void {}
-
 /** What an async function would do, but without a promise of its own: `work` makes one, or throws at once. */
 function rejecting<T>(work: () => Promise<T>): Promise<T> {
   try {
@@ -654,45 +342,4 @@ function rejecting<T>(work: () => Promise<T>): Promise<T> {
   } catch (error) {
     return Promise.reject(asError(error))
   }
-}
-
-function handleOf(record: LeaseRecord): Lease {
-  return record.handle as Lease
-}
-
-function detach(table: LeaseTable, clock: Clock, record: LeaseRecord): DetachedLease {
-  if (record.cohort === undefined) throw notHeld(record)
-  table.apply(record, { type: 'detach', now: clock.now() })
-  // Its deadline may have come, and then its key is deleted.
-  if (record.state !== 'released') throw notHeld(record)
-  const { key, token, fence, ttl } = record
-  return { key, token, fence, ttl }
-}
-
-function signalOf(table: LeaseTable, record: LeaseRecord): AbortSignal {
-  table.observe(record)
-  const reason = abortReasonOf(record)
-  const { own } = record
-  if (own.controller === undefined) {
-    own.controller = new AbortController()
-    if (reason) own.controller.abort(reason)
-  } else if (reason && !own.controller.signal.aborted) {
-    // Its listeners are not called from inside a read: its abort comes in a turn of its own.
-    return AbortSignal.abort(reason)
-  }
-  return own.controller.signal
-}
-
-function endedOf(table: LeaseTable, record: LeaseRecord): Promise<LeaseEnd> {
-  const state = table.observe(record)
-  if (state === 'lost' || state === 'released') return Promise.resolve(howEnded(record))
-  const { own } = record
-  if (own.ending === undefined) {
-    let resolve: (end: LeaseEnd) => void = ignore
-    const promise = new Promise<LeaseEnd>((settle) => {
-      resolve = settle
-    })
-    own.ending = { promise, resolve }
-  }
-  return own.ending.promise
 }

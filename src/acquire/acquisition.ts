@@ -15,7 +15,8 @@ import { type Doubt, doubtAfter, grantedAfter } from '../rules/doubt.ts'
 import { LockNotAcquiredError, UnavailableError } from '../errors.ts'
 import { LeaseRecord } from '../lease/lease-record.ts'
 import { type LeaseTable, notHeld } from '../lease/lease-table.ts'
-import type { AcquireSettings } from '../options/options.ts'
+import type { AcquireSettings } from '../options/settings.ts'
+import type { Dispatch } from '../requests/dispatch.ts'
 import { type Request, unanswered } from '../requests/outbox.ts'
 import { Pause } from '../waiting/pause.ts'
 import type { Releaser } from '../release/releaser.ts'
@@ -43,8 +44,7 @@ export interface AcquisitionParts {
   readonly isReliable: () => boolean
   /** A change was not told, or changes are told that were none. */
   readonly onUnreliable: () => void
-  /** Collects a request: it is sent at the end of this turn, or when a batch is full. */
-  readonly post: (request: Request<AcquireOutcome>) => void
+  readonly dispatch: Pick<Dispatch, 'acquire'>
   readonly granting: Granting
 }
 
@@ -364,7 +364,7 @@ export class Acquisition implements Waiter, Request<AcquireOutcome> {
 
   /** Asks for the lock; `onAnswer` is called once, with nothing if the answer is not waited for. */
   #ask(onAnswer: (answer: Answer | undefined) => void): void {
-    const { post, scheduler, tally } = this.#parts
+    const { dispatch, scheduler, tally } = this.#parts
     const { timeout, wait } = this.#settings
     // An attempt ends with the caller's patience. Where one attempt is all that is wanted, that is its timeout, less what has gone by.
     const patience = wait > 0 ? this.#timeLeft() : this.#hasShared ? timeout - this.#waited() : timeout
@@ -374,7 +374,7 @@ export class Acquisition implements Waiter, Request<AcquireOutcome> {
     this.#stale = false
     this.#nudged = false
     this.#onAnswer = onAnswer
-    post(this)
+    dispatch.acquire(this)
   }
 
   #answered(outcome?: AcquireOutcome): void {

@@ -10,17 +10,17 @@ import { LeaseLostError, LockNotHeldError, UnavailableError } from '../errors.ts
 import type { DetachedLease } from '../lease/lease.ts'
 import { LeaseRecord } from '../lease/lease-record.ts'
 import { type LeaseTable, notHeld } from '../lease/lease-table.ts'
-import type { AdoptSettings } from '../options/options.ts'
+import type { AdoptSettings } from '../options/settings.ts'
+import type { Dispatch } from '../requests/dispatch.ts'
 import type { Request } from '../requests/outbox.ts'
 
 export interface AdoptionParts {
   readonly table: LeaseTable
   readonly aborts: AbortWatch
-  /** Collects a renewal: see `AcquisitionParts.post`. */
-  readonly post: (request: Request<ChangeOutcome>) => void
+  readonly dispatch: Pick<Dispatch, 'renew'>
   readonly granting: Granting
   /** A key may have been renewed for nobody: what a manager changes itself, the server does not tell it. */
-  readonly onUnsettled: (key: string) => void
+  readonly onChangedHere: (key: string) => void
 }
 
 export class Adoptions {
@@ -94,7 +94,7 @@ class Adoption implements Request<ChangeOutcome>, Cancellable {
   }
 
   async run(): Promise<LeaseRecord> {
-    const { aborts, post } = this.#parts
+    const { aborts, dispatch } = this.#parts
     const { signal } = this.#settings
     const answer = new Promise<LeaseRecord>((resolve, reject) => {
       this.#resolve = resolve
@@ -103,7 +103,7 @@ class Adoption implements Request<ChangeOutcome>, Cancellable {
     this.over = answer.catch(() => undefined)
     if (signal) aborts.add(signal, this)
     // One that is cancelled already is given up before it is sent.
-    post(this)
+    dispatch.renew(this)
     try {
       return await answer
     } finally {
@@ -137,7 +137,7 @@ class Adoption implements Request<ChangeOutcome>, Cancellable {
       }
     }
     // Nobody has it: the key expires, or somebody else adopts it.
-    if (outcome.type !== 'refused' && sentAt !== undefined) this.#parts.onUnsettled(this.key)
+    if (outcome.type !== 'refused' && sentAt !== undefined) this.#parts.onChangedHere(this.key)
   }
 
   #conclude(outcome: ChangeOutcome, sentAt = Number.NEGATIVE_INFINITY): LeaseRecord {

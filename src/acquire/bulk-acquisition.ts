@@ -11,7 +11,9 @@ import { isFinal, LeaseError, LockNotHeldError, UnavailableError } from '../erro
 import type { Lease } from '../lease/lease.ts'
 import { LeaseRecord } from '../lease/lease-record.ts'
 import { notHeld } from '../lease/lease-table.ts'
-import type { AcquireManySettings } from '../options/options.ts'
+import type { AcquireManySettings } from '../options/settings.ts'
+import { nextTurn } from '../time/clock.ts'
+import type { Dispatch } from '../requests/dispatch.ts'
 import type { Parcel } from '../requests/outbox.ts'
 
 /** Keys under way at once: bounds memory, and how long the event loop is kept by those that are answered together. */
@@ -23,8 +25,7 @@ const LONGEST_QUEUE = 10_000
 
 export interface BulkParts extends AcquisitionParts {
   readonly batchSize: number
-  /** Sends a batch, after whatever has been collected of what gives keys back. */
-  readonly postParcel: (parcel: Parcel<AcquireOutcome>) => void
+  readonly dispatch: Pick<Dispatch, 'acquire' | 'acquireTogether'>
   readonly onFault: (fault: unknown) => void
 }
 
@@ -95,7 +96,7 @@ class BulkAcquisition implements Cancellable {
     if (signal) aborts.add(signal, this)
     const working: Promise<void>[] = []
     for (let begun = 0; begun < KEYS_UNDER_WAY && this.#next < this.#keys.length; begun += batchSize) {
-      if (begun > 0 && begun % KEYS_BEGUN_AT_ONCE < batchSize) await new Promise<void>((resolve) => clock.soon(resolve))
+      if (begun > 0 && begun % KEYS_BEGUN_AT_ONCE < batchSize) await nextTurn(clock)
       working.push(this.#work())
     }
     await Promise.all(working)
@@ -151,7 +152,7 @@ class BulkAcquisition implements Cancellable {
 
   /** Asks for the keys from `start` up to `end`. */
   async #ask(start: number, end: number): Promise<void> {
-    const { lines, postParcel } = this.#parts
+    const { lines, dispatch } = this.#parts
     const batch = new AcquireParcel(this.#parts, this.#settings)
     let repeated = 0
     for (let index = start; index < end; index += 1) this.#results.push(null)
@@ -167,11 +168,11 @@ class BulkAcquisition implements Cancellable {
     if (batch.size === 0 || this.#failure) {
       batch.cancel()
       // Whoever takes up thousands of them keeps the event loop for no longer than one batch takes.
-      await new Promise<void>((resolve) => this.#parts.clock.soon(resolve))
+      await nextTurn(this.#parts.clock)
       return
     }
     this.#batches.add(batch)
-    postParcel(batch)
+    dispatch.acquireTogether(batch)
     await batch.settled
     this.#batches.delete(batch)
     this.#take(batch)

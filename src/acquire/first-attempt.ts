@@ -11,7 +11,7 @@ import { type Doubt, doubtAfter, grantedAfter } from '../rules/doubt.ts'
 import type { Lease } from '../lease/lease.ts'
 import { LeaseRecord } from '../lease/lease-record.ts'
 import { notHeld } from '../lease/lease-table.ts'
-import type { AcquireSettings } from '../options/options.ts'
+import type { AcquireSettings } from '../options/settings.ts'
 import type { Request } from '../requests/outbox.ts'
 
 export class FirstAttempts {
@@ -98,7 +98,7 @@ class FirstAttempt implements Request<AcquireOutcome>, Cancellable {
 
   /** @param underWay where it stands until it is over. */
   run(underWay: Set<FirstAttempt>): Promise<Lease | null> {
-    const { aborts, post, tally } = this.#parts
+    const { aborts, dispatch, tally } = this.#parts
     const { signal } = this.#settings
     underWay.add(this)
     this.#underWay = underWay
@@ -108,7 +108,7 @@ class FirstAttempt implements Request<AcquireOutcome>, Cancellable {
       if (signal) aborts.add(signal, this)
       if (!this.wanted) return
       tally.asks += 1
-      post(this)
+      dispatch.acquire(this)
     })
   }
 

@@ -24,7 +24,7 @@ import type { Tally } from '../stats.ts'
 export type Scheduled = LeaseCohort | LeaseRecord
 
 /** How the table tells its manager's subscribers. */
-interface Subscribers {
+export interface Subscribers {
   listenerCount(event: keyof LeaseEvents): number
   emit<E extends keyof LeaseEvents>(event: E, payload: LeaseEvents[E][0]): unknown
 }

@@ -66,6 +66,18 @@ export class GuardedEmitter extends EventEmitter<LeaseEvents> {
     })
   }
 
+  /** What a callback of the user's throws is reported, and harms nobody. */
+  protected guardCallback<T>(callback: ((value: T) => void) | undefined): ((value: T) => void) | undefined {
+    if (callback === undefined) return undefined
+    return (value) => {
+      try {
+        callback(value)
+      } catch (fault) {
+        this.report(fault)
+      }
+    }
+  }
+
   #guard<E extends EventName>(listener: Listener<E>): Listener<E> {
     if (typeof listener !== 'function') {
       throw new TypeError(`Expected \`listener\` to be a function, got \`${String(listener)}\` (${typeof listener})`)

@@ -3,7 +3,7 @@
  */
 import type { Redis } from 'ioredis'
 import type { BackendListener, BackendSettings } from '../backend.ts'
-import { type Clock, SystemClock } from '../time/clock.ts'
+import { type Clock, nextTurn, SystemClock } from '../time/clock.ts'
 import { Connection, type ConnectionParts } from './connection.ts'
 import { SentinelWatch } from './sentinel-watch.ts'
 import { Tracking } from './tracking.ts'
@@ -62,8 +62,8 @@ export class ConnectionPair {
 
   /** A whole turn of the event loop, in which all is read that has come so far. */
   async #readFirst(): Promise<void> {
-    await new Promise<void>((resolve) => this.#clock.soon(resolve))
-    await new Promise<void>((resolve) => this.#clock.soon(resolve))
+    await nextTurn(this.#clock)
+    await nextTurn(this.#clock)
     this.#reading = undefined
     // It may have been left because of that.
     await this.commands.ready()

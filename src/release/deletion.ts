@@ -7,6 +7,7 @@ import type { Clock } from '../time/clock.ts'
 import { renewalRetryDelay } from '../rules/timing.ts'
 import { UnavailableError } from '../errors.ts'
 import type { PendingRelease } from '../lease/lease-record.ts'
+import type { Dispatch } from '../requests/dispatch.ts'
 import type { Request } from '../requests/outbox.ts'
 import type { Alarm, Alarms } from '../time/scheduler.ts'
 
@@ -18,8 +19,7 @@ export interface DeletionParts {
   readonly random: () => number
   /** Whether the next change of a key is of interest from the moment of its deletion on. */
   readonly isOffered: (key: string) => boolean
-  /** Collects a compare-and-delete: see `AcquisitionParts.post`. */
-  readonly post: (request: ReleaseRequest) => void
+  readonly dispatch: Pick<Dispatch, 'release'>
 }
 
 export interface DeletionGoal {
@@ -155,7 +155,7 @@ export class Deletion implements ReleaseRequest, PendingRelease {
 
   #ask(): void {
     this.watch = this.#parts.isOffered(this.key)
-    this.#parts.post(this)
+    this.#parts.dispatch.release(this)
   }
 
   #awaitPatience(left: number): void {

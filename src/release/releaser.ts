@@ -8,6 +8,7 @@ import { Deletion, type DeletionGoal, type DeletionParts, UNANSWERED } from './d
 import type { Doubt } from '../rules/doubt.ts'
 import type { LeaseRecord, PendingRelease } from '../lease/lease-record.ts'
 import type { LeaseTable } from '../lease/lease-table.ts'
+import type { Dispatch } from '../requests/dispatch.ts'
 import type { Parcel } from '../requests/outbox.ts'
 
 /** Keys that are being released together at once: bounds memory, and how long the event loop is kept by those that are answered together. */
@@ -23,9 +24,8 @@ export interface ReleaserParts extends DeletionParts {
   /** Whether the server is slower than what is asked of it. */
   readonly isBehind: () => boolean
   /** A key was deleted at another moment than its lease ended: what a manager changes itself, the server does not tell it. */
-  readonly onDeletedLate: (key: string) => void
-  /** Sends a batch. */
-  readonly postParcel: (parcel: Parcel<ChangeOutcome, ReleaseEntry>) => void
+  readonly onChangedHere: (key: string) => void
+  readonly dispatch: Pick<Dispatch, 'release' | 'releaseTogether'>
 }
 
 export class Releaser {
@@ -133,7 +133,7 @@ export class Releaser {
   }
 
   async #releaseTogether(records: readonly LeaseRecord[]): Promise<void> {
-    const { clock, table, isOffered, postParcel } = this.#parts
+    const { clock, table, isOffered, dispatch } = this.#parts
     const singles: Promise<boolean>[] = []
     const since = clock.now()
     const parcel = new ReleaseParcel((record, outcome) => this.#settle(record, outcome, since))
@@ -149,7 +149,7 @@ export class Releaser {
     if (parcel.size > 0) {
       this.#inParcels += parcel.size
       this.#unanswered.add(parcel)
-      postParcel(parcel)
+      dispatch.releaseTogether(parcel)
       await parcel.settled
       this.#onAnswered(parcel)
     }
@@ -185,7 +185,7 @@ export class Releaser {
     const deletion = new Deletion(this.#parts, goal, onDecided, (outcome, over) => {
       if (over) this.#deletions.delete(deletion)
       if (outcome.type !== 'refused' && (onDecided === undefined || deletion.repeated)) {
-        this.#parts.onDeletedLate(goal.entry.key)
+        this.#parts.onChangedHere(goal.entry.key)
       }
       this.#onAnswered(deletion)
     })

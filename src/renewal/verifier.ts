@@ -10,15 +10,12 @@ import type { ChangeOutcome } from '../backend.ts'
 import type { Clock } from '../time/clock.ts'
 import type { LeaseRecord } from '../lease/lease-record.ts'
 import type { LeaseTable } from '../lease/lease-table.ts'
-import type { Request } from '../requests/outbox.ts'
+import type { Dispatch } from '../requests/dispatch.ts'
 
 export interface VerifierParts {
   readonly clock: Clock
   readonly table: LeaseTable
-  /** Collects a renewal: see `AcquisitionParts.post`. */
-  readonly postRenewal: (request: Request<ChangeOutcome>) => void
-  /** Collects a question that changes nothing. */
-  readonly postQuestion: (request: Request<ChangeOutcome>) => void
+  readonly dispatch: Pick<Dispatch, 'renew' | 'verify'>
 }
 
 /** How long ago "a moment ago" is, in ms. */
@@ -48,7 +45,7 @@ export class Verifier {
   }
 
   #ask(record: LeaseRecord, onlyLook = false): void {
-    const { clock, postRenewal, postQuestion } = this.#parts
+    const { clock, dispatch } = this.#parts
     const { key, token, ttl, timeout } = record
     this.#pending.set(record, { stale: false })
     const settle = (outcome: ChangeOutcome): void => this.#settle(record, outcome)
@@ -67,11 +64,11 @@ export class Verifier {
     const now = clock.now()
     const recently = now < (this.#renewedAt.get(record) ?? Number.NEGATIVE_INFINITY) + MOMENT
     if (onlyLook || recently || !record.cohort?.terms.autoRenew) {
-      postQuestion(request)
+      dispatch.verify(request)
       return
     }
     this.#renewedAt.set(record, now)
-    postRenewal(request)
+    dispatch.renew(request)
   }
 
   #settle(record: LeaseRecord, outcome: ChangeOutcome): void {

@@ -24,6 +24,11 @@ export interface Clock {
   soon(callback: () => void): void
 }
 
+/** Resolves once the current turn of the event loop has done its work. */
+export function nextTurn(clock: Pick<Clock, 'soon'>): Promise<void> {
+  return new Promise((resolve) => clock.soon(resolve))
+}
+
 /** The three clocks of a machine, in ms, each from a start of its own. */
 export interface TimeSources {
   /** Even, never set, but stands still while the machine sleeps. */

@@ -1,5 +1,5 @@
 /** Loops over very many things that give the event loop its turns. */
-import type { Clock } from './clock.ts'
+import { type Clock, nextTurn } from './clock.ts'
 
 /** How many are gone through in one turn: a fraction of a millisecond's work. */
 const SLICE = 8_192
@@ -15,7 +15,7 @@ export function forEachIndex(count: number, clock: Clock, work: (index: number) 
   if (end === count) return undefined
   const rest = async (): Promise<void> => {
     for (let start = end; start < count; start = goOn(start)) {
-      await new Promise<void>((resolve) => clock.soon(resolve))
+      await nextTurn(clock)
     }
   }
   return rest()

@@ -13,14 +13,8 @@ import {
 } from 'leasewheel'
 import { ManualClock, MemoryBackend } from 'leasewheel/memory'
 import { tokensOf } from '#src/lease/token.js'
-import {
-  checkDistinctKeys,
-  listOfKeys,
-  resolveAcquire,
-  resolveAcquireMany,
-  resolveManager,
-  resolveTryAcquire,
-} from '#src/options/options.js'
+import { checkDistinctKeys, listOfKeys } from '#src/options/keys.js'
+import { resolveAcquire, resolveAcquireMany, resolveManager, resolveTryAcquire } from '#src/options/settings.js'
 
 /** A value that is not what it should be, and how it is shown. */
 type Bad = readonly [value: unknown, shown: string, error: typeof TypeError | typeof RangeError]

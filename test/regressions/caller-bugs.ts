@@ -4,6 +4,8 @@
  */
 import { type Regression, tests } from './regression.ts'
 
+const ASSEMBLY = 'src/manager/assembly.ts'
+
 export const CALLER_BUGS: readonly Regression[] = [
   {
     failure: 'an attempt failed as soon as its connection broke, though its timeout had just begun',
@@ -100,10 +102,10 @@ export const CALLER_BUGS: readonly Regression[] = [
     failure: 'what was thrown while an answer was applied kept all others of its request from theirs',
     patches: [
       {
-        file: 'src/lease-manager.ts',
+        file: ASSEMBLY,
         // Otherwise nothing that a test can hand over throws there.
-        find: 'new GuardedClock(resolved.clock, onFault)',
-        replace: 'resolved.clock',
+        find: 'new GuardedClock(settings.clock, this.onFault)',
+        replace: 'settings.clock',
       },
       {
         file: 'src/requests/outbox.ts',
@@ -118,12 +120,12 @@ export const CALLER_BUGS: readonly Regression[] = [
     failure: 'what was thrown while a lease was made left it half made, and held',
     patches: [
       {
-        file: 'src/lease-manager.ts',
+        file: ASSEMBLY,
         // Otherwise nothing that a test can hand over throws there.
-        find: 'new GuardedClock(resolved.clock, onFault)',
-        replace: 'resolved.clock',
+        find: 'new GuardedClock(settings.clock, this.onFault)',
+        replace: 'settings.clock',
       },
-      { file: 'src/lease-manager.ts', find: '        table.withdraw(record, announced)\n', replace: '' },
+      { file: 'src/acquire/granting.ts', find: '      table.withdraw(record, announced)\n', replace: '' },
     ],
     harness: tests('test/manager/faulty-parts.test.ts', 'P31 reaches one caller'),
     report: /P31 reaches one caller/,
@@ -132,9 +134,9 @@ export const CALLER_BUGS: readonly Regression[] = [
     failure: 'a caller whose lease was ended by a listener was told that the server had answered late',
     patches: [
       {
-        file: 'src/lease-manager.ts',
-        find: "return record.state === 'lost' ? 'late' : 'ended'",
-        replace: "return 'late'",
+        file: 'src/acquire/granting.ts',
+        find: "return record.state === 'lost' ? 'lost' : 'ended'",
+        replace: "return 'lost'",
       },
     ],
     harness: tests('test/acquire/acquire-many.test.ts', 'is said not to be held'),
@@ -166,7 +168,7 @@ export const CALLER_BUGS: readonly Regression[] = [
   },
   {
     failure: 'a request that landed after its lease had been acquired by another one, and released, left a key',
-    patches: [{ file: 'src/acquire/acquisition.ts', find: '    if (doubt) record.own.doubt = doubt\n', replace: '' }],
+    patches: [{ file: 'src/acquire/granting.ts', find: '    if (doubt) record.own.doubt = doubt\n', replace: '' }],
     harness: tests('test/acquire/unanswered-acquire.test.ts', 'first request lands after it is released'),
     report: /P11 leaves no key behind/,
   },

@@ -5,6 +5,9 @@ const MANAGER = 'src/lease-manager.ts'
 const STRANGERS = 'test/manager/strangers.test.ts'
 const TABLE = 'src/lease/lease-table.ts'
 
+const ASSEMBLY = 'src/manager/assembly.ts'
+const CLOSING = 'src/manager/closing.ts'
+
 export const ENDING_BUGS: readonly Regression[] = [
   {
     failure: 'losses were told from inside reads, so a listener that read other leases recursed once for each',
@@ -28,8 +31,8 @@ export const ENDING_BUGS: readonly Regression[] = [
   {
     failure: 'closing gave back locks whose work still ran, and `using` resolved as if nothing had happened',
     patches: [
-      { file: MANAGER, find: '    await this.#usages.drain()\n', replace: '' },
-      { file: MANAGER, find: '      this.#usages.forewarn()\n', replace: '' },
+      { file: CLOSING, find: '    await usages.drain()\n', replace: '' },
+      { file: CLOSING, find: '    usages.forewarn()\n', replace: '' },
       {
         file: TABLE,
         find: "    if (input.type === 'release' || input.type === 'detach') this.#onGivenBack(record)\n",
@@ -41,7 +44,7 @@ export const ENDING_BUGS: readonly Regression[] = [
   },
   {
     failure: 'work that still ran after the drain learned of it in the turn in which its lock was given back',
-    patches: [{ file: MANAGER, find: '      this.#usages.forewarn()\n', replace: '' }],
+    patches: [{ file: CLOSING, find: '    usages.forewarn()\n', replace: '' }],
     harness: tests('test/manager/drain.test.ts', 'P29 lets work that listens'),
     report: /P29 lets work that listens/,
   },
@@ -74,7 +77,7 @@ export const ENDING_BUGS: readonly Regression[] = [
     failure: 'a key with half of a surrogate pair was taken, and its changes were told under another name',
     patches: [
       {
-        file: 'src/options/options.ts',
+        file: 'src/options/keys.ts',
         find: '  if (text.isWellFormed()) return text\n',
         replace: '  if (text) return text\n',
       },
@@ -105,8 +108,8 @@ export const ENDING_BUGS: readonly Regression[] = [
     patches: [
       {
         file: MANAGER,
-        find: 'onError: (error) => this.reportFault(error)',
-        replace: "onError: (error) => void this.emit('error', error)",
+        find: 'reportFault: (error) => this.reportFault(error)',
+        replace: "reportFault: (error) => void this.emit('error', error)",
       },
     ],
     harness: tests(STRANGERS, 'is a warning of the process, once'),
@@ -116,15 +119,11 @@ export const ENDING_BUGS: readonly Regression[] = [
     failure: 'each manager had a listener of its own on a signal that all of them shared',
     patches: [
       {
-        file: MANAGER,
-        find: "import { ABORTS } from './abort-watch.ts'",
-        replace: "import { AbortWatch } from './abort-watch.ts'",
+        file: ASSEMBLY,
+        find: 'import { ABORTS, type AbortWatch } from',
+        replace: 'import { AbortWatch } from',
       },
-      {
-        file: MANAGER,
-        find: '    this.#parts = {\n',
-        replace: '    const ABORTS = new AbortWatch()\n    this.#parts = {\n',
-      },
+      { file: ASSEMBLY, find: 'AbortWatch = ABORTS', replace: 'AbortWatch = new AbortWatch()' },
     ],
     harness: tests(STRANGERS, 'that eleven managers share'),
     report: /that eleven managers share/,

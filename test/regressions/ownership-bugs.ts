@@ -60,15 +60,11 @@ export const OWNERSHIP_BUGS: readonly Regression[] = [
     failure: 'acquire returned a lock that had expired by then',
     patches: [
       {
-        file: ACQUISITION,
-        find: ', driftFactor)) {',
-        replace: ', driftFactor) + Number.POSITIVE_INFINITY) {',
+        file: 'src/acquire/granting.ts',
+        find: 'return clock.now() >= deadlineOf(sentAt, ttl, driftFactor)',
+        replace: 'return clock.now() >= deadlineOf(sentAt, ttl, driftFactor) + Number.POSITIVE_INFINITY',
       },
-      {
-        file: ACQUISITION,
-        find: "    if (taken === 'held') {\n      if (this.#stale)",
-        replace: '    if (taken) {\n      if (this.#stale)',
-      },
+      { file: ACQUISITION, find: "if (granted === 'held') return record", replace: 'if (granted) return record' },
     ],
     harness: SIMULATION,
     report: /^P(1|10):/,

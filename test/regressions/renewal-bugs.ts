@@ -36,13 +36,13 @@ export const RENEWAL_BUGS: readonly Regression[] = [
     patches: [
       {
         file: RENEWER,
-        find: '    const confirmed: Cohort[] = []\n',
+        find: '    const confirmed: LeaseCohort[] = []\n',
         replace: `    if (failures.count > 0) {
       for (const { cohort } of this.#parts.table.values()) {
         if (cohort?.renewal !== undefined && cohort.renewal !== flight) this.#fail(cohort, NO_OUTCOME)
       }
     }
-    const confirmed: Cohort[] = []
+    const confirmed: LeaseCohort[] = []
 `,
       },
     ],

@@ -15,7 +15,7 @@ export const SIMULATOR_BUGS: readonly Regression[] = [
     failure: 'another server answered, and each lease was asked about when its renewal was due',
     patches: [
       {
-        file: 'src/lease-manager.ts',
+        file: 'src/manager/assembly.ts',
         find: 'onSuspect: () => desk.onChange(),',
         replace: 'onSuspect: () => undefined,',
       },

@@ -1,0 +1,171 @@
+/** How the parts of a manager are put together. Each part says by an interface what it needs of the others. */
+import { ABORTS, type AbortWatch } from '../acquire/abort-watch.ts'
+import { Adoptions } from '../acquire/adoption.ts'
+import { BulkAcquisitions } from '../acquire/bulk-acquisition.ts'
+import { FirstAttempts } from '../acquire/first-attempt.ts'
+import { Granting } from '../acquire/granting.ts'
+import { type Backend, FENCE_KEY } from '../backend.ts'
+import { Cohort } from '../lease/cohort.ts'
+import type { LeasePort } from '../lease/lease.ts'
+import type { LeaseRecord } from '../lease/lease-record.ts'
+import { LeaseTable, type Scheduled, type Subscribers } from '../lease/lease-table.ts'
+import { tokensOf } from '../lease/token.ts'
+import type { AcquireSettings, ManagerSettings } from '../options/settings.ts'
+import { type Connectable, createBackend } from '../redis/create-backend.ts'
+import { Releaser } from '../release/releaser.ts'
+import { LoadMeter } from '../renewal/load-meter.ts'
+import { Renewer, surveyOf } from '../renewal/renewer.ts'
+import { Verifier } from '../renewal/verifier.ts'
+import { Dispatch } from '../requests/dispatch.ts'
+import { Tally } from '../stats.ts'
+import { type Clock, SystemClock } from '../time/clock.ts'
+import { GuardedClock } from '../time/guarded-clock.ts'
+import { Scheduler, type Tick } from '../time/scheduler.ts'
+import { WaitingLines } from '../waiting/waiting-line.ts'
+import { ChangeDesk } from './change-desk.ts'
+import { leasePort } from './lease-port.ts'
+import { Usages } from './usages.ts'
+
+/** The manager, as its parts see it. */
+export interface Face extends Subscribers {
+  /** A fault of the user's own code. */
+  report(fault: unknown): void
+  /** A fault of a connection. */
+  reportFault(error: Error): void
+}
+
+export class Assembly {
+  readonly settings: ManagerSettings
+  /** The settings of a call to `tryAcquire` without options. */
+  readonly tryDefaults: AcquireSettings
+  readonly subscribers: Face
+  readonly clock: Clock
+  readonly backend: Backend
+  readonly tally: Tally = new Tally()
+  readonly aborts: AbortWatch = ABORTS
+  readonly batchSize: number
+  readonly driftFactor: number
+  readonly createToken: () => string
+  readonly seed: number
+  readonly scheduler: Scheduler<Scheduled>
+  readonly lines: WaitingLines
+  readonly table: LeaseTable
+  readonly usages: Usages
+  readonly load: LoadMeter
+  readonly dispatch: Dispatch
+  readonly renewer: Renewer
+  readonly releaser: Releaser
+  readonly verifier: Verifier
+  readonly port: LeasePort<LeaseRecord>
+  readonly granting: Granting
+  readonly attempts: FirstAttempts
+  readonly bulks: BulkAcquisitions
+  readonly adoptions: Adoptions
+  readonly desk: ChangeDesk
+  /** The key that the backend needs itself, where our prefix leads to it. */
+  readonly forbiddenKey: string | undefined
+
+  constructor(connection: Connectable, settings: ManagerSettings, tryDefaults: AcquireSettings, face: Face) {
+    this.settings = settings
+    this.tryDefaults = tryDefaults
+    this.subscribers = face
+    this.batchSize = settings.batchSize
+    this.driftFactor = settings.driftFactor
+    this.createToken = tokensOf(settings.owner)
+    // The machine's clock throws nothing.
+    this.clock = settings.clock instanceof SystemClock ? settings.clock : new GuardedClock(settings.clock, this.onFault)
+    this.backend = createBackend(connection)
+    this.scheduler = new Scheduler<Scheduled>(this.clock, this)
+    this.lines = new WaitingLines(this.scheduler, this.tally)
+    this.seed = this.random()
+    this.table = new LeaseTable(this)
+    this.usages = new Usages(this)
+    this.load = new LoadMeter({
+      clock: this.clock,
+      scheduler: this.scheduler,
+      survey: () => surveyOf(this.table.cohorts()),
+      tell: (report) => void face.emit('overload', report),
+    })
+    this.dispatch = new Dispatch(this)
+    this.renewer = new Renewer(this)
+    this.releaser = new Releaser(this)
+    this.verifier = new Verifier(this)
+    this.port = leasePort(this)
+    this.granting = new Granting(this)
+    this.attempts = new FirstAttempts(this)
+    this.bulks = new BulkAcquisitions(this)
+    this.adoptions = new Adoptions(this)
+    this.desk = new ChangeDesk(this)
+    this.forbiddenKey = this.#open()
+  }
+
+  readonly onFault = (fault: unknown): void => this.subscribers.report(fault)
+
+  readonly random = (): number => {
+    try {
+      return this.settings.random()
+    } catch (fault) {
+      // It serves renewals, too, which nothing may keep from being sent.
+      this.onFault(fault)
+      // As good as any, and the same each time.
+      return 0.5
+    }
+  }
+
+  /** Whether the keys of leases are watched, as things are, if there are so many more of them. */
+  readonly isWatching = (added = 0): boolean => {
+    const { watch, watchLimit } = this.settings
+    return watch && this.table.size + added <= watchLimit
+  }
+
+  // What the wheel tells.
+
+  readonly onDue = (item: Scheduled, tick: Tick): void => {
+    if (item instanceof Cohort) this.renewer.onDue(item, tick)
+    else this.table.apply(item, { type: 'observed', now: tick.now })
+  }
+
+  readonly onTickEnd = (): void => this.renewer.pump()
+
+  // What becomes of leases.
+
+  readonly isHeardOf = (): boolean => this.subscribers.listenerCount('acquired') > 0
+  readonly isInUse = (record: LeaseRecord): boolean => this.usages.has(record)
+  readonly onAbandoned = (record: LeaseRecord): void => this.releaser.abandon(record)
+  readonly onVacated = (record: LeaseRecord, givenBack: number | undefined): void =>
+    this.lines.onVacated(record.key, givenBack, record.has.turns)
+
+  // What is known of the server and of others.
+
+  readonly faultOf = (): Error | undefined => this.backend.fault
+  readonly isBehind = (): boolean => this.load.behind
+  readonly isOffered = (key: string): boolean => this.lines.isOffered(key)
+  readonly isReliable = (): boolean => this.desk.isReliable()
+  readonly onUnreliable = (): void => this.desk.onUnreliable()
+
+  /** What a manager changes itself, the server does not tell it. */
+  readonly onChangedHere = (key: string): void => {
+    this.table.hint(key)
+    this.lines.get(key)?.first?.hint()
+  }
+
+  /** Connects. @returns the key that the backend needs itself. */
+  #open(): string | undefined {
+    const { backend, desk, renewer, subscribers, tryDefaults } = this
+    const { clock, credentials, prefix, watch } = this.settings
+    backend.open(
+      { prefix, timeout: tryDefaults.timeout, watch, clock, credentials },
+      {
+        onRecovered: () => renewer.onRecovered(),
+        onSuspect: () => desk.onChange(),
+        onMissed: () => desk.onMissed(),
+        onChange: (keys) => desk.onChange(keys),
+        onUnwatched: () => desk.wakeAll(),
+        onForgotten: () => desk.onUnreliable(),
+        onError: (error) => subscribers.reportFault(error),
+      },
+    )
+    const ownKey = FENCE_KEY.startsWith(prefix) ? FENCE_KEY.slice(prefix.length) : undefined
+    return backend.reservedKey ?? ownKey
+  }
+}

@@ -1,0 +1,65 @@
+/** What a handle asks of its manager. */
+import type { DetachedLease, LeaseEnd, LeasePort } from '../lease/lease.ts'
+import type { LeaseRecord } from '../lease/lease-record.ts'
+import { abortReasonOf, endOf, howEnded, type LeaseTable, notHeld } from '../lease/lease-table.ts'
+import type { Releaser } from '../release/releaser.ts'
+import type { Renewer } from '../renewal/renewer.ts'
+import type { Clock } from '../time/clock.ts'
+
+export interface LeasePortParts {
+  readonly clock: Clock
+  readonly table: LeaseTable
+  readonly renewer: Renewer
+  readonly releaser: Releaser
+}
+
+export function leasePort({ clock, table, renewer, releaser }: LeasePortParts): LeasePort<LeaseRecord> {
+  return {
+    observe: (record) => table.observe(record),
+    remaining: (record) => Math.max(endOf(record) - clock.now(), 0),
+    signal: (record) => signalOf(table, record),
+    ended: (record) => endedOf(table, record),
+    renew: (record) => renewer.renew(record),
+    release: (record) => releaser.release(record),
+    detach: (record) => detach(table, clock, record),
+  }
+}
+
+function detach(table: LeaseTable, clock: Clock, record: LeaseRecord): DetachedLease {
+  if (record.cohort === undefined) throw notHeld(record)
+  table.apply(record, { type: 'detach', now: clock.now() })
+  // Its deadline may have come, and then its key is deleted.
+  if (record.state !== 'released') throw notHeld(record)
+  const { key, token, fence, ttl } = record
+  return { key, token, fence, ttl }
+}
+
+function signalOf(table: LeaseTable, record: LeaseRecord): AbortSignal {
+  table.observe(record)
+  const reason = abortReasonOf(record)
+  const { own } = record
+  if (own.controller === undefined) {
+    own.controller = new AbortController()
+    if (reason) own.controller.abort(reason)
+  } else if (reason && !own.controller.signal.aborted) {
+    // Its listeners are not called from inside a read: its abort comes in a turn of its own.
+    return AbortSignal.abort(reason)
+  }
+  return own.controller.signal
+}
+
+function endedOf(table: LeaseTable, record: LeaseRecord): Promise<LeaseEnd> {
+  const state = table.observe(record)
+  if (state === 'lost' || state === 'released') return Promise.resolve(howEnded(record))
+  const { own } = record
+  own.ending ??= endingOf()
+  return own.ending.promise
+}
+
+function endingOf(): { readonly promise: Promise<LeaseEnd>; resolve(end: LeaseEnd): void } {
+  let resolve: (end: LeaseEnd) => void = () => undefined
+  const promise = new Promise<LeaseEnd>((settle) => {
+    resolve = settle
+  })
+  return { promise, resolve: (end) => resolve(end) }
+}

@@ -1,0 +1,233 @@
+/** What the options come to: every setting known. The only place where options are validated. */
+import { hostname } from 'node:os'
+import type { Credentials } from '../backend.ts'
+import type { DetachedLease } from '../lease/lease.ts'
+import { defaultTimeout } from '../rules/timing.ts'
+import { type Clock, SystemClock } from '../time/clock.ts'
+import {
+  checkBoolean,
+  checkFunction,
+  checkInteger,
+  checkMethods,
+  checkNumber,
+  checkOptions,
+  checkSignal,
+  checkString,
+  describe,
+} from './check.ts'
+import { checkKey, checkWellFormed } from './keys.ts'
+import type {
+  AcquireManyOptions,
+  AcquireOptions,
+  AdoptOptions,
+  CloseOptions,
+  LeaseManagerOptions,
+  Progress,
+  TryAcquireOptions,
+} from './options.ts'
+import { type RetryStrategy, untilTold } from './retry.ts'
+
+const LONGEST = 2 ** 31 - 1
+const LONGEST_OWNER = 128
+/** ms that `close` gives the work of `using` unless it is told otherwise: with the timeout it fits into the 30 s that Kubernetes gives a process. */
+const CLOSE_DRAIN = 10_000
+/** ms that `close` gives the releases unless it is told otherwise. */
+const CLOSE_TIMEOUT = 10_000
+
+/** The settings of a manager, every one of them known. */
+export interface ManagerSettings {
+  readonly ttl: number
+  /** Undefined: follows from the ttl of each lease. */
+  readonly timeout: number | undefined
+  readonly maxHold: number
+  readonly autoRenew: boolean
+  readonly wait: number
+  readonly retry: RetryStrategy
+  readonly watch: boolean
+  readonly watchLimit: number
+  readonly owner: string
+  readonly credentials: (() => Promise<Credentials>) | undefined
+  readonly prefix: string
+  readonly batchSize: number
+  readonly driftFactor: number
+  readonly clock: Clock
+  readonly random: () => number
+}
+
+/** The settings of one lease, every one of them known. */
+interface LeaseSettings {
+  readonly ttl: number
+  readonly timeout: number
+  readonly maxHold: number
+  readonly autoRenew: boolean
+}
+
+/** The settings of one acquisition, every one of them known. */
+export interface AcquireSettings extends LeaseSettings {
+  readonly wait: number
+  readonly retry: RetryStrategy
+  readonly signal: AbortSignal | undefined
+}
+
+/** The settings of an acquisition of many keys, every one of them known. */
+export interface AcquireManySettings extends AcquireSettings {
+  readonly onProgress: ((progress: Progress) => void) | undefined
+}
+
+export interface CloseSettings {
+  /** ms. */
+  readonly drain: number
+  /** ms. */
+  readonly timeout: number
+  readonly onProgress: ((progress: Progress) => void) | undefined
+}
+
+/** The settings of one adoption, every one of them known. */
+export type AdoptSettings = Omit<LeaseSettings, 'ttl'> & Pick<AcquireSettings, 'signal'>
+
+const LEASE_OPTIONS = ['ttl', 'timeout', 'maxHold', 'autoRenew'] as const
+const TRY_ACQUIRE_OPTIONS = [...LEASE_OPTIONS, 'signal'] as const
+const ADOPT_OPTIONS = TRY_ACQUIRE_OPTIONS.filter((name) => name !== 'ttl')
+const ACQUIRE_OPTIONS = [...TRY_ACQUIRE_OPTIONS, 'wait', 'retry'] as const
+const ACQUIRE_MANY_OPTIONS = [...ACQUIRE_OPTIONS, 'onProgress'] as const
+const CLOSE_OPTIONS = ['drain', 'timeout', 'onProgress'] as const
+const MANAGER_OPTIONS = [
+  ...LEASE_OPTIONS,
+  'wait',
+  'retry',
+  'watch',
+  'watchLimit',
+  'owner',
+  'credentials',
+  'prefix',
+  'batchSize',
+  'driftFactor',
+  'clock',
+  'random',
+] as const
+
+export function resolveManager(options: LeaseManagerOptions): ManagerSettings {
+  checkOptions('LeaseManager', options, MANAGER_OPTIONS)
+  // Defaults stand in for what is undefined, and for nothing else: `null` is a mistake.
+  const {
+    ttl = 30_000,
+    timeout,
+    maxHold,
+    autoRenew = true,
+    wait = 10_000,
+    retry = untilTold(),
+    watch = true,
+    watchLimit = 50_000,
+    owner = `${hostname()}:${process.pid}`,
+    credentials,
+    prefix = 'lease:',
+    batchSize = 256,
+    driftFactor = 0.01,
+    clock = new SystemClock(),
+    random = Math.random,
+  } = options
+  return {
+    ttl: checkTtl(ttl),
+    timeout: timeout === undefined ? undefined : checkTimeout(timeout, ttl),
+    maxHold: checkMaxHold(maxHold),
+    autoRenew: checkBoolean('autoRenew', autoRenew),
+    wait: checkNumber('wait', wait, 0),
+    retry: checkMethods('retry', retry, ['next']),
+    watch: checkBoolean('watch', watch),
+    watchLimit: checkNumber('watchLimit', watchLimit, 0, { unit: 'leases' }),
+    owner: checkOwner(owner),
+    credentials: credentials === undefined ? undefined : checkFunction('credentials', credentials),
+    prefix: checkWellFormed('prefix', checkString('prefix', prefix)),
+    batchSize: checkInteger('batchSize', batchSize, 1, { max: 1_000, unit: 'keys' }),
+    driftFactor: checkNumber('driftFactor', driftFactor, 0, { max: 0.5, unit: '' }),
+    clock: checkMethods('clock', clock, ['now', 'setTimer', 'soon']),
+    random: checkFunction('random', random),
+  }
+}
+
+export function resolveTryAcquire(options: TryAcquireOptions, defaults: ManagerSettings): AcquireSettings {
+  checkOptions('tryAcquire', options, TRY_ACQUIRE_OPTIONS)
+  return resolve(options, defaults, 0)
+}
+
+/** @param of the method that was called, for messages. */
+export function resolveAcquire(of: string, options: AcquireOptions, defaults: ManagerSettings): AcquireSettings {
+  checkOptions(of, options, ACQUIRE_OPTIONS)
+  return resolve(options, defaults, defaults.wait)
+}
+
+export function resolveAcquireMany(options: AcquireManyOptions, defaults: ManagerSettings): AcquireManySettings {
+  checkOptions('acquireMany', options, ACQUIRE_MANY_OPTIONS)
+  return { ...resolve(options, defaults, 0), onProgress: checkProgress(options.onProgress) }
+}
+
+export function resolveClose(options: CloseOptions): CloseSettings {
+  checkOptions('close', options, CLOSE_OPTIONS)
+  const { drain = CLOSE_DRAIN, timeout = CLOSE_TIMEOUT, onProgress } = options
+  return {
+    drain: checkNumber('drain', drain, 0),
+    timeout: checkNumber('timeout', timeout, 0),
+    onProgress: checkProgress(onProgress),
+  }
+}
+
+/** @param ttl of the lease that is adopted. */
+export function resolveAdopt(options: AdoptOptions, ttl: number, defaults: ManagerSettings): AdoptSettings {
+  checkOptions('adopt', options, ADOPT_OPTIONS)
+  return resolve({ ...options, ttl }, defaults, 0)
+}
+
+function resolve(options: AcquireOptions, defaults: ManagerSettings, wait: number): AcquireSettings {
+  const ttl = options.ttl === undefined ? defaults.ttl : checkTtl(options.ttl)
+  const timeout =
+    options.timeout === undefined
+      ? Math.min(defaults.timeout ?? defaultTimeout(ttl), ttl)
+      : checkTimeout(options.timeout, ttl)
+  return {
+    ttl,
+    timeout,
+    maxHold: options.maxHold === undefined ? defaults.maxHold : checkMaxHold(options.maxHold),
+    autoRenew: options.autoRenew === undefined ? defaults.autoRenew : checkBoolean('autoRenew', options.autoRenew),
+    wait: options.wait === undefined ? wait : checkNumber('wait', options.wait, 0),
+    retry: options.retry === undefined ? defaults.retry : checkMethods('retry', options.retry, ['next']),
+    signal: options.signal === undefined ? undefined : checkSignal('signal', options.signal),
+  }
+}
+
+function checkTtl(ttl: unknown): number {
+  return checkInteger('ttl', ttl, 100, { max: LONGEST })
+}
+
+function checkOwner(owner: unknown): string {
+  const { length } = checkString('owner', owner)
+  if (length <= LONGEST_OWNER) return checkWellFormed('owner', owner as string)
+  throw new RangeError(`Expected \`owner\` to be a string of at most ${LONGEST_OWNER} characters, got ${length}`)
+}
+
+function checkTimeout(timeout: unknown, ttl: number): number {
+  return checkInteger('timeout', timeout, 10, { max: ttl })
+}
+
+function checkProgress(onProgress: CloseOptions['onProgress']): CloseSettings['onProgress'] {
+  return onProgress === undefined ? undefined : checkFunction('onProgress', onProgress)
+}
+
+function checkMaxHold(maxHold: unknown): number {
+  return maxHold === undefined ? Number.POSITIVE_INFINITY : checkNumber('maxHold', maxHold, 1)
+}
+
+/** What `detach` returned, or something like it that came over a network. */
+export function checkDetached(value: unknown): DetachedLease {
+  if (typeof value !== 'object' || value === null) {
+    throw new TypeError(`Expected \`lease\` to be what \`detach()\` returned, got ${describe(value)}`)
+  }
+  const { key, token, fence, ttl } = value as Record<keyof DetachedLease, unknown>
+  const checked = {
+    key: checkKey(key),
+    token: checkWellFormed('token', checkString('token', token)),
+    fence: checkInteger('fence', fence, 0, { max: Number.MAX_SAFE_INTEGER, unit: '' }),
+    ttl: checkTtl(ttl),
+  }
+  if (checked.token === '') throw new RangeError('Expected `token` to be a string that is not empty')
+  return checked
+}

@@ -1,0 +1,87 @@
+/**
+ * What leaves when: the requests of one turn of the event loop leave together at its end, or as soon as they fill a batch, so that the server
+ * answers some while more are put together. Releases leave first, so that a key can change hands in one go.
+ */
+import type { AcquireOutcome, ChangeOutcome, LockEntry, ReleaseEntry } from '../backend.ts'
+import type { Clock } from '../time/clock.ts'
+import { Outbox, type OutboxParts, type Parcel, type Request } from './outbox.ts'
+
+export interface DispatchParts extends OutboxParts {
+  readonly clock: Clock
+  /** Whether the keys of leases are watched, as things are, if there are so many more of them. */
+  readonly isWatching: (added?: number) => boolean
+}
+
+export class Dispatch {
+  readonly #clock: Clock
+  readonly #acquires: Outbox<AcquireOutcome>
+  readonly #releases: Outbox<ChangeOutcome, ReleaseEntry>
+  readonly #questions: Outbox<ChangeOutcome>
+  readonly #renewals: Outbox<ChangeOutcome>
+  #flushing = false
+
+  constructor(parts: DispatchParts) {
+    const { backend, clock, isWatching } = parts
+    this.#clock = clock
+    this.#acquires = new Outbox(parts, (entries) => backend.acquire(entries, isWatching(entries.length)), true)
+    // Of a release that is repeated nobody could say whether the first one deleted the key: deletions see to that themselves.
+    this.#releases = new Outbox(parts, (entries) => backend.release(entries), false)
+    this.#questions = new Outbox(parts, (entries) => backend.verify(entries), true)
+    this.#renewals = new Outbox(parts, (entries) => backend.renew(entries, isWatching()), true)
+  }
+
+  acquire(request: Request<AcquireOutcome>): void {
+    this.#add(this.#acquires, request)
+  }
+
+  /** A batch that is put together already leaves at once. */
+  acquireTogether(parcel: Parcel<AcquireOutcome>): void {
+    this.#acquires.addParcel(parcel)
+    this.#flush()
+  }
+
+  release(request: Request<ChangeOutcome> & ReleaseEntry): void {
+    this.#add(this.#releases, request)
+  }
+
+  /** A batch that is put together already leaves at once. */
+  releaseTogether(parcel: Parcel<ChangeOutcome, ReleaseEntry>): void {
+    this.#releases.addParcel(parcel)
+    this.#flush()
+  }
+
+  renew(request: Request<ChangeOutcome>): void {
+    this.#add(this.#renewals, request)
+  }
+
+  /** A question that changes nothing. */
+  verify(request: Request<ChangeOutcome>): void {
+    this.#add(this.#questions, request)
+  }
+
+  /** Resolves when no request for a lock is under way. */
+  acquiresSettled(): Promise<void> {
+    return this.#acquires.idle()
+  }
+
+  #add<O, E extends LockEntry>(outbox: Outbox<O, E>, request: E & Request<O>): void {
+    if (outbox.add(request)) this.#flush()
+    else this.#flushSoon()
+  }
+
+  #flushSoon(): void {
+    if (this.#flushing) return
+    this.#flushing = true
+    this.#clock.soon(() => {
+      this.#flushing = false
+      this.#flush()
+    })
+  }
+
+  #flush(): void {
+    this.#releases.flush()
+    this.#questions.flush()
+    this.#renewals.flush()
+    this.#acquires.flush()
+  }
+}
