@@ -4,7 +4,7 @@
  */
 
 import { acquireAll } from './acquire/acquire-all.ts'
-import type { BulkSettings } from './acquire/bulk-acquisition.ts'
+import type { BulkSettings } from './acquire/acquire-batch.ts'
 import { asError } from './as-error.ts'
 import { FENCE_KEY } from './backend.ts'
 import { LockNotHeldError, ManagerClosedError, UnavailableError } from './errors.ts'

@@ -4,17 +4,13 @@
  * those that are to be waited for, become acquisitions like any other.
  */
 import type { Cancellable } from './abort-watch.ts'
-import { Acquisition, type AcquisitionParts, REFUSED, TOO_LATE } from './acquisition.ts'
-import type { AcquireOutcome, Unknown } from '../backend.ts'
-import { type Doubt, doubtAfter, grantedAfter } from '../rules/doubt.ts'
-import { isFinal, LeaseError, LockNotHeldError, UnavailableError } from '../errors.ts'
+import { AcquireBatch, type BulkParts, type BulkSettings } from './acquire-batch.ts'
+import { Acquisition } from './acquisition.ts'
+import { REFUSED } from './failures.ts'
+import { LeaseError, LockNotHeldError, UnavailableError } from '../errors.ts'
 import type { Lease } from '../lease/lease.ts'
-import { LeaseRecord } from '../lease/lease-record.ts'
-import { notHeld } from '../lease/lease-table.ts'
-import type { AcquireManySettings } from '../options/settings.ts'
+import type { LeaseRecord } from '../lease/lease-record.ts'
 import { nextTurn } from '../time/clock.ts'
-import type { Dispatch } from '../requests/dispatch.ts'
-import type { Parcel } from '../requests/outbox.ts'
 
 /** Keys under way at once: bounds memory, and how long the event loop is kept by those that are answered together. */
 const KEYS_UNDER_WAY = 8_192
@@ -22,17 +18,6 @@ const KEYS_UNDER_WAY = 8_192
 const KEYS_BEGUN_AT_ONCE = 2_048
 /** Keys that are waited for at once. */
 const LONGEST_QUEUE = 10_000
-
-export interface BulkParts extends AcquisitionParts {
-  readonly batchSize: number
-  readonly dispatch: Pick<Dispatch, 'acquire' | 'acquireTogether'>
-  readonly onFault: (fault: unknown) => void
-}
-
-export interface BulkSettings extends AcquireManySettings {
-  /** All keys or none are wanted: if a listener of `acquired` ends a lease, the call fails. Otherwise that key has no lease, and the others do. */
-  readonly allOrNone: boolean
-}
 
 export class BulkAcquisitions {
   readonly #parts: BulkParts
@@ -68,7 +53,7 @@ class BulkAcquisition implements Cancellable {
   readonly #startedAt: number
   /** As far as keys have been taken up. */
   readonly #results: (Lease | null)[] = []
-  readonly #batches = new Set<AcquireParcel>()
+  readonly #batches = new Set<AcquireBatch>()
   /** By key: no key is waited for twice. */
   readonly #singles = new Map<string, Acquisition>()
   /** The leases that this call has acquired. Made when a key is first found to be leased here. */
@@ -153,7 +138,7 @@ class BulkAcquisition implements Cancellable {
   /** Asks for the keys from `start` up to `end`. */
   async #ask(start: number, end: number): Promise<void> {
     const { lines, dispatch } = this.#parts
-    const batch = new AcquireParcel(this.#parts, this.#settings)
+    const batch = new AcquireBatch(this.#parts, this.#settings)
     let repeated = 0
     for (let index = start; index < end; index += 1) this.#results.push(null)
     for (let index = start; index < end; index += 1) {
@@ -196,7 +181,7 @@ class BulkAcquisition implements Cancellable {
     if (done > 0) this.#settings.onProgress?.({ done: this.#done, total: this.#keys.length })
   }
 
-  #take(batch: AcquireParcel): void {
+  #take(batch: AcquireBatch): void {
     if (batch.failure) this.#stop(batch.failure)
     const { wait } = this.#settings
     let done = 0
@@ -241,137 +226,5 @@ class BulkAcquisition implements Cancellable {
     return new Promise((resolve) => {
       this.#onSingleOver.push(resolve)
     })
-  }
-}
-
-/** Keys that are asked for together. While they are, they are reserved. */
-class AcquireParcel implements Parcel<AcquireOutcome> {
-  readonly timeout: number
-  /** Resolves when it is answered, given up or cancelled. */
-  readonly settled: Promise<void>
-  /** By place: a lease, or nothing. */
-  readonly granted: (Lease | null)[] = []
-  /** The places of leases that a listener of `acquired` has ended. */
-  readonly ended = new Set<number>()
-  /** By place: the index of the key. */
-  readonly indices: number[] = []
-  failure: Error | undefined
-  readonly #parts: BulkParts
-  readonly #settings: BulkSettings
-  readonly #records: LeaseRecord[] = []
-  /** See `LeaseTable.isStale`. */
-  readonly #upheavals: number
-  #resolve: (() => void) | undefined
-  /** Its answer is being gone through: a listener that hears of a lease may cancel it. */
-  #settling = false
-  /** The answer came after the leases would have ended. */
-  #late = false
-
-  constructor(parts: BulkParts, settings: BulkSettings) {
-    this.#parts = parts
-    this.#settings = settings
-    this.timeout = settings.timeout
-    this.#upheavals = parts.table.upheavals
-    this.settled = new Promise((resolve) => {
-      this.#resolve = resolve
-    })
-  }
-
-  get size(): number {
-    return this.#records.length
-  }
-
-  /** @returns whether the key is free: only then it is taken up. */
-  add(key: string, index: number): boolean {
-    const { table, createToken } = this.#parts
-    const record = new LeaseRecord(key, createToken(), this.#settings)
-    if (!table.reserve(record)) return false
-    this.#records.push(record)
-    this.indices.push(index)
-    return true
-  }
-
-  take(): readonly LeaseRecord[] {
-    if (this.#resolve === undefined) return []
-    this.#parts.tally.asks += this.#records.length
-    return this.#records
-  }
-
-  takeAgain(): readonly LeaseRecord[] {
-    return this.#resolve ? this.#records : []
-  }
-
-  settle(index: number, outcome: AcquireOutcome, sentAt = Number.NEGATIVE_INFINITY, unansweredAt?: number): void {
-    const { granting, releaser } = this.#parts
-    const record = this.#records[index] as LeaseRecord
-    const { ttl } = this.#settings
-    if (!this.#settling) {
-      this.#settling = true
-      this.#late = granting.isLate(sentAt, ttl)
-    }
-    this.granted[index] = null
-    let doubt = unansweredAt === undefined ? undefined : doubtAfter(undefined, unansweredAt, ttl)
-    if (outcome.type === 'granted' && !this.#late && this.#resolve) {
-      this.#take(index, outcome.fence, sentAt, doubt)
-      return
-    }
-    if (outcome.type !== 'refused') {
-      this.#fail(record, outcome.type === 'unknown' ? outcome.error : TOO_LATE)
-      if (sentAt === Number.NEGATIVE_INFINITY) return
-      doubt = outcome.type === 'unknown' ? doubtAfter(doubt, sentAt, ttl) : grantedAfter(doubt, sentAt, ttl)
-    }
-    if (doubt) releaser.undo(record, doubt)
-  }
-
-  #take(index: number, fence: number, sentAt: number, doubt: Doubt | undefined): void {
-    const { granting, table } = this.#parts
-    const record = this.#records[index] as LeaseRecord
-    const stale = table.isStale(record, this.#upheavals)
-    const granted = granting.make(record, { fence, sentAt, settings: this.#settings, stale, doubt })
-    switch (granted) {
-      case 'held':
-        this.granted[index] = record.handle as Lease
-        break
-      case 'lost':
-        this.#fail(record, TOO_LATE)
-        break
-      case 'ended':
-        this.ended.add(index)
-        if (this.#settings.allOrNone) this.failure ??= notHeld(record)
-        break
-      default:
-        granted satisfies never
-    }
-  }
-
-  /** If its lease is held, that is all it needs. */
-  settleFaulty(index: number, outcome: Unknown, sentAt: number | undefined, unansweredAt: number | undefined): void {
-    if (!this.granted[index]) this.settle(index, outcome, sentAt, unansweredAt)
-  }
-
-  finish(): void {
-    this.#settling = false
-    if (this.#resolve) this.#finish()
-  }
-
-  /** What it brings, or may bring, is given back. */
-  cancel(): void {
-    if (this.#resolve && !this.#settling) this.#finish()
-  }
-
-  #finish(): void {
-    this.#resolve?.()
-    this.#resolve = undefined
-    const { table, lines } = this.#parts
-    for (const record of this.#records) {
-      table.free(record)
-      lines.onAskedFor(record.key)
-    }
-  }
-
-  /** Where there is time, and the answer may change, the key is asked for once more, with another token. */
-  #fail({ key }: LeaseRecord, cause: Error): void {
-    if (this.#settings.wait > 0 && !isFinal(cause)) return
-    this.failure ??= new UnavailableError(`Lock \`${key}\` could not be asked for: ${cause.message}`, key, { cause })
   }
 }

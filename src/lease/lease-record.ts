@@ -5,7 +5,7 @@ import type { LeaseState } from '../rules/lease-state.ts'
 import type { Doubt } from '../rules/doubt.ts'
 import type { LeaseLostError } from '../errors.ts'
 import type { Lease, LeaseEnd } from './lease.ts'
-import type { Turns } from '../rules/turns.ts'
+import type { Fairness } from '../rules/fairness.ts'
 
 /** A release under way. */
 export interface PendingRelease {
@@ -33,7 +33,7 @@ class Rarities {
   alarm = -1
   waiters: RenewalWaiter[] | undefined = undefined
   /** How the lock came here from hand to hand; undefined where nobody had to wait for it. */
-  turns: Turns | undefined = undefined
+  fairness: Fairness | undefined = undefined
   /** Requests for its key that were not answered before another was granted: each may still be carried out, even when the lease has ended. */
   doubt: Doubt | undefined = undefined
   /** How it was lost. */

@@ -133,7 +133,7 @@ export class Assembly {
   readonly isInUse = (record: LeaseRecord): boolean => this.usages.has(record)
   readonly onAbandoned = (record: LeaseRecord): void => this.releaser.abandon(record)
   readonly onVacated = (record: LeaseRecord, givenBack: number | undefined): void =>
-    this.lines.onVacated(record.key, givenBack, record.has.turns)
+    this.lines.onVacated(record.key, givenBack, record.has.fairness)
 
   // What is known of the server and of others.
 

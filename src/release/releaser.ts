@@ -9,7 +9,7 @@ import type { Doubt } from '../rules/doubt.ts'
 import type { LeaseRecord, PendingRelease } from '../lease/lease-record.ts'
 import type { LeaseTable } from '../lease/lease-table.ts'
 import type { Dispatch } from '../requests/dispatch.ts'
-import type { Parcel } from '../requests/outbox.ts'
+import type { Batch } from '../requests/outbox.ts'
 
 /** Keys that are being released together at once: bounds memory, and how long the event loop is kept by those that are answered together. */
 const KEYS_UNDER_WAY = 2_048
@@ -31,9 +31,9 @@ export interface ReleaserParts extends DeletionParts {
 export class Releaser {
   readonly #parts: ReleaserParts
   readonly #deletions = new Set<Deletion>()
-  readonly #unanswered = new Set<Deletion | ReleaseParcel>()
+  readonly #unanswered = new Set<Deletion | ReleaseBatch>()
   /** Keys that are being deleted by batches. */
-  #inParcels = 0
+  #inBatches = 0
   #onIdle: (() => void)[] = []
   #closed = false
 
@@ -43,7 +43,7 @@ export class Releaser {
 
   /** Keys that are being deleted. */
   get undoing(): number {
-    return this.#deletions.size + this.#inParcels
+    return this.#deletions.size + this.#inBatches
   }
 
   /** See `Lease.release`. */
@@ -136,7 +136,7 @@ export class Releaser {
     const { clock, table, isOffered, dispatch } = this.#parts
     const singles: Promise<boolean>[] = []
     const since = clock.now()
-    const parcel = new ReleaseParcel((record, outcome) => this.#settle(record, outcome, since))
+    const batch = new ReleaseBatch((record, outcome) => this.#settle(record, outcome, since))
     // What has ended by now is told of before anything is let go: what listeners ask for must not be sent before what gives it back.
     for (const record of records) table.apply(record, { type: 'observed', now: since })
     for (const record of records) {
@@ -144,14 +144,14 @@ export class Releaser {
       else if (!this.#letGo(record, since)) continue
       // Whoever waits for it elsewhere is to be told of by name.
       else if (isOffered(record.key)) singles.push(this.#deleteFor(record).outcomeOf())
-      else parcel.add(record)
+      else batch.add(record)
     }
-    if (parcel.size > 0) {
-      this.#inParcels += parcel.size
-      this.#unanswered.add(parcel)
-      dispatch.releaseTogether(parcel)
-      await parcel.settled
-      this.#onAnswered(parcel)
+    if (batch.size > 0) {
+      this.#inBatches += batch.size
+      this.#unanswered.add(batch)
+      dispatch.releaseTogether(batch)
+      await batch.settled
+      this.#onAnswered(batch)
     }
     await Promise.all(singles)
   }
@@ -159,7 +159,7 @@ export class Releaser {
   /** One lease of a batch; what was not answered goes on by itself. */
   #settle(record: LeaseRecord, outcome: ChangeOutcome, since: number): Promise<boolean> | boolean {
     record.release = undefined
-    this.#inParcels -= 1
+    this.#inBatches -= 1
     if (outcome.type === 'unknown' && !this.#closed) return this.#deleteFor(record, since, outcome).outcomeOf()
     this.#parts.table.apply(record, releaseInput(outcome))
     // Its key is gone. If a request for it was never answered, that may still create it anew.
@@ -199,7 +199,7 @@ export class Releaser {
     return deletion
   }
 
-  #onAnswered(asked: Deletion | ReleaseParcel): void {
+  #onAnswered(asked: Deletion | ReleaseBatch): void {
     if (this.#unanswered.delete(asked) && this.#unanswered.size === 0) this.#tellIdle()
   }
 
@@ -211,7 +211,7 @@ export class Releaser {
 }
 
 /** Leases that are released together. Each of them may be asked about, and is settled on its own. */
-class ReleaseParcel implements Parcel<ChangeOutcome, ReleaseEntry>, PendingRelease {
+class ReleaseBatch implements Batch<ChangeOutcome, ReleaseEntry>, PendingRelease {
   timeout = Number.POSITIVE_INFINITY
   /** Resolves when all are settled. */
   readonly settled: Promise<void>

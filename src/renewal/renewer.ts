@@ -6,10 +6,10 @@ import { asError } from '../as-error.ts'
 import type { Backend, ChangeOutcome, Unknown } from '../backend.ts'
 import type { Clock } from '../time/clock.ts'
 import { Cohort, type CohortTerms } from '../lease/cohort.ts'
-import { Pacing } from '../rules/pacing.ts'
+import { CongestionWindow } from '../rules/congestion-window.ts'
 import { deadlineOf, firstRenewalDue, RENEWALS_PER_TTL, renewalDue, renewalRetryDelay } from '../rules/timing.ts'
 import { UnavailableError } from '../errors.ts'
-import { Flight } from './flight.ts'
+import { RenewalBatch } from './renewal-batch.ts'
 import type { LeaseCohort, LeaseRecord } from '../lease/lease-record.ts'
 import type { LoadMeter } from './load-meter.ts'
 import type { LoadReport } from '../stats.ts'
@@ -38,13 +38,13 @@ export interface RenewerParts {
 export class Renewer {
   readonly #parts: RenewerParts
   readonly #queue: RenewalQueue
-  readonly #pacing = new Pacing()
+  readonly #window = new CongestionWindow()
   /** The cohort that leases granted by one request are joining. */
   #forming: LeaseCohort | undefined
   /** Sent, and neither answered nor given up. */
-  #flights = 0
+  #underWay = 0
   /** Given up, but not answered, and until when they count: the server may still have to answer them before others. */
-  readonly #overdue = new Map<Flight, number>()
+  readonly #overdue = new Map<RenewalBatch, number>()
   #pumping = false
 
   constructor(parts: RenewerParts) {
@@ -84,7 +84,7 @@ export class Renewer {
   onDue(cohort: LeaseCohort, { now }: Tick): void {
     const { table, scheduler } = this.#parts
     // Something else that was due in the same tick may have ended its last member, or had it renewed.
-    if (cohort.size === 0 || cohort.renewal instanceof Flight || scheduler.isScheduled(cohort.alarm)) return
+    if (cohort.size === 0 || cohort.renewal instanceof RenewalBatch || scheduler.isScheduled(cohort.alarm)) return
     const due = scheduler.dueOf(cohort.alarm)
     // Set before any work is done: nothing thrown below can leave it without an alarm.
     this.#schedule(cohort, now + cohort.terms.ttl / 60)
@@ -145,15 +145,15 @@ export class Renewer {
     this.#pumpSoon()
   }
 
-  /** Sends what is queued, as far as the number of batches in flight permits. */
+  /** Sends what is queued, as far as the number of batches in batch permits. */
   pump(): void {
     const { clock, load } = this.#parts
     if (this.#overdue.size > 0) {
       const now = clock.now()
-      for (const [flight, until] of this.#overdue) if (now >= until) this.#overdue.delete(flight)
+      for (const [batch, until] of this.#overdue) if (now >= until) this.#overdue.delete(batch)
     }
-    while (this.#flights < this.#pacing.limit(this.#overdue.size)) {
-      const cohorts = this.#queue.take(clock.now() + this.#pacing.roundTrip)
+    while (this.#underWay < this.#window.limit(this.#overdue.size)) {
+      const cohorts = this.#queue.take(clock.now() + this.#window.roundTrip)
       if (cohorts.length === 0) break
       this.#send(cohorts).catch(this.#parts.onFault)
     }
@@ -186,93 +186,93 @@ export class Renewer {
   async #send(cohorts: LeaseCohort[]): Promise<void> {
     const { backend, clock, scheduler, tally, load, isWatching } = this.#parts
     // Taken before a byte is written: every deadline that this batch may set counts from here.
-    const flight = new Flight(clock.now(), cohorts)
-    const { sentAt } = flight
+    const batch = new RenewalBatch(clock.now(), cohorts)
+    const { sentAt } = batch
     for (const cohort of cohorts) {
-      cohort.renewal = flight
+      cohort.renewal = batch
       cohort.stale = false
       scheduler.cancel(cohort.alarm)
       tally.renewalLag.record(sentAt - cohort.dueAt, cohort.size)
       load.onWaited(sentAt - cohort.queuedAt, cohort.terms.ttl)
     }
-    this.#flights += 1
-    this.#watch(flight, sentAt)
+    this.#underWay += 1
+    this.#watch(batch, sentAt)
     tally.requests += 1
     let outcomes: readonly (ChangeOutcome | undefined)[]
     try {
-      outcomes = await backend.renew(flight.records, isWatching())
+      outcomes = await backend.renew(batch.records, isWatching())
       const now = clock.now()
       tally.roundTrip.record(now - sentAt)
       // An error that the connection makes up at once says nothing about how fast the server is.
-      if (outcomes.some(isAnswer)) this.#pacing.onAnswered(sentAt, now, (cohorts[0] as LeaseCohort).terms.timeout)
+      if (outcomes.some(isAnswer)) this.#window.onAnswered(sentAt, now, (cohorts[0] as LeaseCohort).terms.timeout)
     } catch (thrown) {
       const outcome = { type: 'unknown', error: asError(thrown) } as const
-      outcomes = flight.records.map(() => outcome)
+      outcomes = batch.records.map(() => outcome)
     }
-    this.#overdue.delete(flight)
+    this.#overdue.delete(batch)
     try {
-      this.#settle(flight, outcomes)
+      this.#settle(batch, outcomes)
     } finally {
-      this.#land(flight)
-      for (const cohort of flight.cohorts) if (cohort.renewal === flight) this.#fail(cohort, NO_OUTCOME)
+      this.#land(batch)
+      for (const cohort of batch.cohorts) if (cohort.renewal === batch) this.#fail(cohort, NO_OUTCOME)
       this.pump()
     }
   }
 
-  /** Wakes up for whatever comes first to a cohort of the flight: its request has taken too long, or it is over. */
-  #watch(flight: Flight, now: number): void {
+  /** Wakes up for whatever comes first to a cohort of the batch: its request has taken too long, or it is over. */
+  #watch(batch: RenewalBatch, now: number): void {
     let next = NEVER
-    for (const cohort of flight.cohorts) {
-      if (cohort.renewal !== flight || cohort.size === 0) continue
-      next = Math.min(next, flight.sentAt + cohort.terms.timeout, cohort.deadline)
+    for (const cohort of batch.cohorts) {
+      if (cohort.renewal !== batch || cohort.size === 0) continue
+      next = Math.min(next, batch.sentAt + cohort.terms.timeout, cohort.deadline)
     }
-    if (next === NEVER) this.#giveUp(flight)
-    else flight.alarm = this.#parts.scheduler.at(Math.max(next, now), (tick) => this.#onOverdue(flight, tick))
+    if (next === NEVER) this.#giveUp(batch)
+    else batch.alarm = this.#parts.scheduler.at(Math.max(next, now), (tick) => this.#onOverdue(batch, tick))
   }
 
-  #onOverdue(flight: Flight, { now, late }: Tick): void {
+  #onOverdue(batch: RenewalBatch, { now, late }: Tick): void {
     const { table, scheduler } = this.#parts
     try {
-      for (const cohort of flight.cohorts) if (cohort.renewal === flight) table.expire(cohort)
-      if (!late) this.#failOverdue(flight, now)
+      for (const cohort of batch.cohorts) if (cohort.renewal === batch) table.expire(cohort)
+      if (!late) this.#failOverdue(batch, now)
     } finally {
       // The answer may have come while the event loop was blocked: it is read first, but once only.
-      if (late) scheduler.afterReading((tick) => this.#onOverdue(flight, tick))
-      else this.#watch(flight, now)
+      if (late) scheduler.afterReading((tick) => this.#onOverdue(batch, tick))
+      else this.#watch(batch, now)
     }
   }
 
-  #failOverdue(flight: Flight, now: number): void {
-    for (const cohort of flight.cohorts) {
-      if (cohort.renewal !== flight || cohort.size === 0 || now < flight.sentAt + cohort.terms.timeout) continue
-      this.#pacing.onOverdue(flight.sentAt, now)
+  #failOverdue(batch: RenewalBatch, now: number): void {
+    for (const cohort of batch.cohorts) {
+      if (cohort.renewal !== batch || cohort.size === 0 || now < batch.sentAt + cohort.terms.timeout) continue
+      this.#window.onOverdue(batch.sentAt, now)
       this.#fail(cohort, new UnavailableError(`A renewal was not answered within ${cohort.terms.timeout} ms`))
     }
   }
 
-  #giveUp(flight: Flight): void {
+  #giveUp(batch: RenewalBatch): void {
     // By then its leases have ended, or have been renewed by another request.
-    if (!flight.landed) this.#overdue.set(flight, flight.sentAt + (flight.cohorts[0] as LeaseCohort).terms.ttl)
-    this.#land(flight)
+    if (!batch.over) this.#overdue.set(batch, batch.sentAt + (batch.cohorts[0] as LeaseCohort).terms.ttl)
+    this.#land(batch)
   }
 
   /** It does not count as on its way any more: answered, or given up, so that a hung server keeps nobody from being asked. */
-  #land(flight: Flight): void {
-    flight.alarm?.cancel()
-    if (flight.landed) return
-    flight.landed = true
-    this.#flights -= 1
+  #land(batch: RenewalBatch): void {
+    batch.alarm?.cancel()
+    if (batch.over) return
+    batch.over = true
+    this.#underWay -= 1
   }
 
-  #settle(flight: Flight, outcomes: readonly (ChangeOutcome | undefined)[]): void {
+  #settle(batch: RenewalBatch, outcomes: readonly (ChangeOutcome | undefined)[]): void {
     const { onFault } = this.#parts
-    const failures = this.#failuresOf(flight, outcomes)
-    const isAnswered = failures.count < flight.records.length
+    const failures = this.#failuresOf(batch, outcomes)
+    const isAnswered = failures.count < batch.records.length
     const confirmed: LeaseCohort[] = []
-    for (const cohort of flight.cohorts) {
+    for (const cohort of batch.cohorts) {
       try {
         const failed = failures.byCohort?.get(cohort)
-        if (this.#settleCohort(flight, cohort, failed, isAnswered)) confirmed.push(cohort)
+        if (this.#settleCohort(batch, cohort, failed, isAnswered)) confirmed.push(cohort)
       } catch (fault) {
         onFault(fault)
       }
@@ -281,11 +281,11 @@ export class Renewer {
   }
 
   /** Ends what was refused. @returns what was not answered. */
-  #failuresOf(flight: Flight, outcomes: readonly (ChangeOutcome | undefined)[]): Failures {
+  #failuresOf(batch: RenewalBatch, outcomes: readonly (ChangeOutcome | undefined)[]): Failures {
     const { table, clock, onFault } = this.#parts
     let byCohort: Map<LeaseCohort, CohortFailure> | undefined
     let count = 0
-    for (const [index, record] of flight.records.entries()) {
+    for (const [index, record] of batch.records.entries()) {
       const outcome = outcomes[index]
       if (outcome?.type === 'done') continue
       if (outcome?.type === 'refused') {
@@ -308,9 +308,14 @@ export class Renewer {
   }
 
   /** @param failed its members that were not answered. @param isAnswered whether any of the request was. @returns whether it may be merged with others. */
-  #settleCohort(flight: Flight, cohort: LeaseCohort, failed: CohortFailure | undefined, isAnswered: boolean): boolean {
+  #settleCohort(
+    batch: RenewalBatch,
+    cohort: LeaseCohort,
+    failed: CohortFailure | undefined,
+    isAnswered: boolean,
+  ): boolean {
     const { load } = this.#parts
-    const awaited = cohort.renewal === flight
+    const awaited = cohort.renewal === batch
     if (awaited) cohort.renewal = undefined
     if (cohort.size === 0) return false
     if (failed) {
@@ -322,11 +327,11 @@ export class Renewer {
         return false
       }
       // By an earlier request than the one confirmed last nothing is known of those that were not in it.
-      if (flight.sentAt < cohort.confirmedAt) return false
+      if (batch.sentAt < cohort.confirmedAt) return false
       if (records.length > 0) this.#splitOff(cohort, records, awaited ? failed.error : undefined)
     }
     load.onConfirmed(cohort.size)
-    const inTime = this.#confirm(cohort, flight.sentAt)
+    const inTime = this.#confirm(cohort, batch.sentAt)
     if (!awaited || !inTime) return false
     if (cohort.size > 0 && cohort.stale && cohort.renewal === undefined) this.#enqueue(cohort)
     return true
@@ -341,7 +346,7 @@ export class Renewer {
     table.enlist(rest)
     if (error) {
       this.#fail(rest, error)
-    } else if (cohort.renewal instanceof Flight) {
+    } else if (cohort.renewal instanceof RenewalBatch) {
       // Another renewal is under way, in which they are, too.
       rest.renewal = cohort.renewal
       cohort.renewal.cohorts.push(rest)

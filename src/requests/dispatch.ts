@@ -4,7 +4,7 @@
  */
 import type { AcquireOutcome, ChangeOutcome, LockEntry, ReleaseEntry } from '../backend.ts'
 import type { Clock } from '../time/clock.ts'
-import { Outbox, type OutboxParts, type Parcel, type Request } from './outbox.ts'
+import { Outbox, type OutboxParts, type Batch, type Request } from './outbox.ts'
 
 export interface DispatchParts extends OutboxParts {
   readonly clock: Clock
@@ -35,8 +35,8 @@ export class Dispatch {
   }
 
   /** A batch that is put together already leaves at once. */
-  acquireTogether(parcel: Parcel<AcquireOutcome>): void {
-    this.#acquires.addParcel(parcel)
+  acquireTogether(batch: Batch<AcquireOutcome>): void {
+    this.#acquires.addBatch(batch)
     this.#flush()
   }
 
@@ -45,8 +45,8 @@ export class Dispatch {
   }
 
   /** A batch that is put together already leaves at once. */
-  releaseTogether(parcel: Parcel<ChangeOutcome, ReleaseEntry>): void {
-    this.#releases.addParcel(parcel)
+  releaseTogether(batch: Batch<ChangeOutcome, ReleaseEntry>): void {
+    this.#releases.addBatch(batch)
     this.#flush()
   }
 

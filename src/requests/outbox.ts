@@ -30,7 +30,7 @@ export interface Request<Outcome> extends LockEntry {
 }
 
 /** What is sent as one batch. */
-export interface Parcel<Outcome, Entry extends LockEntry = LockEntry> {
+export interface Batch<Outcome, Entry extends LockEntry = LockEntry> {
   /** ms. */
   readonly timeout: number
   /** Called once, as it is sent: the entries that are still wanted. With none nothing is sent. */
@@ -70,7 +70,7 @@ export class Outbox<Outcome, Entry extends LockEntry = LockEntry> {
   readonly #send: Send<Outcome, Entry>
   readonly #repeatable: boolean
   #collected: (Entry & Request<Outcome>)[] = []
-  #parcels: Parcel<Outcome, Entry>[] = []
+  #batches: Batch<Outcome, Entry>[] = []
   #underWay = 0
   #onIdle: (() => void)[] = []
 
@@ -94,26 +94,26 @@ export class Outbox<Outcome, Entry extends LockEntry = LockEntry> {
     return this.#collected.push(request) >= this.#parts.batchSize
   }
 
-  addParcel(parcel: Parcel<Outcome, Entry>): void {
-    this.#parcels.push(parcel)
+  addBatch(batch: Batch<Outcome, Entry>): void {
+    this.#batches.push(batch)
   }
 
   /** Sends what has been collected, as soon as the backend can be asked. */
   flush(): void {
     const collected = this.#collected
-    const parcels = this.#parcels
+    const batches = this.#batches
     this.#collected = []
-    this.#parcels = []
+    this.#batches = []
     let start = 0
     for (let end = 1; end <= collected.length; end += 1) {
       const first = collected[start] as Request<Outcome>
       // A batch has one timeout; callers with another one go into another batch.
       if (end - start === this.#parts.batchSize || collected[end]?.timeout !== first.timeout) {
-        this.#dispatch(new Collection(collected.slice(start, end)))
+        this.#dispatch(new CollectedBatch(collected.slice(start, end)))
         start = end
       }
     }
-    for (const parcel of parcels) this.#dispatch(parcel)
+    for (const batch of batches) this.#dispatch(batch)
   }
 
   readonly #onSettled = (): void => {
@@ -125,17 +125,17 @@ export class Outbox<Outcome, Entry extends LockEntry = LockEntry> {
   }
 
   #isIdle(): boolean {
-    return this.#underWay === 0 && this.#collected.length === 0 && this.#parcels.length === 0
+    return this.#underWay === 0 && this.#collected.length === 0 && this.#batches.length === 0
   }
 
-  #dispatch(parcel: Parcel<Outcome, Entry>): void {
+  #dispatch(batch: Batch<Outcome, Entry>): void {
     this.#underWay += 1
-    new Batch(this.#parts, parcel, this.#send, this.#repeatable, this.#onSettled).begin()
+    new Sending(this.#parts, batch, this.#send, this.#repeatable, this.#onSettled).begin()
   }
 }
 
 /** Requests that came from here and there. */
-class Collection<Outcome, Entry extends Request<Outcome>> implements Parcel<Outcome, Entry> {
+class CollectedBatch<Outcome, Entry extends Request<Outcome>> implements Batch<Outcome, Entry> {
   readonly timeout: number
   #requests: readonly Entry[]
 
@@ -173,9 +173,9 @@ class Collection<Outcome, Entry extends Request<Outcome>> implements Parcel<Outc
   }
 }
 
-class Batch<Outcome, Entry extends LockEntry> {
+class Sending<Outcome, Entry extends LockEntry> {
   readonly #parts: OutboxParts
-  readonly #parcel: Parcel<Outcome, Entry>
+  readonly #batch: Batch<Outcome, Entry>
   readonly #send: Send<Outcome, Entry>
   readonly #onSettled: () => void
   #repeatable: boolean
@@ -188,13 +188,13 @@ class Batch<Outcome, Entry extends LockEntry> {
 
   constructor(
     parts: OutboxParts,
-    parcel: Parcel<Outcome, Entry>,
+    batch: Batch<Outcome, Entry>,
     send: Send<Outcome, Entry>,
     repeatable: boolean,
     onSettled: () => void,
   ) {
     this.#parts = parts
-    this.#parcel = parcel
+    this.#batch = batch
     this.#send = send
     this.#repeatable = repeatable
     this.#onSettled = onSettled
@@ -204,7 +204,7 @@ class Batch<Outcome, Entry extends LockEntry> {
   begin(): void {
     const { scheduler, backend } = this.#parts
     try {
-      this.#alarm = scheduler.after(this.#parcel.timeout, () => this.#onTimeout())
+      this.#alarm = scheduler.after(this.#batch.timeout, () => this.#onTimeout())
       const ready = backend.ready()
       if (ready === undefined) void this.#ask()
       else this.#askWhen(ready)
@@ -250,9 +250,9 @@ class Batch<Outcome, Entry extends LockEntry> {
   }
 
   #take(): readonly Entry[] {
-    const parcel = this.#parcel
-    if (this.#fault === undefined || this.#sentAt === undefined) return parcel.take()
-    return parcel.takeAgain?.(unknown(this.#fault), this.#sentAt) ?? []
+    const batch = this.#batch
+    if (this.#fault === undefined || this.#sentAt === undefined) return batch.take()
+    return batch.takeAgain?.(unknown(this.#fault), this.#sentAt) ?? []
   }
 
   /** Waits for another connection if this one broke before anything was answered. @returns whether it did. */
@@ -268,7 +268,7 @@ class Batch<Outcome, Entry extends LockEntry> {
   }
 
   #onTimeout(): void {
-    this.#fail(unanswered(`within ${this.#parcel.timeout} ms`, this.#fault ?? this.#parts.backend.fault))
+    this.#fail(unanswered(`within ${this.#batch.timeout} ms`, this.#fault ?? this.#parts.backend.fault))
   }
 
   #fail(error: Error): void {
@@ -279,18 +279,18 @@ class Batch<Outcome, Entry extends LockEntry> {
   #settle(outcomeOf: (index: number) => Outcome | Unknown): void {
     if (this.#settled) return
     this.#settled = true
-    const parcel = this.#parcel
+    const batch = this.#batch
     const { onFault } = this.#parts
     try {
       this.#alarm?.cancel()
-      for (let index = 0; index < parcel.size; index += 1) {
+      for (let index = 0; index < batch.size; index += 1) {
         try {
-          parcel.settle(index, outcomeOf(index), this.#sentAt, this.#unansweredAt)
+          batch.settle(index, outcomeOf(index), this.#sentAt, this.#unansweredAt)
         } catch (fault) {
           this.#settleFaulty(index, fault)
         }
       }
-      parcel.finish?.()
+      batch.finish?.()
     } catch (fault) {
       onFault(fault)
     } finally {
@@ -302,18 +302,18 @@ class Batch<Outcome, Entry extends LockEntry> {
     const { onFault } = this.#parts
     onFault(fault)
     try {
-      this.#parcel.settleFaulty(index, unknown(asError(fault)), this.#sentAt, this.#unansweredAt)
+      this.#batch.settleFaulty(index, unknown(asError(fault)), this.#sentAt, this.#unansweredAt)
     } catch (another) {
       onFault(another)
     }
   }
 
   #settleLate(outcomes: readonly (Outcome | Unknown)[]): void {
-    const parcel = this.#parcel
-    if (parcel.settleLate === undefined) return
-    for (let index = 0; index < parcel.size; index += 1) {
+    const batch = this.#batch
+    if (batch.settleLate === undefined) return
+    for (let index = 0; index < batch.size; index += 1) {
       try {
-        parcel.settleLate(index, outcomes[index] ?? NO_OUTCOME)
+        batch.settleLate(index, outcomes[index] ?? NO_OUTCOME)
       } catch (fault) {
         this.#parts.onFault(fault)
       }

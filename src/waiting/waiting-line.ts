@@ -13,7 +13,7 @@ import type { AcquireOutcome } from '../backend.ts'
 import type { Clock } from '../time/clock.ts'
 import type { Alarm, Alarms } from '../time/scheduler.ts'
 import type { Tally } from '../stats.ts'
-import { Turns } from '../rules/turns.ts'
+import { Fairness } from '../rules/fairness.ts'
 
 /** Somebody in a line. */
 export interface Waiter {
@@ -37,7 +37,7 @@ class WaitingLine {
   /** Those who share the first one's next attempt. Called once, with the next answer, or with nothing where whoever was to bring it has left. */
   #listeners: ((outcome: AcquireOutcome | undefined) => void)[] | undefined = undefined
   /** How the lock has gone from hand to hand, as far as this line has to know. */
-  turns: Turns | undefined = undefined
+  fairness: Fairness | undefined = undefined
   /** Whether the lock is left to others at the moment, or was and nobody took it. */
   offer: 'open' | 'declined' | undefined = undefined
   #alarm: Alarm | undefined
@@ -77,12 +77,12 @@ class WaitingLine {
   /** The first one was answered; it had been asked for at `sentAt`. */
   onOutcome(outcome: AcquireOutcome, clock: Clock, sentAt: number): void {
     if (outcome.type === 'refused') {
-      this.turns ??= new Turns()
-      this.turns.onRefused()
+      this.fairness ??= new Fairness()
+      this.fairness.onRefused()
     } else if (outcome.type === 'granted' && this.offer === 'declined') {
-      this.turns?.onUnwanted()
+      this.fairness?.onUnwanted()
     }
-    if (outcome.type !== 'unknown') this.turns?.onAnswered(clock.now() - sentAt)
+    if (outcome.type !== 'unknown') this.fairness?.onAnswered(clock.now() - sentAt)
     this.closeOffer()
   }
 
@@ -190,14 +190,14 @@ export class WaitingLines {
    * back and it is the turn of others.
    *
    * @param givenBack nothing where the lock was lost; otherwise when.
-   * @param turns how the lock has gone from hand to hand until now, if that is known.
+   * @param fairness how the lock has gone from hand to hand until now, if that is known.
    */
-  onVacated(key: string, givenBack: number | undefined, turns: Turns | undefined): void {
+  onVacated(key: string, givenBack: number | undefined, fairness: Fairness | undefined): void {
     const line = this.get(key)
     if (line === undefined) return
-    line.turns ??= turns ?? new Turns()
-    if (givenBack === undefined || line.turns.passOn(givenBack)) this.#handOver(line)
-    else line.openOffer(this.#alarms, line.turns.pause, () => this.#handOver(line))
+    line.fairness ??= fairness ?? new Fairness()
+    if (givenBack === undefined || line.fairness.passOn(givenBack)) this.#handOver(line)
+    else line.openOffer(this.#alarms, line.fairness.pause, () => this.#handOver(line))
   }
 
   #lineOf(key: string): WaitingLine {

@@ -65,9 +65,9 @@ export const CALLER_BUGS: readonly Regression[] = [
     failure: 'who shared the attempt of another waited for as long as that did',
     patches: [
       {
-        file: 'src/acquire/acquisition.ts',
-        find: 'const left = Math.max(this.timeout - this.#waited(), 0)',
-        replace: 'const left = Number.POSITIVE_INFINITY',
+        file: 'src/acquire/patience.ts',
+        find: 'return this.hasShared ? Math.max(timeout - this.waited, 0) : timeout',
+        replace: 'return this.hasShared ? Number.POSITIVE_INFINITY : timeout',
       },
     ],
     harness: tests('test/waiting/queue.test.ts', 'obeys its own timeout'),

@@ -90,8 +90,8 @@ export const ENDING_BUGS: readonly Regression[] = [
     patches: [
       {
         file: 'src/acquire/acquisition.ts',
-        find: "table.isHeld(this.key) ? 'held'",
-        replace: "table.isHeld(`${this.key}?`) ? 'held'",
+        find: 'this.#parts.table.isHeld(this.key))',
+        replace: 'this.#parts.table.isHeld(`${this.key}?`))',
       },
     ],
     harness: tests(STRANGERS, 'is told that this manager holds it'),

@@ -36,9 +36,10 @@ export const OWNERSHIP_BUGS: readonly Regression[] = [
     failure: 'an acquire whose answer was lost stood in the way of its own repetition',
     patches: [
       {
-        file: ACQUISITION,
-        find: '    this.#attempts += 1\n',
-        replace: '    this.#attempts += 1\n    if (this.#doubt !== undefined) this.token = this.#parts.createToken()\n',
+        file: 'src/acquire/question.ts',
+        find: '    dispatch.acquire(this)\n',
+        replace:
+          '    if (this.#doubt !== undefined) this.token = this.#parts.createToken()\n    dispatch.acquire(this)\n',
       },
     ],
     harness: SIMULATION,

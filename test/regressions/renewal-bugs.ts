@@ -7,8 +7,8 @@ const TIMING = 'src/rules/timing.ts'
 
 const ONE_AFTER_THE_OTHER = {
   file: RENEWER,
-  find: 'while (this.#flights < ',
-  replace: 'while (this.#flights < 1 && this.#flights < ',
+  find: 'while (this.#underWay < ',
+  replace: 'while (this.#underWay < 1 && this.#underWay < ',
 }
 
 export const RENEWAL_BUGS: readonly Regression[] = [
@@ -39,7 +39,7 @@ export const RENEWAL_BUGS: readonly Regression[] = [
         find: '    const confirmed: LeaseCohort[] = []\n',
         replace: `    if (failures.count > 0) {
       for (const { cohort } of this.#parts.table.values()) {
-        if (cohort?.renewal !== undefined && cohort.renewal !== flight) this.#fail(cohort, NO_OUTCOME)
+        if (cohort?.renewal !== undefined && cohort.renewal !== batch) this.#fail(cohort, NO_OUTCOME)
       }
     }
     const confirmed: LeaseCohort[] = []

@@ -13,8 +13,8 @@ export const WAITING_BUGS: readonly Regression[] = [
         replace: 'return\n    else if (!this.#parts.table',
       },
       {
-        file: ACQUISITION,
-        find: 'Math.min(interval, (this.#refusal?.remaining ?? Number.POSITIVE_INFINITY) + 1, left)',
+        file: 'src/acquire/patience.ts',
+        find: 'Math.min(interval, (refusal?.remaining ?? Number.POSITIVE_INFINITY) + 1, left)',
         replace: 'Math.min(interval, left)',
       },
     ],

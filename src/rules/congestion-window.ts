@@ -17,7 +17,7 @@ const FEWEST = 2
 const FORGETTING = 1.01
 const NEVER = Number.NEGATIVE_INFINITY
 
-export class Pacing {
+export class CongestionWindow {
   #limit = MOST
   #smoothed: number | undefined
   #deviation = 0

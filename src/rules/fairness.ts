@@ -13,7 +13,7 @@ const LONGEST_STRETCH = 500
 /** For how long the lock is left to others, in ms, the time that messages take not counted. */
 const PAUSE = 5
 
-export class Turns {
+export class Fairness {
   #handOvers = 0
   #allowed = FEWEST_HAND_OVERS
   #since = 0

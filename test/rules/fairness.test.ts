@@ -1,8 +1,8 @@
 import { expect } from 'chai'
-import { Turns } from '#src/rules/turns.js'
+import { Fairness } from '#src/rules/fairness.js'
 
 /** How often the lock is passed on in a row. */
-function stretch(turns: Turns, now = 0): number {
+function stretch(turns: Fairness, now = 0): number {
   let count = 0
   while (turns.passOn(now)) count += 1
   return count
@@ -10,7 +10,7 @@ function stretch(turns: Turns, now = 0): number {
 
 describe('turns', () => {
   it('are eight at first, and twice as many each time nobody else took the lock', () => {
-    const turns = new Turns()
+    const turns = new Fairness()
     const stretches: number[] = []
     for (let round = 0; round < 6; round += 1) {
       stretches.push(stretch(turns))
@@ -20,7 +20,7 @@ describe('turns', () => {
   })
 
   it('are eight again when somebody else took it', () => {
-    const turns = new Turns()
+    const turns = new Fairness()
     stretch(turns)
     turns.onUnwanted()
     turns.onRefused()
@@ -32,7 +32,7 @@ describe('turns', () => {
   })
 
   it('take half a second at most, from the first time the lock is passed on', () => {
-    const turns = new Turns()
+    const turns = new Fairness()
     expect(turns.passOn(10_000)).to.equal(true)
     expect(turns.passOn(10_499)).to.equal(true)
     expect(turns.passOn(10_500)).to.equal(false)
@@ -43,14 +43,14 @@ describe('turns', () => {
   })
 
   it('are over until others have had theirs', () => {
-    const turns = new Turns()
+    const turns = new Fairness()
     stretch(turns)
     expect(turns.passOn(0)).to.equal(false)
     expect(turns.passOn(0)).to.equal(false)
   })
 
   it('leave the lock to others for as long as they need to hear of it and to ask for it', () => {
-    const turns = new Turns()
+    const turns = new Fairness()
     expect(turns.pause).to.equal(5)
     turns.onAnswered(30)
     expect(turns.pause).to.equal(65)

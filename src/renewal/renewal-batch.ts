@@ -2,7 +2,7 @@
 import type { LeaseCohort, LeaseRecord } from '../lease/lease-record.ts'
 import type { Alarm } from '../time/scheduler.ts'
 
-export class Flight {
+export class RenewalBatch {
   /** When it was sent: before its first byte was written. */
   readonly sentAt: number
   /** Others may be split off from them. */
@@ -12,7 +12,7 @@ export class Flight {
   /** Rings when the answer is overdue, or one of the cohorts is over. */
   alarm: Alarm | undefined = undefined
   /** Answered, or given up. */
-  landed = false
+  over = false
 
   constructor(sentAt: number, cohorts: LeaseCohort[]) {
     this.sentAt = sentAt
