@@ -105,7 +105,11 @@ export class LeaseManager extends GuardedEmitter implements AsyncDisposable, Ite
 
   /** What a log shows of it. */
   toJSON(): { readonly held: number; readonly waiting: number; readonly closed: boolean } {
-    return { held: this.size, waiting: this.#parts.lines.size + this.#parts.table.reserved, closed: this.#closed }
+    return {
+      held: this.size,
+      waiting: this.#parts.lines.size + this.#parts.table.reservations.size,
+      closed: this.#closed,
+    }
   }
 
   /** How many leases are held. */

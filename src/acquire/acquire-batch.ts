@@ -3,7 +3,7 @@ import type { AcquireOutcome, Unknown } from '../backend.ts'
 import { isFinal } from '../errors.ts'
 import type { Lease } from '../lease/lease.ts'
 import { LeaseRecord } from '../lease/lease-record.ts'
-import { notHeld } from '../lease/lease-table.ts'
+import { notHeld } from '../lease/record-facts.ts'
 import type { AcquireManySettings } from '../options/settings.ts'
 import type { Dispatch } from '../requests/dispatch.ts'
 import type { Batch } from '../requests/outbox.ts'
@@ -36,8 +36,8 @@ export class AcquireBatch implements Batch<AcquireOutcome> {
   readonly #parts: BulkParts
   readonly #settings: BulkSettings
   readonly #records: LeaseRecord[] = []
-  /** See `LeaseTable.isStale`. */
-  readonly #upheavals: number
+  /** See `Reservations.changedSince`. */
+  readonly #mark: number
   #resolve: (() => void) | undefined
   /** Its answer is being gone through: a listener that hears of a lease may cancel it. */
   #settling = false
@@ -48,7 +48,7 @@ export class AcquireBatch implements Batch<AcquireOutcome> {
     this.#parts = parts
     this.#settings = settings
     this.timeout = settings.timeout
-    this.#upheavals = parts.table.upheavals
+    this.#mark = parts.table.reservations.mark
     this.settled = new Promise((resolve) => {
       this.#resolve = resolve
     })
@@ -62,7 +62,7 @@ export class AcquireBatch implements Batch<AcquireOutcome> {
   add(key: string, index: number): boolean {
     const { table, createToken } = this.#parts
     const record = new LeaseRecord(key, createToken(), this.#settings)
-    if (!table.reserve(record)) return false
+    if (!table.reservations.add(record)) return false
     this.#records.push(record)
     this.indices.push(index)
     return true
@@ -108,7 +108,7 @@ export class AcquireBatch implements Batch<AcquireOutcome> {
   #take(index: number, fence: number, sentAt: number, doubt: Doubt | undefined): void {
     const { granting, table } = this.#parts
     const record = this.#records[index] as LeaseRecord
-    const stale = table.isStale(record, this.#upheavals)
+    const stale = table.reservations.changedSince(record, this.#mark)
     const granted = granting.make(record, { fence, sentAt, settings: this.#settings, stale, doubt })
     switch (granted) {
       case 'held':
@@ -146,7 +146,7 @@ export class AcquireBatch implements Batch<AcquireOutcome> {
     this.#resolve = undefined
     const { table, lines } = this.#parts
     for (const record of this.#records) {
-      table.free(record)
+      table.reservations.remove(record)
       lines.onAskedFor(record.key)
     }
   }

@@ -13,7 +13,8 @@ import pRetry from 'p-retry'
 import type { AcquireOutcome, Refusal, Unknown } from '../backend.ts'
 import { UnavailableError } from '../errors.ts'
 import type { LeaseRecord } from '../lease/lease-record.ts'
-import { type LeaseTable, notHeld } from '../lease/lease-table.ts'
+import type { LeaseTable } from '../lease/lease-table.ts'
+import { notHeld } from '../lease/record-facts.ts'
 import type { AcquireSettings } from '../options/settings.ts'
 import { unanswered } from '../requests/outbox.ts'
 import type { Tally } from '../stats.ts'
@@ -128,7 +129,7 @@ export class Acquisition implements Waiter, Asker {
   nudge(): void {
     if (this.#question.wanted) return
     if (!this.#isPausing) this.#nudged = true
-    else if (!this.#parts.table.isReserved(this.key)) this.#probe()
+    else if (!this.#parts.table.reservations.has(this.key)) this.#probe()
   }
 
   hint(named = false): void {
@@ -305,7 +306,7 @@ export class Acquisition implements Waiter, Asker {
 
   #followHint(): void {
     // Whoever has reserved the key wakes the line when that is over.
-    if (this.#parts.table.isReserved(this.key)) return
+    if (this.#parts.table.reservations.has(this.key)) return
     this.#hints.followed({ now: () => this.#probe(), later: () => this.nudge() })
   }
 

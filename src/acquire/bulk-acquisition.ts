@@ -166,7 +166,7 @@ class BulkAcquisition implements Cancellable {
   /** Whether a key that cannot be taken up is one that this call has acquired, or is asking for: it stands twice. */
   #isRepeated(key: string): boolean {
     const { table } = this.#parts
-    if (this.#singles.has(key) || table.isReservedBy(key, this.#settings)) return true
+    if (this.#singles.has(key) || table.reservations.hasOf(key, this.#settings)) return true
     const lease = table.get(key)?.handle
     if (lease === undefined) return false
     this.#acquired ??= new Set(this.#results.filter((result) => result !== null))

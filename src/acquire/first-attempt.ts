@@ -11,7 +11,7 @@ import type { AcquireOutcome, Granted, Refusal, Unknown } from '../backend.ts'
 import { type Doubt, doubtAfter, grantedAfter } from '../rules/doubt.ts'
 import type { Lease } from '../lease/lease.ts'
 import { LeaseRecord } from '../lease/lease-record.ts'
-import { notHeld } from '../lease/lease-table.ts'
+import { notHeld } from '../lease/record-facts.ts'
 import type { AcquireSettings } from '../options/settings.ts'
 import type { Request } from '../requests/outbox.ts'
 
@@ -44,7 +44,8 @@ export class FirstAttempts {
     // Whose patience is shorter than a request's does not wait for the answer.
     if ((wait === 0 || wait >= timeout) && lines.get(key) === undefined) {
       const record = new LeaseRecord(key, createToken(), settings)
-      if (table.reserve(record)) return new FirstAttempt(this.#parts, record, settings, orNull).run(this.#underWay)
+      if (table.reservations.add(record))
+        return new FirstAttempt(this.#parts, record, settings, orNull).run(this.#underWay)
     }
     const acquisition = new Acquisition(this.#parts, key, settings)
     return resultOf(acquisition.run(), acquisition, orNull)
@@ -57,8 +58,8 @@ class FirstAttempt implements Request<AcquireOutcome>, Cancellable {
   readonly #settings: AcquireSettings
   readonly #orNull: boolean
   readonly #startedAt: number
-  /** See `LeaseTable.isStale`. */
-  readonly #upheavals: number
+  /** See `Reservations.changedSince`. */
+  readonly #mark: number
   #underWay: Set<FirstAttempt> | undefined
   /** Takes the result, once. */
   #resolve: ((result: Lease | null | Promise<Lease | null>) => void) | undefined
@@ -72,7 +73,7 @@ class FirstAttempt implements Request<AcquireOutcome>, Cancellable {
     this.#settings = settings
     this.#orNull = orNull
     this.#startedAt = parts.clock.now()
-    this.#upheavals = parts.table.upheavals
+    this.#mark = parts.table.reservations.mark
   }
 
   get key(): string {
@@ -124,7 +125,7 @@ class FirstAttempt implements Request<AcquireOutcome>, Cancellable {
       this.#giveBack(outcome, sentAt, doubt)
       return
     }
-    const stale = this.#parts.table.isStale(this.#record, this.#upheavals)
+    const stale = this.#parts.table.reservations.changedSince(this.#record, this.#mark)
     if (outcome.type === 'granted') {
       this.#settleGranted(outcome, sentAt ?? Number.NEGATIVE_INFINITY, stale, doubt)
     } else if (outcome.type === 'refused' && this.#orNull && this.#settings.wait === 0) {
@@ -203,7 +204,7 @@ class FirstAttempt implements Request<AcquireOutcome>, Cancellable {
     this.#resolve = undefined
     this.#underWay?.delete(this)
     if (signal) this.#parts.aborts.remove(signal, this)
-    this.#parts.table.free(this.#record)
+    this.#parts.table.reservations.remove(this.#record)
   }
 }
 

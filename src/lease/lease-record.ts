@@ -47,8 +47,6 @@ class Rarities {
 }
 
 const NO_PLACE = -1
-/** Instead of a place in a cohort: it is only being asked for, and stands in the table to reserve its key. */
-const RESERVED = -2
 /** Instead of a place in a cohort: it was given back because the manager closed. */
 const CLOSED = -3
 
@@ -72,8 +70,8 @@ export class LeaseRecord implements LockEntry, Member<LeaseRecord> {
   readonly token: string
   /** Others may have the same object. */
   terms: LeaseTerms
-  /** Its own part of its state: while it is `held`, its cohort knows whether it is in jeopardy. */
-  state: Exclude<LeaseState, 'jeopardy'> = 'held'
+  /** Its own part of its state: while it is `held`, its cohort knows whether it is in jeopardy. `reserved`: there is no lease yet. */
+  state: Exclude<LeaseState, 'jeopardy'> | 'reserved' = 'held'
   /** With whom it is renewed, and its place there; none until it is granted, and once it is not held. */
   cohort: LeaseCohort | undefined = undefined
   place: number = NO_PLACE
@@ -106,11 +104,7 @@ export class LeaseRecord implements LockEntry, Member<LeaseRecord> {
 
   /** Whether it stands in the table only to reserve its key. */
   get reserving(): boolean {
-    return this.place === RESERVED
-  }
-
-  set reserving(value: boolean) {
-    this.place = value ? RESERVED : NO_PLACE
+    return this.state === 'reserved'
   }
 
   /** Whether it was given back because the manager closed. */

@@ -4,19 +4,15 @@
  */
 import type { Clock } from '../time/clock.ts'
 import { KeyTable } from '../structures/key-table.ts'
-import {
-  isActive,
-  type LeaseInput,
-  type LeaseLimits,
-  type LeaseState,
-  type LossReason,
-  transition,
-} from '../rules/lease-state.ts'
+import { isActive, type LeaseInput, type LeaseState, type LossReason, transition } from '../rules/lease-state.ts'
 import { deadlineOf } from '../rules/timing.ts'
-import { LeaseLostError, LockNotHeldError, ManagerClosedError } from '../errors.ts'
+import { LeaseLostError } from '../errors.ts'
 import type { LeaseEvents } from './events.ts'
-import type { Lease, LeaseEnd } from './lease.ts'
-import type { LeaseCohort, LeaseRecord, LeaseTerms, RenewalWaiter } from './lease-record.ts'
+import type { Lease } from './lease.ts'
+import type { LeaseCohort, LeaseRecord } from './lease-record.ts'
+import { Losses } from './losses.ts'
+import { howEnded, notHeld, takeWaiters, endOf, stateOf, rejectWaiters, limitsOf, closedUnder } from './record-facts.ts'
+import { Reservations } from './reservations.ts'
 import type { Scheduler } from '../time/scheduler.ts'
 import type { Tally } from '../stats.ts'
 
@@ -52,35 +48,24 @@ export class LeaseTable {
   readonly #parts: LeaseTableParts
   /** Leases, and those that are only being asked for: they reserve their keys, and have no cohort yet. */
   readonly #records: KeyTable<LeaseRecord>
-  #reserved = 0
-  /** Keys that may have changed while some were reserved, and how often any may have. */
-  readonly #stale = new Set<string>()
-  #upheavals = 0
-  /** Reservations whose places were taken by leases that were adopted meanwhile: they get them back when those end. */
-  readonly #displaced = new Map<string, LeaseRecord>()
+  readonly reservations: Reservations
+  readonly #losses: Losses
   readonly #cohorts = new Set<LeaseCohort>()
   #jeopardy = 0
-  /**
-   * Losses that happened and that users have not been told of. A listener may read, release or acquire anything: whatever that ends
-   * waits here for its turn, so the stack never grows with the number of losses.
-   */
-  #untold: { readonly record: LeaseRecord; readonly reason: LossReason; readonly error: LeaseLostError }[] = []
-  #telling = false
   #closing = false
-  #tellingSoon = false
 
   constructor(parts: LeaseTableParts) {
     this.#parts = parts
     this.#records = new KeyTable(parts.seed)
+    this.reservations = new Reservations(this.#records)
+    this.#losses = new Losses(parts.clock, ({ record, reason, error }) => {
+      record.has.controller?.abort(error)
+      this.#tell('lost', record, (lease) => ({ lease, reason, error }))
+    })
   }
 
   get size(): number {
-    return this.#records.size - this.#reserved
-  }
-
-  /** Keys that are asked for by somebody who stands in no line. */
-  get reserved(): number {
-    return this.#reserved + this.#displaced.size
+    return this.#records.size - this.reservations.placed
   }
 
   /** Leases whose last renewal failed. */
@@ -94,18 +79,7 @@ export class LeaseTable {
     return record !== undefined && isActive(this.observe(record))
   }
 
-  /** Whether the key is asked for by somebody who stands in no line. */
-  isReserved(key: string): boolean {
-    return (this.#records.get(key)?.reserving ?? false) || (this.#displaced.size > 0 && this.#displaced.has(key))
-  }
-
-  /** Whether the key is asked for on these very terms: by the call whose own they are. */
-  isReservedBy(key: string, terms: LeaseTerms): boolean {
-    const record = this.#records.get(key)
-    return (record?.reserving && record.terms === terms) || this.#displaced.get(key)?.terms === terms
-  }
-
-  /** Whether it is either. */
+  /** Whether this manager holds a lease on the key, or has reserved it. */
   isTaken(key: string): boolean {
     const record = this.#records.get(key)
     return record !== undefined && (record.reserving || isActive(this.observe(record)))
@@ -119,55 +93,6 @@ export class LeaseTable {
   /** In no particular order; some may have ended by the time they are come to. */
   *values(): Generator<LeaseRecord, undefined> {
     for (const record of this.#records.values()) if (!record.reserving) yield record
-  }
-
-  /**
-   * The key of this lease is about to be asked for by somebody who stands in no line: whoever comes meanwhile waits for what comes of that.
-   *
-   * @returns whether that may be: nothing is leased or reserved there, as far as has been noticed.
-   */
-  reserve(record: LeaseRecord): boolean {
-    if (this.#records.claim(record)) return false
-    record.reserving = true
-    this.#reserved += 1
-    return true
-  }
-
-  /** What was asked for is not to be: its key is reserved no longer, if it still was. */
-  free(record: LeaseRecord): void {
-    this.#forgetDisplaced(record)
-    if (!record.reserving) return
-    this.#records.delete(record)
-    this.#onFreed(record)
-  }
-
-  /** How often any key may have changed; see `isStale`. */
-  get upheavals(): number {
-    return this.#upheavals
-  }
-
-  /** A key may have changed; without one, any may have: an answer that is on its way may be older. */
-  hint(key?: string): void {
-    if (key === undefined) this.#upheavals += 1
-    else if (this.reserved > 0 && this.isReserved(key)) this.#stale.add(key)
-  }
-
-  /** Whether its key may have changed since it was reserved, as far as is known; where another has taken its place it has. @param upheavals what that was then. */
-  isStale({ key, reserving }: LeaseRecord, upheavals: number): boolean {
-    return !reserving || upheavals !== this.#upheavals || (this.#stale.size > 0 && this.#stale.has(key))
-  }
-
-  #onFreed(record: LeaseRecord): void {
-    record.reserving = false
-    this.#reserved -= 1
-    if (this.#stale.size > 0) this.#stale.delete(record.key)
-  }
-
-  #forgetDisplaced(record: LeaseRecord): void {
-    const { key } = record
-    if (this.#displaced.size === 0 || this.#displaced.get(key) !== record) return
-    this.#displaced.delete(key)
-    this.#stale.delete(key)
   }
 
   /** All cohorts that have members; there may be more of them, or fewer, by the time one is come to. */
@@ -194,10 +119,10 @@ export class LeaseTable {
    */
   place(record: LeaseRecord): boolean {
     const told = this.tellLosses()
-    this.#forgetDisplaced(record)
+    this.reservations.forgetDisplaced(record)
     if (!record.reserving) return this.#displace(record) || told
     // While a key is reserved for it nobody else has that key here.
-    this.#onFreed(record)
+    this.reservations.onTaken(record)
     return told
   }
 
@@ -239,9 +164,7 @@ export class LeaseTable {
     if (other) this.apply(other, { type: 'refused', now: this.#parts.clock.now(), reason: 'taken' })
     const present = this.#records.set(record)
     if (present?.reserving) {
-      // It is still asked for, and may take the place of this one later.
-      this.#onFreed(present)
-      this.#displaced.set(present.key, present)
+      this.reservations.onDisplaced(present)
     } else if (present) {
       this.apply(present, { type: 'refused', now: this.#parts.clock.now(), reason: 'taken' })
     }
@@ -257,46 +180,21 @@ export class LeaseTable {
       const now = this.#parts.clock.now()
       if (now >= endOf(record)) {
         this.#change(record, { type: 'observed', now })
-        this.#tellSoon()
+        this.#losses.tellSoon()
       }
     }
     return stateOf(record)
   }
 
-  /** Tells of the losses that have happened, unless that is being done already. @returns whether there were any. */
+  /** See `Losses.tell`. */
   tellLosses(): boolean {
-    if (this.#telling || this.#untold.length === 0) return false
-    this.#telling = true
-    let told = 0
-    try {
-      // Telling of one may bring about others.
-      for (const { record, reason, error } of this.#untold) {
-        told += 1
-        record.has.controller?.abort(error)
-        this.#tell('lost', record, (lease) => ({ lease, reason, error }))
-      }
-    } finally {
-      this.#telling = false
-      this.#untold = this.#untold.slice(told)
-      // Something was thrown that no guard has caught.
-      if (this.#untold.length > 0) this.#tellSoon()
-    }
-    return true
-  }
-
-  #tellSoon(): void {
-    if (this.#tellingSoon) return
-    this.#tellingSoon = true
-    this.#parts.clock.soon(() => {
-      this.#tellingSoon = false
-      this.tellLosses()
-    })
+    return this.#losses.tell()
   }
 
   /** Something happened to a lease: decides what follows from it, and does it. */
   apply(record: LeaseRecord, input: RecordInput): void {
     this.#change(record, input)
-    if (this.#untold.length > 0) this.tellLosses()
+    this.#losses.tell()
   }
 
   #change(record: LeaseRecord, input: RecordInput): void {
@@ -399,17 +297,9 @@ export class LeaseTable {
     if (cohort.size === 0) this.dismiss(cohort)
     if (record.has.alarm !== -1) scheduler.remove(record.has.alarm)
     this.#records.delete(record)
-    this.#restoreDisplaced(record.key)
+    this.reservations.onVacated(record.key)
     onVacated(record, givenBack)
     if (record.state !== 'lost') rejectWaiters(record)
-  }
-
-  /** While a key is asked for, nobody else is to ask for it. */
-  #restoreDisplaced(key: string): void {
-    const displaced = this.#displaced.size > 0 && this.#displaced.get(key)
-    if (!displaced || !this.reserve(displaced)) return
-    this.#displaced.delete(key)
-    this.#stale.add(key)
   }
 
   /** What follows from a loss without any user's code; the rest waits for `tellLosses`. */
@@ -419,7 +309,7 @@ export class LeaseTable {
     this.#parts.tally.lost[reason] += 1
     rejectWaiters(record)
     if (reason === 'expired' || reason === 'maxHold' || record.has.doubt) this.#parts.onAbandoned(record)
-    this.#untold.push({ record, reason, error })
+    this.#losses.add({ record, reason, error })
   }
 
   /** Builds a payload only where somebody listens. */
@@ -443,62 +333,4 @@ export class LeaseTable {
       if (isActive(this.observe(record))) this.#tell(event, record, payload)
     }
   }
-}
-
-/** Why the signal of a lease is aborted, if it is to be. */
-export function abortReasonOf(record: LeaseRecord): Error | undefined {
-  const { loss, givenBack } = record.has
-  return loss ?? givenBack ?? (record.closed ? closedUnder(record.key) : undefined)
-}
-
-/** How a lease ended that has. */
-export function howEnded(record: LeaseRecord): LeaseEnd {
-  if (record.state === 'lost') return 'lost'
-  return record.closed ? 'closed' : 'released'
-}
-
-function closedUnder(key: string): ManagerClosedError {
-  return new ManagerClosedError(key, `Lock \`${key}\` is given back because its LeaseManager was closed`)
-}
-
-/** The state of a lease as far as it has been noticed. */
-function stateOf(record: LeaseRecord): LeaseState {
-  return record.cohort ? record.cohort.state : record.state
-}
-
-/** Says that the lease is not held, and by what loss if it was lost. */
-export function notHeld(record: LeaseRecord): LockNotHeldError {
-  return new LockNotHeldError(record.key, record.state, record.has.loss && { cause: record.has.loss })
-}
-
-/** Everybody who waits for the next renewal of a cohort; whoever asks from now on waits for another one. */
-export function takeWaiters(cohort: LeaseCohort): { record: LeaseRecord; waiter: RenewalWaiter }[] {
-  if (cohort.askers.length === 0) return []
-  const { askers } = cohort
-  cohort.askers = []
-  return askers.flatMap((record) => {
-    const { waiters = [] } = record.has
-    record.own.waiters = undefined
-    return waiters.map((waiter) => ({ record, waiter }))
-  })
-}
-
-/** When a lease ends if nothing else happens; in the past once it has ended. */
-export function endOf(record: LeaseRecord): number {
-  const { deadline, retireAt } = limitsOf(record)
-  return retireAt === undefined ? deadline : Math.min(deadline, retireAt)
-}
-
-function rejectWaiters(record: LeaseRecord): void {
-  const { waiters } = record.has
-  if (waiters === undefined) return
-  record.own.waiters = undefined
-  const error = notHeld(record)
-  for (const waiter of waiters) waiter.reject(error)
-}
-
-const OVER: LeaseLimits = { deadline: Number.NEGATIVE_INFINITY, retireAt: undefined }
-
-function limitsOf(record: LeaseRecord): LeaseLimits {
-  return record.cohort ? { deadline: record.cohort.deadline, retireAt: record.has.retireAt } : OVER
 }

@@ -145,7 +145,7 @@ export class Assembly {
 
   /** What a manager changes itself, the server does not tell it. */
   readonly onChangedHere = (key: string): void => {
-    this.table.hint(key)
+    this.table.reservations.hint(key)
     this.lines.get(key)?.first?.hint()
   }
 

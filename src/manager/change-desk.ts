@@ -64,7 +64,7 @@ export class ChangeDesk {
       const record = table.get(key)
       if (record) verifier.verify(record)
       adoptions.hint(key)
-      table.hint(key)
+      table.reservations.hint(key)
       const first = lines.get(key)?.first
       if (first === undefined) continue
       tally.wakeUps.change += 1
@@ -123,7 +123,7 @@ export class ChangeDesk {
   /** All who wait ask again, some thousands at a time. */
   wakeAll(): void {
     const { clock, table, lines, tally } = this.#parts
-    table.hint()
+    table.reservations.hint()
     const iterator = lines.values()
     const wakeSome = (): void => {
       let count = 0

@@ -1,7 +1,8 @@
 /** What a handle asks of its manager. */
 import type { DetachedLease, LeaseEnd, LeasePort } from '../lease/lease.ts'
 import type { LeaseRecord } from '../lease/lease-record.ts'
-import { abortReasonOf, endOf, howEnded, type LeaseTable, notHeld } from '../lease/lease-table.ts'
+import type { LeaseTable } from '../lease/lease-table.ts'
+import { abortReasonOf, endOf, howEnded, notHeld } from '../lease/record-facts.ts'
 import type { Releaser } from '../release/releaser.ts'
 import type { Renewer } from '../renewal/renewer.ts'
 import type { Clock } from '../time/clock.ts'

@@ -21,7 +21,7 @@ export function reportOf({ backend, scheduler, tally, table, lines, releaser, lo
   return tally.report({
     held: table.size,
     jeopardy: table.jeopardy,
-    waiting: lines.size + table.reserved,
+    waiting: lines.size + table.reservations.size,
     queues: countQueues(lines, table),
     undoing: releaser.undoing,
     watching: backend.watching,
@@ -33,9 +33,9 @@ export function reportOf({ backend, scheduler, tally, table, lines, releaser, lo
 /** Keys that callers stand in line for, or that are reserved. */
 function countQueues(lines: WaitingLines, table: LeaseTable): number {
   const { count } = lines
-  const { reserved } = table
+  const { size: reserved } = table.reservations
   if (count === 0 || reserved === 0) return count + reserved
   let both = 0
-  for (const { key } of lines.values()) if (table.isReserved(key)) both += 1
+  for (const { key } of lines.values()) if (table.reservations.has(key)) both += 1
   return count + reserved - both
 }

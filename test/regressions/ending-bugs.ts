@@ -14,7 +14,7 @@ export const ENDING_BUGS: readonly Regression[] = [
     patches: [
       {
         file: TABLE,
-        find: '    this.#untold.push({ record, reason, error })\n',
+        find: '    this.#losses.add({ record, reason, error })\n',
         replace:
           "    record.has.controller?.abort(error)\n    this.#tell('lost', record, (lease) => ({ lease, reason, error }))\n",
       },
