@@ -115,6 +115,21 @@ export class Cohort<M extends Member<M>> {
     return rest
   }
 
+  /** Whether a lease that was granted on these terms, by a request sent at `sentAt`, may join: it was granted by the same request. */
+  admits({ ttl, timeout, autoRenew }: CohortTerms, sentAt: number): boolean {
+    const { terms } = this
+    return (
+      terms.autoRenew &&
+      autoRenew &&
+      this.confirmedAt === sentAt &&
+      terms.ttl === ttl &&
+      terms.timeout === timeout &&
+      this.renewal === undefined &&
+      this.state === 'held' &&
+      this.size > 0
+    )
+  }
+
   /** Whether the two are renewed on the same terms, and may become one. */
   matches(other: Cohort<M>): boolean {
     const { ttl, timeout, autoRenew } = this.terms
@@ -125,5 +140,28 @@ export class Cohort<M extends Member<M>> {
     if (!this.#shared) return
     this.#members = this.#members.slice()
     this.#shared = false
+  }
+}
+
+/**
+ * What was confirmed together is renewed together from now on.
+ *
+ * @param onEmptied is told of each cohort that has lost its members to another one.
+ */
+export function mergeCohorts<M extends Member<M>>(
+  cohorts: readonly Cohort<M>[],
+  onEmptied: (cohort: Cohort<M>) => void,
+): void {
+  const survivors: Cohort<M>[] = []
+  for (const cohort of cohorts) {
+    // A listener may have ended its last member, or asked for another renewal.
+    if (cohort.size === 0 || cohort.renewal !== undefined) continue
+    const survivor = survivors.find((other) => other.matches(cohort))
+    if (survivor === undefined) {
+      survivors.push(cohort)
+    } else {
+      onEmptied(cohort)
+      survivor.absorb(cohort)
+    }
   }
 }

@@ -6,6 +6,7 @@ import type { BackendListener, BackendSettings } from '../backend.ts'
 import { type Clock, nextTurn, SystemClock } from '../time/clock.ts'
 import { Connection, type ConnectionParts } from './connection.ts'
 import { SentinelWatch } from './sentinel-watch.ts'
+import { readServerInfo } from './server-info.ts'
 import { Tracking } from './tracking.ts'
 
 /** While something is asked, every so many ms it is looked at whether the server is still the same: a proxy may lead to another one unsaid. */
@@ -55,9 +56,22 @@ export class ConnectionPair {
     this.tracking?.onAsked(now)
     if (now >= this.#checkedAt + CHECK_EVERY) {
       this.#checkedAt = now
-      void this.commands.checkServer()
+      void this.#checkServer()
     }
     return this.#reading
+  }
+
+  /** Whether the server is still the one that it was when the connection was made: a proxy may have changed it unsaid. */
+  async #checkServer(): Promise<void> {
+    const { client, runId } = this.commands
+    const { stream } = client
+    if (runId === undefined) return
+    try {
+      const { runId: present } = readServerInfo(await client.info('server'))
+      if (present !== undefined && present !== runId && stream === client.stream) this.commands.leave()
+    } catch {
+      // What is wrong shows at the next request.
+    }
   }
 
   /** A whole turn of the event loop, in which all is read that has come so far. */

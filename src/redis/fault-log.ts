@@ -52,3 +52,17 @@ export function noConnection(cause: Error | undefined): UnavailableError {
   const message = cause.message.startsWith(NO_CONNECTION) ? cause.message : `${NO_CONNECTION}: ${cause.message}`
   return new UnavailableError(message, undefined, { cause })
 }
+
+/** What ioredis says of a command without a connection if it must not queue it, and of one whose connection broke. */
+const NOT_WRITABLE = "Stream isn't writeable"
+const BROKEN = /max retries per request|Connection is closed/
+
+/** Whether the connection of a command broke before its answer came. */
+export function isBrokenUnder(error: Error): boolean {
+  return BROKEN.test(error.message)
+}
+
+/** Whether an error says no more than that the other side has closed the connection: it may have said why. */
+export function isEcho({ message }: Error, usable: boolean): boolean {
+  return message.includes(NOT_WRITABLE) || message.includes('EPIPE') || (!usable && message.includes('ECONNRESET'))
+}

@@ -6,6 +6,8 @@
  *     overloaded ──a second in which none has waited for so long──▶ keeping up (told)
  */
 import type { LoadReport } from '../stats.ts'
+import type { LeaseCohort } from '../lease/lease-record.ts'
+import { RENEWALS_PER_TTL } from '../rules/timing.ts'
 import type { Clock } from '../time/clock.ts'
 import type { Alarm, Alarms } from '../time/scheduler.ts'
 
@@ -106,4 +108,15 @@ export class LoadMeter {
     this.#busySince = this.#parts.clock.now()
     this.#confirmed = 0
   }
+}
+
+/** How many leases wait to be renewed, and how many renewals per second are needed for all of them. */
+export function surveyOf(cohorts: Iterable<LeaseCohort>): Pick<LoadReport, 'behind' | 'demand'> {
+  let behind = 0
+  let demand = 0
+  for (const { renewal, size, terms } of cohorts) {
+    if (renewal === 'queued') behind += size
+    if (terms.autoRenew) demand += (size / terms.ttl) * RENEWALS_PER_TTL * 1_000
+  }
+  return { behind, demand }
 }

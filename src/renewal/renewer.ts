@@ -3,16 +3,16 @@
  * answers, and repeats what failed.
  */
 import { asError } from '../as-error.ts'
-import type { Backend, ChangeOutcome, Unknown } from '../backend.ts'
+import type { Backend, ChangeOutcome } from '../backend.ts'
 import type { Clock } from '../time/clock.ts'
-import { Cohort, type CohortTerms } from '../lease/cohort.ts'
-import { CongestionWindow } from '../rules/congestion-window.ts'
-import { deadlineOf, firstRenewalDue, RENEWALS_PER_TTL, renewalDue, renewalRetryDelay } from '../rules/timing.ts'
+import { Cohort, type CohortTerms, mergeCohorts } from '../lease/cohort.ts'
+import { deadlineOf, firstRenewalDue, renewalDue, renewalRetryDelay } from '../rules/timing.ts'
 import { UnavailableError } from '../errors.ts'
+import { BatchesUnderWay } from './batches-under-way.ts'
 import { RenewalBatch } from './renewal-batch.ts'
+import { type CohortFailure, failuresOf, isAnswer, NO_OUTCOME, notRenewed } from './renewal-failures.ts'
 import type { LeaseCohort, LeaseRecord } from '../lease/lease-record.ts'
 import type { LoadMeter } from './load-meter.ts'
-import type { LoadReport } from '../stats.ts'
 import type { LeaseTable, Scheduled } from '../lease/lease-table.ts'
 import { notHeld, takeWaiters } from '../lease/record-facts.ts'
 import { RenewalQueue } from './renewal-queue.ts'
@@ -39,34 +39,21 @@ export interface RenewerParts {
 export class Renewer {
   readonly #parts: RenewerParts
   readonly #queue: RenewalQueue
-  readonly #window = new CongestionWindow()
   /** The cohort that leases granted by one request are joining. */
   #forming: LeaseCohort | undefined
-  /** Sent, and neither answered nor given up. */
-  #underWay = 0
-  /** Given up, but not answered, and until when they count: the server may still have to answer them before others. */
-  readonly #overdue = new Map<RenewalBatch, number>()
+  readonly #underWay: BatchesUnderWay
   #pumping = false
 
   constructor(parts: RenewerParts) {
     this.#parts = parts
     this.#queue = new RenewalQueue(parts.scheduler.tick, parts.batchSize)
+    this.#underWay = new BatchesUnderWay(parts.clock)
   }
 
   /** Finds a lease its cohort: others that were granted by the same request, sent at `sentAt`. */
   join(record: LeaseRecord, terms: CohortTerms, sentAt: number): void {
     const forming = this.#forming
-    if (
-      forming?.terms.autoRenew &&
-      terms.autoRenew &&
-      forming.confirmedAt === sentAt &&
-      forming.terms.ttl === terms.ttl &&
-      forming.terms.timeout === terms.timeout &&
-      forming.renewal === undefined &&
-      forming.state === 'held' &&
-      forming.size > 0 &&
-      forming.size < this.#parts.batchSize
-    ) {
+    if (forming?.admits(terms, sentAt) && forming.size < this.#parts.batchSize) {
       forming.add(record)
       return
     }
@@ -122,19 +109,14 @@ export class Renewer {
 
   /** The backend can be asked again: whoever is in jeopardy does not wait for its backoff. */
   onRecovered(): void {
-    this.#forgetOverdue()
+    this.#underWay.forgetOverdue()
     this.#renewEach((cohort) => cohort.state === 'jeopardy')
   }
 
   /** Renews everything now, nearest deadline first: anything may have happened to the keys. */
   renewAll(): void {
-    this.#forgetOverdue()
+    this.#underWay.forgetOverdue()
     this.#renewEach(() => true)
-  }
-
-  /** What was asked through another connection, or of another server, keeps nobody waiting any more. */
-  #forgetOverdue(): void {
-    this.#overdue.clear()
   }
 
   #renewEach(isWanted: (cohort: LeaseCohort) => boolean): void {
@@ -146,15 +128,11 @@ export class Renewer {
     this.#pumpSoon()
   }
 
-  /** Sends what is queued, as far as the number of batches in batch permits. */
+  /** Sends what is queued, as far as the congestion window permits. */
   pump(): void {
     const { clock, load } = this.#parts
-    if (this.#overdue.size > 0) {
-      const now = clock.now()
-      for (const [batch, until] of this.#overdue) if (now >= until) this.#overdue.delete(batch)
-    }
-    while (this.#underWay < this.#window.limit(this.#overdue.size)) {
-      const cohorts = this.#queue.take(clock.now() + this.#window.roundTrip)
+    while (this.#underWay.hasRoom) {
+      const cohorts = this.#queue.take(clock.now() + this.#underWay.window.roundTrip)
       if (cohorts.length === 0) break
       this.#send(cohorts).catch(this.#parts.onFault)
     }
@@ -196,7 +174,7 @@ export class Renewer {
       tally.renewalLag.record(sentAt - cohort.dueAt, cohort.size)
       load.onWaited(sentAt - cohort.queuedAt, cohort.terms.ttl)
     }
-    this.#underWay += 1
+    this.#underWay.add()
     this.#watch(batch, sentAt)
     tally.requests += 1
     let outcomes: readonly (ChangeOutcome | undefined)[]
@@ -205,16 +183,17 @@ export class Renewer {
       const now = clock.now()
       tally.roundTrip.record(now - sentAt)
       // An error that the connection makes up at once says nothing about how fast the server is.
-      if (outcomes.some(isAnswer)) this.#window.onAnswered(sentAt, now, (cohorts[0] as LeaseCohort).terms.timeout)
+      if (outcomes.some(isAnswer))
+        this.#underWay.window.onAnswered(sentAt, now, (cohorts[0] as LeaseCohort).terms.timeout)
     } catch (thrown) {
       const outcome = { type: 'unknown', error: asError(thrown) } as const
       outcomes = batch.records.map(() => outcome)
     }
-    this.#overdue.delete(batch)
+    this.#underWay.onAnswered(batch)
     try {
       this.#settle(batch, outcomes)
     } finally {
-      this.#land(batch)
+      this.#underWay.end(batch)
       for (const cohort of batch.cohorts) if (cohort.renewal === batch) this.#fail(cohort, NO_OUTCOME)
       this.pump()
     }
@@ -227,7 +206,7 @@ export class Renewer {
       if (cohort.renewal !== batch || cohort.size === 0) continue
       next = Math.min(next, batch.sentAt + cohort.terms.timeout, cohort.deadline)
     }
-    if (next === NEVER) this.#giveUp(batch)
+    if (next === NEVER) this.#underWay.giveUp(batch)
     else batch.alarm = this.#parts.scheduler.at(Math.max(next, now), (tick) => this.#onOverdue(batch, tick))
   }
 
@@ -246,28 +225,14 @@ export class Renewer {
   #failOverdue(batch: RenewalBatch, now: number): void {
     for (const cohort of batch.cohorts) {
       if (cohort.renewal !== batch || cohort.size === 0 || now < batch.sentAt + cohort.terms.timeout) continue
-      this.#window.onOverdue(batch.sentAt, now)
+      this.#underWay.window.onOverdue(batch.sentAt, now)
       this.#fail(cohort, new UnavailableError(`A renewal was not answered within ${cohort.terms.timeout} ms`))
     }
   }
 
-  #giveUp(batch: RenewalBatch): void {
-    // By then its leases have ended, or have been renewed by another request.
-    if (!batch.over) this.#overdue.set(batch, batch.sentAt + (batch.cohorts[0] as LeaseCohort).terms.ttl)
-    this.#land(batch)
-  }
-
-  /** It does not count as on its way any more: answered, or given up, so that a hung server keeps nobody from being asked. */
-  #land(batch: RenewalBatch): void {
-    batch.alarm?.cancel()
-    if (batch.over) return
-    batch.over = true
-    this.#underWay -= 1
-  }
-
   #settle(batch: RenewalBatch, outcomes: readonly (ChangeOutcome | undefined)[]): void {
-    const { onFault } = this.#parts
-    const failures = this.#failuresOf(batch, outcomes)
+    const { table, onFault } = this.#parts
+    const failures = failuresOf(batch, outcomes, this.#parts)
     const isAnswered = failures.count < batch.records.length
     const confirmed: LeaseCohort[] = []
     for (const cohort of batch.cohorts) {
@@ -278,34 +243,7 @@ export class Renewer {
         onFault(fault)
       }
     }
-    this.#merge(confirmed)
-  }
-
-  /** Ends what was refused. @returns what was not answered. */
-  #failuresOf(batch: RenewalBatch, outcomes: readonly (ChangeOutcome | undefined)[]): Failures {
-    const { table, clock, onFault } = this.#parts
-    let byCohort: Map<LeaseCohort, CohortFailure> | undefined
-    let count = 0
-    for (const [index, record] of batch.records.entries()) {
-      const outcome = outcomes[index]
-      if (outcome?.type === 'done') continue
-      if (outcome?.type === 'refused') {
-        try {
-          table.apply(record, { type: 'refused', now: clock.now(), reason: outcome.reason })
-          continue
-        } catch (fault) {
-          onFault(fault)
-        }
-      }
-      count += 1
-      const { cohort } = record
-      if (cohort === undefined) continue
-      byCohort ??= new Map()
-      const failure = byCohort.get(cohort)
-      if (failure) failure.records.push(record)
-      else byCohort.set(cohort, { records: [record], error: (outcome as Unknown | undefined)?.error ?? NO_OUTCOME })
-    }
-    return { byCohort, count }
+    mergeCohorts(confirmed, (cohort) => table.dismiss(cohort))
   }
 
   /** @param failed its members that were not answered. @param isAnswered whether any of the request was. @returns whether it may be merged with others. */
@@ -374,23 +312,6 @@ export class Renewer {
     }
   }
 
-  /** What was confirmed together is renewed together from now on. */
-  #merge(cohorts: readonly LeaseCohort[]): void {
-    const { table } = this.#parts
-    const survivors: LeaseCohort[] = []
-    for (const cohort of cohorts) {
-      // A listener may have ended its last member, or asked for another renewal.
-      if (cohort.size === 0 || cohort.renewal !== undefined) continue
-      const survivor = survivors.find((other) => other.matches(cohort))
-      if (survivor === undefined) {
-        survivors.push(cohort)
-      } else {
-        table.dismiss(cohort)
-        survivor.absorb(cohort)
-      }
-    }
-  }
-
   #fail(cohort: LeaseCohort, error: Error): void {
     const { clock, random } = this.#parts
     cohort.renewal = undefined
@@ -409,7 +330,7 @@ export class Renewer {
       this.#parts.table.fail(cohort, error)
     } finally {
       for (const { record, waiter } of waiting) {
-        waiter.reject(record.cohort ? unavailable(record.key, error) : notHeld(record))
+        waiter.reject(record.cohort ? notRenewed(record.key, error) : notHeld(record))
       }
     }
   }
@@ -425,37 +346,4 @@ export class Renewer {
     const due = cohort.terms.autoRenew ? renewAt : NEVER
     scheduler.schedule(cohort.alarm, Math.min(due, cohort.deadline + scheduler.tick))
   }
-}
-
-/** Members of a cohort whose renewal was not answered. */
-interface CohortFailure {
-  readonly records: LeaseRecord[]
-  /** How the first of them failed. */
-  readonly error: Error
-}
-
-interface Failures {
-  readonly byCohort: ReadonlyMap<LeaseCohort, CohortFailure> | undefined
-  readonly count: number
-}
-
-const NO_OUTCOME = new UnavailableError('The backend gave no outcome for a renewal')
-
-/** How many leases wait to be renewed, and how many renewals per second are needed for all of them. */
-export function surveyOf(cohorts: Iterable<LeaseCohort>): Pick<LoadReport, 'behind' | 'demand'> {
-  let behind = 0
-  let demand = 0
-  for (const { renewal, size, terms } of cohorts) {
-    if (renewal === 'queued') behind += size
-    if (terms.autoRenew) demand += (size / terms.ttl) * RENEWALS_PER_TTL * 1_000
-  }
-  return { behind, demand }
-}
-
-function isAnswer(outcome: ChangeOutcome | undefined): boolean {
-  return outcome !== undefined && outcome.type !== 'unknown'
-}
-
-function unavailable(key: string, cause: Error): UnavailableError {
-  return new UnavailableError(`Lock \`${key}\` could not be renewed: ${cause.message}`, key, { cause })
 }

@@ -146,7 +146,7 @@ export const CALLER_BUGS: readonly Regression[] = [
     failure: 'renewals that were never answered counted as under way for ever',
     patches: [
       {
-        file: 'src/renewal/renewer.ts',
+        file: 'src/renewal/batches-under-way.ts',
         find: 'if (now >= until) this.#overdue',
         replace: 'if (now >= until + 1e9) this.#overdue',
       },

@@ -29,7 +29,7 @@ export const FAILOVER_BUGS: readonly Regression[] = [
   },
   {
     failure: 'a proxy changed the server behind a connection, and nobody looked',
-    patches: [{ file: PAIR, find: '    void this.commands.checkServer()\n', replace: '' }],
+    patches: [{ file: PAIR, find: '      void this.#checkServer()\n', replace: '' }],
     harness: tests(ANOTHER, 'changes it without a word'),
     report: /P26 is noticed behind a proxy/,
   },
@@ -140,7 +140,13 @@ export const FAILOVER_BUGS: readonly Regression[] = [
   },
   {
     failure: 'the address of a Sentinel was asked for a lock again and again',
-    patches: [{ file: CONNECTION, find: 'this.#unfit = whatIsWrongWith(server)', replace: 'this.#unfit = undefined' }],
+    patches: [
+      {
+        file: CONNECTION,
+        find: 'this.#attempt.unfit = whatIsWrongWith(server)',
+        replace: 'this.#attempt.unfit = undefined',
+      },
+    ],
     harness: tests(FAULTS, 'leads to a Sentinel'),
     report: /leads to a Sentinel/,
   },

@@ -3,12 +3,13 @@ import { CROWDS, type Regression, SIMULATION, tests } from './regression.ts'
 
 const SCHEDULER = 'src/time/scheduler.ts'
 const RENEWER = 'src/renewal/renewer.ts'
+const UNDER_WAY = 'src/renewal/batches-under-way.ts'
 const TIMING = 'src/rules/timing.ts'
 
 const ONE_AFTER_THE_OTHER = {
-  file: RENEWER,
-  find: 'while (this.#underWay < ',
-  replace: 'while (this.#underWay < 1 && this.#underWay < ',
+  file: UNDER_WAY,
+  find: 'return this.#count < ',
+  replace: 'return this.#count < 1 && this.#count < ',
 }
 
 export const RENEWAL_BUGS: readonly Regression[] = [
@@ -120,9 +121,9 @@ export const RENEWAL_BUGS: readonly Regression[] = [
     failure: 'a theft was answered with a dozen retries before anybody was told',
     patches: [
       {
-        file: RENEWER,
-        find: "      if (outcome?.type === 'refused') {\n",
-        replace: "      if (outcome?.type === 'refused' && (record.cohort?.failures ?? 0) >= 12) {\n",
+        file: 'src/renewal/renewal-failures.ts',
+        find: "    if (outcome?.type === 'refused') {\n",
+        replace: "    if (outcome?.type === 'refused' && (record.cohort?.failures ?? 0) >= 12) {\n",
       },
     ],
     harness: SIMULATION,
