@@ -4,7 +4,7 @@ import { Redis } from 'ioredis'
 import { UnavailableError } from 'leasewheel'
 import { type RedisServer, withRedis } from '../support/redis-server.ts'
 import {
-  LASTING,
+  IMPATIENT,
   messagesOf,
   rejectionOf,
   type Session,
@@ -19,7 +19,7 @@ const KEYS = Array.from({ length: 50 }, (_, index) => `key ${index}`)
 describe('a server', () => {
   it('P18 that forgets its scripts is told them again, unnoticed: SCRIPT FLUSH', () =>
     withRedis((server) =>
-      withManager(server.url, LASTING, async ({ manager, journal }) => {
+      withManager(server.url, IMPATIENT, async ({ manager, journal }) => {
         const lease = await manager.acquire('a')
         for (let turn = 0; turn < 3; turn += 1) {
           await server.command('SCRIPT', 'FLUSH')
@@ -40,7 +40,7 @@ describe('a server', () => {
   it('P18 P27 that was made a replica and does not have a key does not say that it is gone: REPLICAOF, READONLY', () =>
     withRedis((server) =>
       // Nothing is renewed but what the test asks for, and nobody hears of what is done before the server is a replica.
-      withManager(server.url, { ...LASTING, autoRenew: false, watch: false }, async ({ manager, journal }) => {
+      withManager(server.url, { ...IMPATIENT, autoRenew: false, watch: false }, async ({ manager, journal }) => {
         const [missing, taken, released] = await manager.acquireAll(['missing', 'taken', 'released'])
         if (!missing || !taken || !released) expect.fail('expected three leases')
         await server.command('DEL', 'lease:missing', 'lease:released')
@@ -68,7 +68,7 @@ describe('a server', () => {
           // Loading takes a millisecond a key.
           await server.command('EVAL', "for i = 1, 1000 do redis.call('SET', 'filler:' .. i, i) end", 0)
           const application = new Redis({ host: '127.0.0.1', port: server.port, enableReadyCheck, lazyConnect: true })
-          await withManager(application, LASTING, async (session) => {
+          await withManager(application, IMPATIENT, async (session) => {
             const { manager, journal } = session
             const leases = await manager.acquireAll(KEYS)
             const restarted = server.restart()
@@ -89,7 +89,7 @@ describe('a server', () => {
 
   it('P11 P18 that is full refuses to lock, keeps what is locked, and nothing is left behind: maxmemory, noeviction, OOM', () =>
     withRedis((server) =>
-      withManager(server.url, LASTING, async ({ manager, journal }) => {
+      withManager(server.url, IMPATIENT, async ({ manager, journal }) => {
         await untilWatching(manager)
         const [lease, released] = await manager.acquireAll(['a', 'released'])
         if (!lease || !released) expect.fail('expected two leases')
@@ -113,7 +113,7 @@ describe('a server', () => {
 
   it('P18 P20 that is full says which lock was taken, and renews its neighbours: OOM', () =>
     withRedis((server) =>
-      withManager(server.url, LASTING, async ({ manager, journal }) => {
+      withManager(server.url, IMPATIENT, async ({ manager, journal }) => {
         const leases = await manager.acquireAll(KEYS)
         // The very first of them, so that nothing has been written yet when it is come upon.
         await server.command('SET', 'lease:key 0', 'theirs')

@@ -2,7 +2,7 @@
 import { setImmediate } from 'node:timers/promises'
 import { expect } from 'chai'
 import { LockNotHeldError } from 'leasewheel'
-import { exists, LASTING, rejectionOf, until, withManager } from '../redis/support.ts'
+import { exists, IMPATIENT, rejectionOf, until, withManager } from '../redis/support.ts'
 import { withRedis } from '../support/redis-server.ts'
 
 /** How long it is blocked, in ms. */
@@ -14,7 +14,7 @@ const SHORT_TTL = BLOCKED / 2
 describe('an event loop that is blocked', () => {
   it('P1 P2 P3 P13 P15 P18 for half a ttl costs nothing, and for two ttls what it outlasts, before anybody can read otherwise', () =>
     withRedis((server) =>
-      withManager(server.url, { ...LASTING, ttl: LONG_TTL }, async ({ manager, journal }) => {
+      withManager(server.url, { ...IMPATIENT, ttl: LONG_TTL }, async ({ manager, journal }) => {
         const [long] = await manager.acquireAll(['long'])
         const [read, unread] = await manager.acquireAll(['read', 'unread'], { ttl: SHORT_TTL })
         if (!long || !read || !unread) expect.fail('expected three leases')

@@ -2,7 +2,7 @@
 import { expect } from 'chai'
 import { MANAGER_PROCESS, untilReady } from '../redis/manager-process.ts'
 import {
-  ANSWERED,
+  LASTING,
   exists,
   expiredKeys,
   Hourly,
@@ -36,7 +36,7 @@ function times<T>(count: number, value: T): T[] {
 describe('a process that is killed', () => {
   it('P7 P23 while it holds a lock: the next one has it as soon as the ttl is over', () =>
     withRedis((server) =>
-      withManager(server.url, { ...ANSWERED, retry: new Hourly() }, async ({ manager }) => {
+      withManager(server.url, { ...LASTING, retry: new Hourly() }, async ({ manager }) => {
         await untilWatching(manager)
         await withWorkers(times(3, CALLER), server, async (workers) => {
           await untilReady(workers)
@@ -62,7 +62,7 @@ describe('a process that is killed', () => {
 
   it('P23 while it waits at the head of the line: the others go on', () =>
     withRedis((server) =>
-      withManager(server.url, { ...ANSWERED, retry: new Hourly() }, async ({ manager }) => {
+      withManager(server.url, { ...LASTING, retry: new Hourly() }, async ({ manager }) => {
         await untilWatching(manager)
         await withWorkers(times(2, CALLER), server, async (workers) => {
           await untilReady(workers)
@@ -84,7 +84,7 @@ describe('a process that is killed', () => {
 describe('a process that is stopped', () => {
   it('P7 P13 while it holds a lock: others get it after its ttl, and it knows of its loss before it does anything', () =>
     withRedis((server) =>
-      withManager(server.url, { ...ANSWERED, retry: new Hourly() }, async ({ manager }) => {
+      withManager(server.url, { ...LASTING, retry: new Hourly() }, async ({ manager }) => {
         await untilWatching(manager)
         await withWorkers([CALLER], server, async ([worker]) => {
           await worker?.until('ready')
@@ -109,7 +109,7 @@ describe('a process that is stopped', () => {
   ] as const) {
     it(`P7 P10 P11 P13 while a lock is granted to it, and then ${what}: others get it after its ttl`, () =>
       withRedis((server) =>
-        withManager(server.url, ANSWERED, async ({ manager }) => {
+        withManager(server.url, LASTING, async ({ manager }) => {
           await untilWatching(manager)
           await server.command('SET', 'lease:a', 'theirs')
           await withWorkers([CALLER], server, async ([worker]) => {

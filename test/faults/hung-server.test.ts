@@ -8,7 +8,7 @@ import {
   exists,
   expiredKeys,
   heldFor,
-  LASTING,
+  IMPATIENT,
   rejectionOf,
   type Session,
   scriptCalls,
@@ -88,7 +88,7 @@ describe('a server that hangs', () => {
 
   it('P21 is asked no more than a bounded number of times, and by one renewal of a lease at a time', () =>
     withRedis((server) =>
-      withManager(server.url, LASTING, async ({ manager }) => {
+      withManager(server.url, IMPATIENT, async ({ manager }) => {
         const lease = await manager.acquire('a')
         await server.command('CONFIG', 'RESETSTAT')
         server.pause()
@@ -104,7 +104,7 @@ describe('a server that hangs', () => {
 
   it('makes an acquire fail as unavailable, not as refused', () =>
     withRedis((server) =>
-      withManager(server.url, LASTING, async ({ manager }) => {
+      withManager(server.url, IMPATIENT, async ({ manager }) => {
         await warmUp(server, async () => manager.acquire('a'))
         server.pause()
         const calls = [
@@ -126,7 +126,7 @@ describe('a server that hangs', () => {
     it(`P11 leaves no key behind of an acquire that timed out on a server ${state}`, () =>
       withRedis((server) =>
         // The connection is more patient than the callers: it is still there when the server comes to their requests.
-        withManager(server.url, { ...LASTING, timeout: 5_000 }, async ({ manager }) => {
+        withManager(server.url, { ...IMPATIENT, timeout: 5_000 }, async ({ manager }) => {
           await warmUp(server, async () => manager.acquire('warm'), warm)
           server.pause()
           const calls = ['a', 'b', 'c'].map(async (key) => rejectionOf(manager.tryAcquire(key, { timeout: 300 })))
@@ -138,7 +138,7 @@ describe('a server that hangs', () => {
 
     it(`P11 leaves no key behind of an acquire that was aborted on a server ${state}`, () =>
       withRedis((server) =>
-        withManager(server.url, { ...LASTING, timeout: 5_000 }, async ({ manager, journal }) => {
+        withManager(server.url, { ...IMPATIENT, timeout: 5_000 }, async ({ manager, journal }) => {
           await warmUp(server, async () => manager.acquire('warm'), warm)
           server.pause()
           const controller = new AbortController()
@@ -160,7 +160,7 @@ describe('a server that hangs', () => {
 
   it('P5 P12 lets a release return in time, and deletes the key as soon as it can', () =>
     withRedis((server) =>
-      withManager(server.url, LASTING, async ({ manager, journal }) => {
+      withManager(server.url, IMPATIENT, async ({ manager, journal }) => {
         const lease = await manager.acquire('a')
         server.pause()
         const released = lease.release()

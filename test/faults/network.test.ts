@@ -7,7 +7,7 @@ import {
   clock,
   exists,
   expiredKeys,
-  LASTING,
+  IMPATIENT,
   rejectionOf,
   type Session,
   until,
@@ -21,7 +21,7 @@ interface Network extends Session {
 }
 
 /** A manager whose connections go through a proxy, and have come to know the server. */
-function withNetwork(options: typeof LASTING, work: (network: Network) => Promise<void>): Promise<void> {
+function withNetwork(options: typeof IMPATIENT, work: (network: Network) => Promise<void>): Promise<void> {
   return withRedis((server) =>
     withProxy(server.port, (proxy) =>
       withManager(`redis://127.0.0.1:${proxy.port}`, options, async (session) => {
@@ -37,7 +37,7 @@ function withNetwork(options: typeof LASTING, work: (network: Network) => Promis
 
 describe('a bad network', () => {
   it('P18 P21 a connection that goes silent is given up for another, and nothing is lost', () =>
-    withNetwork(LASTING, async ({ manager, journal, proxy }) => {
+    withNetwork(IMPATIENT, async ({ manager, journal, proxy }) => {
       const leases = await manager.acquireAll(['a', 'b', 'c'])
       for (let turn = 0; turn < 2; turn += 1) {
         proxy.silence()
@@ -78,7 +78,7 @@ describe('a bad network', () => {
     }))
 
   it('P11 an acquire whose answer was lost is asked again with the same token, and is granted', () =>
-    withNetwork(LASTING, async ({ manager, journal, proxy, server }) => {
+    withNetwork(IMPATIENT, async ({ manager, journal, proxy, server }) => {
       proxy.droppingAnswers = true
       const call = manager.acquire('a', { ttl: 600_000, timeout: 5_000 })
       await until('the key is written', () => exists(server, 'lease:a'))
@@ -102,7 +102,7 @@ describe('a bad network', () => {
     ['all or none', ({ manager }) => manager.acquireAll(['b', 'a', 'c'], { ttl: 600_000, timeout: 1_000, wait: 0 })],
   ] satisfies readonly (readonly [string, (session: Session) => Promise<unknown>])[]) {
     it(`P11 an acquire whose answer was lost leaves no key behind: ${what}`, () =>
-      withNetwork(LASTING, async ({ manager, journal, proxy, server }) => {
+      withNetwork(IMPATIENT, async ({ manager, journal, proxy, server }) => {
         proxy.droppingAnswers = true
         const failure = rejectionOf(call({ manager, journal }))
         await until('the key is written', () => exists(server, 'lease:a'))
@@ -121,7 +121,7 @@ describe('a bad network', () => {
   }
 
   it('P11 an acquire that was aborted after its answer was lost leaves no key behind', () =>
-    withNetwork(LASTING, async ({ manager, journal, proxy, server }) => {
+    withNetwork(IMPATIENT, async ({ manager, journal, proxy, server }) => {
       const controller = new AbortController()
       proxy.droppingAnswers = true
       const call = rejectionOf(manager.acquire('a', { ttl: 600_000, timeout: 5_000, signal: controller.signal }))
@@ -137,7 +137,7 @@ describe('a bad network', () => {
     }))
 
   it('P5 a release whose answer was lost is repeated, and leaves alone what came after it', () =>
-    withNetwork(LASTING, async ({ manager, journal, proxy, server }) => {
+    withNetwork(IMPATIENT, async ({ manager, journal, proxy, server }) => {
       const lease = await manager.acquire('a')
       proxy.droppingAnswers = true
       const released = lease.release()

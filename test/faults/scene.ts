@@ -4,7 +4,7 @@
  */
 import { expect } from 'chai'
 import type { AcquireOptions, Lease } from 'leasewheel'
-import { exists, LASTING, type Session, until, untilRenewed, untilWatching, withManager } from '../redis/support.ts'
+import { exists, IMPATIENT, type Session, until, untilRenewed, untilWatching, withManager } from '../redis/support.ts'
 import { type Proxy, withProxy } from '../support/proxy.ts'
 import { type RedisServer, type ServerOptions, withRedis } from '../support/redis-server.ts'
 
@@ -47,7 +47,7 @@ export function withScene(options: SceneOptions, work: (scene: Scene) => Promise
     (server) =>
       withProxy(server.port, (proxy) => {
         const url = server.url.replace(String(server.port), String(proxy.port))
-        const settings = { ...LASTING, timeout }
+        const settings = { ...IMPATIENT, timeout }
         return withManager(url, settings, (watched) =>
           withManager(url, { ...settings, watch: false }, async (unwatched) => {
             await untilWatching(watched.manager)

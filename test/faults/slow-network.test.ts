@@ -1,11 +1,11 @@
 /** A network and a server that are slow, but not so slow that anybody gives up. */
 import { expect } from 'chai'
 import type { Lease } from 'leasewheel'
-import { ANSWERED, clock, heldFor, withManager } from '../redis/support.ts'
+import { LASTING, clock, heldFor, withManager } from '../redis/support.ts'
 import { type Direction, withProxy } from '../support/proxy.ts'
 import { withRedis } from '../support/redis-server.ts'
 
-const TTL = ANSWERED.ttl as number
+const TTL = LASTING.ttl as number
 /** ms. */
 const DELAY = 100
 
@@ -35,7 +35,7 @@ describe('a network that', () => {
     it(`P1 P18 ${title}: nothing is in jeopardy, and all deadlines count from when requests were sent`, () =>
       withRedis((server) =>
         withProxy(server.port, (proxy) =>
-          withManager(`redis://127.0.0.1:${proxy.port}`, ANSWERED, async ({ manager, journal }) => {
+          withManager(`redis://127.0.0.1:${proxy.port}`, LASTING, async ({ manager, journal }) => {
             // So that no script has to be sent whole any more, which is only slow.
             const warm = await manager.acquire('warm')
             await warm.renew()

@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { setTimeout } from 'node:timers/promises'
 import { expect } from 'chai'
 import { withRedis } from '../support/redis-server.ts'
-import { exists, LASTING, startProcess, until, untilRenewed, withManager } from '../redis/support.ts'
+import { exists, IMPATIENT, startProcess, until, untilRenewed, withManager } from '../redis/support.ts'
 
 /** Holds a lock, and says again and again what it believes: when it asked (ms of the wall clock), and whether it holds it. */
 const HOLDER = `
@@ -29,7 +29,7 @@ const HOLDER = `
 describe('a holder whose process is stopped', () => {
   it('P1 P4 P5 P6 P7 P13 does not believe in its lock any more when it goes on, and leaves the next holder alone', () =>
     withRedis((server) =>
-      withManager(server.url, LASTING, async ({ manager }) => {
+      withManager(server.url, IMPATIENT, async ({ manager }) => {
         const child = startProcess(HOLDER, server)
         const closed = once(child, 'close')
         let output = ''

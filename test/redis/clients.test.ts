@@ -7,7 +7,7 @@ import { LeaseManager } from 'leasewheel'
 import { MemoryBackend } from 'leasewheel/memory'
 import { readServerUrl } from '#src/redis/server-url.js'
 import { withRedis } from '../support/redis-server.ts'
-import { ANSWERED, type Connectable, inSilence, LASTING, openHandles, withClient, withNewManager } from './support.ts'
+import { type Connectable, inSilence, LASTING, openHandles, withClient, withNewManager } from './support.ts'
 
 /** The rejection of what is passed, which must leave nothing behind. */
 async function refusalOf(connection: unknown): Promise<Error> {
@@ -90,7 +90,7 @@ describe('a client of ioredis', () => {
       const a = class extends Redis {}
       Object.defineProperty(a, 'name', { value: 'a' })
       const client = new a({ port: server.port, lazyConnect: true })
-      await withNewManager(client, ANSWERED, async ({ manager }) => {
+      await withNewManager(client, LASTING, async ({ manager }) => {
         expect((await manager.acquire('k')).held).to.equal(true)
         expect(await server.command('EXISTS', 'lease:k')).to.equal(1)
       })
@@ -108,7 +108,7 @@ describe('a client of ioredis', () => {
           isCluster: false,
           condition: null,
         }
-        await withNewManager(iovalkey as unknown as Connectable, ANSWERED, async ({ manager }) => {
+        await withNewManager(iovalkey as unknown as Connectable, LASTING, async ({ manager }) => {
           expect((await manager.acquire('k')).held).to.equal(true)
           await server.command('SELECT', 2)
           expect(await server.command('EXISTS', 'lease:k')).to.equal(1)
@@ -133,7 +133,7 @@ describe('a client of ioredis', () => {
         }
       }
       const options = { port: 1, lazyConnect: true, Connector: Connector as never }
-      await withNewManager(new Redis(options), ANSWERED, async ({ manager }) => {
+      await withNewManager(new Redis(options), LASTING, async ({ manager }) => {
         expect((await manager.acquire('k')).held).to.equal(true)
         expect(sockets).not.to.have.length(0)
       })

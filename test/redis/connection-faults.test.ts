@@ -10,7 +10,6 @@ import { withRedis } from '../support/redis-server.ts'
 import { withScriptedProxy } from '../support/scripted-proxy.ts'
 import { withSentinel } from '../support/sentinel-group.ts'
 import {
-  ANSWERED,
   connectionIds,
   LASTING,
   messagesOf,
@@ -105,7 +104,7 @@ describe('a connection that cannot be had', () => {
     withRedis((server) =>
       withSentinel(server, (port) =>
         withClient({ sentinels: [{ host: '127.0.0.1', port }], name: 'primary', lazyConnect: true }, (client) =>
-          withManager(client, ANSWERED, async ({ manager, journal }) => {
+          withManager(client, LASTING, async ({ manager, journal }) => {
             const lease = await manager.acquire('a')
             for (let turn = 0; turn < 6; turn += 1) {
               for (const id of await connectionIds(server, 'leasewheel'))

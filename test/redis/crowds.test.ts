@@ -3,7 +3,7 @@ import { setTimeout } from 'node:timers/promises'
 import { expect } from 'chai'
 import { ManagerClosedError } from 'leasewheel'
 import { type RedisServer, withRedis } from '../support/redis-server.ts'
-import { Hourly, ANSWERED, scriptCalls, until, untilWatching, withManager } from './support.ts'
+import { Hourly, LASTING, scriptCalls, until, untilWatching, withManager } from './support.ts'
 
 /** For so long nothing happens, in ms. */
 const QUIET = 1_000
@@ -28,7 +28,7 @@ describe('a crowd', () => {
         // No question of so many goes unanswered for so long, and would have to be repeated.
         withManager(
           server.url,
-          { ...ANSWERED, timeout: 15_000, wait: Number.POSITIVE_INFINITY },
+          { ...LASTING, timeout: 15_000, wait: Number.POSITIVE_INFINITY },
           async ({ manager }) => {
             await untilWatching(manager)
             const wanted = keysNamed('key', keys)
@@ -61,7 +61,7 @@ describe('a crowd', () => {
   it('P4 P6 P7 P23 finds everything free after a FLUSHALL, and every caller is served', () =>
     withRedis((server) => {
       // What is renewed would be changed, and no renewal is due for as long as a test takes.
-      const options = { ...ANSWERED, random: () => 0 }
+      const options = { ...LASTING, random: () => 0 }
       return withManager(server.url, options, (holder) => {
         const retry = new Hourly()
         return withManager(server.url, { ...options, retry }, async ({ manager, journal }) => {
@@ -89,8 +89,8 @@ describe('a crowd', () => {
 
   it('P18 P20 P23 larger than the server has room for: nothing is lost, nobody storms, and what comes free is taken', () =>
     withRedis((server) =>
-      withManager(server.url, { ...ANSWERED, random: () => 0 }, (holder) =>
-        withManager(server.url, ANSWERED, async ({ manager }) => {
+      withManager(server.url, { ...LASTING, random: () => 0 }, (holder) =>
+        withManager(server.url, LASTING, async ({ manager }) => {
           await server.command('CONFIG', 'SET', 'tracking-table-max-keys', 100)
           await untilWatching(holder.manager)
           await untilWatching(manager)
@@ -125,7 +125,7 @@ describe('a crowd', () => {
       await server.command('CONFIG', 'SET', 'tracking-table-max-keys', 10)
       const wanted = keysNamed('wanted', 300)
       await occupy(server, wanted)
-      await withManager(server.url, ANSWERED, async ({ manager }) => {
+      await withManager(server.url, LASTING, async ({ manager }) => {
         await untilWatching(manager)
         const calls = Promise.all(wanted.map(async (key) => manager.acquire(key)))
         calls.catch(() => undefined)

@@ -3,7 +3,7 @@ import { setImmediate, setTimeout } from 'node:timers/promises'
 import { expect } from 'chai'
 import type { LeaseManager } from 'leasewheel'
 import { withRedis } from '../support/redis-server.ts'
-import { ANSWERED, Hourly, until, untilWatching, withManager } from './support.ts'
+import { LASTING, Hourly, until, untilWatching, withManager } from './support.ts'
 
 const KEYS = ['a', 'b', 'c']
 const CALLERS = 10
@@ -31,10 +31,10 @@ async function visit(manager: LeaseManager, round: number): Promise<boolean> {
 describe('callers that change their minds', () => {
   it('P11 P23 leave no lock to nobody, and nobody behind', () =>
     withRedis((server) =>
-      withManager(server.url, ANSWERED, (one) =>
-        withManager(server.url, ANSWERED, (two) =>
+      withManager(server.url, LASTING, (one) =>
+        withManager(server.url, LASTING, (two) =>
           // Nobody asks again by himself within the hour, and no key expires within the test.
-          withManager(server.url, { ...ANSWERED, retry: new Hourly() }, async (three) => {
+          withManager(server.url, { ...LASTING, retry: new Hourly() }, async (three) => {
             const managers = [one, two, three].map(({ manager }) => manager)
             for (const manager of managers) await untilWatching(manager)
             const callers = managers.flatMap((manager) =>

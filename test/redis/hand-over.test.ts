@@ -7,7 +7,7 @@ import { withRedis } from '../support/redis-server.ts'
 import {
   exists,
   Hourly,
-  ANSWERED,
+  LASTING,
   rejectionOf,
   until,
   untilRenewed,
@@ -55,7 +55,7 @@ const PROCESS = `
 describe('a lease that is handed over', () => {
   it('P6 P7 P14 goes from process to process and back, with its token and its fence, and is held all the time', () =>
     withRedis((server) =>
-      withManager(server.url, ANSWERED, async ({ manager, journal }) =>
+      withManager(server.url, LASTING, async ({ manager, journal }) =>
         withWorkers([PROCESS, PROCESS], server, async ([first, second]) => {
           if (!first || !second) expect.fail('expected two processes')
           const lease = await manager.acquire('a')
@@ -92,7 +92,7 @@ describe('a lease that is handed over', () => {
 
   it("P4 P18 is not adopted where its key has gone or is another's", () =>
     withRedis((server) =>
-      withManager(server.url, ANSWERED, async ({ manager, journal }) => {
+      withManager(server.url, LASTING, async ({ manager, journal }) => {
         const lease = await manager.acquire('a')
         const detached = lease.detach()
         for (const [reason, command] of [
@@ -111,8 +111,8 @@ describe('a lease that is handed over', () => {
 
   it('P18 is told of changes where it was adopted', () =>
     withRedis((server) =>
-      withManager(server.url, ANSWERED, async ({ manager: first }) =>
-        withManager(server.url, { ...ANSWERED, random: () => 0 }, async ({ manager: second, journal }) => {
+      withManager(server.url, LASTING, async ({ manager: first }) =>
+        withManager(server.url, { ...LASTING, random: () => 0 }, async ({ manager: second, journal }) => {
           await untilWatching(second)
           const lease = await second.adopt((await first.acquire('a')).detach())
           await server.command('DEL', 'lease:a')
@@ -124,7 +124,7 @@ describe('a lease that is handed over', () => {
 
   it('P18 is told of a change that comes while it is being adopted', () =>
     withRedis((server) =>
-      withManager(server.url, { ...ANSWERED, random: () => 0 }, async ({ manager, journal }) => {
+      withManager(server.url, { ...LASTING, random: () => 0 }, async ({ manager, journal }) => {
         await untilWatching(manager)
         const detached = (await manager.acquire('a')).detach()
         for (let turn = 0; turn < 60; turn += 1) {
@@ -140,8 +140,8 @@ describe('a lease that is handed over', () => {
 
   it('P23 that nobody adopts comes free after its ttl', () =>
     withRedis((server) =>
-      withManager(server.url, ANSWERED, async ({ manager: first }) =>
-        withManager(server.url, { ...ANSWERED, retry: new Hourly() }, async ({ manager: second }) => {
+      withManager(server.url, LASTING, async ({ manager: first }) =>
+        withManager(server.url, { ...LASTING, retry: new Hourly() }, async ({ manager: second }) => {
           const lease = await first.acquire('a', { ttl: 1_000, timeout: 1_000 })
           lease.detach()
           const next = await second.acquire('a')
@@ -154,7 +154,7 @@ describe('a lease that is handed over', () => {
 describe('a lock that is held in another process', () => {
   it('P18 P23 is looked at, and taken away by an operator: the holder learns of it at once, and the next one has it', () =>
     withRedis((server) =>
-      withManager(server.url, ANSWERED, async ({ manager: operator, journal }) => {
+      withManager(server.url, LASTING, async ({ manager: operator, journal }) => {
         await untilWatching(operator)
         await withWorkers([PROCESS], server, async ([worker]) => {
           if (!worker) expect.fail('expected a process')
@@ -185,7 +185,7 @@ describe('a lock that is held in another process', () => {
 
   it('P18 P23 is taken away by the manager that holds it, too', () =>
     withRedis((server) =>
-      withManager(server.url, ANSWERED, async ({ manager, journal }) => {
+      withManager(server.url, LASTING, async ({ manager, journal }) => {
         const lease = await manager.acquire('a')
         const call = manager.acquire('a', { retry: new Hourly() })
         expect(await manager.forceRelease('a')).to.equal(true)

@@ -4,7 +4,7 @@ import type { Lease } from 'leasewheel'
 import { type RedisServer, withRedis } from '../support/redis-server.ts'
 import {
   exists,
-  ANSWERED,
+  LASTING,
   type Session,
   until,
   untilRenewed,
@@ -14,7 +14,7 @@ import {
 } from './support.ts'
 
 /** Their first renewal comes after a third of the ttl: later than any test waits. */
-const UNRENEWED = { ...ANSWERED, random: () => 0 }
+const UNRENEWED = { ...LASTING, random: () => 0 }
 
 /** What another library's unlocking looks like. */
 const COMPARE_AND_DELETE =
@@ -23,7 +23,7 @@ const COMPARE_AND_DELETE =
 /** Runs `work` with a manager that is told of changes. */
 function withHolder(
   work: (session: Session & { readonly server: RedisServer }) => Promise<void>,
-  options: typeof ANSWERED = UNRENEWED,
+  options: typeof LASTING = UNRENEWED,
 ): Promise<void> {
   return withRedis((server) =>
     withManager(server.url, options, async (session) => {
@@ -151,7 +151,7 @@ describe('a lock that is held', () => {
         await journal.until('lost', second)
         expect(journal.story()).to.deep.equal(['acquired', 'acquired', 'lost: missing', 'lost: missing'])
       },
-      { ...ANSWERED, autoRenew: false },
+      { ...LASTING, autoRenew: false },
     ))
 
   it('P18 is watched, though it was acquired before the server could tell of anything', () =>

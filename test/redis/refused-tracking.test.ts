@@ -5,7 +5,7 @@ import { type RedisServer, withRedis } from '../support/redis-server.ts'
 import {
   connectionsNamed,
   connectionIds,
-  ANSWERED,
+  LASTING,
   messagesOf,
   type Session,
   until,
@@ -39,7 +39,7 @@ function withDenied(
       },
     }
     const url = `redis://worker:s3cret@127.0.0.1:${server.port}`
-    await withManager(url, { ...ANSWERED, retry }, async (session) => work({ ...session, server, contexts }))
+    await withManager(url, { ...LASTING, retry }, async (session) => work({ ...session, server, contexts }))
   })
 }
 
@@ -101,7 +101,7 @@ describe('a server that refuses to tell of changes', () => {
     withRedis(async (server) => {
       await server.command('ACL', 'SETUSER', 'worker', 'on', '>s3cret', '~*', '&*', '+@all')
       const url = `redis://worker:s3cret@127.0.0.1:${server.port}`
-      await withManager(url, ANSWERED, async ({ manager, journal }) => {
+      await withManager(url, LASTING, async ({ manager, journal }) => {
         await untilWatching(manager)
         await server.command('SET', 'lease:a', 'theirs', 'PX', 600_000)
         const call = manager.acquire('a')
@@ -120,7 +120,7 @@ describe('a server that refuses to tell of changes', () => {
     withRedis(async (server) => {
       await server.command('ACL', 'SETUSER', 'worker', 'on', '>s3cret', '~*', '&*', '+@all')
       const url = `redis://worker:s3cret@127.0.0.1:${server.port}`
-      await withManager(url, ANSWERED, async ({ manager, journal }) => {
+      await withManager(url, LASTING, async ({ manager, journal }) => {
         await untilWatching(manager)
         await server.command('SET', 'lease:a', 'theirs', 'PX', 600_000)
         const call = manager.acquire('a')
@@ -141,7 +141,7 @@ describe('a server that refuses to tell of changes', () => {
 describe('a manager that does not want to be told of changes', () => {
   it('P18 P23 has one connection, and asks again', () =>
     withRedis((server) =>
-      withManager(server.url, { ...ANSWERED, watch: false }, async ({ manager, journal }) => {
+      withManager(server.url, { ...LASTING, watch: false }, async ({ manager, journal }) => {
         const lease = await manager.acquire('held')
         await server.command('SET', 'lease:a', 'theirs', 'PX', 600_000)
         const call = manager.acquire('a')

@@ -2,7 +2,7 @@
 import { expect } from 'chai'
 import { withRedis } from '../support/redis-server.ts'
 import { MANAGER_PROCESS, untilReady } from './manager-process.ts'
-import { ANSWERED, type Worker, withManager, withWorkers } from './support.ts'
+import { LASTING, type Worker, withManager, withWorkers } from './support.ts'
 
 /** How many locks it has. */
 const LOCKS = 60
@@ -41,7 +41,7 @@ const WORKER = `${MANAGER_PROCESS}
 describe('a worker that gets SIGTERM', () => {
   it('P29 gives no lock away before its work has ended or its signal is aborted', () =>
     withRedis((server) =>
-      withManager(server.url, ANSWERED, async ({ manager }) => {
+      withManager(server.url, LASTING, async ({ manager }) => {
         await withWorkers([WORKER], server, async (workers) => {
           await untilReady(workers)
           const [worker] = workers as [Worker]

@@ -26,14 +26,11 @@ import type { RedisServer } from '../support/redis-server.ts'
 /** What a test may wait for in vain, in ms. Where a bug is put back on purpose, waiting in vain is what is expected. */
 const PATIENCE = Number(process.env.LEASEWHEEL_TEST_PATIENCE ?? 15_000)
 
-/**
- * For leases that must survive whatever a test does: a ttl that outlasts it, and impatience with single requests, so that
- * their failure is soon noticed. ms.
- */
-export const LASTING: LeaseManagerOptions = { ttl: 60_000, timeout: 500, wait: PATIENCE, random: () => 0 }
+/** For leases that must survive whatever a test does, on a machine however slow: a ttl that outlasts it, and patience with each request. ms. */
+export const LASTING: LeaseManagerOptions = { ttl: 60_000, timeout: PATIENCE, wait: PATIENCE, random: () => 0 }
 
-/** For leases on a server that answers everything: no question is given up because the machine is slow. */
-export const ANSWERED: LeaseManagerOptions = { ...LASTING, timeout: PATIENCE }
+/** The same where some questions are never answered, and that is to show soon. */
+export const IMPATIENT: LeaseManagerOptions = { ...LASTING, timeout: 500 }
 
 /** The clock of these tests and their managers: one, so that they can be compared. */
 export const clock: SystemClock = new SystemClock()

@@ -6,7 +6,7 @@ import { withProxy } from '../support/proxy.ts'
 import {
   connectionIds,
   Hourly,
-  ANSWERED,
+  LASTING,
   type Session,
   until,
   untilRenewed,
@@ -31,7 +31,7 @@ interface Pair {
 function withPair(work: (pair: Pair) => Promise<void>): Promise<void> {
   const retry = new Hourly()
   // Nothing is renewed by the wheel for longer than a test takes.
-  const options = { ...ANSWERED, random: () => 0 }
+  const options = { ...LASTING, random: () => 0 }
   return withRedis((server) =>
     withManager(server.url, options, (holder) =>
       withManager(server.url, { ...options, retry }, async (waiter) => {
@@ -115,7 +115,7 @@ describe('connections that break while locks are waited for and held', () => {
       withProxy(server.port, (proxy) =>
         withManager(
           `redis://127.0.0.1:${proxy.port}`,
-          { ...ANSWERED, random: () => 0 },
+          { ...LASTING, random: () => 0 },
           async ({ manager, journal }) => {
             await untilWatching(manager)
             proxy.silence(PUSHES)
@@ -156,9 +156,9 @@ describe('a network in which only the connection goes silent on which changes ar
       withProxy(server.port, (proxy) => {
         const retry = new Hourly()
         const url = `redis://127.0.0.1:${proxy.port}`
-        return withManager(url, { ...ANSWERED, retry }, async ({ manager }) => {
+        return withManager(url, { ...LASTING, retry }, async ({ manager }) => {
           await untilWatching(manager)
-          await withManager(server.url, { ...ANSWERED, autoRenew: false }, async ({ manager: other }) => {
+          await withManager(server.url, { ...LASTING, autoRenew: false }, async ({ manager: other }) => {
             const lease = await other.acquire('a', { ttl: 1_500 })
             const call = manager.acquire('a')
             await retry.untilTold()

@@ -8,7 +8,7 @@ import { withProxy } from '../support/proxy.ts'
 import {
   exists,
   Hourly,
-  ANSWERED,
+  LASTING,
   type Session,
   until,
   untilWatching,
@@ -27,7 +27,7 @@ function withWaiting(
 ): Promise<void> {
   return withRedis((server) => {
     const retry = new Hourly()
-    return withManager(server.url, { ...ANSWERED, retry }, async (session) => {
+    return withManager(server.url, { ...LASTING, retry }, async (session) => {
       await untilWatching(session.manager)
       await work({ ...session, server, retry })
     })
@@ -77,7 +77,7 @@ describe('a caller that waits', () => {
   it('P7 P23 is woken by a release in another manager', () =>
     withWaiting(async ({ manager, server, retry }) => {
       // It renews nothing meanwhile: that would be another change.
-      await withManager(server.url, { ...ANSWERED, autoRenew: false }, async ({ manager: other }) => {
+      await withManager(server.url, { ...LASTING, autoRenew: false }, async ({ manager: other }) => {
         const lease = await other.acquire('a')
         const call = manager.acquire('a')
         await retry.untilTold()
@@ -130,7 +130,7 @@ describe('a caller that waits', () => {
 
   it('asks at most once for each renewal of the holder, and sleeps on', () =>
     withWaiting(async ({ manager, server, retry }) => {
-      await withManager(server.url, { ...ANSWERED, autoRenew: false }, async ({ manager: other }) => {
+      await withManager(server.url, { ...LASTING, autoRenew: false }, async ({ manager: other }) => {
         const lease = await other.acquire('a')
         const call = manager.acquire('a')
         await retry.untilTold()
@@ -150,11 +150,11 @@ describe('a caller that waits', () => {
       const retry = new Hourly()
       const served: number[] = []
       const enter = async (index: number): Promise<void> =>
-        withManager(server.url, { ...ANSWERED, retry }, async ({ manager }) => {
+        withManager(server.url, { ...LASTING, retry }, async ({ manager }) => {
           await untilWatching(manager)
           await manager.using('a', () => void served.push(index))
         })
-      await withManager(server.url, ANSWERED, async ({ manager }) => {
+      await withManager(server.url, LASTING, async ({ manager }) => {
         const lease = await manager.acquire('a')
         const waiting = Promise.all(Array.from({ length: 8 }, (_, index) => enter(index)))
         await until('all wait', () => retry.contexts.filter(({ watched }) => watched).length >= 8)
@@ -166,8 +166,8 @@ describe('a caller that waits', () => {
 
   it('P23 never sleeps through a release, however often the lock changes hands', () =>
     withRedis((server) =>
-      withManager(server.url, { ...ANSWERED, retry: new Hourly() }, async (first) =>
-        withManager(server.url, { ...ANSWERED, retry: new Hourly() }, async (second) => {
+      withManager(server.url, { ...LASTING, retry: new Hourly() }, async (first) =>
+        withManager(server.url, { ...LASTING, retry: new Hourly() }, async (second) => {
           await untilWatching(first.manager)
           await untilWatching(second.manager)
           let turns = 0
@@ -187,7 +187,7 @@ describe('a caller that waits', () => {
 
   it('P23 has its turn before hundreds in another manager who came before it and pass the lock on among themselves', () =>
     withWaiting(async ({ manager, server, retry }) => {
-      await withManager(server.url, { ...ANSWERED, retry: new Hourly() }, async ({ manager: other }) => {
+      await withManager(server.url, { ...LASTING, retry: new Hourly() }, async ({ manager: other }) => {
         await untilWatching(other)
         const order: string[] = []
         const lease = await other.acquire('a')
@@ -351,7 +351,7 @@ describe('the end of a ttl', () => {
     withRedis(async (server) => {
       await server.command('DEBUG', 'SET-ACTIVE-EXPIRE', 0)
       const retry = new Hourly()
-      await withManager(server.url, { ...ANSWERED, retry }, async ({ manager }) => {
+      await withManager(server.url, { ...LASTING, retry }, async ({ manager }) => {
         await untilWatching(manager)
         await server.command('SET', 'lease:a', 'theirs', 'PX', 500)
         const call = manager.acquire('a')
@@ -371,7 +371,7 @@ async function isTold(
   prefix: string,
 ): Promise<void> {
   const retry = new Hourly()
-  await withManager(client, { ...ANSWERED, random: () => 0, retry, ...options }, async ({ manager, journal }) => {
+  await withManager(client, { ...LASTING, random: () => 0, retry, ...options }, async ({ manager, journal }) => {
     await untilWatching(manager)
     const lease = await manager.acquire('held')
     await server.command('SELECT', database)
