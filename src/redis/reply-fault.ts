@@ -74,7 +74,7 @@ function explanationOf(reply: Error, key: string | undefined): string | undefine
   if (CLUSTER.test(words)) {
     return 'The server is a node of a Redis Cluster, which is not supported; connect to a single server or a Sentinel group'
   }
-  if (isForbidden) return 'The ACL denies the user a command that locks need; the README lists them'
+  if (isForbidden) return 'The ACL denies the user a command that locks need; docs/redis-users.md lists them'
   return 'The server does not know a command that locks need; connect to Redis itself, not to a Sentinel or a proxy'
 }
 
