@@ -10,6 +10,7 @@ import { REFUSED } from './failures.ts'
 import { LeaseError, LockNotHeldError, UnavailableError } from '../errors.ts'
 import type { Lease } from '../lease/lease.ts'
 import type { LeaseRecord } from '../lease/lease-record.ts'
+import { Bell } from '../requests/bell.ts'
 import { nextTurn } from '../time/clock.ts'
 
 /** Keys under way at once: bounds memory, and how long the event loop is kept by those that are answered together. */
@@ -64,8 +65,7 @@ class BulkAcquisition implements Cancellable {
   #failure: { readonly reason: unknown } | undefined
   #cancelled = false
   #onCancelled: (() => void) | undefined
-  /** Called when a single acquisition is over. */
-  #onSingleOver: (() => void)[] = []
+  readonly #singleOver = new Bell()
 
   /** @param settings one object for each call: it tells this call's reservations from all others. */
   constructor(parts: BulkParts, keys: readonly string[], settings: BulkSettings) {
@@ -85,7 +85,7 @@ class BulkAcquisition implements Cancellable {
       working.push(this.#work())
     }
     await Promise.all(working)
-    while (this.#singles.size > 0) await this.#nextSingle()
+    while (this.#singles.size > 0) await this.#singleOver.next()
     if (this.#failure === undefined) {
       if (signal) aborts.remove(signal, this)
       return this.#results
@@ -127,7 +127,7 @@ class BulkAcquisition implements Cancellable {
 
   async #work(): Promise<void> {
     while (this.#next < this.#keys.length) {
-      while (this.#singles.size >= LONGEST_QUEUE) await this.#nextSingle()
+      while (this.#singles.size >= LONGEST_QUEUE) await this.#singleOver.next()
       const start = this.#next
       if (this.#failure || start >= this.#keys.length) return
       this.#next = Math.min(start + this.#parts.batchSize, this.#keys.length)
@@ -216,15 +216,7 @@ class BulkAcquisition implements Cancellable {
       this.#singles.delete(key)
       this.#done += 1
       if (this.#failure === undefined) onProgress?.({ done: this.#done, total: this.#keys.length })
-      const waiting = this.#onSingleOver
-      this.#onSingleOver = []
-      for (const resolve of waiting) resolve()
+      this.#singleOver.ring()
     }
-  }
-
-  #nextSingle(): Promise<void> {
-    return new Promise((resolve) => {
-      this.#onSingleOver.push(resolve)
-    })
   }
 }

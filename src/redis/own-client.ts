@@ -90,7 +90,7 @@ export class OwnClient extends Redis {
   /** Goes to another server: the connection is dropped, or an attempt to make one is. Another one is made soon. */
   leave(): void {
     // Between two attempts nothing has to be dropped: the next one is made now.
-    if (this.status === 'reconnecting') this.connect().catch(ignore)
+    if (this.status === 'reconnecting') this.connect().catch(() => undefined)
     else if (this.stream && !this.stream.destroyed) this.stream.destroy()
   }
 }
@@ -116,5 +116,3 @@ function readBeforeGivingUp(client: Redis): void {
     return stream
   }
 }
-
-function ignore(): void {}

@@ -75,7 +75,7 @@ export class SentinelWatch {
     })
     this.#clients.set(at, client)
     // A Sentinel that cannot be reached is of no interest while the server can; if neither can be, the connections tell.
-    client.on('error', ignore)
+    client.on('error', () => undefined)
     client.on('message', (_channel: string, message: string) => {
       const [name, , , newHost, newPort] = message.split(' ')
       if (name === this.#options.name) this.#onSaid(at, `${newHost}:${newPort}`)
@@ -117,5 +117,3 @@ export class SentinelWatch {
     if (before !== undefined && before !== address && !this.#closed) this.#onSwitch(address)
   }
 }
-
-function ignore(): void {}

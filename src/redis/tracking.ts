@@ -121,7 +121,7 @@ export class Tracking {
     if (this.active && now >= this.#pingedAt + PING_EVERY) {
       this.#pingedAt = now
       // Its answer is of no interest, and a user may be forbidden to ask.
-      this.#pushes.client.ping().catch(ignore)
+      this.#pushes.client.ping().catch(() => undefined)
     }
   }
 
@@ -327,5 +327,3 @@ export class Tracking {
     if (ours.length > 0) this.#listener.onChange(ours)
   }
 }
-
-function ignore(): void {}

@@ -8,6 +8,7 @@ import { Deletion, type DeletionGoal, type DeletionParts, UNANSWERED } from './d
 import type { Doubt } from '../rules/doubt.ts'
 import type { LeaseRecord, PendingRelease } from '../lease/lease-record.ts'
 import type { LeaseTable } from '../lease/lease-table.ts'
+import { Bell } from '../requests/bell.ts'
 import type { Dispatch } from '../requests/dispatch.ts'
 import type { Batch } from '../requests/outbox.ts'
 
@@ -34,7 +35,7 @@ export class Releaser {
   readonly #unanswered = new Set<Deletion | ReleaseBatch>()
   /** Keys that are being deleted by batches. */
   #inBatches = 0
-  #onIdle: (() => void)[] = []
+  readonly #idle = new Bell()
   #closed = false
 
   constructor(parts: ReleaserParts) {
@@ -59,7 +60,7 @@ export class Releaser {
    */
   async releaseEach(
     records: Iterable<LeaseRecord>,
-    onSettled: (count: number) => void = ignore,
+    onSettled: (count: number) => void = () => undefined,
     isOver: () => boolean = never,
   ): Promise<void> {
     const rest = records[Symbol.iterator]()
@@ -95,9 +96,7 @@ export class Releaser {
   /** Resolves when every deletion has been answered. */
   idle(): Promise<void> {
     if (this.#unanswered.size === 0) return Promise.resolve()
-    return new Promise((resolve) => {
-      this.#onIdle.push(resolve)
-    })
+    return this.#idle.next()
   }
 
   /** Gives up: what is still leased ends unreleased, what is not answered by now stays unknown, and both expire. */
@@ -112,7 +111,7 @@ export class Releaser {
     for (const deletion of this.#deletions) deletion.giveUp()
     this.#deletions.clear()
     this.#unanswered.clear()
-    this.#tellIdle()
+    this.#idle.ring()
   }
 
   /** The state flips before anything is sent: from here on nothing renews this key (P12, P16). @returns whether there is anything to delete. */
@@ -200,13 +199,7 @@ export class Releaser {
   }
 
   #onAnswered(asked: Deletion | ReleaseBatch): void {
-    if (this.#unanswered.delete(asked) && this.#unanswered.size === 0) this.#tellIdle()
-  }
-
-  #tellIdle(): void {
-    const waiting = this.#onIdle
-    this.#onIdle = []
-    for (const resolve of waiting) resolve()
+    if (this.#unanswered.delete(asked) && this.#unanswered.size === 0) this.#idle.ring()
   }
 }
 
@@ -267,7 +260,7 @@ class ReleaseBatch implements Batch<ChangeOutcome, ReleaseEntry>, PendingRelease
   settleFaulty(): void {}
 
   finish(): void {
-    this.#resolve?.(Promise.all(this.#later).then(ignore))
+    this.#resolve?.(Promise.all(this.#later).then(() => undefined))
     this.#resolve = undefined
   }
 
@@ -295,8 +288,6 @@ function releaseInput(outcome: ChangeOutcome) {
       return outcome satisfies never
   }
 }
-
-function ignore(): void {}
 
 function never(): boolean {
   return false

@@ -12,6 +12,7 @@ import type { Clock } from '../time/clock.ts'
 import { asError } from '../as-error.ts'
 import { isFinal, UnavailableError } from '../errors.ts'
 import type { Alarm, Alarms } from '../time/scheduler.ts'
+import { Bell } from './bell.ts'
 import type { Tally } from '../stats.ts'
 
 /** One entry of a batch, and who wants to know. */
@@ -72,7 +73,7 @@ export class Outbox<Outcome, Entry extends LockEntry = LockEntry> {
   #collected: (Entry & Request<Outcome>)[] = []
   #batches: Batch<Outcome, Entry>[] = []
   #underWay = 0
-  #onIdle: (() => void)[] = []
+  readonly #idle = new Bell()
 
   /** @param send the backend's method for that kind. @param repeatable whether a request that was carried out already is answered in the same way. */
   constructor(parts: OutboxParts, send: Send<Outcome, Entry>, repeatable: boolean) {
@@ -84,9 +85,7 @@ export class Outbox<Outcome, Entry extends LockEntry = LockEntry> {
   /** Resolves when every request has been settled. */
   idle(): Promise<void> {
     if (this.#isIdle()) return Promise.resolve()
-    return new Promise((resolve) => {
-      this.#onIdle.push(resolve)
-    })
+    return this.#idle.next()
   }
 
   /** @returns whether a whole batch has been collected. */
@@ -118,10 +117,7 @@ export class Outbox<Outcome, Entry extends LockEntry = LockEntry> {
 
   readonly #onSettled = (): void => {
     this.#underWay -= 1
-    if (!this.#isIdle()) return
-    const waiting = this.#onIdle
-    this.#onIdle = []
-    for (const resolve of waiting) resolve()
+    if (this.#isIdle()) this.#idle.ring()
   }
 
   #isIdle(): boolean {
