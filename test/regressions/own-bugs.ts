@@ -67,7 +67,7 @@ export const OWN_BUGS: readonly Regression[] = [
       {
         file: ACQUISITION,
         find: 'this.#stale = true\n    else if (!this.#parts.table',
-        replace: 'this.#stale ||= this.#onAnswer !== undefined\n    else if (!this.#parts.table',
+        replace: 'this.#stale ||= this.#question.wanted\n    else if (!this.#parts.table',
       },
     ],
     harness: tests('test/manager/bad-moments.test.ts', 'loses no hint'),
