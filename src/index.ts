@@ -1,4 +1,8 @@
-/** The public names of `leasewheel`. */
+/**
+ * The public names of `leasewheel`.
+ *
+ * @module leasewheel
+ */
 export type {
   AcquireOutcome,
   Backend,

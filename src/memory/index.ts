@@ -1,4 +1,8 @@
-/** The public names of `leasewheel/memory`: locks without a server, and time that is moved by hand. */
+/**
+ * The public names of `leasewheel/memory`: locks without a server, and time that is moved by hand.
+ *
+ * @module leasewheel/memory
+ */
 export { ManualClock } from './manual-clock.ts'
 export { MemoryBackend, type MemoryBackendOptions } from './memory-backend.ts'
 export { MemoryStore, type MemoryStoreOptions } from './memory-store.ts'
