@@ -1,18 +1,9 @@
-/** The README: its size, its example, and where its links and those of all pages lead. */
+/** The README: its size and its example. Its links are looked at by `npm run links`. */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import {
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  symlinkSync,
-  writeFileSync,
-} from 'node:fs'
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { dirname, join, resolve } from 'node:path'
+import { join, resolve } from 'node:path'
 import { expect } from 'chai'
 import { withRedis } from '../support/redis-server.ts'
 
@@ -98,41 +89,4 @@ describe('the README', () => {
         expect(code).to.equal(0)
       }),
     )).timeout(60_000)
-})
-
-/** Pages that people read. */
-function pages(): readonly string[] {
-  const docs = readdirSync('docs', { recursive: true, encoding: 'utf8' }).filter((name) => name.endsWith('.md'))
-  return ['README.md', 'CONTRIBUTING.md', 'CHANGELOG.md', ...docs.map((name) => join('docs', name))]
-}
-
-/** What may stand behind `#` in a link to a page: a name for each heading, as GitHub makes it. */
-function anchorsOf(page: string): readonly string[] {
-  const prose = readFileSync(page, 'utf8').replaceAll(/^```.*?^```$/gms, '')
-  return [...prose.matchAll(/^#+ (.+)$/gm)].map(([, heading = '']) =>
-    heading
-      .toLowerCase()
-      .replaceAll(/[^\p{L}\p{N}_\- ]/gu, '')
-      .replaceAll(' ', '-'),
-  )
-}
-
-function brokenLinksOf(page: string): readonly string[] {
-  const prose = readFileSync(page, 'utf8').replaceAll(/^```.*?^```$/gms, '')
-  const links = [...prose.matchAll(/\]\(([^)\s]+)\)/g)].map(([, link = '']) => link)
-  return links.filter((link) => {
-    if (/^https?:/.test(link)) return false
-    const [path = '', anchor] = link.split('#')
-    const target = path === '' ? page : join(dirname(page), path)
-    return !existsSync(target) || (anchor !== undefined && !anchorsOf(target).includes(anchor))
-  })
-}
-
-describe('the pages', () => {
-  it('have links that lead to a file, and to a heading in it', () => {
-    const all = pages()
-    expect(all.length).to.be.above(20)
-    const broken = all.flatMap((page) => brokenLinksOf(page).map((link) => `${page}: ${link}`))
-    expect(broken).to.deep.equal([])
-  })
 })
