@@ -1,6 +1,6 @@
 /**
- * Keys that are reserved for attempts that skip the line. A reservation takes the place in the table of leases where its lease may stand. Later
- * callers for the key wait for the outcome.
+ * Reserves keys for attempts that skip the line. A reservation takes the place of its later lease in the table of leases. Later callers for the
+ * key wait for its outcome.
  */
 import type { KeyTable } from '../structures/key-table.ts'
 import type { LeaseRecord, LeaseTerms } from './lease-record.ts'

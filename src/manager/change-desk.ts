@@ -73,7 +73,7 @@ export class ChangeDesk {
   }
 
   /**
-   * See `BackendListener.onMissed`. Waiters ask again, and leases are looked at in small groups, so that a proxy that cuts the connection every few
+   * See `BackendListener.onMissed`. Waiters ask again. Leases are looked at in small groups, so that a proxy that cuts the connection every few
    * seconds does not cause a load.
    */
   onMissed(): void {

@@ -19,8 +19,8 @@ interface Attempt<E, O> {
  * The outcomes of a batch whose request failed. If one key may be to blame, this asks again in ⌈√n⌉ pieces, and then for each entry of a refused
  * piece alone. So a batch of n takes at most n + 2⌈√n⌉ more requests, in three round trips: one bad key among 256 takes 32.
  *
- * If the reason is unclear, and the server refuses all pieces and each entry of the first piece alone, the server is to blame rather than a key.
- * Then nothing more is asked. That check takes ⌈√n⌉ more requests.
+ * If the reason is unclear and the server refuses all pieces, each entry of the first piece is tried alone. If the server refuses those too, it is
+ * to blame rather than a key, and nothing more is asked. That check takes ⌈√n⌉ more requests.
  *
  * @param thrown the error of the request for the whole batch.
  */

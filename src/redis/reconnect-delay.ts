@@ -2,7 +2,7 @@
 
 /** ms. */
 const FIRST = 50
-/** ms. The pause is also at most half of a request's timeout, so that a waiting request sees at least one attempt and the reason of its failure. */
+/** ms. A pause is also at most half of a request's timeout, so that a waiting request sees an attempt and the reason of its failure. */
 const LONGEST = 1_000
 
 export class ReconnectDelay {

@@ -72,7 +72,7 @@ export class Deletion implements ReleaseRequest, PendingRelease {
   #over = false
 
   /**
-   * @param onDecided called once, with the outcome as far as it is known by then.
+   * @param onDecided called once, with the outcome known by then.
    * @param onAnswer called with each answer; `over` is true for the last one.
    */
   constructor(

@@ -2,9 +2,9 @@
  * How many batches may be on their way to a server at once, learned from its answer times. Pure: times are arguments, in ms.
  *
  * The round trip is estimated as in TCP (V. Jacobson, "Congestion Avoidance and Control", 1988; RFC 6298). The window grows by one with each
- * round of answers (D. Chiu, R. Jain, 1989: additive increase, multiplicative decrease). It is halved, once for all batches of a round, if an
- * answer takes more than half of its timeout and more than twice the shortest round trip. That shortest round trip tells a distant server from a
- * long queue (L. Brakmo, L. Peterson, "TCP Vegas", 1995).
+ * round of answers (D. Chiu, R. Jain, 1989: additive increase, multiplicative decrease). It is halved if an answer takes more than half of its
+ * timeout and more than twice the shortest round trip, but only once for all batches of a round. The shortest round trip tells a distant server
+ * from a long queue (L. Brakmo, L. Peterson, "TCP Vegas", 1995).
  */
 
 /** Enough batches to keep a server busy, few enough that the nearest deadline never waits long. */

@@ -60,8 +60,8 @@ function beatOf(ttl: number): number {
  * up to a tenth. The delay is at most a quarter of the time left, so that an attempt follows an outage that ends shortly
  * before the deadline.
  *
- * The floor of a hundredth of the ttl (at least 5 ms) bounds the attempts. At most 21 fit between a third of the ttl and the
- * deadline, whatever the ttl, and 28 if the first came right after the last confirmation. On a wheel that fires up to 10 ms
+ * The floor of a hundredth of the ttl (at least 5 ms) bounds the attempts, whatever the ttl. At most 21 fit between a third
+ * of the ttl and the deadline, and 28 if the first came right after the last confirmation. On a wheel that fires up to 10 ms
  * early they are 28 and 40, at ttls of some 400 ms.
  *
  * @param failures how many renewals in a row have failed, 1 or more

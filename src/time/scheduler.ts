@@ -16,8 +16,8 @@ export interface Tick {
   readonly now: number
   /**
    * The event loop was blocked before this tick, and a socket may contain unread answers. Code that gives up on an answer
-   * should let Node read the sockets first, but only once, because every turn of the event loop may be late. Deadlines do not
-   * wait for that.
+   * should let Node read the sockets first. It may do so only once, because every turn of the event loop may be late.
+   * Deadlines do not wait for that.
    */
   readonly late: boolean
 }
