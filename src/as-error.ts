@@ -13,6 +13,6 @@ export function asError(thrown: unknown): Error {
     return new Error(String(thrown))
   } catch {
     // Some objects have no string form, such as `Object.create(null)`.
-    return new Error('An object was thrown that is no Error')
+    return new Error('The thrown object is not an Error')
   }
 }

@@ -62,7 +62,7 @@ export class LockNotAcquiredError extends LeaseError {
 function refusal(key: string, { here, attempts, waited, remaining, owner }: RefusalDetails): string {
   const duration = `${Math.round(waited)} ms`
   if (here === 'held') {
-    return `Lock \`${key}\` is held by this LeaseManager itself: not acquired in ${duration}. Locks are not reentrant: whoever holds one must not ask for it again`
+    return `Lock \`${key}\` is held by this LeaseManager itself: not acquired in ${duration}. Locks are not reentrant: code that holds one must not ask for it again`
   }
   if (here === 'ahead') {
     return `Lock \`${key}\` was not acquired in ${duration}: other callers of this process were ahead all the time`

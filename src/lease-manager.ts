@@ -323,9 +323,7 @@ export class LeaseManager extends GuardedEmitter implements AsyncDisposable, Ite
   /** Refuses the one key that the backend needs for itself, which some prefixes leave within reach. */
   #checkKey(key: string): string {
     if (checkKey(key) !== this.#parts.forbiddenKey) return key
-    throw new RangeError(
-      `Expected \`key\` not to be \`${FENCE_KEY}\` once its prefix is put before it: fences are counted there`,
-    )
+    throw new RangeError(`Expected \`key\` with its prefix not to be \`${FENCE_KEY}\`: the fence counter has that key`)
   }
 
   #checkKeys(keys: readonly string[]): readonly string[] {

@@ -180,4 +180,4 @@ class Adoption implements Request<ChangeOutcome>, Cancellable {
   }
 }
 
-const TOO_LATE = new UnavailableError('It was confirmed so late that its lease was over already')
+const TOO_LATE = new UnavailableError('The confirmation came after the deadline of the lease')

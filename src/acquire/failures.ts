@@ -10,7 +10,7 @@ import type { Patience } from './patience.ts'
  */
 export const REFUSED: Error = new Error('Held by another')
 
-export const TOO_LATE: UnavailableError = new UnavailableError('It was granted so late that its lease was over already')
+export const TOO_LATE: UnavailableError = new UnavailableError('The grant came after the deadline of its lease')
 
 /** The caller's error for an attempt that the backend did not answer. */
 export function notAskedFor(key: string, cause: Error): UnavailableError {

@@ -17,7 +17,7 @@ export function howEnded(record: LeaseRecord): LeaseEnd {
 }
 
 export function closedUnder(key: string): ManagerClosedError {
-  return new ManagerClosedError(key, `Lock \`${key}\` is given back because its LeaseManager was closed`)
+  return new ManagerClosedError(key, `Lock \`${key}\` is released because its LeaseManager was closed`)
 }
 
 /** The state of a lease, without a look at the clock. */

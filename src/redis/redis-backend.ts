@@ -269,5 +269,5 @@ function remainingOf(pttl: number): number {
 
 function checkReply(reply: unknown): unknown[] {
   if (Array.isArray(reply)) return reply
-  throw new UnavailableError(`Redis answered a script with ${typeof reply} where an array was expected`)
+  throw new UnavailableError(`Expected Redis to answer a script with an array, got ${typeof reply}`)
 }

@@ -293,7 +293,7 @@ export class Tracking {
     this.#retryAt = this.#clock.now() + (refused ? REFUSED_FOR : pause)
     if (this.#failureTold || !(refused || this.#failures >= PATIENCE)) return
     this.#failureTold = true
-    const message = `The server ${refused ? 'refuses to' : 'does not'} tell of changes, so callers that wait poll and losses are noticed at the next renewal: ${error.message}`
+    const message = `The server ${refused ? 'refuses to' : 'does not'} tell of changes, so waiters poll, and holders notice losses at the next renewal: ${error.message}`
     this.#listener.onError(new UnavailableError(message, undefined, { cause: error }))
   }
 

@@ -326,7 +326,7 @@ export function unanswered(when: string, cause: Error | undefined): UnavailableE
   return new UnavailableError(cause ? `${message}: ${cause.message}` : message, undefined, { cause })
 }
 
-const NOT_WANTED = new UnavailableError('Nobody wanted it any more')
+const NOT_WANTED = new UnavailableError('The caller stopped waiting before the request was sent')
 const NO_OUTCOME = unknown(new UnavailableError('The backend gave no outcome for an entry'))
 
 function isWanted({ wanted }: { readonly wanted: boolean }): boolean {
