@@ -56,7 +56,7 @@ export class Adoptions {
     else for (const adoption of this.#pending.values()) adoption.hint()
   }
 
-  /** For good. */
+  /** Cancels all adoptions, and refuses later ones. */
   cancelAll(reasonFor: (key: string) => unknown): void {
     this.#reasonFor = reasonFor
     for (const adoption of this.#pending.values()) adoption.cancel(reasonFor(adoption.key))

@@ -2,7 +2,7 @@
  * How a manager closes:
  *
  *     callers are rejected ──▶ drain: the work of `using` goes on, and its leases are renewed ──▶ signals are aborted ──a turn later──▶ all is
- *       released ──answered, or its time is over──▶ the backend is closed ──▶ the last losses are told, and the timer is taken back
+ *       released ──answered, or its time is over──▶ the backend is closed ──▶ the last losses are emitted, and the timer is cancelled
  */
 import type { Adoptions } from '../acquire/adoption.ts'
 import type { BulkAcquisitions } from '../acquire/bulk-acquisition.ts'

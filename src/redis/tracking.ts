@@ -7,8 +7,8 @@
  *
  *     off ──both connections lead to one server, and it agrees──▶ on (a new period; anything may have changed before it: `onChange()`)
  *     on  ──the first connection breaks──▶ off: the server forgets what it was to remember
- *     on  ──the second connection breaks──▶ off (`onUnwatched()`); once it is back, what was watched still is (`onMissed()`)
- *     off ──the server refuses──▶ off (told once: `onError`), and tried again after a while
+ *     on  ──the second connection breaks──▶ off (`onUnwatched()`); once it is back, watched keys still are (`onMissed()`)
+ *     off ──the server refuses──▶ off (reported once: `onError`), and tried again after a while
  *
  * The second connection is made after the first, and given up while the first cannot be made: if a server has room for one client only, locks
  * come first.

@@ -156,7 +156,7 @@ export class Releaser {
     await Promise.all(singles)
   }
 
-  /** Settles one lease of a batch. An unanswered release goes on by itself. */
+  /** Settles one lease of a batch. An unanswered release becomes a deletion of its own. */
   #settle(record: LeaseRecord, outcome: ChangeOutcome, since: number): Promise<boolean> | boolean {
     record.release = undefined
     this.#inBatches -= 1

@@ -3,7 +3,7 @@
  *
  * The round trip is estimated as in TCP (V. Jacobson, "Congestion Avoidance and Control", 1988; RFC 6298). The window grows by one with each
  * round of answers (D. Chiu, R. Jain, 1989: additive increase, multiplicative decrease). It is halved if an answer takes more than half of its
- * timeout and more than twice the shortest round trip, but only once for all batches of a round. The shortest round trip tells a distant server
+ * timeout and more than twice the shortest round trip. One round of batches halves it only once. The shortest round trip tells a distant server
  * from a long queue (L. Brakmo, L. Peterson, "TCP Vegas", 1995).
  */
 

@@ -9,7 +9,7 @@
  *                      ├──────────▶ releasing ◀───┤
  *                      │               │          │   refused, the deadline, maxHold
  *                      └───────────────┼──────────┴──▶ lost       (terminal)
- *                                      └─────────────▶ released   (terminal; or lost, where the key was gone)
+ *                                      └─────────────▶ released   (terminal; or lost, if the key was gone)
  *
  *     held, jeopardy ── detached: given away with its key ──▶ released
  *

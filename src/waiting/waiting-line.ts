@@ -6,7 +6,7 @@
  * If the process has had the lock for long enough, the waiter asks after a moment in which others may take it:
  *
  *     given back ──passed on──▶ the first asks
- *          └───left to others──▶ (on offer) ──somebody took it, as the server tells─────▶ the first asks, and waits as for anybody's lock
+ *          └───left to others──▶ (on offer) ──the server reports another holder─────────▶ the first asks, and waits as for anybody's lock
  *                                     └──────nobody did──▶ (declined) ──▶ the first asks
  */
 import type { AcquireOutcome } from '../backend.ts'
