@@ -1,18 +1,18 @@
-/** Errors, and whatever else was thrown in their place. */
+/** Errors, and other thrown values. */
 import { isNativeError } from 'node:util/types'
 
-/** Whether it is an error, of whatever realm: tests in a vm context meet errors that are no instances of this one's class. */
+/** Whether a value is an error of any realm: in a vm context errors are no instances of our `Error`. */
 export function isError(value: unknown): value is Error {
   return value instanceof Error || isNativeError(value)
 }
 
-/** Whatever was thrown, as an `Error`. */
+/** Turns any thrown value into an `Error`. */
 export function asError(thrown: unknown): Error {
   if (isError(thrown)) return thrown
   try {
     return new Error(String(thrown))
   } catch {
-    // Not even that: `Object.create(null)`, for one.
-    return new Error('An object was thrown that is no Error')
+    // Some objects have no string form, such as `Object.create(null)`.
+    return new Error('The thrown object is not an Error')
   }
 }

@@ -1,16 +1,16 @@
 /**
- * The port between the manager and whatever keeps the locks. An implementation keeps no timers and decides nothing
- * about leases: it asks, and reports one outcome for each entry.
+ * The port between the manager and the store of the locks. An implementation keeps no timers and decides nothing about
+ * leases: it asks the store, and reports one outcome for each entry.
  */
 import type { Clock } from './time/clock.ts'
 
 /**
- * Where the fences are counted: one counter for all locks of a database, outside every prefix. So it survives a change of prefix, and
- * does not depend on which part of a key is called one.
+ * The key of the fence counter: one for all locks of a database, outside every prefix. So fences keep growing after a change of prefix,
+ * and managers with different prefixes share it.
  */
 export const FENCE_KEY = 'leasewheel:fence'
 
-/** One acquisition of one key: what the backend writes, looks for and deletes. */
+/** One acquisition of one key: what the backend writes, compares and deletes. */
 export interface LockEntry {
   readonly key: string
   /** Unguessable, one per acquisition. */
@@ -20,8 +20,8 @@ export interface LockEntry {
 }
 
 /**
- * Not known: the request may or may not have been carried out, now or later. An `UnavailableError` that is `final` says that asking again
- * brings the same answer.
+ * Not known: the server may have carried out the request, or may do so later. An `UnavailableError` that is `final` says that another attempt
+ * would fail in the same way.
  */
 export interface Unknown {
   readonly type: 'unknown'
@@ -30,7 +30,7 @@ export interface Unknown {
 
 export type AcquireOutcome = Granted | Refusal | Unknown
 
-/** The key holds our token for a whole ttl. Asking again with the same token is granted again. */
+/** The key holds our token for a whole ttl. Another request with the same token is granted again. */
 export interface Granted {
   readonly type: 'granted'
   readonly fence: number
@@ -39,11 +39,11 @@ export interface Granted {
 /** Another token holds the key. */
 export interface Refusal {
   readonly type: 'refused'
-  /** What is left of its ttl in ms, Infinity if it has none. */
+  /** What is left of its ttl, in ms; Infinity if it has none. */
   readonly remaining: number
-  /** The other token; empty where the key holds no text. */
+  /** The other token; empty if the key holds no text. */
   readonly holder: string
-  /** The listener will be told of the next change of the key. */
+  /** Whether the backend will report the next change of the key to the listener. */
   readonly watched: boolean
 }
 
@@ -55,22 +55,22 @@ export type ChangeOutcome =
   | { readonly type: 'refused'; readonly reason: 'taken' | 'missing' }
   | Unknown
 
-/** What a backend tells its manager unasked. */
+/** What a backend reports to its manager on its own. */
 export interface BackendListener {
-  /** The backend can be asked again after a time in which it could not. */
+  /** The backend can be asked again, after a time in which it could not. */
   onRecovered(): void
-  /** Another server answers from now on. It may not have what the one before confirmed, so everything is asked about at once (P26). */
+  /** Another server answers from now on. It may lack what the previous one confirmed, so the manager asks about everything at once (P26). */
   onSuspect(): void
-  /** Changes may have gone untold for a time. What was watched still is. */
+  /** Notifications may have been missed for a time. Watched keys are still watched. */
   onMissed(): void
   /**
-   * Keys that were watched may have been changed by somebody else, or deleted, or have expired; without `keys`, any of them. A hint, no
-   * verdict: they are not watched any more, and whoever cares asks again.
+   * Another may have changed or deleted these watched keys, or they have expired; without `keys`, any of them may have. This is a hint: the keys
+   * are not watched any more, and the manager asks again if it needs to.
    */
   onChange(keys?: readonly string[]): void
-  /** What was watched is so no more, and nobody will be told of changes until the next `onChange()`. */
+  /** No key is watched any more: the backend reports no changes until the next `onChange()`. */
   onUnwatched(): void
-  /** Some of what was watched may have been forgotten, with or without a word. */
+  /** The server may have forgotten some watched keys, with or without a notification. */
   onForgotten(): void
   /** A fault that belongs to no request. */
   onError(error: Error): void
@@ -84,66 +84,66 @@ export interface Credentials {
 }
 
 export interface BackendSettings {
-  /** Stands before every key. */
+  /** Precedes every key. */
   readonly prefix: string
-  /** How long one request may stay unanswered, in ms: the measure of when a connection is to be given up as dead. */
+  /** How long one request may stay unanswered, in ms. It also bounds how long a silent connection is kept. */
   readonly timeout: number
-  /** Whether keys are to be watched at all, as far as the server is able to. */
+  /** Whether to watch keys at all, if the server is able to. */
   readonly watch: boolean
-  /** Where the time comes from. Default: the machine's clock. */
+  /** The source of time. Default: the machine's clock. */
   readonly clock?: Clock | undefined
-  /** Asked for a name and a password before each connection. Default: what the connection was described with. */
+  /** Called before each connection, for a name and a password. Default: those of the client or the URL. */
   readonly credentials?: (() => Promise<Credentials>) | undefined
 }
 
-/** A lock to be given back. */
+/** A lock to release. */
 export interface ReleaseEntry extends LockEntry {
-  /** Somebody here would like to have it next: the key is watched from its deletion on. */
+  /** If true, watch the key from its deletion on: a waiter here wants it next. Default: false. */
   readonly watch?: boolean
 }
 
 /** What is on a key at this moment. */
 export interface LockView {
   readonly token: string
-  /** What is left of its ttl in ms; Infinity if it has none. */
+  /** What is left of its ttl, in ms; Infinity if it has none. */
   readonly remaining: number
 }
 
 /**
- * `acquire`, `renew`, `release` and `verify` each take an array and answer with an array of the same length and order, every entry
- * on its own. No key comes twice in one `acquire`; in the others it may come with two tokens, of which at most one is on it. They are carried out
- * in the order in which they were called, and should never reject: what goes wrong is an `unknown` outcome. (A rejection is read as `unknown` for all entries.)
+ * `acquire`, `renew`, `release` and `verify` each take an array and return outcomes in the same order, one for each entry. No key comes twice
+ * in one `acquire`; in the others a key may come with two tokens, of which the server has at most one. The backend carries out the calls in
+ * order. They should never reject: a failure is an `unknown` outcome. (The manager reads a rejection as `unknown` for all entries.)
  */
 export interface Backend {
-  /** Whether changes of keys are told at the moment. */
+  /** Whether the backend reports changes of keys now. */
   readonly watching: boolean
-  /** Why it cannot be asked, or could not be last, as far as is known: it goes with what was not answered. */
+  /** Why the backend cannot be asked, or last could not be, if that is known. It becomes the `cause` of unanswered requests. */
   readonly fault?: Error | undefined
-  /** A key that cannot be a lock, as the backend keeps something else there; known once it is open. Default: none. */
+  /** A key that cannot be a lock, because the backend uses it; known once the backend is open. Default: none. */
   readonly reservedKey?: string | undefined
-  /** Called once, before anything else. */
+  /** The manager calls this once, before anything else. */
   open(settings: BackendSettings, listener: BackendListener): void
-  /** `undefined` when requests can be sent now; otherwise a promise that settles at the next change, rejected with the reason why it cannot. */
+  /** `undefined` if requests can be sent now. Otherwise a promise that settles at the next change; it rejects with the reason if they cannot. */
   ready(): Promise<void> | undefined
-  /** @param watch whether keys that are granted are to be watched (default: no); those that are refused always are, where that is possible. */
+  /** @param watch whether to watch granted keys. Default: no. The backend always watches refused keys, if it can. */
   acquire(entries: readonly LockEntry[], watch?: boolean): Promise<readonly AcquireOutcome[]>
   /**
-   * Extends a key that holds the entry's token, never creates one and never touches another's. The array does not change; the
-   * same one comes again while the same leases are renewed together, so that what was made of it can be kept.
+   * Extends a key that holds the entry's token. It never creates a key, and never touches another's. The array never changes, and
+   * the same array comes again while the same leases are renewed together: a backend may cache what it derives from it.
    *
-   * @param watch whether the keys are to be watched from now on. Default: no.
+   * @param watch whether to watch the keys from now on. Default: no.
    */
   renew(entries: readonly LockEntry[], watch?: boolean): Promise<readonly ChangeOutcome[]>
   /** Deletes a key that holds the entry's token, and no other. */
   release(entries: readonly ReleaseEntry[]): Promise<readonly ChangeOutcome[]>
-  /** Looks whether a key holds the entry's token, and changes nothing: not even whether it is watched. */
+  /** Checks whether a key holds the entry's token. It changes nothing, not even whether the key is watched. */
   verify(entries: readonly LockEntry[]): Promise<readonly ChangeOutcome[]>
-  /** Who holds the key; `null` when nobody does. Rejects when it cannot be asked. */
+  /** Who holds the key; `null` if nobody does. Rejects if the backend cannot be asked. */
   inspect(key: string): Promise<LockView | null>
-  /** Deletes a key, whoever holds it. @returns whether there was one. Rejects when it cannot be asked. */
+  /** Deletes a key, whoever holds it. @returns whether the key existed. Rejects if the backend cannot be asked. */
   forceRelease(key: string): Promise<boolean>
-  /** From now on its connections do not keep the process alive. For good. Without this method they do, or there are none. */
+  /** From now on, and for good, its connections do not keep the process alive. Without this method they do, or there are none. */
   unref?(): void
-  /** Gives up connections, settling what is still unanswered. Idempotent. */
+  /** Closes the connections and settles unanswered requests. Idempotent. */
   close(): Promise<void>
 }

@@ -3,10 +3,10 @@ import type { LossReason } from './rules/lease-state.ts'
 
 export type LeaseErrorCode = 'ERR_NOT_ACQUIRED' | 'ERR_NOT_HELD' | 'ERR_LEASE_LOST' | 'ERR_UNAVAILABLE' | 'ERR_CLOSED'
 
-/** The base of all errors of this library: `code` says which, `cause` says what it came from. */
+/** The base of all errors of this library. `code` says which one it is, and `cause` what caused it. */
 export abstract class LeaseError extends Error {
   abstract readonly code: LeaseErrorCode
-  /** The key of the lock it is about; none where it is about no lock in particular. */
+  /** The key of the lock; undefined if the error concerns no particular lock. */
   readonly key: string | undefined
 
   static {
@@ -19,13 +19,13 @@ export abstract class LeaseError extends Error {
   }
 }
 
-/** A name that no minifier changes. It stands where the names of built-in errors do, so that stack traces begin with it, and subclasses may have their own. */
+/** Sets a name that no minifier changes. Like built-in errors it is on the prototype, so that stack traces begin with it and subclasses can override it. */
 function nameOf(prototype: Error, name: string): void {
   Object.defineProperty(prototype, 'name', { value: name, writable: true, configurable: true })
 }
 
 interface RefusalDetails {
-  /** Who stood in the way, where that was somebody of this process: a lease of the same manager, or other callers who were ahead. */
+  /** Set if this process was in the way: a lease of the same manager holds the lock, or other callers were ahead. */
   readonly here?: 'held' | 'ahead' | undefined
   readonly attempts: number
   readonly waited: number
@@ -33,16 +33,16 @@ interface RefusalDetails {
   readonly owner?: string | undefined
 }
 
-/** Somebody else holds the lock, and the time or the attempts that the caller granted are used up. */
+/** Another holds the lock, and the caller's time or attempts are used up. */
 export class LockNotAcquiredError extends LeaseError {
   readonly code = 'ERR_NOT_ACQUIRED'
-  /** How often the backend was asked. 0 when other callers of this process were ahead all the time. */
+  /** How often the backend was asked. 0 if other callers of this process, or a lease of this manager, were in the way all the time. */
   readonly attempts: number
   /** How long the caller waited, in ms. */
   readonly waited: number
-  /** What was left of the holder's ttl at the last refusal, in ms; Infinity for a lock without one, undefined when nobody was asked. */
+  /** What was left of the holder's ttl at the last refusal, in ms; Infinity for a key without a ttl, undefined if not known. */
   readonly remaining: number | undefined
-  /** Who held it at the last refusal, as far as its token says so: the `owner` of another manager. */
+  /** Who held the lock at the last refusal: the `owner` of a manager, or undefined if the token names none. */
   readonly owner: string | undefined
 
   static {
@@ -62,7 +62,7 @@ export class LockNotAcquiredError extends LeaseError {
 function refusal(key: string, { here, attempts, waited, remaining, owner }: RefusalDetails): string {
   const duration = `${Math.round(waited)} ms`
   if (here === 'held') {
-    return `Lock \`${key}\` is held by this LeaseManager itself: not acquired in ${duration}. Locks are not reentrant: whoever holds one must not ask for it again`
+    return `Lock \`${key}\` is held by this LeaseManager itself: not acquired in ${duration}. Locks are not reentrant: code that holds one must not ask for it again`
   }
   if (here === 'ahead') {
     return `Lock \`${key}\` was not acquired in ${duration}: other callers of this process were ahead all the time`
@@ -79,7 +79,7 @@ function timeLeft(remaining: number): string {
     : `its holder's ttl has ${Math.ceil(remaining)} ms left`
 }
 
-/** The lease was asked to do something that only a held lease can do. */
+/** The lease is not held, and the call needs a held lease. */
 export class LockNotHeldError extends LeaseError {
   readonly code = 'ERR_NOT_HELD'
 
@@ -99,7 +99,7 @@ const LOSSES: Record<LossReason, string> = {
   maxHold: 'it reached the limit its owner set with `maxHold`',
 }
 
-/** The lease ended against its holder's will; the reason of an aborted `lease.signal`. */
+/** The lease ended against its holder's will. Also the reason of an aborted `lease.signal`. */
 export class LeaseLostError extends LeaseError {
   readonly code = 'ERR_LEASE_LOST'
   readonly reason: LossReason
@@ -114,17 +114,17 @@ export class LeaseLostError extends LeaseError {
   }
 }
 
-/** What an `UnavailableError` may be made with. */
+/** Options of the constructor of `UnavailableError`. */
 export interface UnavailableErrorOptions {
   readonly cause?: unknown
-  /** Default: what the cause says, if that is an `UnavailableError`, otherwise `false`. */
+  /** Default: the value of the cause, if that is an `UnavailableError`; otherwise `false`. */
   readonly final?: boolean | undefined
 }
 
-/** The backend could not be asked, or did not answer: whether the lock is free or held is unknown. */
+/** The backend could not be asked, or did not answer. Whether the lock is free is unknown. */
 export class UnavailableError extends LeaseError {
   readonly code = 'ERR_UNAVAILABLE'
-  /** Whether asking again will bring the same answer: callers that wait are told at once. */
+  /** Whether another attempt would fail in the same way. If so, waiters fail at once. */
   readonly final: boolean
 
   static {
@@ -137,12 +137,12 @@ export class UnavailableError extends LeaseError {
   }
 }
 
-/** Whether asking again will bring the same answer. By its shape: the error may come from another copy of this package. */
+/** Whether another attempt would fail in the same way. Checks the shape: the error may come from another copy of this package. */
 export function isFinal(error: unknown): boolean {
   return typeof error === 'object' && error !== null && 'final' in error && error.final === true
 }
 
-/** The manager has been closed; the reason of an aborted `lease.signal` whose lock is given back because of that. */
+/** The manager has been closed. Also the reason of a `lease.signal` that `close()` aborted. */
 export class ManagerClosedError extends LeaseError {
   readonly code = 'ERR_CLOSED'
 

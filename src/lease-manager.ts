@@ -1,6 +1,5 @@
 /**
- * LeaseManager: what users hold. It puts the parts together and offers them; every decision is taken in one of them. May
- * import anything in `src`.
+ * LeaseManager: the public face. It checks arguments and passes calls to the parts, which take every decision.
  */
 
 import { acquireAll } from './acquire/acquire-all.ts'
@@ -47,20 +46,20 @@ import { forEachIndex } from './time/slices.ts'
 export interface LockInspection {
   /** The token on the key. */
   readonly token: string
-  /** Who holds it, as far as the token says so: the `owner` of a manager. */
+  /** Who holds it: the `owner` of a manager, or undefined if the token names none. */
   readonly owner: string | undefined
-  /** What is left of its ttl in ms; Infinity when it has none. */
+  /** What is left of its ttl, in ms; Infinity if it has none. */
   readonly remaining: number
-  /** The lease of this manager that it belongs to, if it is one of this manager's. */
+  /** The lease of this manager, if this manager holds the lock. */
   readonly lease: Lease | undefined
 }
 
 /**
- * Acquires locks, keeps them renewed, and tells what becomes of each. One manager serves a whole process: it has one timer
- * and connections of its own, whatever the number of locks.
+ * Acquires locks, renews them, and emits events about each. One manager serves a whole process: it has one timer and
+ * connections of its own, whatever the number of locks.
  *
  * Every method that asks the backend rejects with `ManagerClosedError` once `close` has been called. Every method rejects
- * with a `TypeError` or `RangeError` that names the argument when one is not what it should be.
+ * with a `TypeError` or `RangeError` that names the argument if one is invalid.
  */
 export class LeaseManager extends GuardedEmitter implements AsyncDisposable, Iterable<Lease> {
   readonly #settings: ManagerSettings
@@ -75,9 +74,9 @@ export class LeaseManager extends GuardedEmitter implements AsyncDisposable, Ite
   }
 
   /**
-   * @param connection an ioredis or iovalkey client, whose options are used for connections of the manager's own; a `redis://`,
+   * @param connection an ioredis or iovalkey client, whose options the manager uses for connections of its own; a `redis://`,
    * `rediss://`, `valkey://` or `valkeys://` URL; or a `Backend`, which the manager then owns and closes.
-   * @throws TypeError, RangeError naming the argument or option that is not what it should be.
+   * @throws TypeError, RangeError naming the argument or option that is invalid.
    */
   constructor(connection: Connectable, options: LeaseManagerOptions = {}) {
     super()
@@ -94,8 +93,8 @@ export class LeaseManager extends GuardedEmitter implements AsyncDisposable, Ite
   }
 
   /**
-   * Lets the process exit although this manager has connections and a timer: for scripts that end when their own work has. Leases that are held
-   * then are left to expire, and a call that waits does not keep the process alive. For good. Needs a backend with `unref()`; that over ioredis has one.
+   * Lets the process exit although this manager has connections and a timer. This is for scripts that end with their own work, and cannot be undone.
+   * Leases still held then expire, and a waiting call does not keep the process alive. Needs a backend with `unref()`: the one for Redis has it.
    */
   unref(): this {
     this.#parts.scheduler.unref()
@@ -103,7 +102,7 @@ export class LeaseManager extends GuardedEmitter implements AsyncDisposable, Ite
     return this
   }
 
-  /** What a log shows of it. */
+  /** What a log shows of the manager. */
   toJSON(): { readonly held: number; readonly waiting: number; readonly closed: boolean } {
     return {
       held: this.size,
@@ -118,11 +117,11 @@ export class LeaseManager extends GuardedEmitter implements AsyncDisposable, Ite
   }
 
   /**
-   * One attempt. While another caller of this process is asking for the same key, its answer serves both.
+   * Makes one attempt. If another caller of this process is asking for the same key, that answer serves both.
    *
-   * @returns the lease, or `null` when another holds the lock, be it in this process, or is ahead of this caller.
-   * @throws UnavailableError when the backend did not answer within `timeout`, which includes one reconnection. LockNotHeldError when a listener of
-   * `acquired` ended the lease.
+   * @returns the lease, or `null` if another holds the lock, in this process or elsewhere, or is ahead of this caller.
+   * @throws UnavailableError if the backend did not answer within `timeout`, which includes one reconnection.
+   * @throws LockNotHeldError if a listener of `acquired` ended the lease.
    */
   tryAcquire(key: string, options?: TryAcquireOptions): Promise<Lease | null> {
     return rejecting(() => {
@@ -135,9 +134,9 @@ export class LeaseManager extends GuardedEmitter implements AsyncDisposable, Ite
   /**
    * Waits for the lock. Callers of this process that want the same key stand in line, and only the first asks the backend.
    *
-   * @throws LockNotAcquiredError when another held the lock for all of `wait`, or the strategy gave up.
-   * @throws UnavailableError when the last attempt was not answered, and at once when that is final.
-   * @throws LockNotHeldError when a listener of `acquired` ended the lease.
+   * @throws LockNotAcquiredError if another held the lock for all of `wait`, or the strategy gave up.
+   * @throws UnavailableError if the backend did not answer the last attempt, and at once if that is final.
+   * @throws LockNotHeldError if a listener of `acquired` ended the lease.
    */
   acquire(key: string, options?: AcquireOptions): Promise<Lease> {
     return rejecting(() => {
@@ -147,12 +146,12 @@ export class LeaseManager extends GuardedEmitter implements AsyncDisposable, Ite
   }
 
   /**
-   * Many keys at once, each on its own. A key that another holds is waited for only if `wait` says so: its default is 0 here.
+   * Acquires many keys, each independently. The call waits for a key that another holds only if `wait` says so: its default is 0 here.
    *
-   * @returns for each key its lease or `null`, in the order of the keys. A key that stands twice is `null` the second time.
-   * A lease that a listener of `acquired` has ended is `null`, too.
-   * @throws UnavailableError when an attempt was not answered; then all that was acquired has been released again. After an abort that goes on in the
-   * background.
+   * @returns for each key its lease or `null`, in the order of the keys. If a key stands twice, the second is `null`. So is a lease that a
+   * listener of `acquired` has ended.
+   * @throws UnavailableError if the backend did not answer an attempt; the call has then released all that it acquired. After an abort the
+   * releases go on in the background.
    */
   async acquireMany(keys: Iterable<string>, options: AcquireManyOptions = {}): Promise<(Lease | null)[]> {
     this.#throwIfClosed()
@@ -167,12 +166,12 @@ export class LeaseManager extends GuardedEmitter implements AsyncDisposable, Ite
   }
 
   /**
-   * All the keys or none of them. Everybody takes them in the same order, whatever the order they are named in, so callers
-   * that want the same keys do not block each other for good.
+   * Acquires all the keys or none of them. Every caller takes them in the same order, whatever order it names them in, so
+   * callers that want the same keys cannot deadlock.
    *
    * @returns the leases in the order of the keys.
-   * @throws LockNotAcquiredError, UnavailableError, LockNotHeldError as `acquire`; nothing is held then. RangeError when a key stands twice.
-   * What is asked after the last wait may take one `timeout` more than `wait`.
+   * @throws LockNotAcquiredError, UnavailableError, LockNotHeldError as `acquire`; the call then holds nothing. RangeError if a key stands twice.
+   * The attempt after the last wait may take one `timeout` more than `wait`.
    */
   async acquireAll(keys: Iterable<string>, options: AcquireOptions = {}): Promise<Lease[]> {
     this.#throwIfClosed()
@@ -190,11 +189,11 @@ export class LeaseManager extends GuardedEmitter implements AsyncDisposable, Ite
   }
 
   /**
-   * Waits for the lock, does the work under it, and releases it, whatever the work comes to. `close` waits for the work; see its option `drain`.
+   * Waits for the lock, does the work under it, and releases it, also if the work fails. `close` waits for the work; see its option `drain`.
    *
    * @returns what the work returns.
-   * @throws what `acquire` throws; what the work throws. If the work ended without the lock, so that it is not taken for work done under it:
-   * LeaseLostError when the lease was lost, ManagerClosedError when `close` gave it back.
+   * @throws what `acquire` throws, and what the work throws. If the work succeeded but outlived the lock, the call still rejects: LeaseLostError
+   * if the lease was lost, ManagerClosedError if `close` released it.
    */
   async using<T>(key: string, work: (lease: Lease) => Promise<T> | T, options?: AcquireOptions): Promise<T> {
     const settings = options === undefined ? this.#waitDefaults : resolveAcquire('using', options, this.#settings)
@@ -205,19 +204,19 @@ export class LeaseManager extends GuardedEmitter implements AsyncDisposable, Ite
       throw new ManagerClosedError(key)
     }
     const record = this.#parts.table.get(key)
-    // It has ended since: the work would do without the lock.
+    // The lease has ended meanwhile: the work would run without the lock.
     if (record?.handle !== lease)
       throw lease.state === 'lost' ? lease.signal.reason : new LockNotHeldError(key, lease.state)
     return this.#parts.usages.run(record, work)
   }
 
-  /** The lease that this manager holds on the key, if it does. */
+  /** The lease that this manager holds on the key, if there is one. */
   get(key: string): Lease | undefined {
     const record = this.#parts.table.get(checkKey(key))
     return record && isActive(this.#parts.table.observe(record)) ? record.handle : undefined
   }
 
-  /** The leases that are held, in no particular order. */
+  /** The leases that this manager holds, in no particular order. */
   *[Symbol.iterator](): Iterator<Lease> {
     for (const record of this.#parts.table.values()) {
       if (isActive(this.#parts.table.observe(record))) yield record.handle as Lease
@@ -225,10 +224,10 @@ export class LeaseManager extends GuardedEmitter implements AsyncDisposable, Ite
   }
 
   /**
-   * Asks the backend who holds a lock, whoever it is.
+   * Asks the backend who holds a lock.
    *
-   * @returns `null` when nobody does.
-   * @throws UnavailableError when the backend did not answer within `timeout`.
+   * @returns `null` if nobody does.
+   * @throws UnavailableError if the backend did not answer within `timeout`.
    */
   async inspect(key: string): Promise<LockInspection | null> {
     const view = await this.#askFor(key, 'inspected', () => this.#parts.backend.inspect(key))
@@ -238,27 +237,27 @@ export class LeaseManager extends GuardedEmitter implements AsyncDisposable, Ite
   }
 
   /**
-   * For operators: deletes the key of a lock, whoever holds it. The holder learns of it through its `lost` event, at once where its manager is told
-   * of changes, otherwise at its next renewal; until then it works on as if it held the lock, which may be another's by then.
+   * For operators: deletes the key of a lock, whoever holds it. The holder emits `lost`: at once if the server notifies its manager of changes,
+   * otherwise at its next renewal. Until then the holder works on, although another may have acquired the lock.
    *
    * @returns whether anybody held it.
-   * @throws UnavailableError when the backend did not answer within `timeout`; the key may have been deleted all the same.
+   * @throws UnavailableError if the backend did not answer within `timeout`; it may have deleted the key all the same.
    */
   async forceRelease(key: string): Promise<boolean> {
     this.#throwIfClosed(this.#checkKey(key))
     try {
       return await this.#askFor(key, 'released', () => this.#parts.backend.forceRelease(key))
     } finally {
-      // What a manager changes itself, or may have changed, the server does not tell it.
+      // The server does not notify a manager of changes that this manager made itself.
       this.#parts.desk.onChange([key])
     }
   }
 
   /**
-   * Goes on with a lease that was detached, here or elsewhere: it is renewed at once, and kept so. Its token and its fence stay what they were.
+   * Takes over a lease that was detached, here or elsewhere. The manager renews it at once, and goes on renewing it. Its token and its fence stay the same.
    *
    * @param lease what `lease.detach()` returned; it may have come over a network.
-   * @throws LockNotHeldError when its key has expired, was deleted or is another's; its `cause` says which. UnavailableError when the backend did not
+   * @throws LockNotHeldError if its key has expired, was deleted or is another's; its `cause` says which. UnavailableError if the backend did not
    * answer within `timeout`: another attempt may succeed until the key expires.
    */
   async adopt(lease: DetachedLease, options: AdoptOptions = {}): Promise<Lease> {
@@ -269,15 +268,15 @@ export class LeaseManager extends GuardedEmitter implements AsyncDisposable, Ite
     return handle as Lease
   }
 
-  /** What is going on and what has been done. */
+  /** What the manager is doing, and what it has done so far. */
   stats(): LeaseManagerStats {
     return reportOf(this.#parts)
   }
 
   /**
-   * Rejects callers that wait for a lock with `ManagerClosedError`, waits for the work of `using` for at most `drain` ms, releases everything, in
-   * batches, and gives up the manager's connections. Work that still runs after the drain finds its `lease.signal` aborted before its lock is given
-   * back. Every lease has had its last event when this resolves. Idempotent; a second call may shorten the drain. Never rejects, except for a bad option.
+   * Rejects waiting callers with `ManagerClosedError`, waits at most `drain` ms for the work of `using`, releases every lease in batches, and closes
+   * the manager's connections. If work still runs after the drain, `close` aborts its `lease.signal` before it releases the lock. Every lease has
+   * emitted its last event when this resolves. Idempotent; a second call may shorten the drain. Rejects only for an invalid option.
    *
    * Do not await it inside the work of `using`: it would wait for that work until the drain is over.
    */
@@ -285,7 +284,7 @@ export class LeaseManager extends GuardedEmitter implements AsyncDisposable, Ite
     const settings = resolveClose(options)
     this.#closed = true
     this.#parts.usages.limit(settings.drain)
-    // In a turn of its own: a listener that is told of the end of a lease may call this again.
+    // In a turn of its own: a listener of a lease's end may call `close` again.
     this.#closing ??= Promise.resolve().then(() => this.#close(settings))
     return this.#closing
   }
@@ -309,7 +308,7 @@ export class LeaseManager extends GuardedEmitter implements AsyncDisposable, Ite
     return this.#parts.bulks.run(keys, settings)
   }
 
-  /** One question about one key, whoever holds it. */
+  /** Asks one question about one key, whoever holds it. */
   async #askFor<T>(key: string, what: string, ask: () => Promise<T>): Promise<T> {
     this.#throwIfClosed(checkKey(key))
     return within(this.#parts.scheduler, this.#tryDefaults.timeout, async () => {
@@ -321,12 +320,10 @@ export class LeaseManager extends GuardedEmitter implements AsyncDisposable, Ite
     })
   }
 
-  /** A key that a lock can have: with some prefixes there is one that the backend needs itself. */
+  /** Refuses the one key that the backend needs for itself, which some prefixes leave within reach. */
   #checkKey(key: string): string {
     if (checkKey(key) !== this.#parts.forbiddenKey) return key
-    throw new RangeError(
-      `Expected \`key\` not to be \`${FENCE_KEY}\` once its prefix is put before it: fences are counted there`,
-    )
+    throw new RangeError(`Expected \`key\` with its prefix not to be \`${FENCE_KEY}\`: the fence counter has that key`)
   }
 
   #checkKeys(keys: readonly string[]): readonly string[] {
@@ -339,7 +336,7 @@ export class LeaseManager extends GuardedEmitter implements AsyncDisposable, Ite
   }
 }
 
-/** What an async function would do, but without a promise of its own: `work` makes one, or throws at once. */
+/** Turns a throw into a rejection, like an async function, but makes no second promise. */
 function rejecting<T>(work: () => Promise<T>): Promise<T> {
   try {
     return work()

@@ -1,6 +1,5 @@
 /**
- * How an object is shown in logs. Everything that our classes have stands in accessors and private fields, and shows
- * as `{}`.
+ * How logs show an object. Our classes keep everything in accessors and private fields, which logs show as `{}`.
  */
 
 /** @param prototype of a class whose `toJSON` says what may be shown. */

@@ -1,51 +1,51 @@
-/** What a manager counts, and the report it gives of it. Fixed size. */
+/** What a manager counts, and its report. Its size is fixed. */
 import { Histogram, type HistogramSummary } from './structures/histogram.ts'
 import type { LossReason } from './rules/lease-state.ts'
 
-/** How the renewals of a manager come along. */
+/** Whether the renewals of a manager keep up. */
 export interface LoadReport {
-  /** How long renewals waited to be sent after they were due, as a part of their ttl: the longest within the last second. At 2/3 leases are lost. */
+  /** The longest time within the last second that a renewal waited to be sent, as a fraction of its ttl. At 2/3 leases are lost. */
   readonly lag: number
-  /** Leases whose renewal waits to be sent. */
+  /** Leases whose renewals wait to be sent. */
   readonly behind: number
-  /** Renewals per second that the server confirmed while others waited to be sent; 0 if none ever had to wait. */
+  /** Renewals per second that the server confirmed while others waited; 0 if none ever had to wait. */
   readonly capacity: number
-  /** Renewals per second that are needed: three per ttl of each lease. */
+  /** Renewals per second that the leases need: three per ttl each. */
   readonly demand: number
-  /** Whether one has waited for more than a sixth of its ttl within the last second. */
+  /** Whether a renewal has waited for more than a sixth of its ttl within the last second. */
   readonly overloaded: boolean
 }
 
-/** A report of `manager.stats()`. Counts run from the manager's creation; durations are ms. */
+/** The report of `manager.stats()`. Counts start at the manager's creation; durations are in ms. */
 export interface LeaseManagerStats {
-  /** Leases held now, those in jeopardy included. */
+  /** Leases held now, including those in jeopardy. */
   readonly held: number
-  /** Of these, leases whose last renewal failed. */
+  /** Held leases whose last renewal failed. */
   readonly jeopardy: number
-  /** Callers that have asked for a lock and have no answer yet, those in line behind another included. */
+  /** Callers that have asked for a lock and have no answer yet, including those in line behind another. */
   readonly waiting: number
-  /** Keys that they have asked for: a queue for each. */
+  /** Keys that these callers have asked for: one queue for each. */
   readonly queues: number
-  /** Keys that are being deleted: releases that have not been answered, leases lost by time, and what was acquired by a request that nobody waits for any more. */
+  /** Keys being deleted: unanswered releases, leases lost by time, and keys acquired for callers that no longer wait. */
   readonly undoing: number
   /** Leases that were acquired or adopted. */
   readonly acquired: number
-  /** How often the backend was asked for a lock, and how often for each lease that was acquired (0 before the first one). */
+  /** How often the manager asked the backend for a lock, in all and per acquired lease (0 before the first lease). */
   readonly asks: number
   readonly asksPerGrant: number
-  /** How often callers that wait were given cause to ask again, by cause; some causes are not followed, or not at once. */
+  /** How often waiters had a cause to ask again, by cause. Waiters follow some causes later, or not at all. */
   readonly wakeUps: Readonly<Record<WakeUpCause, number>>
   readonly released: number
   readonly lost: Readonly<Record<LossReason, number>>
   /** Renewals that were confirmed. */
   readonly renewals: number
-  /** Renewals that failed or were not answered in time. */
+  /** Renewals that failed or were overdue. */
   readonly failures: number
   /** Requests sent to the backend, each for a batch of keys. */
   readonly requests: number
-  /** Whether the server tells of changes: see the option `watch`. */
+  /** Whether the server notifies the manager of changes now: see the option `watch`. */
   readonly watching: boolean
-  /** Timers armed now: 1 while anything is held or waited for, otherwise 0. */
+  /** Timers armed now: 1 while the manager holds or waits for anything, otherwise 0. */
   readonly timers: number
   /** Whether renewals keep up, and how far behind they are if not. */
   readonly load: LoadReport
@@ -56,8 +56,8 @@ export interface LeaseManagerStats {
 }
 
 /**
- * `handOver`: the lock was given back in this process. `change`: the server told of a change of the key. `reconnect`: changes may have
- * gone untold. `timeout`: the pause of the strategy was over, or the holder's ttl.
+ * `handOver`: this process gave the lock back. `change`: the server reported a change of the key. `reconnect`: notifications may have been
+ * missed. `timeout`: the pause of the strategy ended, or the holder's ttl.
  */
 export type WakeUpCause = 'handOver' | 'change' | 'reconnect' | 'timeout'
 

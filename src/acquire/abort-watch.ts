@@ -1,9 +1,9 @@
 /**
- * One listener on an AbortSignal, however many callers it stands for: a signal that is passed to a thousand calls
- * would otherwise carry a thousand listeners, and Node warns of a leak from the eleventh on.
+ * One listener on an AbortSignal, however many callers share the signal. Otherwise a signal passed to a thousand calls
+ * would carry a thousand listeners, and Node warns of a leak from the eleventh on.
  */
 
-/** Somebody whom a signal can cancel. */
+/** A call that a signal can cancel. */
 export interface Cancellable {
   cancel(reason: unknown): void
 }
@@ -16,7 +16,7 @@ interface Watch {
 export class AbortWatch {
   readonly #watches = new Map<AbortSignal, Watch>()
 
-  /** From now on the signal cancels it; at once if it is aborted already. */
+  /** Lets the signal cancel a call: at once if it is aborted already. */
   add(signal: AbortSignal, cancellable: Cancellable): void {
     if (signal.aborted) {
       cancellable.cancel(signal.reason)
@@ -32,7 +32,7 @@ export class AbortWatch {
     watch.cancellables.add(cancellable)
   }
 
-  /** What `work` comes to. @throws the reason of the signal as soon as that aborts. */
+  /** The result of `work`. @throws the reason of the signal as soon as that aborts. */
   async race<T>(signal: AbortSignal | undefined, work: Promise<T>): Promise<T> {
     if (signal === undefined) return work
     let cancellable: Cancellable | undefined
@@ -57,5 +57,5 @@ export class AbortWatch {
   }
 }
 
-/** One for the process: managers that are passed the same signal share its listener. */
+/** One for the process: managers that get the same signal share its listener. */
 export const ABORTS: AbortWatch = new AbortWatch()

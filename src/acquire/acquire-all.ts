@@ -1,10 +1,9 @@
 /**
- * Several keys, all or none, without deadlock and without livelock: everybody takes them in the same order. (Havender,
+ * Several keys, all or none, without deadlock and without livelock: every caller takes them in the same order. (Havender,
  * "Avoiding deadlock in multitasking systems", 1968: ordered resource allocation.)
  *
- * What is free is taken in one go. Of what was granted only the keys before the first refused one are kept: while one
- * is waited for, nothing is held that comes after it in the order. An attempt that was not answered is repeated in the
- * same way.
+ * One attempt takes all free keys at once. It keeps only the keys before the first refused one: while the call waits for a
+ * key, it holds none that comes later in the order. It repeats an unanswered attempt in the same way.
  */
 import { LockNotAcquiredError, UnavailableError } from '../errors.ts'
 import type { Lease } from '../lease/lease.ts'
@@ -15,9 +14,9 @@ export interface AcquireAllParts {
   /** ms since the call. */
   readonly waited: () => number
   readonly wait: number
-  /** One attempt for each key, each on its own; where one is not answered, none of them is held. */
+  /** Makes one attempt for each key, independently. If the backend does not answer one, the call holds none of them. */
   readonly tryEach: (keys: readonly string[]) => Promise<(Lease | null)[]>
-  /** Waits for one key, at most that many ms. */
+  /** Waits for one key, at most `wait` ms. */
   readonly waitFor: (key: string, wait: number) => Promise<Lease>
   /** Waits for leases to be released. Rejects as soon as the caller cancels. */
   readonly unlessCancelled: (released: Promise<void>) => Promise<void>
@@ -25,8 +24,8 @@ export interface AcquireAllParts {
 
 /**
  * @returns the leases in the order of the keys.
- * @throws LockNotAcquiredError, UnavailableError, LockNotHeldError when a listener of `acquired` ended one of the leases, or the reason of an abort.
- * Nothing is held then.
+ * @throws LockNotAcquiredError, UnavailableError, LockNotHeldError if a listener of `acquired` ended one of the leases, or the reason of an abort.
+ * The call then holds nothing.
  */
 export async function acquireAll({
   keys,
@@ -48,7 +47,7 @@ export async function acquireAll({
         return [null]
       })
       const tried = [...held, ...others]
-      // A lease may have ended while others were waited for: it leaves a gap like a key that was refused.
+      // A lease may have ended while the call waited for others: it leaves a gap like a refused key.
       const gap = tried.findIndex((lease) => lease === null || !lease.held)
       if (gap === -1) {
         const byKey = new Map(tried.map((lease) => [lease?.key, lease]))

@@ -1,4 +1,4 @@
-/** Keys that are asked for in one request. They are reserved while it is under way; it is put together, sent and settled as a whole. */
+/** A batch of keys in one request, which reserves them while it is under way. The batch is built, sent and settled as a whole. */
 import type { AcquireOutcome, Unknown } from '../backend.ts'
 import { isFinal } from '../errors.ts'
 import type { Lease } from '../lease/lease.ts'
@@ -18,19 +18,19 @@ export interface BulkParts extends AcquisitionParts {
 }
 
 export interface BulkSettings extends AcquireManySettings {
-  /** All keys or none are wanted: if a listener of `acquired` ends a lease, the call fails. Otherwise that key has no lease, and the others do. */
+  /** If a listener of `acquired` ends a lease, the call fails. Without this, only that key has no lease. */
   readonly allOrNone: boolean
 }
 
 export class AcquireBatch implements Batch<AcquireOutcome> {
   readonly timeout: number
-  /** Resolves when it is answered, given up or cancelled. */
+  /** Resolves once the batch is answered, given up or cancelled. */
   readonly settled: Promise<void>
-  /** By place: a lease, or nothing. */
+  /** By position in the batch: a lease, or null. */
   readonly granted: (Lease | null)[] = []
-  /** The places of leases that a listener of `acquired` has ended. */
+  /** Positions of leases that a listener of `acquired` has ended. */
   readonly ended: Set<number> = new Set()
-  /** By place: the index of the key. */
+  /** By position in the batch: the index of the key in the call. */
   readonly indices: number[] = []
   failure: Error | undefined
   readonly #parts: BulkParts
@@ -39,7 +39,7 @@ export class AcquireBatch implements Batch<AcquireOutcome> {
   /** See `Reservations.changedSince`. */
   readonly #mark: number
   #resolve: (() => void) | undefined
-  /** Its answer is being gone through: a listener that hears of a lease may cancel it. */
+  /** True while the answers are settled: a listener of `acquired` may then try to cancel. */
   #settling = false
   /** The answer came after the leases would have ended. */
   #late = false
@@ -58,7 +58,7 @@ export class AcquireBatch implements Batch<AcquireOutcome> {
     return this.#records.length
   }
 
-  /** @returns whether the key is free: only then it is taken up. */
+  /** @returns whether the key is free: only then it joins the batch. */
   add(key: string, index: number): boolean {
     const { table, createToken } = this.#parts
     const record = new LeaseRecord(key, createToken(), this.#settings)
@@ -126,7 +126,7 @@ export class AcquireBatch implements Batch<AcquireOutcome> {
     }
   }
 
-  /** If its lease is held, that is all it needs. */
+  /** A fault after the lease was made changes nothing. */
   settleFaulty(index: number, outcome: Unknown, sentAt: number | undefined, unansweredAt: number | undefined): void {
     if (!this.granted[index]) this.settle(index, outcome, sentAt, unansweredAt)
   }
@@ -136,7 +136,7 @@ export class AcquireBatch implements Batch<AcquireOutcome> {
     if (this.#resolve) this.#finish()
   }
 
-  /** What it brings, or may bring, is given back. */
+  /** `settle` gives back what the batch acquires, or may acquire. */
   cancel(): void {
     if (this.#resolve && !this.#settling) this.#finish()
   }
@@ -151,7 +151,7 @@ export class AcquireBatch implements Batch<AcquireOutcome> {
     }
   }
 
-  /** Where there is time, and the answer may change, the key is asked for once more, with another token. */
+  /** If the call waits and the failure is not final, the call asks for the key once more, with another token. */
   #fail({ key }: LeaseRecord, cause: Error): void {
     if (this.#settings.wait > 0 && !isFinal(cause)) return
     this.failure ??= notAskedFor(key, cause)

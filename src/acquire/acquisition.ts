@@ -1,12 +1,12 @@
 /**
- * One caller's way to a lock: its turn in the line of this process, questions, pauses between them, and giving up.
+ * One waiter's way to a lock: its turn in the line of this process, questions, pauses between them, and giving up.
  *
  *     in line ──it is the first, and the key is neither leased here nor left to others──▶ asking
  *     asking ──refused, or not answered──▶ resting ──the pause is over──▶ in line
  *        └──granted, or the caller has had enough──▶ ended
  *
- * Hints and nudges come while it is in line or resting. It asks then without leaving its place, because most changes of a key are renewals of its
- * holder: another refusal begins a new rest. HintDoubts holds back a hint that is doubted. While it asks, a hint is remembered as `#stale`:
+ * Hints and nudges come while it is in line or resting. It then asks without leaving its place, because most changes of a key are renewals by its
+ * holder: another refusal begins a new rest. HintDoubts delays a hint that may be a false alarm. A hint that comes while it asks sets `#stale`:
  * the answer on its way may be older.
  */
 import pRetry from 'p-retry'
@@ -33,7 +33,7 @@ export interface AcquisitionParts extends QuestionParts, HintDoubtsParts, Patien
   readonly lines: WaitingLines
   readonly aborts: AbortWatch
   readonly tally: Tally
-  /** Why the backend cannot be asked, as far as is known. */
+  /** Why the backend cannot be asked, if that is known. */
   readonly faultOf: () => Error | undefined
 }
 
@@ -47,14 +47,14 @@ export class Acquisition implements Waiter, Asker {
   readonly #hints: HintDoubts
   readonly #patience: Patience
   #phase: 'in line' | 'asking' | 'resting' | 'ended' = 'in line'
-  /** Made when the caller first has to wait: for its turn, or between attempts. */
+  /** Created on the caller's first wait, for its turn or between attempts. */
   #restPlace: Pause | undefined = undefined
-  /** The answer that ended a wait. */
+  /** The answer that ended a pause. */
   #answer: Answer | undefined = undefined
   #cancelled: { readonly reason: unknown } | undefined = undefined
-  /** A change was hinted at since the last question was asked: its answer may be older. */
+  /** A hint came after the last question: its answer may be older. */
   #stale = false
-  /** Somebody who shares the next attempt wants it to be made now. */
+  /** A caller that shares the next attempt wants it now. */
   #nudged = false
 
   constructor(parts: AcquisitionParts, key: string, settings: AcquireSettings, first?: FirstTry) {
@@ -74,7 +74,7 @@ export class Acquisition implements Waiter, Asker {
     return this.#restPlace
   }
 
-  /** Whether it rests and asks nothing: a hint can be followed at once. */
+  /** Whether it rests and asks nothing: it can follow a hint at once. */
   get #isFree(): boolean {
     return !this.#question.wanted && this.#isPausing
   }
@@ -91,7 +91,7 @@ export class Acquisition implements Waiter, Asker {
     })
   }
 
-  /** As `run`, after a first attempt that stood in no line. @param stale a change was hinted at while that was under way. */
+  /** As `run`, after a first attempt outside the line. @param stale a hint came during that attempt. */
   goOn(outcome: Refusal | Unknown, sentAt: number | undefined, stale: boolean): Promise<LeaseRecord> {
     return this.#persist(() => {
       this.#parts.lines.enterInFront(this.key, this)
@@ -115,7 +115,7 @@ export class Acquisition implements Waiter, Asker {
     this.line?.onAnswer(outcome)
   }
 
-  /** What the caller is told of what was thrown. */
+  /** The error that the caller gets for what was thrown. */
   explain(error: unknown): unknown {
     if (error !== REFUSED) return error
     return notAcquired(this.key, this.#patience, this.#hints.refusal, this.#parts.table.isHeld(this.key))
@@ -145,9 +145,9 @@ export class Acquisition implements Waiter, Asker {
   }
 
   /**
-   * Goes on until the lock is acquired or the caller has had enough.
+   * Goes on until it acquires the lock or the caller's patience ends.
    *
-   * @param begin finds the caller its place in line, at once. @returns how a first attempt failed, if there was one.
+   * @param begin enters the line, synchronously. @returns the failure of a first attempt, if there was one.
    */
   async #persist(begin: () => Error | undefined): Promise<LeaseRecord> {
     const { signal } = this.#settings
@@ -170,12 +170,12 @@ export class Acquisition implements Waiter, Asker {
     try {
       return await pRetry(() => this.#attempt(), {
         retries: Number.POSITIVE_INFINITY,
-        // The pauses are ours: they follow the strategy, end when something happens, and run on the manager's clock.
+        // The pauses are ours: they follow the strategy, end early on hints, and run on the manager's clock.
         minTimeout: 0,
         onFailedAttempt: ({ error }) => this.#pauseAfter(error),
       })
     } catch (error) {
-      // p-retry replaces a thrown value that is no Error; the reason of an abort may be one.
+      // p-retry replaces a thrown value that is not an Error. The reason of an abort may be such a value.
       this.#throwIfCancelled()
       throw error
     }
@@ -190,12 +190,12 @@ export class Acquisition implements Waiter, Asker {
     if (signal) this.#parts.aborts.remove(signal, this)
     this.#parts.lines.leave(this)
     this.#hints.end()
-    // It came at the moment at which the caller went.
+    // The answer came at the moment the caller left.
     if (this.#answer?.outcome.type === 'granted') this.#question.giveBack(this.#answer)
     this.#question.undo()
   }
 
-  /** One attempt, as soon as it is this caller's turn, unless one was begun during the pause before. */
+  /** Makes one attempt at this caller's turn, or takes over one that began during the last pause. */
   async #attempt(): Promise<LeaseRecord> {
     this.#phase = 'in line'
     if (this.#answer === undefined && !this.#question.wanted) await this.#turn()
@@ -217,7 +217,7 @@ export class Acquisition implements Waiter, Asker {
     })
   }
 
-  /** @param answer nothing when it was not waited for: the caller is cancelled, or its time is up. */
+  /** @param answer nothing if the caller stopped waiting: it was cancelled, or its time is up. */
   #conclude(answer: Answer | undefined): LeaseRecord {
     if (this.#cancelled && answer?.outcome.type === 'granted') this.#question.giveBack(answer)
     this.#throwIfCancelled()
@@ -230,7 +230,7 @@ export class Acquisition implements Waiter, Asker {
     throw granted === 'ended' ? notHeld(record) : notAskedFor(this.key, TOO_LATE)
   }
 
-  /** Resolves when this caller is the first in its line, and the key is neither leased here nor left to others. */
+  /** Resolves once this caller is first in line, and the key is neither leased here nor left to other processes. */
   async #turn(): Promise<void> {
     const { table } = this.#parts
     this.#throwIfCancelled()
@@ -241,17 +241,17 @@ export class Acquisition implements Waiter, Asker {
       else await this.#shareAttempt(line)
       this.#throwIfCancelled()
       if (this.#answer) return
-      // A question that was asked in the pause has been given up as well, and may still be granted: no other may follow it.
+      // A question asked in the pause was given up too. It may still be granted, so no other may follow it.
       if (!impatient && this.#patience.left <= 0) throw REFUSED
     }
   }
 
   /**
-   * Who does not want to wait makes no attempt of its own while somebody is ahead: that one is made to ask now, and its answer
-   * serves both. Returns only when whoever was ahead has left without an answer.
+   * A caller that does not wait makes no attempt of its own while a waiter is ahead. It nudges that waiter to ask now, and
+   * the answer serves both. Returns only if the waiter ahead left without an answer.
    */
   async #shareAttempt(line: WaitingLine): Promise<void> {
-    // While a lock is left to other processes, those here who want it stand in line before this caller.
+    // While this process leaves the lock to others, its waiters are ahead of this caller.
     if (this.#parts.table.isHeld(this.key) || line.offer === 'open') throw REFUSED
     this.#patience.hasShared = true
     const outcome = await new Promise<AcquireOutcome | undefined>((resolve) => {
@@ -267,7 +267,7 @@ export class Acquisition implements Waiter, Asker {
     if (outcome) throw REFUSED
   }
 
-  /** Asks for the lock; `onAnswer` is called once, with nothing if the answer is not waited for. */
+  /** Asks for the lock. Calls `onAnswer` once, with nothing if the caller stopped waiting. */
   #ask(onAnswer: (answer: Answer | undefined) => void): void {
     this.#patience.attempts += 1
     this.#parts.tally.asks += 1
@@ -289,12 +289,12 @@ export class Acquisition implements Waiter, Asker {
     })
   }
 
-  /** After another refusal a pause between attempts begins anew, and any other ends. @returns whether it goes on. */
+  /** After another refusal, restarts a pause between attempts; any other pause ends. @returns whether the pause goes on. */
   #prolongPause(): boolean {
     if (this.#phase !== 'resting') return false
     try {
       const duration = this.#patience.nextPause(this.key, this.#hints.refusal)
-      // The strategy is the caller's own: it may have ended the pause, or the whole call.
+      // The strategy is the caller's code: it may have ended the pause, or the whole call.
       if (duration === undefined || !this.#isPausing) return false
       this.#pause.reset(duration)
       return true
@@ -305,7 +305,7 @@ export class Acquisition implements Waiter, Asker {
   }
 
   #followHint(): void {
-    // Whoever has reserved the key wakes the line when that is over.
+    // The attempt that reserved the key wakes the line at its end.
     if (this.#parts.table.reservations.has(this.key)) return
     this.#hints.followed({ now: () => this.#probe(), later: () => this.nudge() })
   }
@@ -313,7 +313,7 @@ export class Acquisition implements Waiter, Asker {
   async #pauseAfter(error: unknown): Promise<void> {
     this.#rethrowUnlessFailure(error)
     const duration = this.#patience.nextPause(this.key, this.#hints.refusal)
-    // The strategy is the caller's own: it may have cancelled the call.
+    // The strategy is the caller's code: it may have cancelled the call.
     this.#throwIfCancelled()
     if (duration === undefined) throw this.#hints.refusal ? REFUSED : error
     this.#phase = 'resting'
@@ -335,13 +335,13 @@ export class Acquisition implements Waiter, Asker {
     if (this.#cancelled) throw this.#cancelled.reason
   }
 
-  /** Another attempt may mend it. */
+  /** Returns only for failures that another attempt may cure. */
   #rethrowUnlessFailure(error: unknown): asserts error is Error {
     this.#throwIfCancelled()
     if (error === REFUSED) return
     if (!(error instanceof UnavailableError)) throw error
     if (!error.final) return
-    // All who want this lock would be told the same, one after the other.
+    // Every waiter for this lock would fail in the same way, one after the other.
     this.line?.cancelAll(error)
     throw error
   }

@@ -1,6 +1,6 @@
 /**
- * Taking over a lease that was detached elsewhere: a renewal proves that its key still holds its token, and from then
- * on it is a lease of this manager.
+ * Takes over a lease that was detached elsewhere. A renewal proves that the key still holds its token; from then on it is
+ * a lease of this manager.
  */
 import type { AbortWatch, Cancellable } from './abort-watch.ts'
 import type { Granting } from './granting.ts'
@@ -20,15 +20,15 @@ export interface AdoptionParts {
   readonly aborts: AbortWatch
   readonly dispatch: Pick<Dispatch, 'renew'>
   readonly granting: Granting
-  /** A key may have been renewed for nobody: what a manager changes itself, the server does not tell it. */
+  /** A cancelled adoption may have renewed a key. The server does not notify a manager of its own changes. */
   readonly onChangedHere: (key: string) => void
 }
 
 export class Adoptions {
   readonly #parts: AdoptionParts
-  /** By key: one at a time, as the backend is asked for a key once in a request. */
+  /** By key: one at a time, because a batch carries a key at most once. */
   readonly #pending = new Map<string, Adoption>()
-  /** Why nothing is adopted any more. */
+  /** Why further adoptions are refused, once they are. */
   #reasonFor: ((key: string) => unknown) | undefined
 
   constructor(parts: AdoptionParts) {
@@ -50,13 +50,13 @@ export class Adoptions {
     }
   }
 
-  /** A key may have been changed; without one, any may have been. */
+  /** The key may have changed; without a key, any may have. */
   hint(key?: string): void {
     if (key !== undefined) this.#pending.get(key)?.hint()
     else for (const adoption of this.#pending.values()) adoption.hint()
   }
 
-  /** For good. */
+  /** Cancels all adoptions, and refuses later ones. */
   cancelAll(reasonFor: (key: string) => unknown): void {
     this.#reasonFor = reasonFor
     for (const adoption of this.#pending.values()) adoption.cancel(reasonFor(adoption.key))
@@ -75,7 +75,7 @@ class Adoption implements Request<ChangeOutcome>, Cancellable {
   readonly #settings: AdoptSettings
   #resolve: ((record: LeaseRecord) => void) | undefined
   #reject: ((error: unknown) => void) | undefined
-  /** A change was hinted at while the answer was on its way: it may be older. */
+  /** A hint came while the answer was on its way: the answer may be older. */
   #stale = false
   /** Settles when it is over, however it ends. */
   over: Promise<unknown> = Promise.resolve()
@@ -103,7 +103,7 @@ class Adoption implements Request<ChangeOutcome>, Cancellable {
     })
     this.over = answer.catch(() => undefined)
     if (signal) aborts.add(signal, this)
-    // One that is cancelled already is given up before it is sent.
+    // If the signal is aborted already, the dispatch drops this request before sending it.
     dispatch.renew(this)
     try {
       return await answer
@@ -123,7 +123,7 @@ class Adoption implements Request<ChangeOutcome>, Cancellable {
 
   settle(outcome: ChangeOutcome, sentAt: number | undefined): void {
     const reject = this.#reject
-    // From here on it cannot be cancelled: a listener that hears of the lease may try to.
+    // From here on it cannot be cancelled: a listener of `acquired` may try to.
     this.#reject = undefined
     if (reject) {
       let record: LeaseRecord | undefined
@@ -137,7 +137,7 @@ class Adoption implements Request<ChangeOutcome>, Cancellable {
         return
       }
     }
-    // Nobody has it: the key expires, or somebody else adopts it.
+    // No caller has the lease: the key expires, or another adopts it.
     if (outcome.type !== 'refused' && sentAt !== undefined) this.#parts.onChangedHere(this.key)
   }
 
@@ -158,7 +158,7 @@ class Adoption implements Request<ChangeOutcome>, Cancellable {
 
   #take(sentAt: number): LeaseRecord {
     const { table, granting } = this.#parts
-    // Nothing is deleted: the key may be adopted once more.
+    // Deletes nothing: the key may be adopted once more.
     if (granting.isLate(sentAt, this.ttl)) throw this.#unavailable(TOO_LATE)
     const present = table.get(this.key)
     if (present?.token === this.token && isActive(table.observe(present))) return present
@@ -180,4 +180,4 @@ class Adoption implements Request<ChangeOutcome>, Cancellable {
   }
 }
 
-const TOO_LATE = new UnavailableError('It was confirmed so late that its lease was over already')
+const TOO_LATE = new UnavailableError('The confirmation came after the deadline of the lease')

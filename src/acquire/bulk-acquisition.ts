@@ -1,7 +1,6 @@
 /**
- * Many keys at once, each on its own. A key that nobody here holds, wants or asks for is asked for without a turn, a
- * promise or a pause of its own: batches of such keys are put together, sent and settled as wholes. All others, and
- * those that are to be waited for, become acquisitions like any other.
+ * Acquires many keys, each independently. Keys that no caller here holds, wants or asks for go into batches, without a
+ * turn, a promise or a pause of their own. All other keys, and those that the call waits for, become acquisitions.
  */
 import type { Cancellable } from './abort-watch.ts'
 import { AcquireBatch, type BulkParts, type BulkSettings } from './acquire-batch.ts'
@@ -13,11 +12,11 @@ import type { LeaseRecord } from '../lease/lease-record.ts'
 import { Bell } from '../requests/bell.ts'
 import { nextTurn } from '../time/clock.ts'
 
-/** Keys under way at once: bounds memory, and how long the event loop is kept by those that are answered together. */
+/** Keys under way at once: bounds memory, and the time in which answers that come together block the event loop. */
 const KEYS_UNDER_WAY = 8_192
-/** Keys that are put together before the event loop has its next turn: some ms of work. */
+/** Keys put into batches before the event loop has its next turn: some ms of work. */
 const KEYS_BEGUN_AT_ONCE = 2_048
-/** Keys that are waited for at once. */
+/** Keys that one call waits for at once. */
 const LONGEST_QUEUE = 10_000
 
 export class BulkAcquisitions {
@@ -30,7 +29,7 @@ export class BulkAcquisitions {
 
   /**
    * @returns a lease or null for each key, by its index.
-   * @throws UnavailableError, LockNotHeldError (see `allOrNone`), once all that was acquired has been released; or, at once, the reason of an abort.
+   * @throws UnavailableError, LockNotHeldError (see `allOrNone`), once the call has released all that it acquired; or, at once, the reason of an abort.
    */
   async run(keys: readonly string[], settings: BulkSettings): Promise<(Lease | null)[]> {
     const acquisition = new BulkAcquisition(this.#parts, keys, settings)
@@ -52,14 +51,14 @@ class BulkAcquisition implements Cancellable {
   readonly #keys: readonly string[]
   readonly #settings: BulkSettings
   readonly #startedAt: number
-  /** As far as keys have been taken up. */
+  /** One for each key that was begun. */
   readonly #results: (Lease | null)[] = []
   readonly #batches = new Set<AcquireBatch>()
-  /** By key: no key is waited for twice. */
+  /** By key: the call waits for no key twice. */
   readonly #singles = new Map<string, Acquisition>()
-  /** The leases that this call has acquired. Made when a key is first found to be leased here. */
+  /** The leases that this call has acquired. Created at the first key that is leased here already. */
   #acquired: Set<Lease> | undefined
-  /** The first key that has not been taken up yet. */
+  /** The index of the first key that was not begun. */
   #next = 0
   #done = 0
   #failure: { readonly reason: unknown } | undefined
@@ -67,7 +66,7 @@ class BulkAcquisition implements Cancellable {
   #onCancelled: (() => void) | undefined
   readonly #singleOver = new Bell()
 
-  /** @param settings one object for each call: it tells this call's reservations from all others. */
+  /** @param settings one object per call: it marks the reservations of this call. */
   constructor(parts: BulkParts, keys: readonly string[], settings: BulkSettings) {
     this.#parts = parts
     this.#keys = keys
@@ -91,7 +90,7 @@ class BulkAcquisition implements Cancellable {
       return this.#results
     }
     const released = releaser.releaseEach(this.#held()).catch(onFault)
-    // A server that hangs keeps nobody who has cancelled the call.
+    // A server that hangs does not delay a caller that cancels.
     if (!this.#cancelled) await Promise.race([released, new Promise<void>((resolve) => (this.#onCancelled = resolve))])
     if (signal) aborts.remove(signal, this)
     throw this.#failure.reason
@@ -118,7 +117,7 @@ class BulkAcquisition implements Cancellable {
   }
 
   #fail(reason: unknown): void {
-    // What the caller's own code threw nobody else is told of (P31): it comes before an answer that was not given.
+    // A fault of the caller's own code comes before an unanswered attempt: nothing else reports it (P31).
     const isFault = !(this.#cancelled || reason instanceof LeaseError)
     if (this.#failure === undefined || (isFault && this.#failure.reason instanceof UnavailableError)) {
       this.#failure = { reason }
@@ -143,7 +142,7 @@ class BulkAcquisition implements Cancellable {
     for (let index = start; index < end; index += 1) this.#results.push(null)
     for (let index = start; index < end; index += 1) {
       const key = this.#keys[index] as string
-      // Who stands in line looks whether what is leased is over unnoticed, and a listener that hears of that may abort this.
+      // Entering a line observes the lease on the key. If that has expired, a listener of `lost` may abort this call.
       if (this.#failure) break
       if (lines.get(key) === undefined && batch.add(key, index)) continue
       if (this.#isRepeated(key)) repeated += 1
@@ -152,7 +151,7 @@ class BulkAcquisition implements Cancellable {
     this.#progress(repeated)
     if (batch.size === 0 || this.#failure) {
       batch.cancel()
-      // Whoever takes up thousands of them keeps the event loop for no longer than one batch takes.
+      // A call with thousands of such keys blocks the event loop for one batch at a time.
       await nextTurn(this.#parts.clock)
       return
     }
@@ -163,7 +162,7 @@ class BulkAcquisition implements Cancellable {
     this.#take(batch)
   }
 
-  /** Whether a key that cannot be taken up is one that this call has acquired, or is asking for: it stands twice. */
+  /** Whether a key that is not free is one that this call has acquired, or asks for: it stands twice. */
   #isRepeated(key: string): boolean {
     const { table } = this.#parts
     if (this.#singles.has(key) || table.reservations.hasOf(key, this.#settings)) return true
@@ -171,7 +170,7 @@ class BulkAcquisition implements Cancellable {
     if (lease === undefined) return false
     this.#acquired ??= new Set(this.#results.filter((result) => result !== null))
     if (this.#acquired.has(lease)) return true
-    // Answered, and not taken over yet.
+    // Granted, but not in the results yet.
     for (const { granted } of this.#batches) if (granted.includes(lease)) return true
     return false
   }
@@ -202,7 +201,7 @@ class BulkAcquisition implements Cancellable {
     const { wait, signal: _signal, onProgress, allOrNone, ...rest } = this.#settings
     const left = Math.max(wait - (clock.now() - this.#startedAt), 0)
     const key = this.#keys[index] as string
-    // An abort is heard of here.
+    // This call watches the signal itself.
     const single = new Acquisition(this.#parts, key, { ...rest, wait: left, signal: undefined })
     this.#singles.set(key, single)
     try {

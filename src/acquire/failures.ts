@@ -1,23 +1,23 @@
-/** How attempts fail, inside this folder and as callers are told. */
+/** How attempts fail: the errors inside this folder, and those that callers get. */
 import type { Refusal } from '../backend.ts'
 import { LockNotAcquiredError, UnavailableError } from '../errors.ts'
 import { ownerOf } from '../lease/token.ts'
 import type { Patience } from './patience.ts'
 
 /**
- * Thrown by attempts that were refused, and by all acquisitions that were in the end. One for all: a hundred thousand callers that wait
- * would otherwise keep an error each, with its stack. What the caller is told is made by `Acquisition.explain`.
+ * Thrown by refused attempts, and by acquisitions that end refused. All share one object: otherwise each of a hundred thousand waiters
+ * would keep an error with its stack. `Acquisition.explain` makes the error that the caller gets.
  */
 export const REFUSED: Error = new Error('Held by another')
 
-export const TOO_LATE: UnavailableError = new UnavailableError('It was granted so late that its lease was over already')
+export const TOO_LATE: UnavailableError = new UnavailableError('The grant came after the deadline of its lease')
 
-/** What the caller is told of an attempt that was not answered. */
+/** The caller's error for an attempt that the backend did not answer. */
 export function notAskedFor(key: string, cause: Error): UnavailableError {
   return new UnavailableError(`Lock \`${key}\` could not be asked for: ${cause.message}`, key, { cause })
 }
 
-/** What the caller is told of a refusal. @param isHeldHere by a lease of this manager. */
+/** The caller's error for a refusal. @param isHeldHere a lease of this manager holds the lock. */
 export function notAcquired(
   key: string,
   { attempts, waited }: Patience,

@@ -1,7 +1,7 @@
 /**
- * The first attempt of a caller whose key nobody here holds, wants or asks for. Most locks are free, and most attempts
- * are the only one: it stands in no line and knows no pauses; its key is reserved instead. What it does not bring is
- * left to an acquisition, which goes on in front of those who have come meanwhile.
+ * The first attempt for a key that no caller here holds, wants or asks for. Most locks are free, and most attempts are the
+ * only one, so it skips the line and reserves the key instead. If it fails, an acquisition goes on in front of the callers
+ * that came meanwhile.
  */
 import type { Cancellable } from './abort-watch.ts'
 import type { GrantResult } from './granting.ts'
@@ -37,11 +37,11 @@ export class FirstAttempts {
     for (const attempt of this.#underWay) attempt.cancel(reasonFor(attempt.key))
   }
 
-  /** @param orNull where the lock is refused in the end there is no lease, instead of an error. */
+  /** @param orNull a final refusal resolves to `null` instead of throwing an error. */
   #begin(key: string, settings: AcquireSettings, orNull: boolean): Promise<Lease | null> {
     const { table, lines, createToken } = this.#parts
     const { wait, timeout } = settings
-    // Whose patience is shorter than a request's does not wait for the answer.
+    // A caller with less patience than the timeout does not wait for the answer: only an acquisition can do that.
     if ((wait === 0 || wait >= timeout) && lines.get(key) === undefined) {
       const record = new LeaseRecord(key, createToken(), settings)
       if (table.reservations.add(record))
@@ -61,10 +61,10 @@ class FirstAttempt implements Request<AcquireOutcome>, Cancellable {
   /** See `Reservations.changedSince`. */
   readonly #mark: number
   #underWay: Set<FirstAttempt> | undefined
-  /** Takes the result, once. */
+  /** Settles the caller's promise, once. */
   #resolve: ((result: Lease | null | Promise<Lease | null>) => void) | undefined
   #reject: ((error: unknown) => void) | undefined
-  /** Its lease is being announced. */
+  /** True while the lease is announced. */
   #granting = false
 
   constructor(parts: AcquisitionParts, record: LeaseRecord, settings: AcquireSettings, orNull: boolean) {
@@ -98,7 +98,7 @@ class FirstAttempt implements Request<AcquireOutcome>, Cancellable {
     return this.#resolve !== undefined
   }
 
-  /** @param underWay where it stands until it is over. */
+  /** @param underWay contains this attempt until it is over. */
   run(underWay: Set<FirstAttempt>): Promise<Lease | null> {
     const { aborts, dispatch, tally } = this.#parts
     const { signal } = this.#settings
@@ -115,7 +115,7 @@ class FirstAttempt implements Request<AcquireOutcome>, Cancellable {
   }
 
   cancel(reason: unknown): void {
-    // A listener that hears of its lease comes too late.
+    // A listener of `acquired` cancels too late: the lease exists.
     if (!this.#granting) this.#fail(reason)
   }
 
@@ -132,12 +132,12 @@ class FirstAttempt implements Request<AcquireOutcome>, Cancellable {
       this.#succeed(null, outcome)
       this.#giveBack(outcome, sentAt, doubt)
     } else {
-      // Who was not answered asks with the same token again, and is recognised.
+      // After an unanswered request the acquisition keeps the token, so that the server recognises it.
       this.#goOn(outcome, sentAt, stale, this.token, doubt)
     }
   }
 
-  /** Nobody wants what its question brings, or may have brought. */
+  /** The caller is gone: gives back what its question acquired, or may have acquired. */
   #giveBack(outcome: AcquireOutcome, sentAt: number | undefined, before: Doubt | undefined): void {
     const { releaser } = this.#parts
     if (outcome.type === 'granted' && sentAt !== undefined) {
@@ -167,7 +167,7 @@ class FirstAttempt implements Request<AcquireOutcome>, Cancellable {
         break
       case 'lost':
       case 'late':
-        // Whoever shares it hears that it was granted, and what follows is another acquisition.
+        // Callers that share the attempt learn of the grant. What follows is another acquisition.
         lines.get(this.key)?.onAnswer(outcome)
         this.#goOn({ type: 'unknown', error: TOO_LATE }, undefined, stale || granted === 'lost')
         break
@@ -176,7 +176,7 @@ class FirstAttempt implements Request<AcquireOutcome>, Cancellable {
     }
   }
 
-  /** The caller goes on in line, in front of those who have come meanwhile: they go on waiting. */
+  /** The caller goes on in line, in front of the callers that came meanwhile. */
   #goOn(outcome: Refusal | Unknown, sentAt: number | undefined, stale: boolean, token?: string, doubt?: Doubt): void {
     const first = { token, startedAt: this.#startedAt, doubt }
     const acquisition = new Acquisition(this.#parts, this.key, this.#settings, first)

@@ -1,5 +1,5 @@
 /**
- * What follows when a request was granted, however it was asked for: the one place where leases are made.
+ * What follows a grant, whatever request it answers: the one place that makes leases.
  *
  *     granted ──its deadline has passed──▶ late: the key is deleted again
  *        └──▶ placed, announced ──▶ held; if a change came while it was asked for, it is verified
@@ -27,7 +27,7 @@ export interface GrantingParts {
   readonly releaser: Releaser
   readonly driftFactor: number
   readonly port: LeasePort<LeaseRecord>
-  /** Whether a listener may do something to a lease while it is announced. */
+  /** Whether there are listeners that may end a lease while it is announced. */
   readonly isHeardOf: () => boolean
 }
 
@@ -36,9 +36,9 @@ export interface Grant {
   /** When the request was sent. */
   readonly sentAt: number
   readonly settings: CohortTerms & Pick<AcquireSettings, 'maxHold'>
-  /** A change of the key came while it was asked for: the answer may be older. */
+  /** A hint about the key came during the request: the answer may be older. */
   readonly stale: boolean
-  /** Requests for the key that were not answered before: each may still be carried out. */
+  /** Earlier unanswered requests for the key: the server may still carry out each. */
   readonly doubt: Doubt | undefined
 }
 
@@ -46,20 +46,20 @@ export type GrantResult = 'held' | 'ended' | 'lost' | 'late'
 
 export class Granting {
   readonly #parts: GrantingParts
-  /** Of the lease that was made last: those that one request brings share them. */
+  /** The terms of the last lease: leases granted by one request share them. */
   #terms: LeaseTerms = { ttl: 0, timeout: 0, fence: 0 }
 
   constructor(parts: GrantingParts) {
     this.#parts = parts
   }
 
-  /** Whether a grant comes so late that its lease is over already. */
+  /** Whether a grant came after the deadline of its lease. */
   isLate(sentAt: number, ttl: number): boolean {
     const { clock, driftFactor } = this.#parts
     return clock.now() >= deadlineOf(sentAt, ttl, driftFactor)
   }
 
-  /** For a request that its manager sent: a key that comes too late is deleted again. @throws as `make`. */
+  /** For a request of this manager: if the grant came too late, deletes its key again. @throws as `make`. */
   take(record: LeaseRecord, grant: Grant): GrantResult {
     const { sentAt, settings, doubt } = grant
     if (!this.isLate(sentAt, settings.ttl)) return this.make(record, grant)
@@ -68,7 +68,7 @@ export class Granting {
   }
 
   /**
-   * Makes a lease of what was granted in time.
+   * Makes a lease of a grant that came in time.
    *
    * @throws whatever the user's own functions throw meanwhile. No lease is left then.
    */

@@ -1,15 +1,15 @@
 /**
- * Whether a hint that the key has changed is believed. A server that has no room left for watched keys forgets some of them, and says that they
- * have changed. A caller that asks at once makes it forget others, without end: so after two hints for nothing each waits, twice as long as
- * the one before.
+ * Decides whether to believe a hint that the key has changed. A server with no room left for watched keys evicts some of them, and reports those
+ * as changed. A caller that asks at once makes it evict others, without end. So after two false alarms each further hint is followed later, with
+ * a delay that doubles.
  */
 import type { Refusal } from '../backend.ts'
 import type { Clock } from '../time/clock.ts'
 import type { Alarm, Alarms } from '../time/scheduler.ts'
 
-/** Two refusals by one holder whose ttls end within this many ms of each other say that nothing has happened in between. */
+/** If two refusals name one holder, and its ttl ends within this many ms of before, nothing has changed in between. */
 const SAME_END = 25
-/** Hints for nothing that are followed at once. */
+/** False alarms after which hints are still followed at once. */
 const BELIEVED_HINTS = 2
 /** ms. */
 const SHORTEST_DOUBT = 10
@@ -24,26 +24,26 @@ export interface HintDoubtsParts {
 
 export class HintDoubts {
   readonly #parts: HintDoubtsParts
-  /** The last refusal, and when its holder's ttl ends; undefined when the last attempt was not answered. */
+  /** The last refusal, and when its holder's ttl ends; undefined if the last attempt was not answered. */
   #refusal: Refusal | undefined = undefined
   #refusalEnd = 0
-  /** Why the next answer is asked for: it is time, or there was a hint, by name or in general. */
+  /** What caused the next question: the time, a hint about any key, or a hint that named this key. */
   #cause: 'time' | 'hint' | 'name' = 'time'
-  /** How many hints in a row turned out to be for nothing. */
+  /** How many hints in a row were false alarms. */
   #falseHints = 0
-  /** Rings when a hint that is doubted is followed after all. */
+  /** Rings when a delayed hint is due. */
   #hesitation: Alarm | undefined = undefined
 
   constructor(parts: HintDoubtsParts) {
     this.#parts = parts
   }
 
-  /** What was answered last, if that was a refusal. */
+  /** The last answer, if it was a refusal. */
   get refusal(): Refusal | undefined {
     return this.#refusal
   }
 
-  /** The key may have changed. @param named the server has named it; otherwise any may have changed. */
+  /** The key may have changed. @param named the server named this key; otherwise any key may have changed. */
   onHint(named: boolean): void {
     this.#cause = named ? 'name' : 'hint'
   }
@@ -53,7 +53,7 @@ export class HintDoubts {
     this.#refusal = undefined
   }
 
-  /** @param stale another hint has come since this was asked for: it is the cause of the next question. */
+  /** @param stale another hint came after this question: it is the cause of the next one. */
   onRefused(refusal: Refusal, stale: boolean): void {
     const { clock, onUnreliable } = this.#parts
     const now = clock.now()
@@ -63,7 +63,7 @@ export class HintDoubts {
     const same = sameHolder && Math.abs(end - this.#refusalEnd) < SAME_END
     if (!same) this.#falseHints = 0
     else if (this.#cause === 'name' && !stale) this.#falseHints += 1
-    // Its ttl should be over, and it was renewed without a word.
+    // The ttl should be over, but the holder has renewed without a notification.
     const missed = this.#cause === 'time' && before?.watched && sameHolder && !same && now >= this.#refusalEnd
     if (missed || this.#falseHints === BELIEVED_HINTS) onUnreliable()
     if (!stale) this.#cause = 'time'
@@ -71,7 +71,7 @@ export class HintDoubts {
     this.#refusalEnd = end
   }
 
-  /** Calls `follow` when a hint is to be followed: at once, or after a while if it is doubted. */
+  /** Follows a hint: at once, or after a delay if it may be a false alarm. */
   followed(follow: { now(): void; later(): void }): void {
     const doubts = this.#falseHints - BELIEVED_HINTS
     if (doubts < 0) {

@@ -1,4 +1,4 @@
-/** How long one caller goes on: the attempts it has made, the time that has gone by, and the pauses that its strategy wants. */
+/** How long one caller goes on: its attempts so far, the time it has waited, and the pauses of its strategy. */
 import type { Refusal } from '../backend.ts'
 import { describe } from '../options/check.ts'
 import type { AcquireSettings } from '../options/settings.ts'
@@ -7,7 +7,7 @@ import type { Clock } from '../time/clock.ts'
 export interface PatienceParts {
   readonly clock: Clock
   readonly random: () => number
-  /** Whether the server tells of what is watched, as far as is known. */
+  /** Whether the server's notifications have been reliable so far. */
   readonly isReliable: () => boolean
 }
 
@@ -16,9 +16,9 @@ export class Patience {
   readonly #settings: AcquireSettings
   readonly #startedAt: number
   attempts = 0
-  /** Attempts made for other reasons than that it was time, which the strategy does not count. */
+  /** Attempts that a hint or a nudge caused: the strategy does not count them. */
   extraAttempts = 0
-  /** A caller that does not want to wait has shared another's attempt, which took some of its time. */
+  /** A caller that does not wait has shared another's attempt, which used up some of its timeout. */
   hasShared = false
 
   constructor(parts: PatienceParts, settings: AcquireSettings, startedAt: number = parts.clock.now()) {
@@ -32,12 +32,12 @@ export class Patience {
     return this.#parts.clock.now() - this.#startedAt
   }
 
-  /** ms that a caller may still wait; none is left of a call that makes one attempt. */
+  /** ms that the caller may still wait; not positive for a call that makes one attempt. */
   get left(): number {
     return this.#settings.wait - this.waited
   }
 
-  /** ms that one attempt may take: it ends with the caller's patience. If one is all that is wanted, that is its timeout. */
+  /** ms that one attempt may take: what is left of `wait`, or the timeout if the call makes one attempt. */
   get forAttempt(): number {
     const { timeout, wait } = this.#settings
     if (wait > 0) return this.left
@@ -47,8 +47,8 @@ export class Patience {
   /**
    * The strategy's pause, in ms, cut short by the end of the holder's ttl or of the caller's patience.
    *
-   * @returns nothing if either has had enough.
-   * @throws what the strategy throws, and RangeError for a bad answer of it.
+   * @returns nothing if the strategy gives up or the patience has ended.
+   * @throws what the strategy throws, and RangeError if it returns an invalid value.
    */
   nextPause(key: string, refusal: Refusal | undefined): number | undefined {
     const { left } = this

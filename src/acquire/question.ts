@@ -1,6 +1,6 @@
 /**
- * What one caller asks the backend: one question after another for one key. It knows what may be on the key because of them, and gives that
- * back if nobody wants it.
+ * The questions of one caller to the backend, one after the other, about one key. It knows what they may have written to the key, and
+ * deletes that if the caller is gone.
  */
 import type { AcquireOutcome } from '../backend.ts'
 import { LeaseRecord } from '../lease/lease-record.ts'
@@ -21,43 +21,43 @@ export interface QuestionParts {
   readonly createToken: () => string
 }
 
-/** A first attempt that was made elsewhere. */
+/** A first attempt made outside the line. */
 export interface FirstTry {
-  /** None if the key was given back. */
+  /** None if that attempt gave the key back. */
   readonly token: string | undefined
   readonly startedAt: number
   readonly doubt: Doubt | undefined
 }
 
-/** What came of a question, and when it was sent: undefined if it never was. */
+/** The outcome of a question, and when it was sent: undefined if it never was. */
 export interface Answer {
   readonly outcome: AcquireOutcome
   readonly sentAt: number | undefined
 }
 
-/** Whoever asks. */
+/** The owner of a question. */
 export interface Asker {
-  /** There is an answer. */
+  /** An answer has come. */
   onOutcome(answer: Answer): void
-  /** The question is over. @param outcome none if it was given up. */
+  /** The question is over. @param outcome none if the caller gave it up. */
   onQuestionOver(outcome: AcquireOutcome | undefined): void
 }
 
-/** Nothing if the answer is not waited for any more. */
+/** Gets nothing if the caller stopped waiting for the answer. */
 type OnAnswer = (answer: Answer | undefined) => void
 
 export class Question implements Request<AcquireOutcome> {
   readonly key: string
-  /** One per acquisition: it changes only when what was acquired is given back before anybody had it. */
+  /** One per acquisition. It changes only if the lock was acquired and given back before any caller got it. */
   token: string
   readonly #parts: QuestionParts
   readonly #settings: AcquireSettings
   readonly #asker: Asker
-  /** Requests that may have created the key without our knowing, or may still do so. */
+  /** Unanswered requests that may have created the key, or may still do so. */
   #doubt: Doubt | undefined
   /** Takes the answer to the question under way. */
   #onAnswer: OnAnswer | undefined = undefined
-  /** Rings when the caller's patience ends before the question's own timeout. */
+  /** Set if the caller's patience ends before the question's own timeout. */
   #alarm: Alarm | undefined = undefined
 
   constructor(parts: QuestionParts, key: string, settings: AcquireSettings, asker: Asker, first?: FirstTry) {
@@ -79,12 +79,12 @@ export class Question implements Request<AcquireOutcome> {
     return this.#settings.timeout
   }
 
-  /** Whether an answer is waited for. */
+  /** Whether the caller waits for an answer. */
   get wanted(): boolean {
     return this.#onAnswer !== undefined
   }
 
-  /** `onAnswer` is called once. @param patience ms after which the answer is not waited for any more. */
+  /** Calls `onAnswer` once. @param patience ms after which the caller stops waiting for the answer. */
   ask(patience: number, onAnswer: OnAnswer): void {
     const { scheduler, dispatch } = this.#parts
     if (patience < this.timeout) this.#alarm = scheduler.after(patience, () => this.abandon())
@@ -92,7 +92,7 @@ export class Question implements Request<AcquireOutcome> {
     dispatch.acquire(this)
   }
 
-  /** The answer to the question under way goes to somebody else. */
+  /** Sends the answer to the question under way to another callback. */
   redirect(onAnswer: OnAnswer): void {
     this.#onAnswer = onAnswer
   }
@@ -102,7 +102,7 @@ export class Question implements Request<AcquireOutcome> {
     if (unansweredAt !== undefined) this.#doubt = doubtAfter(this.#doubt, unansweredAt, this.ttl)
     const answer = { outcome, sentAt }
     if (onAnswer === undefined) {
-      // The caller is gone; what its question brings, or may have brought, is given back.
+      // The caller is gone: gives back what its question acquired, or may have acquired.
       this.giveBack(answer)
       return
     }
@@ -112,12 +112,12 @@ export class Question implements Request<AcquireOutcome> {
     onAnswer(answer)
   }
 
-  /** If it was not answered, it may still be carried out. */
+  /** The server may still carry out a request that it did not answer. */
   learn({ outcome, sentAt }: Answer): void {
     if (outcome.type === 'unknown' && sentAt !== undefined) this.#doubt = doubtAfter(this.#doubt, sentAt, this.ttl)
   }
 
-  /** The answer to the question under way is not waited for any more. */
+  /** Stops waiting for the answer to the question under way. */
   abandon(): void {
     const onAnswer = this.#onAnswer
     if (onAnswer === undefined) return
@@ -133,15 +133,15 @@ export class Question implements Request<AcquireOutcome> {
   }
 
   /**
-   * Makes a lease of what was granted. If that came too late, the next question is another acquisition.
+   * Makes a lease of a grant. If the grant came too late, the next question uses a new token.
    *
-   * @throws whatever the user's own functions throw meanwhile: there is no lease then, but there is a key.
+   * @throws whatever the user's own functions throw meanwhile: there is then no lease, but a key.
    */
   take(fence: number, sentAt: number, stale: boolean, fairness: Fairness | undefined): [LeaseRecord, GrantResult] {
     const { granting, createToken } = this.#parts
     const record = new LeaseRecord(this.key, this.token, this)
     if (fairness) record.own.fairness = fairness
-    // What was not answered before may still be carried out, after the lease has ended.
+    // The server may carry out an earlier unanswered request after the lease has ended.
     const doubt = this.#doubt
     let granted: GrantResult | undefined
     try {
@@ -160,7 +160,7 @@ export class Question implements Request<AcquireOutcome> {
     this.undo()
   }
 
-  /** What may have been acquired is given back. */
+  /** Gives back what may have been acquired. */
   undo(): void {
     if (this.#doubt) this.#parts.releaser.undo(this, this.#doubt)
     this.#doubt = undefined

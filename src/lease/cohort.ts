@@ -1,24 +1,23 @@
 /**
- * Leases that were confirmed by the same request: they share its send time, so they share a deadline, the time of their
- * next renewal and the request for it. A process that holds a million leases keeps time for some thousands of cohorts.
+ * Leases that one batch confirmed. They share its send time, and so a deadline, the time of their next renewal, and the
+ * batch for it. A process that holds a million leases keeps time for some thousands of cohorts.
  *
  *     acquired together ──▶ a cohort (its first renewal drawn at random)
  *     due on the same beat ──▶ one request ──▶ confirmed together ──▶ one cohort from then on
  *     released or lost ──▶ leaves
  *
- * Members join a cohort only when it is made and when a request that carried it is confirmed; in between it only
- * shrinks.
+ * Members join a cohort only when it is made, and when a batch that carried it is confirmed. In between it only shrinks.
  */
 export interface CohortTerms {
   /** ms. */
   readonly ttl: number
-  /** How long a request for it may stay unanswered, in ms. */
+  /** How long a request for a member may stay unanswered, in ms. */
   readonly timeout: number
-  /** Without it the cohort is renewed on demand only, and has one member. */
+  /** If false, the cohort is renewed on demand only, and has one member. */
   readonly autoRenew: boolean
 }
 
-/** A member knows its cohort, and its place there. */
+/** A member knows its cohort and its position there. */
 export interface Member<M extends Member<M>> {
   cohort: Cohort<M> | undefined
   place: number
@@ -26,34 +25,34 @@ export interface Member<M extends Member<M>> {
 
 export class Cohort<M extends Member<M>> {
   readonly terms: CohortTerms
-  /** Send time of the last request that was confirmed. */
+  /** Send time of the last confirmed batch. */
   confirmedAt: number
-  /** Until when its members are held, as far as has been confirmed. */
+  /** Until when its members are held. It follows from `confirmedAt`. */
   deadline: number
-  /** A time at which its renewal was due: later ones keep step with it. */
+  /** A time at which its renewal was due. Later renewals keep step with it. */
   phase: number
   state: 'held' | 'jeopardy' = 'held'
-  /** The renewal that is waiting to be sent, or waiting for its answer: at most one at a time. */
+  /** The renewal that is queued, or sent and unanswered: at most one at a time. */
   renewal: { readonly sentAt: number } | 'queued' | undefined = undefined
-  /** When its renewal was due, and since when that has been waiting to be sent. */
+  /** When its renewal was due, and when it was queued. */
   dueAt = 0
   queuedAt = 0
-  /** Its last renewal failed while others of the same request were answered: it is not sent together with those that are well. */
+  /** Its last renewal failed while others of the same batch were answered. It does not share a batch with healthy cohorts. */
   apart = false
-  /** Something may have happened to its keys: only a renewal that is sent from now on tells. */
+  /** Its keys may have changed: only a renewal sent from now on tells. */
   stale = false
-  /** Renewals that have failed in a row, and how the last of them did. */
+  /** Renewals that have failed in a row, and the error of the last one. */
   failures = 0
   failure: Error | undefined = undefined
-  /** Members for whose sake somebody waits for the next renewal. */
+  /** Members with callers that wait for the next renewal. */
   askers: M[] = []
-  /** Its entry in the wheel. */
+  /** The id of its entry in the wheel. */
   alarm = -1
   #members: M[] = []
-  /** The array of members has been handed out: it is replaced, not changed. */
+  /** The array of members has been handed out: a change replaces it. */
   #shared = false
 
-  /** @param times `deadline` follows from `confirmedAt`; `phase` is when its first renewal is due. */
+  /** @param times `deadline` follows from `confirmedAt`; `phase` is the due time of the first renewal. */
   constructor(terms: CohortTerms, times: Pick<Cohort<M>, 'confirmedAt' | 'deadline' | 'phase'>) {
     this.terms = terms
     this.confirmedAt = times.confirmedAt
@@ -65,7 +64,7 @@ export class Cohort<M extends Member<M>> {
     return this.#members.length
   }
 
-  /** The members now. The array never changes, and is the same one until the membership does. */
+  /** The members now. The array never changes; it stays the same object until the membership changes. */
   get members(): readonly M[] {
     this.#shared = true
     return this.#members
@@ -88,14 +87,14 @@ export class Cohort<M extends Member<M>> {
     record.cohort = undefined
   }
 
-  /** Takes in all members of another one, which is empty afterwards. */
+  /** Takes over all members of another cohort, which is empty afterwards. */
   absorb(other: Cohort<M>): void {
     for (const record of other.#members) this.add(record)
     other.#members = []
     other.#shared = false
   }
 
-  /** Moves some members to a cohort of their own, which stands where this one does. It is not in the wheel, and its renewal is not asked for yet. */
+  /** Moves some members to a new cohort with the same times. The new cohort has no entry in the wheel and no renewal yet. */
   split(records: readonly M[]): Cohort<M> {
     const rest = new Cohort<M>(this.terms, this)
     rest.state = this.state
@@ -115,7 +114,7 @@ export class Cohort<M extends Member<M>> {
     return rest
   }
 
-  /** Whether a lease that was granted on these terms, by a request sent at `sentAt`, may join: it was granted by the same request. */
+  /** Whether a lease granted on these terms, by a request sent at `sentAt`, may join: the same batch granted it. */
   admits({ ttl, timeout, autoRenew }: CohortTerms, sentAt: number): boolean {
     const { terms } = this
     return (
@@ -130,7 +129,7 @@ export class Cohort<M extends Member<M>> {
     )
   }
 
-  /** Whether the two are renewed on the same terms, and may become one. */
+  /** Whether both have the same terms, so that they may merge. */
   matches(other: Cohort<M>): boolean {
     const { ttl, timeout, autoRenew } = this.terms
     return autoRenew && other.terms.autoRenew && ttl === other.terms.ttl && timeout === other.terms.timeout
@@ -144,9 +143,9 @@ export class Cohort<M extends Member<M>> {
 }
 
 /**
- * What was confirmed together is renewed together from now on.
+ * Merges cohorts that one batch confirmed, so that they are renewed together from now on.
  *
- * @param onEmptied is told of each cohort that has lost its members to another one.
+ * @param onEmptied called with each cohort that has lost its members to another one.
  */
 export function mergeCohorts<M extends Member<M>>(
   cohorts: readonly Cohort<M>[],

@@ -4,17 +4,17 @@ import type { LeaseLostError } from '../errors.ts'
 import type { Lease } from './lease.ts'
 import type { LoadReport } from '../stats.ts'
 
-/** A lease was acquired and is held. Comes before the call that asked for it resolves. */
+/** A lease was acquired or adopted, and is held. The event comes before the call that asked for it resolves. */
 export interface AcquiredEvent {
   readonly lease: Lease
 }
 
-/** A renewal was confirmed; the deadline counts from when that renewal was sent. */
+/** A renewal was confirmed. The new deadline counts from when that renewal was sent. */
 export interface RenewedEvent {
   readonly lease: Lease
 }
 
-/** A renewal failed or was not answered in time. The lease is still held, for `remaining` ms unless one is confirmed before. */
+/** A renewal failed or is overdue. The lease is still held; it is lost after `remaining` ms unless a renewal is confirmed before. */
 export interface JeopardyEvent {
   readonly lease: Lease
   readonly error: Error
@@ -22,7 +22,7 @@ export interface JeopardyEvent {
   readonly remaining: number
 }
 
-/** A lease in jeopardy was confirmed again. */
+/** A renewal of a lease in jeopardy was confirmed. */
 export interface SafeEvent {
   readonly lease: Lease
 }
@@ -31,28 +31,28 @@ export interface SafeEvent {
 export interface LostEvent {
   readonly lease: Lease
   readonly reason: LossReason
-  /** What `lease.signal` was aborted with; its `cause` is the last failure of a renewal, if there was one. */
+  /** The error with which `lease.signal` aborted; its `cause` is the last failed renewal, if there was one. */
   readonly error: LeaseLostError
 }
 
-/** The lease was given back, or given away. */
+/** The owner released the lease, or detached it. */
 export interface ReleasedEvent {
   readonly lease: Lease
-  /** Whether the backend said so. If not, the key is deleted in the background as soon as that is possible, and expires on its own if not. */
+  /** Whether the backend confirmed the release. If not, the manager deletes the key in the background, or the key expires. */
   readonly confirmed: boolean
-  /** Whether it was detached instead: its key stays, for somebody else to adopt. */
+  /** Whether the owner detached the lease: its key stays, for another process to adopt. */
   readonly detached: boolean
 }
 
 /**
- * Renewals do not keep up: one has waited for more than a sixth of its ttl to be sent. Told at once, then every second, and a last time, with
- * `overloaded: false`, when that is over.
+ * Renewals do not keep up: one has waited to be sent for more than a sixth of its ttl. The manager emits this at once, then every second, and
+ * a last time with `overloaded: false` when it is over.
  */
 export type OverloadEvent = LoadReport
 
 /**
- * In the life of one lease: `acquired (renewed | jeopardy safe)* jeopardy? (released | lost)`; exactly one of the last
- * two, and nothing after it.
+ * Every lease emits `acquired (renewed | jeopardy safe)* jeopardy? (released | lost)`: exactly one last event, and none
+ * after it.
  */
 export interface LeaseEvents {
   acquired: [event: AcquiredEvent]
@@ -62,6 +62,9 @@ export interface LeaseEvents {
   lost: [event: LostEvent]
   released: [event: ReleasedEvent]
   overload: [event: OverloadEvent]
-  /** A fault that belongs to no caller: a listener that threw, a connection that broke. */
+  /**
+   * A fault that belongs to no caller, such as a listener that threw or a connection that broke. If nobody listens, faults become process
+   * warnings: one per manager for connections and servers, with the code `LEASEWHEEL_UNHEARD_ERROR`, and one for each other fault.
+   */
   error: [error: Error]
 }

@@ -1,4 +1,4 @@
-/** One lease as the manager keeps it: the facts, mutable, and never shown to users. */
+/** One lease as the manager keeps it: mutable facts that users never see. */
 import type { LockEntry } from '../backend.ts'
 import type { Cohort, Member } from './cohort.ts'
 import type { LeaseState } from '../rules/lease-state.ts'
@@ -9,73 +9,73 @@ import type { Fairness } from '../rules/fairness.ts'
 
 /** A release under way. */
 export interface PendingRelease {
-  /** Whether the key of this lease is known to have been deleted by it. */
+  /** Whether this release is known to have deleted the key of the lease. */
   outcomeOf(record: LeaseRecord): Promise<boolean>
 }
 
-/** Somebody who waits for the outcome of a renewal. */
+/** A caller that waits for the outcome of a renewal. */
 export interface RenewalWaiter {
   resolve(): void
   reject(error: Error): void
 }
 
-/** Somebody who wants to know how a lease ends. */
+/** The promise behind `lease.ended`. */
 interface Ending {
   readonly promise: Promise<LeaseEnd>
   resolve(end: LeaseEnd): void
 }
 
-/** What few leases have: kept apart, so that a million others are smaller. */
+/** Facts that few leases have. They are kept apart, so that a million other leases are smaller. */
 class Rarities {
-  /** When `maxHold` ends it; undefined without one, and until it is granted. */
+  /** When `maxHold` ends the lease; undefined without one, and until the lease is granted. */
   retireAt: number | undefined = undefined
-  /** Its entry in the wheel, for the sake of `maxHold`; -1 without one. */
+  /** The id of its entry in the wheel for `maxHold`; -1 without one. */
   alarm = -1
   waiters: RenewalWaiter[] | undefined = undefined
-  /** How the lock came here from hand to hand; undefined where nobody had to wait for it. */
+  /** The hand-overs of the lock so far; undefined if no caller had to wait for it. */
   fairness: Fairness | undefined = undefined
-  /** Requests for its key that were not answered before another was granted: each may still be carried out, even when the lease has ended. */
+  /** Unanswered requests from before the grant: the server may still carry out each, even after the lease has ended. */
   doubt: Doubt | undefined = undefined
-  /** How it was lost. */
+  /** The loss, if the lease was lost. */
   loss: LeaseLostError | undefined = undefined
-  /** Why its signal was aborted before, or because, it was given back. */
+  /** The reason of its signal, if a release or `close` aborted that. */
   givenBack: Error | undefined = undefined
-  /** Made when the signal is asked for. */
+  /** Created on the first read of `signal`. */
   controller: AbortController | undefined = undefined
-  /** Made when somebody asks how it ends. */
+  /** Created on the first read of `ended`. */
   ending: Ending | undefined = undefined
 }
 
 const NO_PLACE = -1
-/** Instead of a place in a cohort: it was given back because the manager closed. */
+/** Instead of a place in a cohort: the closing manager gave the lease back. */
 const CLOSED = -3
 
 const NONE: Readonly<Rarities> = new Rarities()
 
-/** What leases that are granted by one answer have in common: one object for all of them. */
+/** One object for all leases that one answer grants. */
 export interface LeaseTerms {
   /** ms. */
   readonly ttl: number
-  /** How long a request for it may stay unanswered, in ms. */
+  /** How long a request for the lease may stay unanswered, in ms. */
   readonly timeout: number
-  /** None until it is granted. */
+  /** None until the lease is granted. */
   readonly fence?: number
 }
 
-/** Leases that are renewed together. */
+/** A cohort of leases. */
 export type LeaseCohort = Cohort<LeaseRecord>
 
 export class LeaseRecord implements LockEntry, Member<LeaseRecord> {
   readonly key: string
   readonly token: string
-  /** Others may have the same object. */
+  /** Other leases may share this object. */
   terms: LeaseTerms
-  /** Its own part of its state: while it is `held`, its cohort knows whether it is in jeopardy. `reserved`: there is no lease yet. */
+  /** While this is `held`, the cohort knows whether the lease is in jeopardy. `reserved`: there is no lease yet. */
   state: Exclude<LeaseState, 'jeopardy'> | 'reserved' = 'held'
-  /** With whom it is renewed, and its place there; none until it is granted, and once it is not held. */
+  /** Its cohort, and its place there; none before the grant, and none once it is not held. */
   cohort: LeaseCohort | undefined = undefined
   place: number = NO_PLACE
-  /** What its owner's release waits for. */
+  /** The release under way, if there is one. */
   release: PendingRelease | undefined = undefined
   /** The handle that users have. */
   handle: Lease | undefined = undefined
@@ -97,17 +97,17 @@ export class LeaseRecord implements LockEntry, Member<LeaseRecord> {
     return this.terms.timeout
   }
 
-  /** 0 until it is granted. */
+  /** 0 until the lease is granted. */
   get fence(): number {
     return this.terms.fence ?? 0
   }
 
-  /** Whether it stands in the table only to reserve its key. */
+  /** Whether it is in the table only to reserve its key. */
   get reserving(): boolean {
     return this.state === 'reserved'
   }
 
-  /** Whether it was given back because the manager closed. */
+  /** Whether the closing manager gave it back. */
   get closed(): boolean {
     return this.place === CLOSED
   }
@@ -116,12 +116,12 @@ export class LeaseRecord implements LockEntry, Member<LeaseRecord> {
     this.place = CLOSED
   }
 
-  /** What it has of what few have; to be read only. */
+  /** Its rare facts, for reading only. */
   get has(): Readonly<Rarities> {
     return this.#rarities ?? NONE
   }
 
-  /** The same, to be changed. */
+  /** Its rare facts, for writing. */
   get own(): Rarities {
     this.#rarities ??= new Rarities()
     return this.#rarities

@@ -1,6 +1,6 @@
 /**
- * The leases of a manager, and the only place where one changes its state: the transition is looked up, the state set,
- * the consequences drawn, and then the world is told.
+ * The leases of a manager, and the only place that changes the state of one. It looks up the transition, sets the state,
+ * applies the consequences, and then emits the event.
  */
 import type { Clock } from '../time/clock.ts'
 import { KeyTable } from '../structures/key-table.ts'
@@ -16,10 +16,10 @@ import { Reservations } from './reservations.ts'
 import type { Scheduler } from '../time/scheduler.ts'
 import type { Tally } from '../stats.ts'
 
-/** What the wheel of a manager holds: cohorts for their renewals and deadlines, single leases for their `maxHold`. */
+/** What the wheel of a manager contains: cohorts for renewals and deadlines, single leases for their `maxHold`. */
 export type Scheduled = LeaseCohort | LeaseRecord
 
-/** How the table tells its manager's subscribers. */
+/** The listeners of the manager. */
 export interface Subscribers {
   listenerCount(event: keyof LeaseEvents): number
   emit<E extends keyof LeaseEvents>(event: E, payload: LeaseEvents[E][0]): unknown
@@ -30,23 +30,23 @@ export interface LeaseTableParts {
   readonly scheduler: Scheduler<Scheduled>
   readonly tally: Tally
   readonly driftFactor: number
-  /** Keeps those who choose keys from knowing where they go: 0 <= seed < 1. */
+  /** Makes the slots of chosen keys unpredictable: 0 <= seed < 1. */
   readonly seed: number
   readonly subscribers: Subscribers
-  /** A lease has ended here; `givenBack` says when, if its owner gave it back, so that the lock can be had next. */
+  /** A lease has ended here. @param givenBack when its owner released it; undefined if it was lost. */
   readonly onVacated: (record: LeaseRecord, givenBack: number | undefined) => void
-  /** Whether work runs under the lease: it is told before its lock is given back. */
+  /** Whether `using` runs work under the lease: its signal aborts before the lock is given back. */
   readonly isInUse: (record: LeaseRecord) => boolean
-  /** A lease was lost while its key may still be there, or may still come to be there. */
+  /** A lease was lost whose key may still exist, or may be created later. */
   readonly onAbandoned: (record: LeaseRecord) => void
 }
 
-/** What can happen to a single lease; whether a renewal was confirmed or failed concerns its whole cohort. */
+/** What can happen to a single lease. A confirmed or failed renewal concerns its whole cohort. */
 type RecordInput = Exclude<LeaseInput, { type: 'confirmed' | 'unanswered' }>
 
 export class LeaseTable {
   readonly #parts: LeaseTableParts
-  /** Leases, and those that are only being asked for: they reserve their keys, and have no cohort yet. */
+  /** Leases and reservations. A reservation has no cohort yet. */
   readonly #records: KeyTable<LeaseRecord>
   readonly reservations: Reservations
   readonly #losses: Losses
@@ -90,49 +90,49 @@ export class LeaseTable {
     return record?.reserving ? undefined : record
   }
 
-  /** In no particular order; some may have ended by the time they are come to. */
+  /** In no particular order. Some may have ended before the iterator reaches them. */
   *values(): Generator<LeaseRecord, undefined> {
     for (const record of this.#records.values()) if (!record.reserving) yield record
   }
 
-  /** All cohorts that have members; there may be more of them, or fewer, by the time one is come to. */
+  /** All cohorts with members. Cohorts may come and go during the iteration. */
   cohorts(): IterableIterator<LeaseCohort> {
     return this.#cohorts.values()
   }
 
-  /** Takes in a new cohort, and gives it its entry in the wheel. */
+  /** Adds a new cohort, with an entry in the wheel. */
   enlist(cohort: LeaseCohort): void {
     cohort.alarm = this.#parts.scheduler.add(cohort)
     this.#cohorts.add(cohort)
   }
 
-  /** A cohort has no members any more. */
+  /** Removes a cohort that has no members any more. */
   dismiss(cohort: LeaseCohort): void {
     this.#parts.scheduler.remove(cohort.alarm)
     this.#cohorts.delete(cohort)
   }
 
   /**
-   * Gives a lease that has just been granted, or adopted, its place; it joins a cohort and is announced before anything else is done.
+   * Puts a lease that was just granted or adopted into the table. The caller lets it join a cohort and announces it before anything else.
    *
-   * @returns whether another has ended because of that, and listeners may have heard of it.
+   * @returns whether listeners of another lease's end may have run.
    */
   place(record: LeaseRecord): boolean {
     const told = this.tellLosses()
     this.reservations.forgetDisplaced(record)
     if (!record.reserving) return this.#displace(record) || told
-    // While a key is reserved for it nobody else has that key here.
+    // While a key is reserved, no other lease of this manager has it.
     this.reservations.onTaken(record)
     return told
   }
 
-  /** Tells of a lease that has its place and its cohort. */
+  /** Emits `acquired` for a lease that has its place and its cohort. */
   announce(record: LeaseRecord): void {
     this.#parts.tally.acquired += 1
     this.#tell('acquired', record, (lease) => ({ lease }))
   }
 
-  /** A lease that has its place ends when its `maxHold` is over. */
+  /** Ends a placed lease at `retireAt`. */
   limit(record: LeaseRecord, retireAt: number): void {
     const { scheduler } = this.#parts
     const { own } = record
@@ -142,8 +142,8 @@ export class LeaseTable {
   }
 
   /**
-   * Something threw while a lease was made: nobody has it (P31). What has been announced is over like one whose release was not answered; of any
-   * other nothing is told.
+   * Something threw while a lease was made: no caller has it (P31). An announced lease ends like one whose release was not answered; any other
+   * ends without an event.
    */
   withdraw(record: LeaseRecord, announced: boolean): void {
     const { cohort } = record
@@ -157,10 +157,10 @@ export class LeaseTable {
     else if (this.#records.get(record.key) === record) this.#records.delete(record)
   }
 
-  /** Takes the place of whatever has the key. @returns whether a lease had it. */
+  /** Replaces any entry of the key. @returns whether a lease had the key. */
   #displace(record: LeaseRecord): boolean {
     const other = this.get(record.key)
-    // It is over: the backend has just said so. Its listeners find it gone and this one not yet there, and may do anything.
+    // The grant proves that the other lease is over. Its listeners run before the new lease has its place, and may do anything.
     if (other) this.apply(other, { type: 'refused', now: this.#parts.clock.now(), reason: 'taken' })
     const present = this.#records.set(record)
     if (present?.reserving) {
@@ -172,8 +172,8 @@ export class LeaseTable {
   }
 
   /**
-   * The state now. A deadline that has passed has its consequences before this returns, but no user's code runs: this is what reads come to,
-   * and they emit nothing (P30). Listeners are told in a turn of their own.
+   * The state now. A passed deadline takes effect before this returns, but no user code runs: every read of a lease ends here, and reads emit
+   * nothing (P30). Listeners run in a turn of their own.
    */
   observe(record: LeaseRecord): LeaseState {
     if (record.cohort) {
@@ -191,7 +191,7 @@ export class LeaseTable {
     return this.#losses.tell()
   }
 
-  /** Something happened to a lease: decides what follows from it, and does it. */
+  /** Applies what happened to a lease, and emits the losses that follow. */
   apply(record: LeaseRecord, input: RecordInput): void {
     this.#change(record, input)
     this.#losses.tell()
@@ -216,12 +216,12 @@ export class LeaseTable {
     if (next.notice) record.has.ending?.resolve(howEnded(record))
   }
 
-  /** Whatever is given back from now on is given back because the manager closes. */
+  /** From now on, releases count as those of the closing manager. */
   beginClosing(): void {
     this.#closing = true
   }
 
-  /** Aborts the signal of a lease whose lock is about to be given back because the manager closes. Its listeners may do anything. */
+  /** Aborts the signal of a lease before the closing manager gives its lock back. Listeners of the signal may do anything. */
   forewarn(record: LeaseRecord): void {
     if (!isActive(this.observe(record)) || record.has.givenBack) return
     const reason = closedUnder(record.key)
@@ -229,7 +229,7 @@ export class LeaseTable {
     record.has.controller?.abort(reason)
   }
 
-  /** The state is set, and nothing is sent yet: whoever works under the lock learns of it before the key is deleted. */
+  /** The state is set and nothing is sent yet: work under the lock sees the abort before the server deletes the key. */
   #onGivenBack(record: LeaseRecord): void {
     if (record.state === 'lost') return
     const closing = this.#closing && record.state === 'releasing'
@@ -240,7 +240,7 @@ export class LeaseTable {
     record.has.controller?.abort(reason)
   }
 
-  /** A renewal of a cohort was confirmed by a request sent at `sentAt`. @returns whether that came in time. */
+  /** The backend confirmed a renewal that was sent at `sentAt`. @returns whether the answer came in time. */
   confirm(cohort: LeaseCohort, sentAt: number): boolean {
     const { clock, driftFactor, tally } = this.#parts
     const now = clock.now()
@@ -261,7 +261,7 @@ export class LeaseTable {
     return true
   }
 
-  /** A renewal of a cohort failed or was not answered in time. */
+  /** A renewal of a cohort failed or is overdue. */
   fail(cohort: LeaseCohort, error: Error): void {
     const { clock, tally } = this.#parts
     const now = clock.now()
@@ -280,10 +280,10 @@ export class LeaseTable {
     this.#tellMembers('jeopardy', cohort, (lease) => ({ lease, error, remaining }))
   }
 
-  /** Ends the members once their deadline has come. @returns whether any is left. */
+  /** Ends the members if their deadline has passed. @returns whether any is left. */
   expire(cohort: LeaseCohort): boolean {
     if (this.#parts.clock.now() < cohort.deadline) return cohort.size > 0
-    // All of them are over before the first is told of.
+    // All members end before the first `lost` is emitted.
     for (const record of cohort.members) this.observe(record)
     this.tellLosses()
     return cohort.size > 0
@@ -302,7 +302,7 @@ export class LeaseTable {
     if (record.state !== 'lost') rejectWaiters(record)
   }
 
-  /** What follows from a loss without any user's code; the rest waits for `tellLosses`. */
+  /** The consequences of a loss that run no user code; the others wait for `tellLosses`. */
   #lose(record: LeaseRecord, reason: LossReason, cause: Error | undefined): void {
     const error = new LeaseLostError(record.key, reason, cause && { cause })
     record.own.loss = error
@@ -312,7 +312,7 @@ export class LeaseTable {
     this.#losses.add({ record, reason, error })
   }
 
-  /** Builds a payload only where somebody listens. */
+  /** Builds a payload only if somebody listens. */
   #tell<E extends keyof LeaseEvents>(
     event: E,
     record: LeaseRecord,
@@ -322,7 +322,7 @@ export class LeaseTable {
     if (subscribers.listenerCount(event) > 0) subscribers.emit(event, payload(record.handle as Lease))
   }
 
-  /** A listener may take its time, or end a lease: each is looked at again before it is spoken of. */
+  /** A listener may be slow, or end a lease: each lease is observed again before its event. */
   #tellMembers<E extends 'renewed' | 'safe' | 'jeopardy'>(
     event: E,
     cohort: LeaseCohort,

@@ -1,4 +1,4 @@
-/** Lease: the handle that users hold. It knows its record and asks the manager; it decides nothing. */
+/** Lease: the handle that users get. It knows its record and asks the manager; it decides nothing. */
 import type { LeaseState } from '../rules/lease-state.ts'
 import { showInLogs } from '../show-in-logs.ts'
 
@@ -13,10 +13,10 @@ export interface LeaseSummary {
   readonly remaining: number
 }
 
-/** How a lease ended: given back by its owner or given away, lost, or given back because its manager was closed. */
+/** How a lease ended: its owner released or detached it, it was lost, or `close()` of its manager released it. */
 export type LeaseEnd = 'released' | 'lost' | 'closed'
 
-/** What a handle knows of its lease; its manager has the rest. */
+/** What a handle knows of its lease. The manager knows the rest. */
 export interface LeaseFacts {
   readonly key: string
   readonly token: string
@@ -25,9 +25,9 @@ export interface LeaseFacts {
   readonly ttl: number
 }
 
-/** What a handle needs of its manager. */
+/** What a handle needs from its manager. */
 export interface LeasePort<Record extends LeaseFacts = LeaseFacts> {
-  /** The state of the lease now: where its deadline has passed unnoticed, it is lost by the time this returns. */
+  /** The state of the lease now. If its deadline has passed unnoticed, the lease is lost before this returns. */
   observe(record: Record): LeaseState
   /** ms until the deadline. */
   remaining(record: Record): number
@@ -38,7 +38,7 @@ export interface LeasePort<Record extends LeaseFacts = LeaseFacts> {
   detach(record: Record): DetachedLease
 }
 
-/** What `LeaseManager.adopt` needs to go on with a lease, in this process or another. Plain data, which may be sent anywhere. */
+/** What `LeaseManager.adopt` needs to take over a lease, in this process or another. Plain data, which may be sent anywhere. */
 export interface DetachedLease {
   readonly key: string
   readonly token: string
@@ -48,8 +48,8 @@ export interface DetachedLease {
 }
 
 /**
- * A lock that was acquired, from then until it is released or lost. The same object stands for it in every event.
- * After its end it stays readable and does nothing any more.
+ * An acquired lock, until it is released or lost. Every event of the lease carries this same object. After its end the
+ * lease stays readable and does nothing any more.
  */
 export class Lease implements AsyncDisposable {
   readonly #record: LeaseFacts
@@ -59,7 +59,7 @@ export class Lease implements AsyncDisposable {
     showInLogs(this.prototype, 'Lease')
   }
 
-  /** Made by the manager only. */
+  /** Only the manager makes leases. */
   constructor(record: LeaseFacts, port: LeasePort) {
     this.#record = record
     this.#port = port
@@ -70,15 +70,15 @@ export class Lease implements AsyncDisposable {
     return this.#record.key
   }
 
-  /** What is written on the key: the manager's `owner`, a colon, and 22 characters that cannot be guessed, one token per acquisition. */
+  /** What the key contains: the manager's `owner`, a colon, and 22 unguessable characters. Each acquisition has its own token. */
   get token(): string {
     return this.#record.token
   }
 
   /**
-   * The fencing token: larger for every later holder of this key, whatever happened in between. A store that keeps the largest
-   * one it has seen, and refuses smaller ones, is safe from a holder that was paused and does not know it lost the lock.
-   * (Martin Kleppmann, "How to do distributed locking", 2016.) A safe integer.
+   * The fencing token, a safe integer: larger for every later holder of this key, whatever happened in between. A store can
+   * keep the largest fence it has seen and refuse smaller ones. That protects it from a paused holder that does not know it
+   * lost the lock. (Martin Kleppmann, "How to do distributed locking", 2016.)
    */
   get fence(): number {
     return this.#record.fence
@@ -89,45 +89,45 @@ export class Lease implements AsyncDisposable {
     return this.#record.ttl
   }
 
-  /** Whether the lock is held, computed from the clock at this very moment: `false` from the deadline on, for ever. */
+  /** Whether the lock is held, computed from the clock at each read: `false` from the deadline on, for ever. */
   get held(): boolean {
     const state = this.#port.observe(this.#record)
     return state === 'held' || state === 'jeopardy'
   }
 
-  /** ms until the deadline, which every confirmed renewal moves on, or until `maxHold` ends it; 0 once the lease is not held. */
+  /** ms until the lease ends by its deadline or by `maxHold`, whichever is first; 0 once it is not held. Confirmed renewals extend the deadline. */
   get remaining(): number {
     return this.held ? this.#port.remaining(this.#record) : 0
   }
 
-  /** Where the lease stands in its life, computed like `held`. */
+  /** The state of the lease, computed like `held`. */
   get state(): LeaseState {
     return this.#port.observe(this.#record)
   }
 
   /**
-   * Aborted when the work under the lock has to stop; already aborted when it is asked for later than that. Pass it to whatever works
-   * under the lock. The reason is a `LeaseLostError` when the lease is lost, and a `ManagerClosedError` when `close()` gives it back.
-   * `release()` and `detach()` abort it only while `using` runs work under the lease, with a `LockNotHeldError`.
+   * Aborts when the work under the lock has to stop; a later read returns an aborted signal. Pass it to the calls of that work. The reason
+   * is a `LeaseLostError` if the lease is lost, and a `ManagerClosedError` if `close()` releases it. `release()` and `detach()` abort it
+   * only while `using` runs work under the lease, with a `LockNotHeldError`.
    */
   get signal(): AbortSignal {
     return this.#port.signal(this.#record)
   }
 
   /**
-   * Resolves to how the lease ended, once it has: `released` by its owner (`detach()` included), `lost`, or `closed` when `close()` of the
-   * manager gave it back. Never rejects. Made only when it is asked for.
+   * Resolves at the end of the lease: to `released` if its owner released or detached it, `lost`, or `closed` if `close()` of the manager
+   * released it. Never rejects. The promise is created on the first read.
    */
   get ended(): Promise<LeaseEnd> {
     return this.#port.ended(this.#record)
   }
 
   /**
-   * Renews now, or joins a renewal that is under way, and resolves once it is confirmed. Needed only with `autoRenew: false`;
-   * otherwise the leases that are renewed together with this one are renewed now, too.
+   * Renews now, or joins a renewal under way, and resolves once that is confirmed. Needed only with `autoRenew: false`;
+   * otherwise it also renews the leases of the same batch now.
    *
-   * @throws LockNotHeldError when the lease is not held, or turns out to be lost; the loss is its `cause`.
-   * @throws UnavailableError when the backend did not answer within `timeout`: the lease is held until its deadline, and
+   * @throws LockNotHeldError if the lease is not held, or turns out to be lost; the loss is its `cause`.
+   * @throws UnavailableError if the backend did not answer within `timeout`: the lease is held until its deadline, and
    * another attempt may succeed.
    */
   renew(): Promise<void> {
@@ -137,24 +137,24 @@ export class Lease implements AsyncDisposable {
   /**
    * Gives the lock back. `held` is `false` from the call on. Never throws, and settles within `timeout`.
    *
-   * @returns `true` when the backend confirmed that it deleted our key; `false` when the lock was no longer ours, or when the
-   * backend could not be asked: then the key is deleted in the background, or expires.
+   * @returns `true` if the backend confirmed that it deleted our key; `false` if the lock was no longer ours, or if the backend
+   * did not answer. In the last case the manager deletes the key in the background, or the key expires.
    */
   release(): Promise<boolean> {
     return this.#port.release(this.#record)
   }
 
   /**
-   * Ends the lease here and leaves its key as it is, so that another process can go on with it: `adopt` takes what this returns. The key
-   * expires a ttl after its last renewal unless it is adopted before. `held` is `false` from the call on.
+   * Ends the lease here and leaves its key as it is. Another process can take it over: pass the result to `adopt`. Unless one adopts it, the
+   * key expires a ttl after its last renewal. `held` is `false` from the call on.
    *
-   * @throws LockNotHeldError when the lease is not held; a loss is its `cause`.
+   * @throws LockNotHeldError if the lease is not held; a loss is its `cause`.
    */
   detach(): DetachedLease {
     return this.#port.detach(this.#record)
   }
 
-  /** What a log shows of it. To send a lease elsewhere see `detach()`. */
+  /** What a log shows of the lease. To send a lease elsewhere see `detach()`. */
   toJSON(): LeaseSummary {
     const { key, state, fence, ttl, remaining } = this
     return { key, state, fence, ttl, remaining: Math.round(remaining) }

@@ -1,6 +1,6 @@
 /**
- * Losses that happened and that users have not been told of. A listener may read, release or acquire anything: whatever that ends waits here for
- * its turn, so the stack never grows with the number of losses.
+ * Losses whose event was not emitted yet. A listener may read, release or acquire anything. The losses that it causes wait here for their turn,
+ * so the stack never grows with their number.
  */
 import type { LeaseLostError } from '../errors.ts'
 import type { LossReason } from '../rules/lease-state.ts'
@@ -29,13 +29,13 @@ export class Losses {
     this.#untold.push(loss)
   }
 
-  /** Tells of all of them, unless that is being done already. @returns whether there were any. */
+  /** Emits all losses, unless a caller further up already does. @returns whether there were any. */
   tell(): boolean {
     if (this.#telling || this.#untold.length === 0) return false
     this.#telling = true
     let told = 0
     try {
-      // Telling of one may bring about others.
+      // A listener may cause more losses.
       for (const loss of this.#untold) {
         told += 1
         this.#tellOne(loss)
@@ -49,7 +49,7 @@ export class Losses {
     return true
   }
 
-  /** In a turn of its own. */
+  /** Emits all losses in a turn of its own. */
   tellSoon(): void {
     if (this.#tellingSoon) return
     this.#tellingSoon = true

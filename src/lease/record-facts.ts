@@ -1,36 +1,36 @@
-/** What can be read off the record of a lease. */
+/** Facts that follow from the record of a lease. */
 import { LockNotHeldError, ManagerClosedError } from '../errors.ts'
 import type { LeaseLimits, LeaseState } from '../rules/lease-state.ts'
 import type { LeaseEnd } from './lease.ts'
 import type { LeaseCohort, LeaseRecord, RenewalWaiter } from './lease-record.ts'
 
-/** Why the signal of a lease is aborted, if it is to be. */
+/** Why the signal of a lease is aborted, if it is. */
 export function abortReasonOf(record: LeaseRecord): Error | undefined {
   const { loss, givenBack } = record.has
   return loss ?? givenBack ?? (record.closed ? closedUnder(record.key) : undefined)
 }
 
-/** How a lease ended that has. */
+/** How an ended lease ended. */
 export function howEnded(record: LeaseRecord): LeaseEnd {
   if (record.state === 'lost') return 'lost'
   return record.closed ? 'closed' : 'released'
 }
 
 export function closedUnder(key: string): ManagerClosedError {
-  return new ManagerClosedError(key, `Lock \`${key}\` is given back because its LeaseManager was closed`)
+  return new ManagerClosedError(key, `Lock \`${key}\` is released because its LeaseManager was closed`)
 }
 
-/** The state of a lease as far as it has been noticed. */
+/** The state of a lease, without a look at the clock. */
 export function stateOf(record: LeaseRecord): LeaseState {
   return record.cohort ? record.cohort.state : (record.state as LeaseState)
 }
 
-/** Says that the lease is not held, and by what loss if it was lost. */
+/** The error of a lease that is not held; its loss is the cause, if it was lost. */
 export function notHeld(record: LeaseRecord): LockNotHeldError {
   return new LockNotHeldError(record.key, record.state, record.has.loss && { cause: record.has.loss })
 }
 
-/** Everybody who waits for the next renewal of a cohort; whoever asks from now on waits for another one. */
+/** Takes all callers that wait for the next renewal of a cohort. Later callers wait for another one. */
 export function takeWaiters(cohort: LeaseCohort): { record: LeaseRecord; waiter: RenewalWaiter }[] {
   if (cohort.askers.length === 0) return []
   const { askers } = cohort
@@ -42,7 +42,7 @@ export function takeWaiters(cohort: LeaseCohort): { record: LeaseRecord; waiter:
   })
 }
 
-/** When a lease ends if nothing else happens; in the past once it has ended. */
+/** When a lease ends if nothing else happens; a time in the past once it has ended. */
 export function endOf(record: LeaseRecord): number {
   const { deadline, retireAt } = limitsOf(record)
   return retireAt === undefined ? deadline : Math.min(deadline, retireAt)

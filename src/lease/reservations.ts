@@ -1,20 +1,20 @@
 /**
- * Keys that attempts in no line are asking for. A reservation stands in the table of leases in the place of the lease that may come of it: later
- * callers of the key wait for its outcome.
+ * Reserves keys for attempts that skip the line. A reservation takes the place of its later lease in the table of leases. Later callers for the
+ * key wait for its outcome.
  */
 import type { KeyTable } from '../structures/key-table.ts'
 import type { LeaseRecord, LeaseTerms } from './lease-record.ts'
 
-/** When a reservation was made, as far as changes are concerned; see `changedSince`. */
+/** Orders reservations and hints about any key; see `changedSince`. */
 export type Mark = number
 
 export class Reservations {
   readonly #records: KeyTable<LeaseRecord>
-  /** How many stand in the table. */
+  /** How many are in the table. */
   #placed = 0
-  /** Reservations whose places were taken by leases that were adopted meanwhile: they get them back when those end. */
+  /** Reservations that lost their places to adopted leases. They get them back when those end. */
   readonly #displaced = new Map<string, LeaseRecord>()
-  /** Reserved keys that may have changed, and how often any may have. */
+  /** Reserved keys that a hint has named, and the number of hints without a name. */
   readonly #stale = new Set<string>()
   #mark: Mark = 0
 
@@ -27,12 +27,12 @@ export class Reservations {
     return this.#placed + this.#displaced.size
   }
 
-  /** How many stand in the table of leases. */
+  /** How many are in the table of leases. */
   get placed(): number {
     return this.#placed
   }
 
-  /** A changed key that is told by no name is known by a larger mark. */
+  /** Grows with every hint that names no key. */
   get mark(): Mark {
     return this.#mark
   }
@@ -41,13 +41,13 @@ export class Reservations {
     return (this.#records.get(key)?.reserving ?? false) || (this.#displaced.size > 0 && this.#displaced.has(key))
   }
 
-  /** Whether the key is reserved on these very terms: by the call whose own they are. */
+  /** Whether the key is reserved on this very object of terms, which means by the call that owns it. */
   hasOf(key: string, terms: LeaseTerms): boolean {
     const record = this.#records.get(key)
     return (record?.reserving && record.terms === terms) || this.#displaced.get(key)?.terms === terms
   }
 
-  /** @returns whether the key was free: nothing is leased or reserved there, as far as has been noticed. */
+  /** @returns whether the key was free: this manager has no lease and no reservation there. */
   add(record: LeaseRecord): boolean {
     if (this.#records.claim(record)) return false
     record.state = 'reserved'
@@ -55,7 +55,7 @@ export class Reservations {
     return true
   }
 
-  /** Nothing comes of it: its key is reserved no longer, if it still was. */
+  /** Ends a reservation without a lease, if it still exists. */
   remove(record: LeaseRecord): void {
     this.forgetDisplaced(record)
     if (!record.reserving) return
@@ -64,25 +64,25 @@ export class Reservations {
     record.state = 'released'
   }
 
-  /** A key may have changed; without one, any may have: an answer that is on its way may be older. */
+  /** The key may have changed; without a key, any may have. An answer on its way may be older. */
   hint(key?: string): void {
     if (key === undefined) this.#mark += 1
     else if (this.size > 0 && this.has(key)) this.#stale.add(key)
   }
 
-  /** Whether a reserved key may have changed, as far as is known. If another has taken its place, it has. @param mark of when it was reserved. */
+  /** Whether a reserved key may have changed: a hint came, or a lease took its place. @param mark the mark at the reservation. */
   changedSince({ key, reserving }: LeaseRecord, mark: Mark): boolean {
     return !reserving || mark !== this.#mark || (this.#stale.size > 0 && this.#stale.has(key))
   }
 
-  /** A reservation has become a lease, or has lost its place. */
+  /** A reservation became a lease, or lost its place. */
   onTaken(record: LeaseRecord): void {
     record.state = 'held'
     this.#placed -= 1
     if (this.#stale.size > 0) this.#stale.delete(record.key)
   }
 
-  /** A lease has taken the place of a reservation. Its request is still under way, and it may take the place of that lease later. */
+  /** A lease took the place of a reservation, whose request is still under way. The reservation may later replace that lease. */
   onDisplaced(record: LeaseRecord): void {
     this.onTaken(record)
     this.#displaced.set(record.key, record)
@@ -95,7 +95,7 @@ export class Reservations {
     this.#stale.delete(key)
   }
 
-  /** A lease has ended: a reservation that it had displaced gets its place back. Nobody else is to ask for the key meanwhile. */
+  /** A lease has ended: a reservation that it displaced gets its place back, so that no other caller asks for the key. */
   onVacated(key: string): void {
     const displaced = this.#displaced.size > 0 && this.#displaced.get(key)
     if (!displaced || !this.add(displaced)) return

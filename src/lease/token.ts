@@ -1,19 +1,19 @@
-/** Tokens: who holds a lock, for people to read, and 128 bits from the system's secure generator, as 22 characters. */
+/** Tokens: a readable owner label, and 128 bits from the system's secure generator as 22 characters. */
 import { randomFillSync } from 'node:crypto'
 
 /** base64url (RFC 4648, section 5). */
 const ALPHABET = Buffer.from('ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_')
 /** 21 characters of 6 bits and one of 2. */
 const LENGTH = 22
-/** Tokens that are made at once, because each call of the generator costs more than the bytes do. */
+/** Tokens per call of the generator, because a call costs more than its bytes. */
 const BATCH = 256
 
 const OWNED = /^(.+):[\w-]{22}$/s
 
-/** Makes tokens that carry an owner's label, if it is not empty: unguessable, never given out before. */
+/** Makes unguessable, unique tokens that carry the owner's label, unless it is empty. */
 export function tokensOf(owner: string): () => string {
   const label = owner === '' ? '' : `${owner}:`
-  // Each is made out of bytes: strings of one piece are smaller than two that were put together.
+  // Each token is made from bytes: a flat string takes less memory than a concatenation.
   const text = Buffer.from(label + ALPHABET.toString('latin1', 0, LENGTH))
   const random = Buffer.alloc(LENGTH * BATCH)
   let made = BATCH
@@ -28,12 +28,12 @@ export function tokensOf(owner: string): () => string {
   }
 }
 
-/** The owner's label that a token carries; undefined where it carries none, as those of other libraries. */
+/** The owner's label in a token; undefined if there is none, as in tokens of other libraries. */
 export function ownerOf(token: string): string | undefined {
   return OWNED.exec(token)?.[1]
 }
 
-/** Writes 128 bits out of as many bytes as there are characters. */
+/** Writes 128 random bits as 22 characters. It uses one random byte per character. */
 function writeRandom(text: Buffer, start: number, random: Buffer, from: number): void {
   const last = LENGTH - 1
   for (let index = 0; index < last; index += 1) {

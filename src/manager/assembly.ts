@@ -1,4 +1,4 @@
-/** How the parts of a manager are put together. Each part says by an interface what it needs of the others. */
+/** Wires the parts of a manager. Each part declares an interface of what it needs from the others. */
 import { ABORTS, type AbortWatch } from '../acquire/abort-watch.ts'
 import { Adoptions } from '../acquire/adoption.ts'
 import { BulkAcquisitions } from '../acquire/bulk-acquisition.ts'
@@ -28,9 +28,9 @@ import { Usages } from './usages.ts'
 
 /** The manager, as its parts see it. */
 export interface Face extends Subscribers {
-  /** A fault of the user's own code. */
+  /** Reports a fault of the user's own code. */
   report(fault: unknown): void
-  /** A fault of a connection. */
+  /** Reports a fault of a connection. */
   reportFault(error: Error): void
 }
 
@@ -62,7 +62,7 @@ export class Assembly {
   readonly bulks: BulkAcquisitions
   readonly adoptions: Adoptions
   readonly desk: ChangeDesk
-  /** The key that the backend needs itself, where our prefix leads to it. */
+  /** The key that the backend needs for itself, if our prefix leads to it. */
   readonly forbiddenKey: string | undefined
 
   constructor(connection: Connectable, settings: ManagerSettings, tryDefaults: AcquireSettings, face: Face) {
@@ -72,7 +72,7 @@ export class Assembly {
     this.batchSize = settings.batchSize
     this.driftFactor = settings.driftFactor
     this.createToken = tokensOf(settings.owner)
-    // The machine's clock throws nothing.
+    // The machine's clock never throws.
     this.clock = settings.clock instanceof SystemClock ? settings.clock : new GuardedClock(settings.clock, this.onFault)
     this.backend = createBackend(connection)
     this.scheduler = new Scheduler<Scheduled>(this.clock, this)
@@ -105,20 +105,20 @@ export class Assembly {
     try {
       return this.settings.random()
     } catch (fault) {
-      // It serves renewals, too, which nothing may keep from being sent.
+      // Renewals need a number, too, and must not fail for this.
       this.onFault(fault)
-      // As good as any, and the same each time.
+      // Any number will do.
       return 0.5
     }
   }
 
-  /** Whether the keys of leases are watched, as things are, if there are so many more of them. */
+  /** Whether keys of leases are watched now, if `added` more leases are held. */
   readonly isWatching = (added = 0): boolean => {
     const { watch, watchLimit } = this.settings
     return watch && this.table.size + added <= watchLimit
   }
 
-  // What the wheel tells.
+  // Calls from the wheel.
 
   readonly onDue = (item: Scheduled, tick: Tick): void => {
     if (item instanceof Cohort) this.renewer.onDue(item, tick)
@@ -127,7 +127,7 @@ export class Assembly {
 
   readonly onTickEnd = (): void => this.renewer.pump()
 
-  // What becomes of leases.
+  // Calls about leases.
 
   readonly isHeardOf = (): boolean => this.subscribers.listenerCount('acquired') > 0
   readonly isInUse = (record: LeaseRecord): boolean => this.usages.has(record)
@@ -135,7 +135,7 @@ export class Assembly {
   readonly onVacated = (record: LeaseRecord, givenBack: number | undefined): void =>
     this.lines.onVacated(record.key, givenBack, record.has.fairness)
 
-  // What is known of the server and of others.
+  // Facts about the server and the other parts.
 
   readonly faultOf = (): Error | undefined => this.backend.fault
   readonly isBehind = (): boolean => this.load.behind
@@ -143,13 +143,13 @@ export class Assembly {
   readonly isReliable = (): boolean => this.desk.isReliable()
   readonly onUnreliable = (): void => this.desk.onUnreliable()
 
-  /** What a manager changes itself, the server does not tell it. */
+  /** The server does not notify a manager of its own changes. */
   readonly onChangedHere = (key: string): void => {
     this.table.reservations.hint(key)
     this.lines.get(key)?.first?.hint()
   }
 
-  /** Connects. @returns the key that the backend needs itself. */
+  /** Connects. @returns the key that the backend needs for itself. */
   #open(): string | undefined {
     const { backend, desk, renewer, subscribers, tryDefaults } = this
     const { clock, credentials, prefix, watch } = this.settings

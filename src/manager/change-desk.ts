@@ -1,6 +1,6 @@
 /**
- * Hears from the backend which keys may have changed, and passes it on to those who care: callers that wait for them
- * ask again, leases of them are verified.
+ * The backend reports here which keys may have changed. The desk passes that on: waiters ask again, and leases are
+ * verified.
  */
 import type { Clock } from '../time/clock.ts'
 import type { LeaseCohort } from '../lease/lease-record.ts'
@@ -11,20 +11,20 @@ import type { Tally } from '../stats.ts'
 import type { Verifier } from '../renewal/verifier.ts'
 import type { WaitingLines } from '../waiting/waiting-line.ts'
 
-/** How many callers are made to ask in one turn of the event loop. */
+/** How many waiters are woken in one turn of the event loop. */
 const WAKE_UPS_PER_TURN = 4_096
-/** For how long the server is not relied upon after it was found not to tell, in ms. */
+/** ms for which waiters do not rely on the server after a missed notification or a false alarm. */
 const UNRELIABLE_FOR = 300_000
 
-/** Leases that are looked at together after changes may have gone untold, and ms between two such groups. */
+/** Leases that are looked at together after notifications may have been missed, and ms between two such groups. */
 const LOOKS_AT_ONCE = 512
 const LOOK_EVERY = 20
-/** ms between two times at which all leases are looked at, for each of them: a tenth of what their renewals cost at the usual ttl. */
+/** ms per lease between two looks at all leases: looking costs a tenth of their renewals at the usual ttl. */
 const LOOK_AGAIN_AFTER = 0.2
 
-/** Something that waits for an answer, which may be older than a change. */
+/** A part that waits for answers, which may be older than a change. */
 interface Hinted {
-  /** A key may have changed; without one, any may have. */
+  /** The key may have changed; without a key, any may have. */
   hint(key?: string): void
 }
 
@@ -36,7 +36,7 @@ export interface ChangeDeskParts {
   readonly renewer: Renewer
   readonly verifier: Verifier
   readonly adoptions: Hinted
-  /** Whether the keys of held leases are watched, as things are. */
+  /** Whether the keys of held leases are watched now. */
   readonly isWatching: () => boolean
   readonly tally: Tally
 }
@@ -44,7 +44,7 @@ export interface ChangeDeskParts {
 export class ChangeDesk {
   readonly #parts: ChangeDeskParts
   #unreliableUntil = Number.NEGATIVE_INFINITY
-  /** When leases were last looked at, and whether they are about to be. */
+  /** When leases were last looked at, and whether another look is planned. */
   #lookedAt = Number.NEGATIVE_INFINITY
   #looking = false
 
@@ -73,8 +73,8 @@ export class ChangeDesk {
   }
 
   /**
-   * See `BackendListener.onMissed`. Callers that wait ask again, and leases are looked at, some at a time: a proxy that cuts the connection every few
-   * seconds must not make that a load.
+   * See `BackendListener.onMissed`. Waiters ask again. Leases are looked at in small groups, so that a proxy that cuts the connection every few
+   * seconds does not cause a load.
    */
   onMissed(): void {
     this.wakeAll()
@@ -105,14 +105,14 @@ export class ChangeDesk {
     }
   }
 
-  /** Whether callers may rely on being told. */
+  /** Whether waiters may rely on notifications. */
   isReliable(): boolean {
     return this.#parts.clock.now() >= this.#unreliableUntil
   }
 
   /**
-   * A change was not told, or one was told that was none, or the server says so: it has no room left for watched keys, and forgets some of
-   * them, not always with a word. Callers that wait are to poll for a while.
+   * A notification was missed, or was a false alarm; or the server has no room left for watched keys, and forgets some, not always with a
+   * notification. Waiters poll for a while.
    */
   onUnreliable(): void {
     const reliable = this.isReliable()
@@ -120,14 +120,14 @@ export class ChangeDesk {
     if (reliable) this.#parts.clock.soon(() => this.wakeAll())
   }
 
-  /** All who wait ask again, some thousands at a time. */
+  /** The first waiters of all lines ask again, some thousands at a time. */
   wakeAll(): void {
     const { clock, table, lines, tally } = this.#parts
     table.reservations.hint()
     const iterator = lines.values()
     const wakeSome = (): void => {
       let count = 0
-      // One line after another, in several turns: the iterator must not be closed when a turn is over.
+      // The loop goes on in later turns: `for of` would close the iterator at the end of this one.
       for (let next = iterator.next(); !next.done; next = iterator.next()) {
         tally.wakeUps.reconnect += 1
         next.value.first?.hint()
@@ -141,7 +141,7 @@ export class ChangeDesk {
     wakeSome()
   }
 
-  /** Renewing is verifying, and watches the keys again; leases that are renewed by hand only are left as they are. */
+  /** A renewal verifies a lease and watches its key again. Leases without `autoRenew` are verified without a renewal. */
   #verifyAll(): void {
     const { table, renewer, verifier, adoptions } = this.#parts
     renewer.renewAll()

@@ -2,7 +2,7 @@
  * How a manager closes:
  *
  *     callers are rejected ──▶ drain: the work of `using` goes on, and its leases are renewed ──▶ signals are aborted ──a turn later──▶ all is
- *       released ──answered, or its time is over──▶ the backend is closed ──▶ the last losses are told, and the timer is taken back
+ *       released ──answered, or its time is over──▶ the backend is closed ──▶ the last losses are emitted, and the timer is cancelled
  */
 import type { Adoptions } from '../acquire/adoption.ts'
 import type { BulkAcquisitions } from '../acquire/bulk-acquisition.ts'
@@ -19,7 +19,7 @@ import type { Scheduler } from '../time/scheduler.ts'
 import type { WaitingLines } from '../waiting/waiting-line.ts'
 import type { Usages } from './usages.ts'
 
-/** ms that a backend may take to close its connections before it is left to itself. */
+/** ms that a backend may take to close its connections before the manager stops waiting. */
 const CLOSE_BACKEND_TIMEOUT = 1_000
 
 export interface ClosingParts {
@@ -37,11 +37,11 @@ export interface ClosingParts {
   readonly onFault: (fault: unknown) => void
 }
 
-/** Once for each manager. Never rejects. */
+/** Runs once per manager, and never rejects. */
 export class Closing {
   readonly #parts: ClosingParts
   readonly #settings: CloseSettings
-  /** There is no more time for releases. */
+  /** The time for releases is over. */
   #over = false
 
   constructor(parts: ClosingParts, settings: CloseSettings) {
@@ -53,7 +53,7 @@ export class Closing {
     const { backend, scheduler, table, releaser, onFault } = this.#parts
     this.#rejectCallers()
     await this.#drain()
-    // What is not answered in time is left to expire.
+    // Keys without an answer in time expire.
     await within(scheduler, this.#settings.timeout, () => this.#release()).catch(() => undefined)
     this.#over = true
     releaser.close()
@@ -77,14 +77,14 @@ export class Closing {
     table.beginClosing()
     if (usages.size === 0) return
     usages.forewarn()
-    // Who listens to its signal ends before its lock is given back.
+    // Listeners of the signals stop their work before the locks are released.
     await nextTurn(clock)
   }
 
   async #release(): Promise<void> {
     const { dispatch, clock, releaser } = this.#parts
     await this.#releaseAll()
-    // What was asked for before may still be granted, and is then given back.
+    // Earlier requests may still be granted; their keys are then given back.
     await dispatch.acquiresSettled()
     await nextTurn(clock)
     await releaser.idle()
@@ -99,10 +99,10 @@ export class Closing {
       done += count
       onProgress?.({ done: Math.min(done, total), total })
     }
-    // A listener may acquire something meanwhile, by what was asked for before.
+    // An earlier request may bring another lease meanwhile.
     while (table.size > 0 && !this.#over) {
       await releaser.releaseEach(table.values(), onSettled, () => this.#over)
-      // Whatever is left: the event loop is not kept from the timer that ends this.
+      // The timer that ends this loop needs its turn.
       await nextTurn(clock)
     }
   }

@@ -1,4 +1,4 @@
-/** An emitter on which no listener can harm another. */
+/** An event emitter on which no listener can harm another. */
 import { EventEmitter } from 'eventemitter3'
 import { asError, isError } from '../as-error.ts'
 import type { LeaseEvents } from '../lease/events.ts'
@@ -8,15 +8,15 @@ type Listener<E extends EventName> = EventEmitter.EventListener<LeaseEvents, E>
 type AnyListener = (...values: never[]) => unknown
 
 /**
- * An emitter whose listeners are guarded one by one: what one throws (or rejects with) is emitted as `error`, and the
- * others still run. With nobody listening to `error`, or when an `error` listener itself fails, it becomes a process
- * warning, so that a listener's fault is never silent and never fatal.
+ * Guards each listener: if one throws or rejects, the manager emits the fault as `error`, and the others still run. If nobody
+ * listens to `error`, or an `error` listener itself fails, each such fault becomes a process warning. So a listener's fault is
+ * never silent and never fatal. For faults of a connection see `reportFault`.
  */
 export class GuardedEmitter extends EventEmitter<LeaseEvents> {
-  /** From a listener to its guard and back, so that `off` and `listeners` speak of what the caller passed. */
+  /** Map a listener to its guard and back, so that `off` and `listeners` work with what the caller passed. */
   readonly #guards = new WeakMap<AnyListener, AnyListener>()
   readonly #listeners = new WeakMap<AnyListener, AnyListener>()
-  /** Whether it was said that nobody listens to `error`. */
+  /** Whether the warning about a missing `error` listener was given. */
   #warned = false
 
   override on<E extends EventName>(event: E, listener: Listener<E>, context?: unknown): this {
@@ -50,13 +50,16 @@ export class GuardedEmitter extends EventEmitter<LeaseEvents> {
     return super.listeners(event).map((guard) => this.#listeners.get(guard) as Listener<E>)
   }
 
-  /** Emits `error`, or a process warning where nobody listens to it. */
+  /** Emits `error`; if nobody listens to it, each fault becomes a process warning. */
   protected report(fault: unknown): void {
     const error = asError(fault)
     if (!this.emit('error', error)) process.emitWarning(error)
   }
 
-  /** The same for faults of a connection. They may come often, and calls and leases tell of them as well: one warning says that nobody listens. */
+  /**
+   * Emits `error` for a fault of a connection; if nobody listens, the first one per manager becomes a process warning (LEASEWHEEL_UNHEARD_ERROR).
+   * Such faults may come often, and calls and leases report them as well.
+   */
   protected reportFault(error: Error): void {
     if (this.emit('error', error) || this.#warned) return
     this.#warned = true
@@ -66,7 +69,7 @@ export class GuardedEmitter extends EventEmitter<LeaseEvents> {
     })
   }
 
-  /** What a callback of the user's throws is reported, and harms nobody. */
+  /** Wraps a user's callback, and reports what it throws. */
   protected guardCallback<T>(callback: ((value: T) => void) | undefined): ((value: T) => void) | undefined {
     if (callback === undefined) return undefined
     return (value) => {
@@ -103,7 +106,7 @@ export class GuardedEmitter extends EventEmitter<LeaseEvents> {
   }
 }
 
-/** By its shape: a promise may come from another realm, or from a library. */
+/** Checks the shape: a promise may come from another realm, or from a library. */
 function isThenable(value: unknown): value is PromiseLike<unknown> {
   return typeof value === 'object' && value !== null && 'then' in value && typeof value.then === 'function'
 }

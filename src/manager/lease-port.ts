@@ -1,4 +1,4 @@
-/** What a handle asks of its manager. */
+/** Serves the handles of leases. */
 import type { DetachedLease, LeaseEnd, LeasePort } from '../lease/lease.ts'
 import type { LeaseRecord } from '../lease/lease-record.ts'
 import type { LeaseTable } from '../lease/lease-table.ts'
@@ -29,7 +29,7 @@ export function leasePort({ clock, table, renewer, releaser }: LeasePortParts): 
 function detach(table: LeaseTable, clock: Clock, record: LeaseRecord): DetachedLease {
   if (record.cohort === undefined) throw notHeld(record)
   table.apply(record, { type: 'detach', now: clock.now() })
-  // Its deadline may have come, and then its key is deleted.
+  // If its deadline has passed, it is lost instead, and its key is deleted.
   if (record.state !== 'released') throw notHeld(record)
   const { key, token, fence, ttl } = record
   return { key, token, fence, ttl }
@@ -43,7 +43,7 @@ function signalOf(table: LeaseTable, record: LeaseRecord): AbortSignal {
     own.controller = new AbortController()
     if (reason) own.controller.abort(reason)
   } else if (reason && !own.controller.signal.aborted) {
-    // Its listeners are not called from inside a read: its abort comes in a turn of its own.
+    // A read must not call listeners: the controller aborts in a turn of its own.
     return AbortSignal.abort(reason)
   }
   return own.controller.signal

@@ -1,4 +1,4 @@
-/** What `stats()` reports: the counts, and how things stand. */
+/** Builds the report of `stats()`. */
 import type { Backend } from '../backend.ts'
 import type { LeaseTable, Scheduled } from '../lease/lease-table.ts'
 import type { Releaser } from '../release/releaser.ts'
@@ -30,7 +30,7 @@ export function reportOf({ backend, scheduler, tally, table, lines, releaser, lo
   })
 }
 
-/** Keys that callers stand in line for, or that are reserved. */
+/** Keys with waiters or a reservation. */
 function countQueues(lines: WaitingLines, table: LeaseTable): number {
   const { count } = lines
   const { size: reserved } = table.reservations

@@ -1,6 +1,6 @@
 /**
- * The work that `using` runs, and how closing the manager waits for it: while work runs and its signal is not aborted,
- * its lock is not given back (P29).
+ * The work that `using` runs, and how a closing manager waits for it. While work runs and its signal is not aborted, the
+ * manager does not release its lock (P29).
  *
  *     running ──▶ its end ──▶ released
  *        └──the drain is over──▶ signal aborted ──a turn of the event loop later──▶ released, and `using` rejects when its work ends
@@ -20,7 +20,7 @@ export interface UsagesParts {
 export class Usages {
   readonly #parts: UsagesParts
   readonly #running = new Set<LeaseRecord>()
-  /** When the drain is over, in ms on the clock. */
+  /** The end of the drain, in ms on the clock. */
   #end = Number.POSITIVE_INFINITY
   #alarm: Alarm | undefined
   #onDrained: (() => void) | undefined
@@ -38,7 +38,7 @@ export class Usages {
     return this.#running.size > 0 && this.#running.has(record)
   }
 
-  /** Does the work under a lease, then releases it. @throws what the work throws, the loss, or that the manager closed meanwhile. */
+  /** Does the work under a lease, then releases it. @throws what the work throws, the loss, or ManagerClosedError if `close` released it. */
   async run<T>(record: LeaseRecord, work: (lease: Lease) => Promise<T> | T): Promise<T> {
     const lease = record.handle as Lease
     let result: T
@@ -56,13 +56,13 @@ export class Usages {
     return result
   }
 
-  /** The drain takes no longer than `duration` ms from now. What an earlier call said is shortened, never lengthened. */
+  /** Ends the drain at most `duration` ms from now. A later call may shorten it, but never lengthen it. */
   limit(duration: number): void {
     this.#end = Math.min(this.#end, this.#parts.clock.now() + duration)
     if (this.#onDrained) this.#arm()
   }
 
-  /** Resolves when no work runs any more, or the drain is over. */
+  /** Resolves once no work runs any more, or the drain is over. */
   drain(): Promise<void> {
     if (this.#running.size === 0 || this.#parts.clock.now() >= this.#end) return Promise.resolve()
     return new Promise((resolve) => {
@@ -71,7 +71,7 @@ export class Usages {
     })
   }
 
-  /** Aborts the signal of all work that still runs: its locks are about to be given back. */
+  /** Aborts the signals of all work that still runs, because its locks are about to be released. */
   forewarn(): void {
     for (const record of this.#running) this.#parts.table.forewarn(record)
   }

@@ -1,5 +1,5 @@
 /**
- * The public names of `leasewheel/memory`: locks without a server, and time that is moved by hand.
+ * The public names of `leasewheel/memory`: locks without a server, and a clock that tests move.
  *
  * @module leasewheel/memory
  */

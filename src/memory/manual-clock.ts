@@ -1,4 +1,4 @@
-/** A clock that stands still until it is told to move, for tests. */
+/** A clock for tests, which stands still until a test moves it. */
 import { type Clock, settled, type Timer } from '../time/clock.ts'
 
 interface Appointment {
@@ -6,12 +6,12 @@ interface Appointment {
   readonly callback: () => void
 }
 
-/** Time that only `advance` moves. Give the same one to the manager and to a `MemoryStore`, or one to each to let them drift apart. */
+/** A clock that only `advance` and `jump` move. Pass the same one to the manager and to a `MemoryStore`, or one to each to let them drift apart. */
 export class ManualClock implements Clock {
   #now: number
   readonly #appointments = new Set<Appointment>()
 
-  /** @param now where it starts, in ms. Default 1,000,000. */
+  /** @param now the first time, in ms. Default 1,000,000. */
   constructor(now = 1_000_000) {
     this.#now = now
   }
@@ -20,7 +20,7 @@ export class ManualClock implements Clock {
     return this.#now
   }
 
-  /** Timers that are set. */
+  /** The number of timers that are set. */
   get timers(): number {
     return this.#appointments.size
   }
@@ -32,13 +32,13 @@ export class ManualClock implements Clock {
   }
 
   soon(callback: () => void): void {
-    // A promise is what no library of fake timers replaces.
+    // No library of fake timers replaces promises.
     void Promise.resolve().then(callback)
   }
 
   /**
-   * Moves the time on by `duration` ms, stopping at each timer on the way to let it and everything that follows from it
-   * happen. Resolves when all is quiet.
+   * Advances the time by `duration` ms. It stops at each timer on the way, to let the timer and everything that follows from
+   * it happen. Resolves once nothing more happens.
    */
   async advance(duration: number): Promise<void> {
     const end = this.#now + duration
@@ -49,17 +49,17 @@ export class ManualClock implements Clock {
       next.callback()
       await this.settle()
     }
-    // A callback may have made it jump.
+    // A callback may have called `jump`.
     this.#now = Math.max(end, this.#now)
     await this.settle()
   }
 
-  /** Moves the time on by `duration` ms without letting anything happen: a blocked event loop, a stopped process. */
+  /** Advances the time by `duration` ms and lets nothing happen, like a blocked event loop or a stopped process. */
   jump(duration: number): void {
     this.#now += duration
   }
 
-  /** Lets everything happen that needs no time. */
+  /** Resolves once everything that needs no time has happened. */
   settle(): Promise<void> {
     return settled()
   }

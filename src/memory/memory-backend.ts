@@ -1,6 +1,5 @@
 /**
- * The port over a `MemoryStore`: the same answers as a server gives, and the faults that a server and a network have,
- * on demand.
+ * The backend over a `MemoryStore`. It gives the same answers as a server, and on demand the faults of a server and a network.
  */
 import type {
   AcquireOutcome,
@@ -16,15 +15,15 @@ import type {
 import { MemoryStore, type StoreWatcher } from './memory-store.ts'
 
 export interface MemoryBackendOptions {
-  /** Where the locks are. Default: a store of its own. */
+  /** The store of the locks. Default: a new one. */
   readonly store?: MemoryStore | undefined
-  /** Whether it tells of changes, as a server does that supports tracking. Default `true`. */
+  /** Whether it reports changes of keys, like a server that supports tracking. Default `true`. */
   readonly watch?: boolean | undefined
 }
 
 type Operation = 'acquire' | 'renew' | 'release' | 'verify' | 'inspect' | 'forceRelease'
 
-/** A request that waits: for the server to go on, or for the end. */
+/** A request that waits until the server goes on, or until `close`. */
 interface Held {
   run(): void
 }
@@ -32,13 +31,13 @@ interface Held {
 const DONE = { type: 'done' } as const
 
 /**
- * Locks that live and die with this process. Good for a program that may run without Redis, for examples, and, with
- * `block`, `fail` and `dropAnswers`, as a double of Redis in tests.
+ * Locks inside this process. It serves programs that may run without Redis, and examples. With `block`, `fail` and
+ * `dropAnswers` it replaces Redis in tests.
  */
 export class MemoryBackend implements Backend {
   readonly store: MemoryStore
   readonly #canWatch: boolean
-  /** As the store knows this backend. */
+  /** This backend, as a watcher of the store. */
   readonly #watcher: StoreWatcher = { onChange: (name) => void this.#onChange(name) }
   #watching = false
   #prefix = ''
@@ -47,7 +46,7 @@ export class MemoryBackend implements Backend {
   #dropping = false
   #fault: Error | undefined
   #held: Held[] = []
-  /** Requests that were carried out and not answered. */
+  /** Requests that were carried out, but not answered. */
   #dropped: Held[] = []
   #closed = false
   readonly #requests: Record<Operation, number> = {
@@ -68,12 +67,12 @@ export class MemoryBackend implements Backend {
     return this.#watching && !this.#closed && this.#fault === undefined
   }
 
-  /** How many requests have arrived, by kind; each may have carried many keys. */
+  /** How many requests have arrived, by kind. Each may carry many keys. */
   get requests(): Readonly<Record<Operation, number>> {
     return this.#requests
   }
 
-  /** A server that hangs: requests arrive and are carried out, in order, only after `unblock`. */
+  /** Plays a server that hangs: requests arrive, and are carried out in order only after `unblock`. */
   block(): void {
     this.#blocked = true
   }
@@ -86,7 +85,7 @@ export class MemoryBackend implements Backend {
     this.#listener?.onRecovered()
   }
 
-  /** A server that refuses everything with an error, or cannot be reached, and tells of no change; `undefined` ends it. */
+  /** Plays a server that refuses everything with this error, or cannot be reached, and reports no change. `undefined` ends it. */
   fail(error: Error | undefined): void {
     const recovered = this.#fault !== undefined && error === undefined
     this.#fault = error
@@ -95,7 +94,7 @@ export class MemoryBackend implements Backend {
     if (this.#watching) this.#listener?.onChange()
   }
 
-  /** A network that loses answers: requests are carried out, and nobody hears of it. */
+  /** Plays a network that loses answers: requests are carried out, and not answered until `close`. */
   dropAnswers(dropping: boolean): void {
     this.#dropping = dropping
   }
@@ -188,14 +187,14 @@ export class MemoryBackend implements Backend {
     if (this.#watching) this.store.watch(name, this.#watcher)
   }
 
-  /** What a server says comes later, if it comes at all. */
+  /** Notifications come later than the change, or not at all, like those of a server. */
   async #onChange(name: string | undefined): Promise<void> {
     await this.#turn()
     if (this.#closed || this.#fault) return
     this.#listener?.onChange(name === undefined ? undefined : [name.slice(this.#prefix.length)])
   }
 
-  /** For a request that has an answer or none. */
+  /** Lets a request for one key arrive. It throws if the server is down or closed. */
   async #arrive(operation: Operation): Promise<void> {
     this.#requests[operation] += 1
     if (!this.#closed && this.#fault) throw this.#fault
@@ -220,7 +219,7 @@ export class MemoryBackend implements Backend {
     return unknown(entries, closed())
   }
 
-  /** Resolves when the server gets round to this request: at once, unless it hangs. */
+  /** Resolves once the server carries out this request: at once, unless it hangs. */
   #turn(): Promise<void> | undefined {
     if (!this.#blocked || this.#closed) return undefined
     return new Promise((resolve) => {

@@ -1,4 +1,4 @@
-/** Keys with a time to live, in this process: what a server is to `RedisBackend`. Several backends may share one. */
+/** Keys with a time to live, in this process. A `MemoryBackend` uses it as a `RedisBackend` uses a server. */
 import { type Clock, SystemClock } from '../time/clock.ts'
 
 interface Value {
@@ -7,17 +7,17 @@ interface Value {
 }
 
 export interface MemoryStoreOptions {
-  /** The store's own time. Default: the machine's clock. */
+  /** The clock of the store. Default: the machine's clock. */
   readonly clock?: Pick<Clock, 'now'> | undefined
 }
 
-/** Somebody who wants to know of the next change of a key. */
+/** Gets notified of the next change of a key. */
 export interface StoreWatcher {
-  /** @param key which one was changed; without it, any may have been. */
+  /** @param key the changed key; without it, any key may have changed. */
   onChange(key?: string): void
 }
 
-/** Its methods are also how a test plays the part of somebody else. */
+/** Locks in memory. Several backends may share one store. Tests call its methods to play another client. */
 export class MemoryStore {
   readonly #clock: Pick<Clock, 'now'>
   readonly #values = new Map<string, Value>()
@@ -28,24 +28,24 @@ export class MemoryStore {
     this.#clock = options.clock ?? new SystemClock()
   }
 
-  /** The token on a key; `undefined` when it is free. */
+  /** The token on a key; `undefined` if the key is free. */
   get(key: string): string | undefined {
     return this.#live(key)?.token
   }
 
-  /** What is left of a key's ttl in ms; `undefined` when it is free. */
+  /** What is left of a key's ttl, in ms; `undefined` if the key is free. */
   remaining(key: string): number | undefined {
     const value = this.#live(key)
     return value && value.expiresAt - this.#clock.now()
   }
 
-  /** Writes a key, whoever holds it. @param by who does, and need not be told. */
+  /** Writes a key, whoever holds it. @param ttl ms. @param by the watcher that makes the change, which is not notified. */
   set(key: string, token: string, ttl: number, by?: StoreWatcher): void {
     this.#values.set(key, { token, expiresAt: this.#clock.now() + ttl })
     this.#tell(key, by)
   }
 
-  /** Gives a key a whole ttl again. @param by who does, and need not be told. */
+  /** Gives a key a whole ttl again; does nothing if the key is free. @param ttl ms. @param by as for `set`. */
   extend(key: string, ttl: number, by?: StoreWatcher): void {
     const value = this.#live(key)
     if (value === undefined) return
@@ -53,26 +53,26 @@ export class MemoryStore {
     this.#tell(key, by)
   }
 
-  /** Deletes a key, whoever holds it. @param by who does, and need not be told. @returns whether there was one. */
+  /** Deletes a key, whoever holds it. @param by as for `set`. @returns whether the key existed. */
   delete(key: string, by?: StoreWatcher): boolean {
     const deleted = this.#live(key) !== undefined && this.#values.delete(key)
     if (deleted) this.#tell(key, by)
     return deleted
   }
 
-  /** Tells a watcher of the next change of a key, once. A key that expires is told of when somebody next looks at it. */
+  /** Notifies a watcher of the next change of a key, once. An expired key is reported at the next access to it. */
   watch(key: string, watcher: StoreWatcher): void {
     const watchers = this.#watchers.get(key)
     if (watchers) watchers.add(watcher)
     else this.#watchers.set(key, new Set([watcher]))
   }
 
-  /** The keys that are held. */
+  /** All keys that have not expired. */
   keys(): string[] {
     return [...this.#values.keys()].filter((key) => this.#live(key) !== undefined)
   }
 
-  /** Deletes everything, the fence counter included: the time keeps fences growing. */
+  /** Deletes everything, including the fence counter: the time keeps fences growing. */
   clear(): void {
     this.#values.clear()
     this.#fence = 0

@@ -1,9 +1,9 @@
 /**
- * The checks that every value from outside goes through. Each returns the value it was given or throws an error that
- * names it, what was expected and what came.
+ * The checks of all values from outside. Each returns the value, or throws an error that names it, what was expected and
+ * what came.
  */
 
-/** A description of any value that is safe to print: never a secret's content beyond 40 characters, never an exception. */
+/** A printable description of any value: at most 40 characters of a string, and never an exception. */
 export function describe(value: unknown): string {
   if (value === null) return '`null`'
   switch (typeof value) {
@@ -31,7 +31,7 @@ function expected(name: string, what: string, value: unknown): string {
 
 export interface Bounds {
   readonly max?: number
-  /** Stands behind the bounds in the message. Default `ms`. */
+  /** Follows the bounds in the message. Default `ms`. */
   readonly unit?: string
 }
 
@@ -83,7 +83,7 @@ export function checkMethods<O extends object>(name: string, value: O, methods: 
   return value
 }
 
-/** By its shape: a signal of another realm (jsdom, happy-dom, a vm context) is no instance of this one's class. */
+/** Checks the shape: a signal of another realm (jsdom, happy-dom, a vm context) is no instance of our `AbortSignal`. */
 export function checkSignal(name: string, value: unknown): AbortSignal {
   const { aborted, addEventListener, removeEventListener } = Object(value) as Partial<AbortSignal>
   if (
@@ -96,7 +96,7 @@ export function checkSignal(name: string, value: unknown): AbortSignal {
   return value as AbortSignal
 }
 
-/** An options object without unknown names: a misspelt option would otherwise be ignored in silence. */
+/** Refuses unknown names, because a misspelt option would otherwise be ignored silently. */
 export function checkOptions(of: string, value: object, known: readonly string[]): void {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
     throw new TypeError(expected('options', `an object of options of \`${of}\``, value))

@@ -1,4 +1,4 @@
-/** What a key may be, alone and in lists. */
+/** Checks keys, alone and in lists. */
 import { describe } from './check.ts'
 
 const LONGEST_KEY = 4_096
@@ -14,14 +14,14 @@ export function checkKey(key: unknown): string {
 }
 
 /**
- * Half of a surrogate pair stands for no character: on its way to the server it becomes another one, and what is told of the key is told under another name.
+ * Half of a surrogate pair is no character. UTF-8 replaces it on the way to the server, which would then notify us of changes under another name.
  */
 export function checkWellFormed(name: string, text: string): string {
   if (text.isWellFormed()) return text
   throw new RangeError(`Expected \`${name}\` to be well-formed Unicode, got a string with half of a surrogate pair`)
 }
 
-/** Something that can be iterated, as a list of its own; each key in it is still to be checked. */
+/** Copies an iterable into a list. Each key in it is still unchecked. */
 export function listOfKeys(keys: unknown): readonly unknown[] {
   if (typeof keys !== 'object' || keys === null || !(Symbol.iterator in keys)) {
     throw new TypeError(`Expected \`keys\` to be an array of strings, got ${describe(keys)}`)
@@ -29,7 +29,7 @@ export function listOfKeys(keys: unknown): readonly unknown[] {
   return Array.from(keys as Iterable<unknown>)
 }
 
-/** A list of keys, each of which stands in it once. */
+/** A list of valid keys without duplicates. */
 export function checkDistinctKeys(keys: unknown): readonly string[] {
   const list = listOfKeys(keys).map(checkKey)
   const seen = new Set<string>()

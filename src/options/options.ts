@@ -1,30 +1,30 @@
-/** The options of a manager and of its calls, as users write them. settings.ts has their defaults, and checks them. */
+/** The options of a manager and of its calls, as users write them. settings.ts checks them and has their defaults. */
 import type { Credentials } from '../backend.ts'
 import type { Clock } from '../time/clock.ts'
 import type { RetryStrategy } from './retry.ts'
 
-/** What holds for one lease; each may be given to the manager as a default and to a call for that lease. */
+/** Options of one lease. The manager takes each as a default, and a call takes it for its own lease. */
 export interface LeaseOptions {
   /**
-   * Time to live of the key in ms: an integer from 100 to 2,147,483,647. Default 30,000. When a process dies its locks are
-   * free after this time; when Redis cannot be reached its leases are lost after this time less a margin. Renewals are
-   * sent at a third of it.
+   * Time to live of the key, in ms: an integer from 100 to 2,147,483,647. Default 30,000. If a process dies, its locks are
+   * free after this time. If Redis cannot be reached, its leases are lost after this time less a margin. The manager sends
+   * renewals at a third of it.
    */
   readonly ttl?: number | undefined
   /**
-   * How long one question to the backend may stay unanswered, in ms: an integer from 10 to `ttl`. Default: a sixth of the ttl,
-   * between 50 and 2,000. `release()` takes no longer than this.
+   * How long a request to the backend may stay unanswered, in ms: an integer from 10 to `ttl`. Default: a sixth of the ttl,
+   * but at least 50 and at most 2,000. `release()` takes no longer than this.
    */
   readonly timeout?: number | undefined
-  /** The longest a lease may be held, in ms, however often it is renewed: a number >= 1. Then it is lost (`maxHold`). Default: no limit. */
+  /** How long a lease may be held at most, in ms, however often it is renewed: a number >= 1. Then it is lost (`maxHold`). Default: no limit. */
   readonly maxHold?: number | undefined
-  /** Whether the wheel renews the lease. Default `true`; with `false` it ends at its deadline unless `lease.renew()` is called. */
+  /** Whether the manager renews the lease. Default `true`. With `false` the lease ends at its deadline unless you call `lease.renew()`. */
   readonly autoRenew?: boolean | undefined
 }
 
 /** Options of `tryAcquire`. */
 export interface TryAcquireOptions extends LeaseOptions {
-  /** Aborts the call: it rejects with the signal's reason, and what it may have acquired is given back. */
+  /** Aborts the call: it rejects with the signal's reason, and the manager releases what the call may have acquired. */
   readonly signal?: AbortSignal | undefined
 }
 
@@ -33,81 +33,82 @@ export type AdoptOptions = Omit<TryAcquireOptions, 'ttl'>
 
 /** Options of `acquire`, `acquireMany`, `acquireAll` and `using`. */
 export interface AcquireOptions extends TryAcquireOptions {
-  /** How long to wait for a lock that is held by another, in ms: a number >= 0, or Infinity. 0 means one attempt. Default 10,000. */
+  /** How long to wait for a lock that another holds, in ms: a number >= 0, or Infinity. 0 means one attempt. Default 10,000; 0 for `acquireMany`. */
   readonly wait?: number | undefined
   /**
-   * How often to ask meanwhile. A caller that is told of changes of the key (see the manager's option `watch`) asks at once when there is one, whatever the
-   * strategy. Default: apart from that it asks again when the holder's ttl is over, or after a minute; where changes are not told, as
-   * `exponentialBackoff()` says.
+   * How often to ask meanwhile. If the server notifies the manager of changes (see the manager's option `watch`), a waiter asks at once on a change,
+   * whatever the strategy. Default: besides that, a waiter asks when the holder's ttl is over, or after a minute. Without notifications it follows
+   * `exponentialBackoff()`.
    */
   readonly retry?: RetryStrategy | undefined
 }
 
-/** How far long work has come. */
+/** The progress of a call for many keys. */
 export interface Progress {
-  /** Keys or leases that are settled, one way or another. */
+  /** Keys or leases that are settled, whatever the outcome. */
   readonly done: number
   readonly total: number
 }
 
 /** Options of `acquireMany`. */
 export interface AcquireManyOptions extends AcquireOptions {
-  /** Is told each time that some of the keys have been settled: after each batch. What it throws comes out as `error`. Default: nobody. */
+  /** Called each time some keys are settled, after each batch. The manager emits what it throws as `error`. Default: none. */
   readonly onProgress?: ((progress: Progress) => void) | undefined
 }
 
 /** Options of `close`. */
 export interface CloseOptions {
   /**
-   * How long the work of `using` may go on, in ms: a number >= 0, or Infinity. Default 10,000. Meanwhile every lease is renewed and nothing is
-   * granted. Work that still runs when this is over is told by its `lease.signal`; a turn of the event loop later its lock is given back.
+   * How long the work of `using` may go on, in ms: a number >= 0, or Infinity. Default 10,000. Meanwhile the manager renews every lease and grants
+   * none. If work still runs after this time, its `lease.signal` aborts; a turn of the event loop later the manager releases its lock.
    */
   readonly drain?: number | undefined
-  /** How long releasing may take after that, in ms: a number >= 0. Default 10,000. What is not answered by then is left to expire. */
+  /** How long the releases may take after that, in ms: a number >= 0. Default 10,000. Keys without an answer by then expire. */
   readonly timeout?: number | undefined
-  /** Is told each time that some of the leases have been settled: after each batch. What it throws comes out as `error`. Default: nobody. */
+  /** Called each time some leases are settled, after each batch. The manager emits what it throws as `error`. Default: none. */
   readonly onProgress?: ((progress: Progress) => void) | undefined
 }
 
 /** Options of `new LeaseManager`. */
 export interface LeaseManagerOptions extends LeaseOptions {
-  /** The default of `acquire`'s option of that name. */
+  /** The default of the option `wait` of `acquire`, `acquireAll` and `using`. */
   readonly wait?: number | undefined
-  /** The default of `acquire`'s option of that name. */
+  /** The default of the option `retry` of the acquiring calls. */
   readonly retry?: RetryStrategy | undefined
   /**
-   * Whether the server is to tell of changes: callers that wait for a lock hear within milliseconds that it is free, and holders that somebody
-   * else has deleted or overwritten their key. Default `true`. Takes a second connection. Where the server does not support it, or the user's ACL does not
-   * permit `CLIENT` and the channel `__redis__:invalidate`, one `error` event says so, waiting callers poll, and losses are noticed at the next renewal; so with `false`.
+   * Whether the server notifies the manager of changes. Waiters then learn within milliseconds that a lock is free, and holders that another has
+   * deleted or overwritten their key. Default `true`. Takes a second connection. With `false`, waiters poll, and holders notice losses at the next
+   * renewal. The same happens, after one `error` event, if the server does not support it, or if the user's ACL denies `CLIENT` or the channel
+   * `__redis__:invalidate`.
    */
   readonly watch?: boolean | undefined
   /**
-   * Up to how many held leases are watched: a number >= 0, or Infinity. Default 50,000. While there are more, losses are noticed at the next renewal;
-   * callers that wait are told all the same. Watching costs the server about 130 bytes for each key and 1 µs more for each renewal.
+   * How many held leases the server watches at most: a number >= 0, or Infinity. Default 50,000. While there are more, holders notice losses at the
+   * next renewal; waiters are notified all the same. Watching costs the server about 130 bytes for each key, and 1 µs more for each renewal.
    */
   readonly watchLimit?: number | undefined
   /**
-   * Who holds the locks, for people to read: a string of at most 128 characters, which stands before the unguessable part of each token, where `inspect`
-   * and refusals find it. Default: the name of the host, a colon, and the process id. With `''` there is none.
+   * Who holds the locks, for people to read: a string of at most 128 characters. It precedes the unguessable part of each token; `inspect` and
+   * refusals report it. Default: the name of the host, a colon, and the process id. With `''` there is none.
    */
   readonly owner?: string | undefined
   /**
-   * Asked for a user name and a password before each connection to Redis: for tokens that expire, as with IAM or Entra ID. If it rejects, the ones
-   * before are tried, and an `error` event says so. Default: what the client has at that moment, so that `client.options.password` may be
-   * changed; or what the URL says.
+   * Called before each connection to Redis, for a user name and a password: for tokens that expire, as with IAM or Entra ID. If it rejects, the
+   * manager emits `error` and tries the previous credentials. Default: what the URL says, or what `client.options` contains at that moment, so that
+   * you may change `client.options.password`.
    */
   readonly credentials?: (() => Promise<Credentials>) | undefined
-  /** Stands before every key in Redis. Default `lease:`. With `''` a lock is the plain key that other libraries use. */
+  /** Precedes every key in Redis. Default `lease:`. With `''` a lock is the plain key that other libraries use. */
   readonly prefix?: string | undefined
-  /** How many keys one request carries at most: an integer from 1 to 1,000. Default 256. More is cheaper, and stalls the server for longer: about 1 µs each. */
+  /** How many keys a batch carries at most: an integer from 1 to 1,000. Default 256. Larger batches are cheaper, but block the server for longer: about 1 µs a key. */
   readonly batchSize?: number | undefined
   /**
-   * How much faster than this machine's the server's clock may run, as a fraction of the ttl: a number from 0 to 0.5. Default
+   * How much faster the server's clock may run than this machine's, as a fraction of the ttl: a number from 0 to 0.5. Default
    * 0.01. The deadline of a lease comes `ttl · driftFactor + 2` ms before the end of its ttl.
    */
   readonly driftFactor?: number | undefined
-  /** Where the time comes from. Default: the machine's clock, suspends counted. */
+  /** The source of time. Default: the machine's clock, suspends counted. */
   readonly clock?: Clock | undefined
-  /** Where jitter comes from: a function that returns a number in [0, 1). Default `Math.random`. Tokens never come from here. */
+  /** The source of jitter: a function that returns a number in [0, 1). Default `Math.random`. Tokens never use it. */
   readonly random?: (() => number) | undefined
 }

@@ -1,33 +1,33 @@
-/** How often a lock that is held by another may be asked for: the strategies of `acquire`. */
+/** Retry strategies: how often waiters ask for a lock that another holds. */
 import { checkBoolean, checkInteger, checkNumber, checkOptions } from './check.ts'
 
-/** What a strategy is told before each further attempt. */
+/** What a strategy gets before each further attempt. */
 export interface RetryContext {
   readonly key: string
   /** How many attempts have been made: 1 or more. */
   readonly attempts: number
   /** How long the caller has been waiting, in ms. */
   readonly waited: number
-  /** What was left of the holder's ttl at the last refusal, in ms; undefined when the last attempt was not answered. */
+  /** What was left of the holder's ttl at the last refusal, in ms; undefined if the last attempt was not answered. */
   readonly remaining: number | undefined
-  /** Whether the caller will be told when the key changes, so that asking is a safeguard only. */
+  /** Whether the server will notify the caller of a change of the key, so that asking is a safeguard only. */
   readonly watched: boolean
   /** A random number in [0, 1), for jitter. */
   readonly random: number
 }
 
 /**
- * Decides when `acquire` asks again. Holds no state of one caller: it may serve any number of them at once.
+ * Decides when a waiter asks again. It keeps no state of one caller, so one strategy may serve any number of them.
  */
 export interface RetryStrategy {
-  /** ms until the next attempt, 0 or more; `null` to give up. It is cut short when the lock changes hands, as far as that is told, when what was left of the holder's ttl is over, and by `wait`. */
+  /** ms until the next attempt, 0 or more; `null` to give up. A notified change, the end of the holder's ttl, or the end of `wait` cuts the pause short. */
   next(context: RetryContext): number | null
 }
 
 export interface FixedIntervalOptions {
   /** ms between two attempts: a number >= 1. */
   readonly interval: number
-  /** How many attempts are made at most, the first included: an integer >= 1. Default: no limit but `wait`. */
+  /** The largest number of attempts, the first included: an integer >= 1. Default: no limit but `wait`. */
   readonly maxAttempts?: number | undefined
   /** Draws each interval from its upper half, so that waiters do not ask in step. Default `true`. */
   readonly jitter?: boolean | undefined
@@ -47,11 +47,11 @@ export function fixedInterval(options: FixedIntervalOptions): RetryStrategy {
 export interface ExponentialBackoffOptions {
   /** ms before the second attempt: a number >= 1. Default 50. */
   readonly minTimeout?: number | undefined
-  /** ms that no interval exceeds: a number >= `minTimeout`. Default 1,000, or `minTimeout` where that is more. */
+  /** The longest interval, in ms: a number >= `minTimeout`. Default 1,000, or `minTimeout` if that is larger. */
   readonly maxTimeout?: number | undefined
-  /** By how much each interval is longer than the one before: a number >= 1. Default 2. */
+  /** The ratio of each interval to the one before: a number >= 1. Default 2. */
   readonly factor?: number | undefined
-  /** How many attempts are made at most, the first included: an integer >= 1. Default: no limit but `wait`. */
+  /** The largest number of attempts, the first included: an integer >= 1. Default: no limit but `wait`. */
   readonly maxAttempts?: number | undefined
   /** Draws each interval from its upper half, so that waiters do not ask in step. Default `true`. */
   readonly jitter?: boolean | undefined
@@ -72,10 +72,10 @@ export function exponentialBackoff(options: ExponentialBackoffOptions = {}): Ret
   return strategy((attempts) => Math.min(minTimeout * factor ** (attempts - 1), maxTimeout), options)
 }
 
-/** How long a watched key is left alone, in ms, where its holder's ttl does not end before. */
+/** ms after which a waiter asks for a watched key again, unless the holder's ttl ends before. */
 const SAFEGUARD = 60_000
 
-/** The default: who is told of changes asks again only when the holder's ttl is over, or after a minute; everybody else with backoff. */
+/** The default. A notified waiter asks only when the holder's ttl is over, or after a minute; other waiters ask with backoff. */
 export function untilTold(): RetryStrategy {
   const backoff = exponentialBackoff()
   const safeguard = fixedInterval({ interval: SAFEGUARD })

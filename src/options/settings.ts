@@ -1,4 +1,4 @@
-/** What the options come to: every setting known. The only place where options are validated. */
+/** Resolves options to settings, with every default filled in. The only place that validates options. */
 import { hostname } from 'node:os'
 import type { Credentials } from '../backend.ts'
 import type { DetachedLease } from '../lease/lease.ts'
@@ -29,15 +29,15 @@ import { type RetryStrategy, untilTold } from './retry.ts'
 
 const LONGEST = 2 ** 31 - 1
 const LONGEST_OWNER = 128
-/** ms that `close` gives the work of `using` unless it is told otherwise: with the timeout it fits into the 30 s that Kubernetes gives a process. */
+/** Default of `drain`, in ms. With the timeout it fits into the 30 s that Kubernetes gives a process. */
 const CLOSE_DRAIN = 10_000
-/** ms that `close` gives the releases unless it is told otherwise. */
+/** Default of the `timeout` of `close`, in ms. */
 const CLOSE_TIMEOUT = 10_000
 
-/** The settings of a manager, every one of them known. */
+/** The settings of a manager. */
 export interface ManagerSettings {
   readonly ttl: number
-  /** Undefined: follows from the ttl of each lease. */
+  /** If undefined, it follows from the ttl of each lease. */
   readonly timeout: number | undefined
   readonly maxHold: number
   readonly autoRenew: boolean
@@ -54,7 +54,7 @@ export interface ManagerSettings {
   readonly random: () => number
 }
 
-/** The settings of one lease, every one of them known. */
+/** The settings of one lease. */
 interface LeaseSettings {
   readonly ttl: number
   readonly timeout: number
@@ -62,14 +62,14 @@ interface LeaseSettings {
   readonly autoRenew: boolean
 }
 
-/** The settings of one acquisition, every one of them known. */
+/** The settings of one acquisition. */
 export interface AcquireSettings extends LeaseSettings {
   readonly wait: number
   readonly retry: RetryStrategy
   readonly signal: AbortSignal | undefined
 }
 
-/** The settings of an acquisition of many keys, every one of them known. */
+/** The settings of an acquisition of many keys. */
 export interface AcquireManySettings extends AcquireSettings {
   readonly onProgress: ((progress: Progress) => void) | undefined
 }
@@ -82,7 +82,7 @@ export interface CloseSettings {
   readonly onProgress: ((progress: Progress) => void) | undefined
 }
 
-/** The settings of one adoption, every one of them known. */
+/** The settings of one adoption. */
 export type AdoptSettings = Omit<LeaseSettings, 'ttl'> & Pick<AcquireSettings, 'signal'>
 
 const LEASE_OPTIONS = ['ttl', 'timeout', 'maxHold', 'autoRenew'] as const
@@ -108,7 +108,7 @@ const MANAGER_OPTIONS = [
 
 export function resolveManager(options: LeaseManagerOptions): ManagerSettings {
   checkOptions('LeaseManager', options, MANAGER_OPTIONS)
-  // Defaults stand in for what is undefined, and for nothing else: `null` is a mistake.
+  // Defaults replace only `undefined`: `null` is a mistake.
   const {
     ttl = 30_000,
     timeout,
@@ -150,7 +150,7 @@ export function resolveTryAcquire(options: TryAcquireOptions, defaults: ManagerS
   return resolve(options, defaults, 0)
 }
 
-/** @param of the method that was called, for messages. */
+/** @param of the name of the called method, for messages. */
 export function resolveAcquire(of: string, options: AcquireOptions, defaults: ManagerSettings): AcquireSettings {
   checkOptions(of, options, ACQUIRE_OPTIONS)
   return resolve(options, defaults, defaults.wait)
@@ -171,7 +171,7 @@ export function resolveClose(options: CloseOptions): CloseSettings {
   }
 }
 
-/** @param ttl of the lease that is adopted. */
+/** @param ttl the ttl of the adopted lease. */
 export function resolveAdopt(options: AdoptOptions, ttl: number, defaults: ManagerSettings): AdoptSettings {
   checkOptions('adopt', options, ADOPT_OPTIONS)
   return resolve({ ...options, ttl }, defaults, 0)
@@ -216,7 +216,7 @@ function checkMaxHold(maxHold: unknown): number {
   return maxHold === undefined ? Number.POSITIVE_INFINITY : checkNumber('maxHold', maxHold, 1)
 }
 
-/** What `detach` returned, or something like it that came over a network. */
+/** Checks what `detach` returned. It may have come over a network. */
 export function checkDetached(value: unknown): DetachedLease {
   if (typeof value !== 'object' || value === null) {
     throw new TypeError(`Expected \`lease\` to be what \`detach()\` returned, got ${describe(value)}`)

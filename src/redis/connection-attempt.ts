@@ -1,4 +1,4 @@
-/** One attempt to connect, from its beginning to the end of its connection: what was learned, and the words for why it failed. */
+/** One attempt to connect, until the end of its connection: what it learned, and why it failed. */
 import { UnavailableError } from '../errors.ts'
 
 export const NO_MASTER: UnavailableError = new UnavailableError(
@@ -11,19 +11,19 @@ const CLOSED_AT_ONCE = new UnavailableError('The other side closed the connectio
 export class ConnectionAttempt {
   /** The connection was usable. */
   served = false
-  /** Something was said of why it fails. */
+  /** A reason of its failure was reported. */
   explained = false
-  /** A server that is none: what it is, in words. */
+  /** Why locks cannot be kept on this server, if they cannot. */
   unfit: UnavailableError | undefined = undefined
-  /** What the server said of its own accord before it closed the connection. */
+  /** An error that the server sent unasked before it closed the connection. */
   #lastWords: Error | undefined = undefined
 
-  /** A server that has no room for another client says so before it is asked anything. @param data the first that came. */
+  /** A server without room for another client sends an error before any request. @param data the first data received. */
   onFirstData(data: Buffer): void {
     if (data[0] === 0x2d) this.#lastWords = new Error(data.toString('utf8', 1, Math.max(data.indexOf('\r\n'), 1)))
   }
 
-  /** Why it was closed before it was of any use. @param before the last known reason: what was said at an earlier attempt says more than nothing. */
+  /** Why the connection closed before it was usable. @param before the last known reason, used if this attempt has none. */
   reason(before: Error | undefined): Error {
     if (this.#lastWords) return this.#lastWords
     return before === undefined || before === CLOSED ? CLOSED_AT_ONCE : before

@@ -1,7 +1,7 @@
-/** What our own connections do otherwise than the caller's client. */
+/** The options in which our own connections differ from the caller's client. */
 import type { Redis, RedisOptions } from 'ioredis'
 
-/** An idle connection says something every so many ms: load balancers forget silent ones after some minutes. */
+/** ms between two keep-alive probes of an idle connection: load balancers forget silent ones after some minutes. */
 const KEEP_ALIVE = 10_000
 
 type Options = Omit<RedisOptions, 'replyMapping'>
@@ -9,15 +9,15 @@ type Options = Omit<RedisOptions, 'replyMapping'>
 export interface OwnOptionsParts {
   /** ms that a request may stay unanswered. */
   readonly timeout: number
-  /** Stands at the end of the connection's name. */
+  /** Ends the connection's name. */
   readonly role: string | undefined
   /** The longest pause between two attempts to connect, in ms. */
   readonly longestDelay: number
   /** ms until the next attempt; null for none. */
   readonly reconnectDelay: () => number | null
-  /** The server takes no writes. */
+  /** Called if the server refuses writes. */
   readonly onReadOnly: (error: Error) => void
-  /** Is told each address that a Sentinel names, as `host:port`; that of the server comes last. */
+  /** Called with each address that a Sentinel names, as `host:port`. The address of the server comes last. */
   readonly onAddress: (address: string) => void
 }
 
@@ -29,23 +29,23 @@ export function ownOptions(model: Redis, parts: OwnOptionsParts): Options {
   return {
     ...(database === undefined ? {} : { db: database }),
     connectionName: [options.connectionName, 'leasewheel', role].filter(Boolean).join(':'),
-    // A lock that is asked for later than its caller believes, or twice, is worse than one that is refused.
+    // A request that is sent later than its caller believes, or twice, is worse than a refusal.
     enableOfflineQueue: false,
     autoResendUnfulfilledCommands: false,
-    // With 0, requests under way are rejected as soon as their connection closes.
+    // With 0, ioredis rejects requests as soon as their connection closes.
     maxRetriesPerRequest: 0,
     // See `OwnClient`.
     enableReadyCheck: true,
     maxLoadingRetryTime: 100,
     connectTimeout: Math.max(2 * timeout, 1_000),
-    // Given up at the second of these in a row: see `OwnClient`.
+    // The second timeout in a row ends the connection: see `OwnClient`.
     socketTimeout: Math.max(timeout, 250),
-    // Every request has its own timeout, and one that was given up is looked after.
+    // Every request has a timeout of ours, which also handles answers that come later.
     commandTimeout: undefined,
     disconnectTimeout: 100,
     keepAlive: Math.min(options.keepAlive || KEEP_ALIVE, KEEP_ALIVE),
     retryStrategy: reconnectDelay,
-    // A server that was demoted: its name, or Sentinel, may lead to the new primary.
+    // The server was demoted. Its name, or a Sentinel, may lead to the new primary.
     reconnectOnError: (error) => {
       if (error.message.startsWith('READONLY')) onReadOnly(error)
       return false
@@ -57,7 +57,7 @@ export function ownOptions(model: Redis, parts: OwnOptionsParts): Options {
     enableAutoPipelining: false,
     readOnly: false,
     monitor: false,
-    // Names of commands that the caller's client has made are of no use here.
+    // Our connections need none of the commands that the caller has defined.
     scripts: {},
   }
 }
@@ -70,9 +70,9 @@ function sentinelOptions(
     role: 'master',
     // We listen to the Sentinels ourselves, for both connections.
     failoverDetector: false,
-    // One that hangs must not be waited for while others could be asked.
+    // A Sentinel that hangs must not delay the question to others.
     sentinelCommandTimeout: sentinelCommandTimeout ?? Math.max(timeout, 250),
-    // The list is gone through once more at once: its end says nothing about those who stand in it.
+    // The first retry of the list comes at once: one failed pass says little about its Sentinels.
     sentinelRetryStrategy: (attempts) => (attempts === 1 ? 0 : Math.min(50 * attempts, longestDelay)),
     natMap: (address) => {
       onAddress(address)
@@ -81,7 +81,7 @@ function sentinelOptions(
   }
 }
 
-/** The database that a client works in now: `select` may have changed it since it was made. */
+/** The database that a client uses now: `select` may have changed it. */
 function databaseOf(client: Redis): number | undefined {
   const { condition } = client as unknown as { condition?: { select?: number } | null }
   return condition?.select ?? client.options.db

@@ -1,5 +1,5 @@
 /**
- * The connections of a manager: the one that locks are asked for on, the one on which changes are told, and those to the Sentinels.
+ * The connections of a manager: one for the locks, one for the notifications, and those to the Sentinels.
  */
 import type { Redis } from 'ioredis'
 import type { BackendListener, BackendSettings } from '../backend.ts'
@@ -9,17 +9,17 @@ import { SentinelWatch } from './sentinel-watch.ts'
 import { readServerInfo } from './server-info.ts'
 import { Tracking } from './tracking.ts'
 
-/** While something is asked, every so many ms it is looked at whether the server is still the same: a proxy may lead to another one unsaid. */
+/** ms between two checks of the server's run id while requests are sent: a proxy may switch the server silently. */
 const CHECK_EVERY = 5_000
 /**
- * ms. Whoever asks after such a silence may do so in a process that was stopped, or whose event loop was blocked, while the Sentinels named another server:
- * what they said is read first, or the old server would grant locks once more.
+ * ms of silence. After it the process may have been paused while the Sentinels named another server. So their messages are read before the next
+ * request, or the old server would grant locks once more.
  */
 const READ_FIRST_AFTER = 100
 
 export class ConnectionPair {
   readonly commands: Connection
-  /** None where nothing is to be watched. */
+  /** Undefined if watching is off. */
   readonly tracking: Tracking | undefined
   readonly #sentinels: SentinelWatch | undefined
   readonly #clock: Clock
@@ -48,7 +48,7 @@ export class ConnectionPair {
     commands.start()
   }
 
-  /** Something is about to be asked: time to see whether all is well. @returns what is to be waited for before that, if anything is: it rejects if there is no connection then. */
+  /** A request is about to be sent: runs the checks that are due. @returns a promise to await before the request, if needed; it rejects if there is then no connection. */
   onAsked(): Promise<void> | undefined {
     const now = this.#clock.now()
     if (this.#sentinels && now >= this.#askedAt + READ_FIRST_AFTER) this.#reading ??= this.#readFirst()
@@ -61,7 +61,7 @@ export class ConnectionPair {
     return this.#reading
   }
 
-  /** Whether the server is still the one that it was when the connection was made: a proxy may have changed it unsaid. */
+  /** Leaves the connection if its server is another one by now: a proxy may have switched it silently. */
   async #checkServer(): Promise<void> {
     const { client, runId } = this.commands
     const { stream } = client
@@ -70,20 +70,20 @@ export class ConnectionPair {
       const { runId: present } = readServerInfo(await client.info('server'))
       if (present !== undefined && present !== runId && stream === client.stream) this.commands.leave()
     } catch {
-      // What is wrong shows at the next request.
+      // The next request shows what is wrong.
     }
   }
 
-  /** A whole turn of the event loop, in which all is read that has come so far. */
+  /** Waits for a whole turn of the event loop, which reads everything that has arrived so far. */
   async #readFirst(): Promise<void> {
     await nextTurn(this.#clock)
     await nextTurn(this.#clock)
     this.#reading = undefined
-    // It may have been left because of that.
+    // A Sentinel's message may have made us leave the connection.
     await this.commands.ready()
   }
 
-  /** These do not keep the process alive any more. */
+  /** From now on the connections do not keep the process alive. */
   unref(): void {
     for (const part of [this.commands, this.tracking, this.#sentinels]) part?.unref()
   }

@@ -1,6 +1,6 @@
 /**
- * A connection of the manager's own, made from the caller's client or URL. It never queues, never resends, reconnects for as
- * long as it is open, and knows whether it can be used now and which server it leads to.
+ * A connection of the manager's own, made from the caller's client or URL. It never queues and never resends. It reconnects
+ * as long as it is open, and knows whether it is usable and which server it leads to.
  *
  *     connecting ──the server has said by INFO what it is──▶ usable
  *         ▲ ▲            └─it is none that could be used─┐      │
@@ -23,26 +23,26 @@ import { ReconnectDelay } from './reconnect-delay.ts'
 import { isReply } from './reply-fault.ts'
 import { isSameServer, readServerInfo, type ServerInfo, UNKNOWN_SERVER, whatIsWrongWith } from './server-info.ts'
 
-/** ms before another attempt where a switch is known: a Sentinel that has not heard of it still names the old server. */
+/** ms before another attempt after an announced switch: a Sentinel that does not know of it still names the old server. */
 const HURRIED_DELAY = 15
 
-/** Attempts that the other side ends without a word before that is told. */
+/** Attempts that the other side may end without a reason before we report it. */
 const TOLD_AFTER = 2
 
 const NO_SENTINEL = 'All sentinels are unreachable'
 
 export interface ConnectionParts extends LoginParts {
-  /** Stands at the end of the connection's name, if it is not the one that locks are asked for on. */
+  /** Ends the connection's name, unless it is the connection of the locks. */
   readonly role?: string
   readonly options?: Omit<RedisOptions, 'replyMapping'>
 }
 
 export class Connection extends EventEmitter<ConnectionEvents> {
   readonly client: OwnClient
-  /** The caller's own key prefix, which stands before ours. */
+  /** The caller's own key prefix, which precedes ours. */
   readonly keyPrefix: string
   readonly #parts: ConnectionParts
-  /** Whose options are used. */
+  /** The client whose options we use. */
   readonly #model: Redis
   readonly #delay: ReconnectDelay
   readonly #faults = new FaultLog()
@@ -52,15 +52,15 @@ export class Connection extends EventEmitter<ConnectionEvents> {
   #closed = false
   #referenced = true
   readonly #readiness = new Readiness()
-  /** What the server at the other end says that it is. */
+  /** What the server reports about itself. */
   #greeting = UNKNOWN_SERVER
-  /** The server that this leads to, or led to last. */
+  /** The server that this connection leads to, or led to last. */
   #server: ServerInfo | undefined
-  /** The database could not be selected: on this connection everything would go to another one. */
+  /** The selection of the database failed: on this connection every command would go to another one. */
   #wrongDatabase: Error | undefined
-  /** Why the Sentinel that was asked last was of no help; none once one was. */
+  /** Why the last Sentinel did not help; undefined once one did. */
   #sentinelFault: Error | undefined
-  /** Over once its connection is. */
+  /** The current attempt, until its connection ends. */
   #attempt = new ConnectionAttempt()
   #underWay = false
 
@@ -70,9 +70,9 @@ export class Connection extends EventEmitter<ConnectionEvents> {
     this.#parts = parts
     this.#named = new NamedAddress(parts.clock)
     this.#delay = new ReconnectDelay(timeout)
-    // What a URL says would win over the options that come with it: it is only read here.
+    // A URL would override the options passed with it, so this client only parses it.
     this.#model = typeof source === 'string' ? new Redis(source, { lazyConnect: true }) : source
-    // What `model.duplicate()` does, but by our own copy of ioredis: the application may have another one.
+    // Like `model.duplicate()`, but with our own copy of ioredis: the application may have another one.
     const { replyMapping: _replyMapping, ...options }: RedisOptions = this.#model.options
     this.keyPrefix = options.keyPrefix ?? ''
     const client = new OwnClient({
@@ -117,28 +117,28 @@ export class Connection extends EventEmitter<ConnectionEvents> {
     return this.#usable
   }
 
-  /** Why it is not usable, as far as is known. */
+  /** Why it is not usable, if that is known. */
   get fault(): Error | undefined {
     return this.#usable ? undefined : this.#faults.last
   }
 
-  /** Which server it leads to, as far as that says so. */
+  /** The run id of the server, if that reports one. */
   get runId(): string | undefined {
     return this.#usable ? this.#server?.runId : undefined
   }
 
-  /** Connects, and goes on doing so until `stop` or `close`. */
+  /** Connects, and reconnects until `stop` or `close`. */
   start(): void {
     const { status } = this.client
     const resumes = this.#stopped && status === 'reconnecting'
     this.#stopped = false
     if (!this.#closed && (resumes || status === 'wait' || status === 'end')) {
-      // Failures are told by events as well.
+      // Events report failures as well.
       this.client.connect().catch(() => undefined)
     }
   }
 
-  /** Gives its connection up until `start`. */
+  /** Gives the connection up until `start`. */
   stop(): void {
     this.#stopped = true
     this.#attempt.explained = true
@@ -149,7 +149,7 @@ export class Connection extends EventEmitter<ConnectionEvents> {
   ready(): Promise<void> | undefined {
     if (this.#usable) return undefined
     if (this.#closed) return Promise.reject(new UnavailableError('The connection to Redis is closed'))
-    // A client that has given up, as one does when no Sentinel answers, is set going again by whoever needs it.
+    // ioredis gives up if no Sentinel answers. The next request starts the client again.
     this.start()
     return this.#readiness.next
   }
@@ -163,13 +163,13 @@ export class Connection extends EventEmitter<ConnectionEvents> {
     this.client.flush()
   }
 
-  /** The server has answered something sensible: the next reconnection need not be slow. */
+  /** The server has answered properly: the next reconnection need not be slow. */
   onAnswered(): void {
     this.#delay.failures = 0
     this.#faults.forget()
   }
 
-  /** The server must not be used any more: whatever is under way there is given up, and a connection is made anew. */
+  /** Leaves the server: gives up all requests under way, and makes a new connection. */
   leave(): void {
     if (this.#closed) return
     this.#attempt.explained = true
@@ -183,24 +183,24 @@ export class Connection extends EventEmitter<ConnectionEvents> {
     if (this.#named.outdated) this.leave()
   }
 
-  /** It does not keep the process alive any more. */
+  /** From now on the connection does not keep the process alive. */
   unref(): void {
     this.#referenced = false
     this.client.stream?.unref?.()
     this.client.unrefReconnection()
   }
 
-  /** This fault concerned nobody: it is news when it comes again. */
+  /** This fault was not reported: report it if it comes again. */
   forgetFault(fault: Error): void {
     this.#faults.forget(fault)
   }
 
-  /** What a failed request says to users: why there is no connection rather than that there is none. */
+  /** The user's error for a failed request: it says why there is no connection, not only that there is none. */
   explain(thrown: unknown): Error {
     if (isReply(thrown)) return thrown
     const error = asError(thrown)
     const isBroken = isBrokenUnder(error)
-    // It shows here first: whoever asks again waits for another connection. Unless there is one by now.
+    // A failed request may be the first sign of a broken connection. The next request then waits for another one.
     if (!this.client.stream?.writable) this.#setUnusable()
     if (isBroken) {
       const cause = this.#faults.last ?? error
@@ -217,7 +217,7 @@ export class Connection extends EventEmitter<ConnectionEvents> {
       this.client.once('end', resolve)
     })
     this.client.disconnect()
-    // Between two attempts to connect there is nothing whose end could be waited for.
+    // Between two attempts to connect ioredis emits no `end`.
     if (status !== 'reconnecting' && status !== 'end' && status !== 'wait') await ended
     this.#readiness.settle(new UnavailableError('The connection to Redis is closed'))
   }
@@ -242,7 +242,7 @@ export class Connection extends EventEmitter<ConnectionEvents> {
     this.#wrongDatabase = undefined
     if (!this.#referenced) this.unref()
     this.#sentinelFault = undefined
-    // The server that was left may hang: it would be waited for.
+    // This leads to the old server, which may hang: do not wait for its answer.
     if (this.#named.outdated) {
       this.client.leave()
       return
@@ -251,11 +251,11 @@ export class Connection extends EventEmitter<ConnectionEvents> {
     this.client.stream.once('data', (data: Buffer) => attempt.onFirstData(data))
   }
 
-  /** The connection is there, and the server has said what it is. */
+  /** The server has reported what it is. */
   #onGreeting(info: string): void {
     this.#greeting = readServerInfo(info)
     const { loading, role } = this.#greeting
-    // Said with each rejection until that is over; ioredis waits, or turns to another server.
+    // Each rejection reports this until the server has loaded; ioredis waits, or tries another server.
     if (loading) this.#faults.last = LOADING
     if (!this.#isBehindSentinel || role !== 'slave') return
     this.#faults.last = NO_MASTER
@@ -277,7 +277,7 @@ export class Connection extends EventEmitter<ConnectionEvents> {
     return Boolean(this.#model.options.sentinels)
   }
 
-  /** This connection is of no use: another one is made, after a pause. */
+  /** This connection is of no use: drops it, and makes another one after a pause. */
   #refuse(error: Error): void {
     this.#tell(error)
     this.#attempt.explained = true
@@ -306,7 +306,7 @@ export class Connection extends EventEmitter<ConnectionEvents> {
     if ((error as { command?: { name?: string } }).command?.name === 'select') this.#wrongDatabase = error
     if (isEcho(error, this.#usable)) return
     if (error.message.startsWith(NO_SENTINEL)) {
-      // ioredis says so each time it has gone through the list, though each of them may have answered.
+      // ioredis emits this after each pass through the list, even if every Sentinel has answered.
       const cause = this.#sentinelFault
       if (cause) this.#tell(new UnavailableError(`${NO_SENTINEL}: ${cause.message}`, undefined, { cause }))
       return
@@ -327,7 +327,7 @@ export class Connection extends EventEmitter<ConnectionEvents> {
     const failed = !this.#attempt.served
     this.#setUnusable()
     if (failed && !this.#closed) {
-      // Closed before it was of any use, and not for the first time.
+      // Closed before it was usable. The first times are not reported.
       if (!this.#attempt.explained && !this.#named.outdated) {
         this.#faults.last = this.#attempt.reason(this.#faults.last)
         if (this.#delay.failures >= TOLD_AFTER) this.#tell(this.#faults.last)
@@ -336,7 +336,7 @@ export class Connection extends EventEmitter<ConnectionEvents> {
     } else {
       this.#faults.last ??= CLOSED
     }
-    // Whoever comes meanwhile waits for the next attempt.
+    // Later requests wait for the next attempt.
     if (failed) this.#readiness.settle(this.#unusableError())
   }
 

@@ -1,4 +1,4 @@
-/** What users may pass to `new LeaseManager`, told apart. */
+/** Makes a backend of what users pass to `new LeaseManager`. */
 import type { Redis } from 'ioredis'
 import type { Backend } from '../backend.ts'
 import { describe } from '../options/check.ts'
@@ -7,8 +7,8 @@ import { RedisBackend } from './redis-backend.ts'
 import { readServerUrl } from './server-url.ts'
 
 /**
- * What a client of ioredis 5 or 6, or of iovalkey, has, whichever copy of which version it comes from. A client of another library has not
- * all of it.
+ * The members that every client of ioredis 5 or 6 and of iovalkey has, from any copy of the library. Clients of other libraries lack some of
+ * them.
  */
 interface RedisClient {
   readonly status: string
@@ -37,11 +37,11 @@ const BACKEND_METHODS = [
 const CLIENT_METHODS = ['duplicate', 'sendCommand', 'connect', 'disconnect', 'defineCommand', 'pipeline'] as const
 const EXPECTED = 'Expected `connection` to be an ioredis client, a redis:// or rediss:// URL, or a Backend'
 
-/** @throws TypeError naming what came and what to do, if it is none of these. */
+/** @throws TypeError if the argument is none of these; it names what came and what to do. */
 export function createBackend(connection: Connectable): Backend {
   if (typeof connection === 'string') {
     const url = readServerUrl(connection)
-    // It may carry a password: it is not shown.
+    // The string may contain a password, so the message does not show it.
     if (url === undefined) throw new TypeError(`${EXPECTED}, got another string`)
     return new RedisBackend(url)
   }
@@ -58,7 +58,7 @@ function isBackend(value: object): value is Backend {
   return hasMethods(value, BACKEND_METHODS)
 }
 
-/** By its shape rather than its class: the application may have another copy of ioredis than we do. */
+/** Checks the shape and not the class: the application may have another copy of ioredis. */
 function isClient(value: object): value is Redis {
   if (!hasMethods(value, CLIENT_METHODS) || !('status' in value && typeof value.status === 'string')) return false
   if (!('options' in value && isObject(value.options) && 'db' in value.options)) return false

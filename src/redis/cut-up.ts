@@ -1,29 +1,28 @@
-/** Finds the entries for which a server refused a whole batch. */
+/** Finds the entries because of which a server refused a whole batch. */
 import type { Unknown } from '../backend.ts'
 import { isReply, kindOf } from './reply-fault.ts'
 
 /** Asks for some entries in one request. @throws if there is no answer, or an error. */
 export type Ask<E, O> = (entries: readonly E[]) => Promise<readonly O[]>
 
-/** @param entry the one that was asked for, if it was alone. */
+/** @param entry the entry of the request, if there was only one. */
 export type Explain<E> = (thrown: unknown, entry?: E) => Unknown
 
 interface Attempt<E, O> {
   readonly entries: readonly E[]
-  /** None if the request failed. */
+  /** Undefined if the request failed. */
   readonly outcomes?: readonly O[]
   readonly thrown?: unknown
 }
 
 /**
- * The outcomes of a batch whose request failed. If one key may be to blame, the batch is asked for again in ⌈√n⌉ pieces, and the
- * entries of a piece that is refused too one by one. So a batch of n takes at most n + 2⌈√n⌉ more requests, in three round trips: one bad
- * key among 256 takes 32.
+ * The outcomes of a batch whose request failed. If one key may be to blame, this asks again in ⌈√n⌉ pieces, and then for each entry of a refused
+ * piece alone. So a batch of n takes at most n + 2⌈√n⌉ more requests, in three round trips: one bad key among 256 takes 32.
  *
- * If all pieces are refused for a reason that is unclear, and each entry of the first piece alone, the server is to blame rather than a key, and
- * nothing more is asked. That takes ⌈√n⌉ requests more.
+ * If the reason is unclear and the server refuses all pieces, each entry of the first piece is tried alone. If the server refuses those too, it is
+ * to blame rather than a key, and nothing more is asked. That check takes ⌈√n⌉ more requests.
  *
- * @param thrown what the request for the whole batch failed with.
+ * @param thrown the error of the request for the whole batch.
  */
 export async function cutUp<E, O>(
   entries: readonly E[],
@@ -36,7 +35,7 @@ export async function cutUp<E, O>(
   const pieces = await attempt(cut(entries, Math.ceil(Math.sqrt(entries.length))), ask)
   const isUnclear = isReply(thrown) && kindOf(thrown) === 'unclear'
   if (isUnclear && pieces.every(({ outcomes }) => outcomes === undefined)) {
-    // There may be a bad key in each piece. If the first piece has no good one, the server is to blame.
+    // Each piece may contain a bad key. If the first piece has no good key, the server is to blame.
     const sample = await attempt(cut(pieces[0]?.entries ?? [], pieces[0]?.entries.length ?? 1), ask)
     if (sample.every(({ outcomes }) => outcomes === undefined)) return outcomesOf(whole, explain)
   }
@@ -74,7 +73,7 @@ function outcomesOf<E, O>({ entries, outcomes, thrown }: Attempt<E, O>, explain:
   return entries.map(() => outcome)
 }
 
-/** As many pieces of about the same size. */
+/** Cuts a list into pieces of about the same size. */
 function cut<E>(entries: readonly E[], pieces: number): E[][] {
   const size = Math.ceil(entries.length / pieces)
   return Array.from({ length: Math.ceil(entries.length / size) }, (_, index) =>

@@ -1,21 +1,20 @@
 /**
- * A command that is encoded already, so that it can be sent many times: in RESP2, the protocol of Redis, an array of bulk strings. May
- * import ioredis.
+ * An encoded command, which can be sent many times: an array of bulk strings in RESP2, the protocol of Redis.
  *
- * All pieces are joined at once: with a thousand arguments that is faster than writing them one at a time, be it by a call of Node's
- * `Buffer` for each or character by character. What stands before an argument is the same text for all of one length.
+ * All pieces are joined at once. With a thousand arguments that is faster than one call of Node's `Buffer` for each, and faster than writing
+ * characters. The text before an argument is the same for all arguments of one length.
  */
 import { Command } from 'ioredis'
 
 const CRLF = '\r\n'
 
-/** Lengths up to which heads are kept; those of longer arguments are put together each time. */
+/** The longest argument whose head is cached. Longer ones get a new head each time. */
 const LONGEST_KEPT = 255
 
 export class EncodedCommand extends Command {
   readonly #wire: Buffer
 
-  /** @param wire the whole command, as it is sent. @param name its name, for the sake of ioredis. */
+  /** @param wire the whole encoded command. @param name its name, which ioredis needs. */
   constructor(name: string, wire: Buffer) {
     super(name, [], { replyEncoding: 'utf8' })
     this.#wire = wire
@@ -26,7 +25,7 @@ export class EncodedCommand extends Command {
   }
 }
 
-/** What stands before arguments that begin with the same text: the end of what came before, the length, that text. */
+/** The text before arguments with a common prefix: the end of the previous line, the length, and the prefix. */
 export class Heads {
   readonly #prefix: string
   readonly #kept: readonly string[]
@@ -37,7 +36,7 @@ export class Heads {
     this.#kept = Array.from({ length: LONGEST_KEPT + 1 }, (_, length) => this.#make(bytes + length))
   }
 
-  /** For a text that takes one byte for each of its characters. */
+  /** For a text with one byte per character. */
   ofAscii(text: string): string {
     return this.#kept[text.length] ?? this.of(text)
   }
@@ -56,11 +55,11 @@ export const PLAIN: Heads = new Heads('')
 /** Some arguments of a command. */
 export interface Arguments {
   readonly texts: readonly string[]
-  /** What stands before each of them, if they begin with the same text. */
+  /** The heads of the arguments, if they have a common prefix. */
   readonly heads?: Heads
 }
 
-/** @param start what comes before the arguments, without the end of its last line. */
+/** @param start the text before the arguments, without its last line end. */
 export function encode(start: string, groups: readonly Arguments[]): Buffer {
   const command = join(start, groups, (heads, text) => heads.ofAscii(text))
   if (Buffer.byteLength(command) === command.length) return Buffer.from(command, 'latin1')
@@ -69,7 +68,7 @@ export function encode(start: string, groups: readonly Arguments[]): Buffer {
 
 function join(start: string, groups: readonly Arguments[], headOf: (heads: Heads, text: string) => string): string {
   const pieces = [start]
-  // Made as long as it will be, it is not copied while it grows.
+  // With its final length, the array is not copied while it grows.
   pieces.length = 2 + 2 * groups.reduce((count, { texts }) => count + texts.length, 0)
   let used = 1
   for (const { texts, heads = PLAIN } of groups) {

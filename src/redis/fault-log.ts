@@ -1,16 +1,16 @@
-/** Why a connection cannot be used, in words, and which of these reasons have been told already. */
+/** Why a connection cannot be used, and which of these reasons were reported already. */
 import { UnavailableError } from '../errors.ts'
 
 const NO_CONNECTION = 'No connection to Redis'
-/** Reasons that are remembered: a server that fails in ever new ways is told of again. */
+/** The number of remembered reasons. If a server fails in ever new ways, old reasons are reported again. */
 const MOST_TOLD = 16
 
 export class FaultLog {
-  /** The last known reason; none while all is well. */
+  /** The last known reason; undefined while the connection works. */
   last: Error | undefined = undefined
   readonly #told = new Set<string>()
 
-  /** Notes a reason. @returns whether it has not been told since the connection last worked. */
+  /** Records a reason. @returns whether it was not reported since the connection last worked. */
   add(fault: Error): boolean {
     this.last = fault
     const kind = kindOf(fault)
@@ -20,21 +20,21 @@ export class FaultLog {
     return true
   }
 
-  /** A fault is news again; without one, because the server has answered something sensible, all are. */
+  /** Makes a fault new again. Without a fault, all are new: the server has answered properly. */
   forget(fault?: Error): void {
     if (fault) this.#told.delete(kindOf(fault))
     else if (this.#told.size > 0) this.#told.clear()
   }
 }
 
-/** Delays, ports and ids differ from one attempt to the next. */
+/** Ignores numbers: delays, ports and ids differ from one attempt to the next. */
 function kindOf(fault: Error): string {
   return fault.message.replaceAll(/\d+/g, '#')
 }
 
 /**
- * An error that says something. Where a name has several addresses and none of them answers, Node gives an error without a message that
- * holds one for each; other errors without a message have a code.
+ * Makes an error with a message. If a name has several addresses and none answers, Node throws an error without a message that contains one
+ * error for each. Other errors without a message have a code.
  */
 export function tellingError(error: Error): Error {
   if (error.message !== '') return error
@@ -46,14 +46,14 @@ export function tellingError(error: Error): Error {
   return new UnavailableError(`${NO_CONNECTION}: ${message}`, undefined, { cause: error })
 }
 
-/** What is said to whoever would need the connection. */
+/** The error for requests that need the connection. */
 export function noConnection(cause: Error | undefined): UnavailableError {
   if (cause === undefined) return new UnavailableError(NO_CONNECTION)
   const message = cause.message.startsWith(NO_CONNECTION) ? cause.message : `${NO_CONNECTION}: ${cause.message}`
   return new UnavailableError(message, undefined, { cause })
 }
 
-/** What ioredis says of a command without a connection if it must not queue it, and of one whose connection broke. */
+/** The errors of ioredis for a command without a connection, if it must not queue it, and for one whose connection broke. */
 const NOT_WRITABLE = "Stream isn't writeable"
 const BROKEN = /max retries per request|Connection is closed/
 
@@ -62,7 +62,7 @@ export function isBrokenUnder(error: Error): boolean {
   return BROKEN.test(error.message)
 }
 
-/** Whether an error says no more than that the other side has closed the connection: it may have said why. */
+/** Whether an error only says that the other side closed the connection. An earlier error may have said why. */
 export function isEcho({ message }: Error, usable: boolean): boolean {
   return message.includes(NOT_WRITABLE) || message.includes('EPIPE') || (!usable && message.includes('ECONNRESET'))
 }

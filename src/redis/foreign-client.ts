@@ -1,16 +1,16 @@
 /**
- * Names what is no ioredis client although it looks like a connection to Redis, and says what to do. By its shape:
- * class names change in bundles.
+ * Recognises connections to Redis that are no ioredis clients, and says what to do. Checks the shape, because class names
+ * change in bundles.
  */
 
-/** Options that say where a server is, in the words of several libraries. */
+/** Names of options for the address of a server, from several libraries. */
 const ADDRESS_OPTIONS = ['host', 'port', 'path', 'url', 'socket', 'sentinels', 'addresses', 'nodes']
 
 const MAKE_A_CLIENT = 'make an ioredis client for the same server, or pass its URL'
 
-/** @returns what came and what to do, to stand behind `got`; undefined for anything that is not known here. */
+/** @returns what came and what to do, to follow `got` in a message; undefined for an unknown object. */
 export function nameForeignClient(value: object): string | undefined {
-  // Its clusters too.
+  // Includes its clusters.
   if (isFunction(value, 'defineCommand') && 'expires' in value && 'data' in value) {
     return 'an ioredis-mock: in tests pass a `MemoryBackend` of leasewheel/memory'
   }

@@ -1,6 +1,6 @@
 /**
- * The name and the password of the next connection: those that the application's client has now, or what `credentials`
- * brings. Tokens that stand for passwords live for some minutes.
+ * The user name and the password of the next connection: those that the application's client has now, or those of
+ * `credentials`. Tokens used as passwords expire after some minutes.
  */
 import type { Redis } from 'ioredis'
 import { asError } from '../as-error.ts'
@@ -11,12 +11,12 @@ import { UnavailableError } from '../errors.ts'
 export interface LoginParts {
   readonly source: Redis | string
   readonly clock: Clock
-  /** ms that a request may stay unanswered; `credentials` may take as long as a connection may. */
+  /** ms that a request may stay unanswered. `credentials` may take as long as connecting: twice that, and at least 1,000. */
   readonly timeout: number
   readonly credentials: (() => Promise<Credentials>) | undefined
 }
 
-/** @param client whose options are set. @param onFault is told if `credentials` fails: the ones before may still do. */
+/** @param client its options are set. @param onFault called if `credentials` fails: the previous ones may still work. */
 export function refreshLogin(
   client: Redis,
   { source, clock, timeout, credentials }: LoginParts,
@@ -38,7 +38,7 @@ export function refreshLogin(
   )
 }
 
-/** One that never answers must not keep the manager from connecting for good. */
+/** Bounds `credentials`: if it never settles, the manager must still connect. */
 async function within(clock: Clock, ms: number, ask: () => Promise<Credentials>): Promise<Credentials> {
   let give: (() => void) | undefined
   const over = new Promise<never>((_, reject) => {
@@ -46,7 +46,7 @@ async function within(clock: Clock, ms: number, ask: () => Promise<Credentials>)
   })
   const timer = clock.setTimer(() => give?.(), ms)
   try {
-    // In a turn of its own: the manager may just be made, and nobody listens yet.
+    // In a turn of its own: the constructor of the manager may still run, and nobody listens yet.
     return await Promise.race([Promise.resolve().then(ask), over])
   } finally {
     timer.cancel()

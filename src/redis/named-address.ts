@@ -1,15 +1,14 @@
 /**
- * Which address the Sentinels name as that of the server. Those that have not heard of a switch still name the old
- * one.
+ * The address of the server, as the Sentinels name it. Sentinels that do not know of a switch yet still name the old one.
  */
 import type { Clock } from '../time/clock.ts'
 
-/** For how long an announcement is believed more than what Sentinels answer, in ms: they tell each other every two seconds. */
+/** ms for which we believe an announcement more than the Sentinels' answers: they inform each other every two seconds. */
 const BELIEVED_FOR = 3_000
 
 export class NamedAddress {
   readonly #clock: Clock
-  /** `host:port` of the connection, or of the attempt to make one; none without Sentinels. */
+  /** `host:port` of the connection, or of the attempt to make one; undefined without Sentinels. */
   current: string | undefined = undefined
   #announced: { readonly address: string; readonly until: number } | undefined
 
@@ -17,12 +16,12 @@ export class NamedAddress {
     this.#clock = clock
   }
 
-  /** A switch to this address is known. */
+  /** A Sentinel has announced a switch to this address. */
   announce(address: string): void {
     this.#announced = { address, until: this.#clock.now() + BELIEVED_FOR }
   }
 
-  /** Whether the connection leads to another server than the one that has just been announced. */
+  /** Whether the connection leads to another server than the announced one. */
   get outdated(): boolean {
     if (this.#announced === undefined) return false
     if (this.#clock.now() >= this.#announced.until) this.#announced = undefined

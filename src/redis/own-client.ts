@@ -1,6 +1,6 @@
 /**
- * An ioredis client of our own: it never queues, never resends, takes new credentials before each connection, and
- * reads what lies in its socket before it gives a silent connection up.
+ * An ioredis client of our own. It never queues, never resends, and takes new credentials before each connection. It reads
+ * its socket before it gives up a silent connection.
  */
 import { type Command, Redis, type RedisOptions } from 'ioredis'
 import { isReply, kindOf } from './reply-fault.ts'
@@ -8,18 +8,18 @@ import { isReply, kindOf } from './reply-fault.ts'
 type Options = Omit<RedisOptions, 'replyMapping'>
 
 export class OwnClient extends Redis {
-  /** What the server says of itself, before it is asked anything else; nothing if it may not be asked. It may still have to load its data. */
+  /** Called with the answer to INFO before any other request; with '' if the server refuses INFO. The server may still be loading its data. */
   onGreeting: ((info: string) => void) | undefined = undefined
-  /** Called before each connection; the next one waits for it. */
+  /** Called before each connection, which waits for the promise. */
   beforeConnect: (() => Promise<void> | undefined) | undefined = undefined
-  /** Keeps what is written to it, until the end of this turn of the event loop. */
+  /** The stream that is corked until the end of this turn of the event loop. */
   #corked: Redis['stream'] | undefined
 
   constructor(options: Options) {
     super({ ...options, lazyConnect: true })
     this.on('connect', () => readBeforeGivingUp(this))
     this.#listenToReadyCheck()
-    // ioredis 5 forgets it here; it would end the next connection, and keep the process alive.
+    // ioredis 5 forgets this timer at a close. It would end the next connection, and keep the process alive.
     this.on('close', () => {
       const silence = this as unknown as { socketTimeoutTimer?: NodeJS.Timeout | undefined }
       silence.socketTimeoutTimer?.close()
@@ -28,8 +28,8 @@ export class OwnClient extends Redis {
   }
 
   /**
-   * ioredis asks INFO before it says that a connection is ready, and of ioredis 5 no other way survives a connection that is closed meanwhile: it
-   * takes the dead one for ready, for good. What it hears is heard here, too; a server that may not be asked is as good as any other.
+   * ioredis sends INFO before it reports a connection as ready, and we read the same answer. With ioredis 5 no other way survives a connection
+   * that closes meanwhile: it reports the dead one as ready, for good. A server that refuses INFO counts as any other.
    */
   #listenToReadyCheck(): void {
     const info = this.info.bind(this) as (...args: unknown[]) => Promise<string>
@@ -60,8 +60,8 @@ export class OwnClient extends Redis {
   }
 
   /**
-   * Sends a command. What is sent in one turn of the event loop leaves in one write, so that a server finds it together and answers it
-   * together: each time that either side has to wake up costs more than a command does. Unless it is `flush`ed before.
+   * Sends a command. Commands of one turn of the event loop leave in one write, unless `flush` comes before. The server reads and answers them
+   * together: a wake-up on either side costs more than a command.
    */
   async sendTogether(command: Command): Promise<unknown> {
     const { stream } = this
@@ -75,29 +75,29 @@ export class OwnClient extends Redis {
     return this.sendCommand(command)
   }
 
-  /** What has been sent leaves now. */
+  /** Writes all sent commands to the socket now. */
   flush(): void {
     this.#corked?.uncork()
     this.#corked = undefined
   }
 
-  /** The pause before the next attempt to connect does not keep the process alive. */
+  /** The current pause before a reconnection does not keep the process alive. */
   unrefReconnection(): void {
     const { reconnectTimeout } = this as unknown as { reconnectTimeout?: NodeJS.Timeout | null }
     reconnectTimeout?.unref()
   }
 
-  /** Goes to another server: the connection is dropped, or an attempt to make one is. Another one is made soon. */
+  /** Drops the connection, or the attempt to make one. ioredis soon makes another one. */
   leave(): void {
-    // Between two attempts nothing has to be dropped: the next one is made now.
+    // Between two attempts there is no connection to drop: make the next attempt now.
     if (this.status === 'reconnecting') this.connect().catch(() => undefined)
     else if (this.stream && !this.stream.destroyed) this.stream.destroy()
   }
 }
 
 /**
- * ioredis gives a silent connection up when a timer fires, and after the event loop was blocked that timer fires before the answers that lie in the socket
- * are read. So the first time nothing is done but to set it again, and by the second whatever was there has been read.
+ * ioredis gives up a silent connection when a timer fires. After a blocked event loop that timer fires before Node reads the answers in the socket.
+ * So the first time only sets the timer again; by the second time Node has read the socket.
  */
 function readBeforeGivingUp(client: Redis): void {
   const { stream } = client

@@ -1,4 +1,4 @@
-/** Those who wait until a connection can be used: all of them wait for the same promise. */
+/** The promise that all requests share while they wait for a connection. */
 
 export class Readiness {
   #promise: Promise<void> | undefined
@@ -12,13 +12,13 @@ export class Readiness {
         this.#resolve = resolve
         this.#reject = reject
       })
-      // Whoever waits handles it; nobody may.
+      // Waiting requests handle a rejection, but there may be none.
       this.#promise.catch(() => undefined)
     }
     return this.#promise
   }
 
-  /** @param error why it cannot be used; none if it can. */
+  /** @param error why the connection cannot be used; undefined if it can. */
   settle(error?: Error): void {
     this.#promise = undefined
     if (error) this.#reject?.(error)

@@ -1,17 +1,17 @@
-/** Pauses before a connection is made anew: longer each time, with jitter. */
+/** The pauses between attempts to connect: longer each time, with jitter. */
 
 /** ms. */
 const FIRST = 50
-/** ms. Also half of what a request may take: whoever waits for a connection sees an attempt to make one, and is told why it failed. */
+/** ms. A pause is also at most half of a request's timeout, so that a waiting request sees an attempt and the reason of its failure. */
 const LONGEST = 1_000
 
 export class ReconnectDelay {
   /** ms. */
   readonly longest: number
-  /** Connections in a row on which nothing was answered. */
+  /** Connections in a row that brought no answer. */
   failures = 0
 
-  /** @param timeout of a request, in ms. */
+  /** @param timeout the timeout of a request, in ms. */
   constructor(timeout: number) {
     this.longest = Math.max(Math.min(LONGEST, timeout / 2), FIRST)
   }

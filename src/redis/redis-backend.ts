@@ -1,4 +1,4 @@
-/** The port over one Redis or Valkey server, alone or behind Sentinel: each call is one script for all its keys. */
+/** The backend for one Redis or Valkey server, alone or behind Sentinel. Each call is one script for all its keys. */
 import type { Redis } from 'ioredis'
 import {
   type AcquireOutcome,
@@ -26,7 +26,7 @@ const DONE = { type: 'done' } as const
 const TAKEN = { type: 'refused', reason: 'taken' } as const
 const MISSING = { type: 'refused', reason: 'missing' } as const
 
-/** Bytes. A call of this size keeps the server busy for longer than it takes to write it. */
+/** Bytes. The server works on a call of this size for longer than it takes to write it. */
 const LARGE_CALL = 8_192
 
 interface Opened {
@@ -49,7 +49,7 @@ interface Prepared {
 export class RedisBackend implements Backend {
   readonly #source: Redis | string
   #opened: Opened | undefined
-  /** What was made of arrays of entries: the same leases are renewed together again and again. */
+  /** Encoded calls by array of entries: the same leases are renewed together again and again. */
   readonly #renewals = new WeakMap<readonly LockEntry[], Prepared>()
   #prefix = ''
   #heads = PLAIN
@@ -66,7 +66,7 @@ export class RedisBackend implements Backend {
     return this.#opened?.pair.commands.fault
   }
 
-  /** Depends on the key prefix of the client too. */
+  /** Depends on the key prefix of the client, too. */
   get reservedKey(): string | undefined {
     return FENCE_KEY.startsWith(this.#prefix) ? FENCE_KEY.slice(this.#prefix.length) : undefined
   }
@@ -105,7 +105,7 @@ export class RedisBackend implements Backend {
       const period = tracking?.period
       const reply = this.#run(script, call, some, tracking)
       this.#flushIfLarge(call)
-      // The keys were watched if nothing has happened to the tracking since they were asked for.
+      // The server watches the refused keys, if tracking was on all the time since the request.
       return acquireOutcomes(await reply, some.length, period !== undefined && period === tracking?.period)
     })
   }
@@ -182,7 +182,7 @@ export class RedisBackend implements Backend {
     return this.#opened
   }
 
-  /** @param ask sends a request at once. @param what names the request. */
+  /** @param ask sends a request at once. @param what the kind of request, for faults. */
   async #ask<E extends LockEntry, O>(
     what: string,
     entries: readonly E[],
@@ -205,7 +205,7 @@ export class RedisBackend implements Backend {
     }
   }
 
-  /** @param tracking given if the server is to remember what the script reads. */
+  /** @param tracking given if the server should watch the keys that the script reads. */
   #run(script: Script, call: Call, entries: readonly LockEntry[], tracking: Tracking | undefined): Promise<unknown> {
     const reply = script.run(call, tracking?.watchNext)
     tracking?.onWatched(entries.length)
@@ -216,12 +216,12 @@ export class RedisBackend implements Backend {
     return isReply(thrown) ? explainReply(thrown, key) : this.#open.pair.commands.explain(thrown)
   }
 
-  /** Somebody waits for the answer, and the server has enough to do: it begins while more is put together. */
+  /** Lets the server begin a large call while we build more. */
   #flushIfLarge({ wire }: Call): void {
     if (wire.length >= LARGE_CALL) this.#open.pair.commands.flush()
   }
 
-  /** @param more what follows the tokens. @param first a key that stands before those of the entries. */
+  /** @param more the arguments after the tokens. @param first a key before those of the entries. */
   #prepare(script: Script, entries: readonly LockEntry[], more: readonly number[], first?: string): Call {
     const keys = { heads: this.#heads, texts: entries.map(({ key }) => key) }
     const tokens = { texts: entries.map(({ token }) => token) }
@@ -232,7 +232,7 @@ export class RedisBackend implements Backend {
   }
 }
 
-/** One ttl for all entries where they have the same, otherwise one for each. */
+/** One ttl if all entries have the same, otherwise one for each. */
 function ttlsOf(entries: readonly LockEntry[]): number[] {
   const { ttl } = entries[0] as LockEntry
   return entries.every((entry) => entry.ttl === ttl) ? [ttl] : entries.map((entry) => entry.ttl)
@@ -269,5 +269,5 @@ function remainingOf(pttl: number): number {
 
 function checkReply(reply: unknown): unknown[] {
   if (Array.isArray(reply)) return reply
-  throw new UnavailableError(`Redis answered a script with ${typeof reply} where an array was expected`)
+  throw new UnavailableError(`Expected Redis to answer a script with an array, got ${typeof reply}`)
 }

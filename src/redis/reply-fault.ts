@@ -1,24 +1,24 @@
 /**
- * What a server means by an error reply, told by its words. Never by class names: a minifier changes them, and the
- * application may have another copy of ioredis. Pure.
+ * Classifies error replies of a server by their text. Class names would not do: a minifier changes them, and the application
+ * may have another copy of ioredis. Pure.
  */
 import { FENCE_KEY } from '../backend.ts'
 import { UnavailableError } from '../errors.ts'
 
 export type ReplyKind =
-  /** Every request on this connection will be answered so. */
+  /** The server will answer every request on this connection in this way. */
   | 'final'
   /** One of the keys is to blame. Requests for other keys may succeed. */
   | 'key'
-  /** The server as a whole cannot do it now. */
+  /** The server cannot carry out any request now. */
   | 'passing'
   /** Anything else: perhaps one key is to blame. */
   | 'unclear'
 
-/** ioredis says which command a reply answers; it says the same of commands that it gave up, in these words. */
+/** ioredis adds the command to an error reply. It also adds it to its own error for commands that it gave up, which begins like this. */
 const ABORTED = 'Command aborted'
 
-/** Redis before 7 puts what a command of a script was answered at the end of an error of its own. */
+/** Redis before 7 wraps the error of a command in a script into an error of its own. */
 const INSIDE_SCRIPT = /^ERR Error running script .*?@user_script: ?\d+: -?(?=[A-Z]+ )/
 
 const CLUSTER = /^(CROSSSLOT|MOVED|ASK)\b/
@@ -28,7 +28,7 @@ const FORBIDDEN_KEY = /\b(a|the) keys?\b/i
 const PASSING =
   /^(LOADING|READONLY|MASTERDOWN|CLUSTERDOWN|TRYAGAIN|BUSY|UNKILLABLE|OOM|NOREPLICAS|MISCONF|NOSCRIPT|NOAUTH|WRONGPASS)\b|\bmax(imum)? number of clients\b/
 
-/** Whether the server said this in answer to a command, rather than ioredis or the network. */
+/** Whether this is a server's reply to a command, and not an error of ioredis or the network. */
 export function isReply(error: unknown): error is Error {
   return error instanceof Error && 'command' in error && !error.message.startsWith(ABORTED)
 }
@@ -41,7 +41,7 @@ export function kindOf(reply: Error): ReplyKind {
   return words.startsWith('WRONGTYPE') ? 'key' : 'unclear'
 }
 
-/** Whether the server refuses the very command that was sent, whatever its arguments are, rather than one inside a script. */
+/** Whether the server refuses the command itself, whatever its arguments, and not a command inside a script. */
 export function refusesCommand(reply: Error): boolean {
   return kindOf(reply) === 'final' && !CLUSTER.test(reply.message) && !reply.message.includes('@user_script')
 }
@@ -52,9 +52,9 @@ export function codeOf(reply: Error): string {
 }
 
 /**
- * The error for whoever asked: what is wrong and what to do about it, where asking again brings the same answer; otherwise the reply itself.
+ * The caller's error. If another attempt would fail in the same way, it says what is wrong and what to do; otherwise it is the reply itself.
  *
- * @param key the one that was asked for, if it was only one.
+ * @param key the key of the request, if there was only one.
  */
 export function explainReply(reply: Error, key?: string): Error {
   const explanation = explanationOf(reply, key)
@@ -78,7 +78,7 @@ function explanationOf(reply: Error, key: string | undefined): string | undefine
   return 'The server does not know a command that locks need; connect to Redis itself, not to a Sentinel or a proxy'
 }
 
-/** What a server said, without what Redis before 7 puts in front of it. */
+/** The text of a reply, without the wrapping of Redis before 7. */
 function wordsOf(reply: Error): string {
   return reply.message.replace(INSIDE_SCRIPT, '')
 }

@@ -1,31 +1,31 @@
 /**
- * One Lua script on one connection: sent by its SHA, and whole if the server does not know it: it may be new,
+ * One Lua script on one connection. It is sent by its SHA, or whole if the server does not know it: the server may be new,
  * restarted or flushed.
  *
- * A script that is refused as unknown and sent again runs behind what was sent after it, out of order. So it is sent whole
- * the first time on each connection, and again after any script turned out to be unknown.
+ * If a server refuses a SHA as unknown, the script has to be sent again, and runs out of order, after later requests. So it is
+ * sent whole the first time on each connection, and again after any script turned out to be unknown.
  *
- * SCRIPT LOAD stands before it: Redis 7.4 and Valkey 8.1 evict what they know by EVAL alone after 500 other scripts. Nobody waits for
- * the answer, and a server that refuses SCRIPT LOAD runs the EVAL behind it.
+ * SCRIPT LOAD precedes it: Redis 7.4 and Valkey 8.1 evict scripts known by EVAL alone after 500 others. Nothing waits for the
+ * answer, and a server that refuses SCRIPT LOAD runs the EVAL behind it.
  *
- * ioredis' own `defineCommand` does the same, one argument at a time; with hundreds of keys in a call, copying and encoding
- * them was most of what a renewal cost. Here a request is encoded in one go, and sent again as it is (docs/adr/0005).
+ * `defineCommand` of ioredis does the same, one argument at a time. With hundreds of keys in a call, copying and encoding them
+ * was most of the cost of a renewal. Here a request is encoded at once, and sent again as it is (docs/adr/0005).
  */
 import { createHash } from 'node:crypto'
 import type { Connection } from './connection.ts'
 import { type Arguments, EncodedCommand, encode, PLAIN } from './encoded-command.ts'
 import { isReply, refusesCommand } from './reply-fault.ts'
 
-/** What is known of the server behind a connection; shared by all scripts. */
+/** What we know of the server behind a connection; shared by all scripts. */
 export class ScriptMemory {
   /** Scripts that were sent whole. */
   readonly known: Set<Script> = new Set()
-  /** Whether SCRIPT LOAD has not been refused. */
+  /** False once the server has refused SCRIPT LOAD. */
   loads = true
-  /** Whether EVALSHA has not been refused: to a user who may use EVAL, for example. */
+  /** False once the server has refused EVALSHA, for example by an ACL that allows EVAL. */
   runsBySha = true
 
-  /** The connection is another one, maybe to another server. */
+  /** There is a new connection, maybe to another server. */
   forget(): void {
     this.known.clear()
     this.loads = true
@@ -35,7 +35,7 @@ export class ScriptMemory {
 
 export class Script {
   readonly #connection: Connection
-  /** How a call begins: by its SHA, and whole. */
+  /** The beginnings of a call: by the SHA, and whole. */
   readonly #bySha: string
   readonly #byText: string
   readonly #load: Buffer
@@ -49,7 +49,7 @@ export class Script {
     this.#memory = memory
   }
 
-  /** Encodes a call, to be sent once or many times. @param keys what becomes KEYS; @param values what becomes ARGV. */
+  /** Encodes a call, which may be sent many times. @param keys become KEYS. @param values become ARGV. */
   prepare(keys: readonly Arguments[], values: readonly Arguments[]): Call {
     const keyCount = countOf(keys)
     const count = keyCount + countOf(values) + 3
@@ -59,9 +59,9 @@ export class Script {
   }
 
   /**
-   * @param prepare sends what must come right before the script on the connection; called again each time the script is sent again.
-   * @returns the script's answer, with replies of text as strings.
-   * @throws what the server answered, or that the connection broke.
+   * @param prepare sends commands that must come right before the script; called again if the script is sent again.
+   * @returns the script's answer, with text replies as strings.
+   * @throws the server's error reply, or the error of a broken connection.
    */
   async run(call: Call, prepare?: () => void): Promise<unknown> {
     const memory = this.#memory
@@ -72,7 +72,7 @@ export class Script {
       if (!isReply(error)) throw error
       if (refusesCommand(error)) memory.runsBySha = false
       else if (!error.message.startsWith('NOSCRIPT')) throw error
-      // Others that were under way fail for the same flush, and are no reason to send everything whole again.
+      // Other calls under way fail because of the same flush. They must not clear the memory again.
       else if (memory.known.has(this)) memory.known.clear()
       return this.#runWhole(call, prepare)
     }
@@ -111,12 +111,12 @@ export class Script {
   }
 }
 
-/** A call that is ready to be sent. */
+/** An encoded call. */
 export interface Call {
-  /** How many arguments it has, the command's name included. */
+  /** The number of arguments, the command's name included. */
   readonly count: number
   readonly wire: Buffer
-  /** Where in that the script's own arguments begin. */
+  /** The offset in `wire` at which the script's own arguments begin. */
   readonly own: number
 }
 

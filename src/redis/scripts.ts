@@ -1,25 +1,24 @@
 /**
- * The Lua scripts: one call for many keys, atomic, one answer for each. Every key a script touches is declared in
- * KEYS. They work in the database that the connection has selected, and on Redis 6.2 and later and Valkey.
+ * The Lua scripts: one atomic call for many keys, with one answer for each. Every key that a script touches is declared in
+ * KEYS. They work in the selected database of the connection, on Redis 6.2 and later and on Valkey.
  *
- * An entry that needs no words costs none: `renew` and `release` answer with the exceptions only.
+ * `renew` and `release` answer with the exceptions only, so that the usual entry costs no reply.
  *
- * A server that has become a replica refuses writes but answers reads, from data that may be behind. Before a script says
- * that a key is not ours it therefore makes a write that changes nothing, so that a replica answers READONLY instead; one
- * that a server without memory does not refuse, or the neighbours of that key would not be renewed either.
+ * A server that has become a replica refuses writes but answers reads, from data that may be behind. So before a script reports
+ * a key as not ours, it makes a write that changes nothing: a replica then answers READONLY. A server without memory must not
+ * refuse that write, or the other keys of the batch would not be renewed either.
  *
- * Some managed services read a script before they run it, and refuse keys that they do not see: each command names its keys as `KEYS[i]`, never
- * through a variable.
+ * Some managed services analyse a script before they run it, and refuse keys that they do not see. So each command names its keys as `KEYS[i]`,
+ * never through a variable.
  */
 
 /**
  * KEYS: the fence counter, then the locks. ARGV: a token for each lock, then one ttl for all or one for each (ms).
  *
- * One fence serves all locks of a call: the larger of the last one plus 1 and the server's time in µs. The counter is
- * strictly larger with each call; the time keeps it so when the counter is lost. It is read by GETEX, which is no reading to a server that
- * watches keys: the counter changes with every lock that anybody acquires. (Before Redis 7.2 a script that reads one of its keys has read
- * them all; the hints that come of it concern nobody.) That is done after the locks: a server without memory refuses the first write of a
- * script only, and GETEX is one.
+ * One fence serves all locks of a call: the larger of the last one plus 1 and the server's time in µs. The counter grows with
+ * each call; the time keeps fences growing if the counter is lost. GETEX reads the counter, because tracking does not count it as a read: the
+ * counter changes with every acquisition. (Before Redis 7.2 a script that reads one of its keys has read them all; the extra notifications match
+ * no lock.) The counter comes after the locks: a server without memory refuses only the first write of a script, and GETEX is a write.
  *
  * @returns the fence (0 if nothing was granted); then, if anything was refused, a list with three elements for each such lock: its index (from 1),
  * what is left of the holder's ttl in ms, -1 if it has none, and the holder's token, empty if it is no string.
@@ -59,8 +58,8 @@ return { fence, refused }
 
 export const ACQUIRE: string = acquireScript('')
 /**
- * As `ACQUIRE`, and watches what it granted. A server forgets who has read a key when it is changed, be it by the reader itself:
- * so it is read once more, after that.
+ * As `ACQUIRE`, and watches the granted keys. A server forgets the readers of a key when that changes, even if a reader changed it. So the
+ * script reads the keys once more, after its writes.
  */
 export const ACQUIRE_AND_WATCH: string = acquireScript(`
 redis.call('EXISTS', unpack(KEYS, 2))`)
@@ -100,11 +99,11 @@ return exceptions
 }
 
 export const RENEW: string = renewScript('')
-/** As `RENEW`, and watches them: see `ACQUIRE_AND_WATCH`. */
+/** As `RENEW`, and watches the keys: see `ACQUIRE_AND_WATCH`. */
 export const RENEW_AND_WATCH: string = renewScript(`
 redis.call('EXISTS', unpack(KEYS))`)
 
-/** KEYS: the locks. ARGV: a token for each, then the indices (from 1) of those that are to be watched. @returns as `RENEW`. */
+/** KEYS: the locks. ARGV: a token for each, then the indices (from 1) of those to watch. @returns as `RENEW`. */
 export const RELEASE: string = `
 local count = #KEYS
 local held = redis.call('MGET', unpack(KEYS))
@@ -122,7 +121,7 @@ end
 return exceptions
 `
 
-/** KEYS: the locks. ARGV: a token for each. Reads by GETEX, so that a server which has run out of room for watched keys is not made to forget others. @returns as `RENEW`. */
+/** KEYS: the locks. ARGV: a token for each. Reads by GETEX, so that a server without room for watched keys does not forget others. @returns as `RENEW`. */
 export const VERIFY: string = `
 local exceptions = {}
 for i = 1, #KEYS do

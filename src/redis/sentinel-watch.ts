@@ -1,15 +1,14 @@
 /**
- * Listens to the Sentinels of a server for the moment at which they name another one. After a planned failover the old
- * server takes writes for another ten seconds and keeps its connections, and all of that is lost: who is not told
- * stays there.
+ * Listens to the Sentinels of a server until they name another one. After a planned failover the old server takes writes for
+ * another ten seconds and keeps its connections, and all those writes are lost. Only the Sentinels tell a client to leave.
  *
- * Each Sentinel is asked for the address and subscribed to in one write, so that no switch falls between the two. The first one that names another
- * address than it did before is believed; the others follow within a second or two.
+ * One write asks each Sentinel for the address and subscribes to it, so that no switch falls between the two. We believe the first Sentinel that
+ * names another address than before; the others follow within a second or two.
  */
 import { Redis, type RedisOptions, type SentinelAddress } from 'ioredis'
 
 const CHANNEL = '+switch-master'
-/** Sentinels that are listened to, at most. */
+/** The largest number of Sentinels to listen to. */
 const MOST_SENTINELS = 10
 const LONGEST_RECONNECT_DELAY = 1_000
 
@@ -19,14 +18,14 @@ export class SentinelWatch {
   readonly #onSwitch: (address: string) => void
   /** By address. */
   readonly #clients = new Map<string, Redis>()
-  /** What each Sentinel said last, by its address. */
+  /** The address that each Sentinel named last, by the address of the Sentinel. */
   readonly #said = new Map<string, string>()
   #referenced = true
   #closed = false
 
   /**
-   * @param options those of a client behind Sentinel. @param timeout ms that a Sentinel may stay silent while it is connected to.
-   * @param onSwitch is told the address of the new server, `host:port`, as the Sentinels call it.
+   * @param options the options of a client behind Sentinel. @param timeout ms that connecting to a Sentinel may take; at least 1,000.
+   * @param onSwitch called with the address of the new server, `host:port`, as the Sentinels name it.
    */
   private constructor(options: RedisOptions, timeout: number, onSwitch: (address: string) => void) {
     this.#options = options
@@ -35,7 +34,7 @@ export class SentinelWatch {
     for (const sentinel of options.sentinels ?? []) this.#listenTo(sentinel)
   }
 
-  /** @returns none for a client that is not behind Sentinel. */
+  /** @returns undefined for a client that is not behind Sentinel. */
   static of(options: RedisOptions, timeout: number, onSwitch: (address: string) => void): SentinelWatch | undefined {
     return options.sentinels && options.name ? new SentinelWatch(options, timeout, onSwitch) : undefined
   }
@@ -45,7 +44,7 @@ export class SentinelWatch {
     for (const client of this.#clients.values()) client.disconnect()
   }
 
-  /** These do not keep the process alive any more. */
+  /** From now on the connections do not keep the process alive. */
   unref(): void {
     this.#referenced = false
     for (const { stream } of this.#clients.values()) stream?.unref?.()
@@ -74,7 +73,7 @@ export class SentinelWatch {
       retryStrategy: (attempts) => Math.min(50 * 2 ** Math.min(attempts, 10), LONGEST_RECONNECT_DELAY),
     })
     this.#clients.set(at, client)
-    // A Sentinel that cannot be reached is of no interest while the server can; if neither can be, the connections tell.
+    // An unreachable Sentinel does not matter while the server can be reached. If neither can be, the connections report it.
     client.on('error', () => undefined)
     client.on('message', (_channel: string, message: string) => {
       const [name, , , newHost, newPort] = message.split(' ')
@@ -97,7 +96,7 @@ export class SentinelWatch {
       if (Array.isArray(address)) this.#onSaid(at, `${String(address[0])}:${String(address[1])}`)
       if (Array.isArray(others)) for (const other of others) this.#learnOf(other)
     } catch {
-      // It went away, or does not know the name: asked again at the next connection.
+      // The Sentinel went away, or does not know the name. It is asked again at the next connection.
     }
   }
 

@@ -1,20 +1,20 @@
-/** What a server says of itself by INFO, as far as a connection has to know. Pure. */
+/** The facts of INFO that a connection needs. Pure. */
 import { UnavailableError } from '../errors.ts'
 
 export interface ServerInfo {
-  /** Drawn when the process starts: two connections that see the same one lead to the same server. */
+  /** Random for each process: two connections with the same run id lead to the same server. */
   readonly runId: string | undefined
-  /** Which line of data it has: it changes with a promotion, and when a server has followed another one meanwhile. */
+  /** The replication id of its data. It changes with a promotion, and if the server has followed another one. */
   readonly history: string | undefined
   /** `standalone`, `sentinel` or `cluster`. */
   readonly mode: string | undefined
   /** `master` or `slave`. */
   readonly role: string | undefined
-  /** It still reads its data, and answers nothing else. */
+  /** Whether the server still loads its data, and answers no other request. */
   readonly loading: boolean
 }
 
-/** For a server that does not say: every connection to it may lead to another one. */
+/** For a server that reports nothing: every connection to it may lead to another server. */
 export const UNKNOWN_SERVER: ServerInfo = {
   runId: undefined,
   history: undefined,
@@ -23,7 +23,7 @@ export const UNKNOWN_SERVER: ServerInfo = {
   loading: false,
 }
 
-/** @param info what INFO answers. */
+/** @param info the answer to INFO. */
 export function readServerInfo(info: string): ServerInfo {
   const field = (name: string): string | undefined => new RegExp(`^${name}:(.+?)\\r?$`, 'm').exec(info)?.[1]
   return {
@@ -35,12 +35,12 @@ export function readServerInfo(info: string): ServerInfo {
   }
 }
 
-/** Whether both are known to be one server, which has had its data all the time. */
+/** Whether both are known to be one server that has kept its data all the time. */
 export function isSameServer(one: ServerInfo, other: ServerInfo): boolean {
   return one.runId !== undefined && one.runId === other.runId && one.history === other.history
 }
 
-/** What the server is, where that is none that locks can be kept on. */
+/** Why locks cannot be kept on this server, if they cannot. */
 export function whatIsWrongWith({ mode }: ServerInfo): UnavailableError | undefined {
   if (mode === 'sentinel') {
     const advice = 'This is a Redis Sentinel, not a server: give the client `sentinels` and `name` instead'

@@ -1,10 +1,10 @@
 /**
- * URLs of servers as users write them, made into ones that ioredis reads the same way.
+ * Turns URLs of servers, as users write them, into URLs that ioredis reads in the same way.
  *
- * ioredis takes `/locks` for database 0, `/1.5` for 1, and sends SELECT with whatever stands there all the same. Here each is refused.
+ * ioredis reads `/locks` as database 0 and `/1.5` as 1, and sends SELECT with the text of the URL all the same. This file refuses both.
  */
 
-/** What the Valkey project writes, and what ioredis knows. */
+/** The schemes of Redis and Valkey, and their equivalents in ioredis. */
 const PROTOCOLS: Readonly<Record<string, string>> = {
   'redis:': 'redis:',
   'rediss:': 'rediss:',
@@ -15,8 +15,8 @@ const PROTOCOLS: Readonly<Record<string, string>> = {
 const VALID = 'Expected `connection` to be a valid URL'
 
 /**
- * @returns the same address as a `redis:` or `rediss:` URL; undefined if it is a URL of another kind, or none.
- * @throws TypeError naming the part of it that is wrong, and never a password.
+ * @returns the same address as a `redis:` or `rediss:` URL; undefined if the text is another kind of URL, or none.
+ * @throws TypeError naming the part that is wrong, and never a password.
  */
 export function readServerUrl(text: string): string | undefined {
   const [written = '', protocol = ''] = /^([a-z]+:)\/\//i.exec(text) ?? []
@@ -32,12 +32,12 @@ export function readServerUrl(text: string): string | undefined {
 function parse(text: string): URL {
   try {
     const url = new URL(text)
-    // ioredis decodes them, and throws if it cannot.
+    // ioredis decodes both, and throws if it cannot.
     decodeURIComponent(url.username)
     decodeURIComponent(url.password)
     return url
   } catch {
-    // The error that was thrown holds the whole URL: it must not be the cause of this one.
+    // The caught error contains the whole URL, so it must not become the cause of this one.
     throw new TypeError(
       `${VALID}: the port must be a number, and special characters of a user name or password percent-encoded`,
     )
@@ -46,7 +46,7 @@ function parse(text: string): URL {
 
 function readDatabase(part: string, text: string): string {
   if (/^\d{0,9}$/.test(text)) return text
-  // If a `/` or `?` in a password was not encoded, the rest of the password stands here.
+  // If a password contains a raw `/` or `?`, this text is the rest of the password.
   const got = text.includes('@') ? 'something else' : `\`${text}\``
   throw new TypeError(
     `Expected the ${part} of the URL to be the number of a database, as in redis://localhost/2, got ${got}`,

@@ -1,17 +1,17 @@
 /**
- * Tells of changes of keys, whoever makes them: the server remembers which keys were read on the connection that locks are
- * asked for on, and names each that is changed on a second connection.
+ * Reports changes of keys, whoever makes them. The server remembers which keys the first connection, that of the locks, has
+ * read. On a second connection it names each of them that changes.
  *
- * (Redis, "Client-side caching reference": tracking in the opt-in mode with redirection. A key is named once; to hear of its
- * next change it has to be read again. What is changed on the first connection itself is not told: NOLOOP.)
+ * (Redis, "Client-side caching reference": tracking in the opt-in mode with redirection. The server names a key once; a script
+ * has to read it again for the next notification. The server does not report changes by the first connection itself: NOLOOP.)
  *
  *     off ──both connections lead to one server, and it agrees──▶ on (a new period; anything may have changed before it: `onChange()`)
  *     on  ──the first connection breaks──▶ off: the server forgets what it was to remember
- *     on  ──the second connection breaks──▶ off (`onUnwatched()`); once it is back, what was watched still is (`onMissed()`)
- *     off ──the server refuses──▶ off (told once: `onError`), and tried again after a while
+ *     on  ──the second connection breaks──▶ off (`onUnwatched()`); once it is back, watched keys still are (`onMissed()`)
+ *     off ──the server refuses──▶ off (reported once: `onError`), and tried again after a while
  *
- * The second connection is made after the first, and given up while the first cannot be made: where a server has room for one client only,
- * locks come first.
+ * The second connection is made after the first, and given up while the first cannot be made: if a server has room for one client only, locks
+ * come first.
  */
 import { randomUUID } from 'node:crypto'
 import type { BackendListener } from '../backend.ts'
@@ -22,26 +22,26 @@ import type { Arrival } from './connection-events.ts'
 import { EncodedCommand, encode } from './encoded-command.ts'
 import { isReply, kindOf } from './reply-fault.ts'
 
-/** Where a server that speaks RESP2 puts the names of keys that have changed. */
+/** The channel on which a server names changed keys in RESP2. */
 const CHANNEL = '__redis__:invalidate'
 
-/** How many keys a server remembers where its configuration does not say. */
+/** The number of keys that a server remembers by default. */
 const USUAL_ROOM = 1_000_000
-/** After how many keys it is looked at how much room is left, at most. */
+/** The largest number of watched keys between two checks of the room that is left. */
 const LOOK_AFTER = 1_024
 
-/** Failures in a row that are told, if they are no refusals. */
+/** Failures in a row before an `error`, if they are not refusals. */
 const PATIENCE = 5
-/** ms until the next attempt after the server could not; twice as long each time. */
+/** ms until the next attempt after a failure; the pause doubles each time. */
 const FIRST_RETRY = 500
 const LONGEST_RETRY = 30_000
-/** ms until the next attempt after the server would not. */
+/** ms until the next attempt after a refusal. */
 const REFUSED_FOR = 180_000
 
-/** While something is asked, the second connection says something every so many ms: proxies close silent ones. */
+/** ms between two pings on the second connection while requests are sent: proxies close silent connections. */
 const PING_EVERY = 1_000
 
-/** What the server says of a connection that it has lost, or never had. */
+/** The server's reply about a connection that it has lost, or never had. */
 const UNKNOWN_CLIENT = /client ID .* does not exist/
 const APART = new UnavailableError('the two connections of this manager lead to different servers')
 
@@ -53,44 +53,44 @@ export class Tracking {
   readonly #prefix: string
   readonly #listener: BackendListener
   readonly #clock: Clock
-  /** What the second connection is called, if the server does not say who it is: nobody else is called so. */
+  /** A unique name for the second connection, used if the server does not report its run id. */
   readonly #name: string
-  /** How the second connection is known to the server; undefined while it is not subscribed. */
+  /** The server's id of the second connection; undefined while that is not subscribed. */
   #id: number | undefined
   #period: number | undefined
   #periods = 0
-  /** Keys are still thought to be watched by those who asked for them, and are not. */
+  /** Callers still believe that their keys are watched, and they are not. */
   #lapsed = false
-  /** The server still remembers what it was asked to, though it could not tell for a while. */
+  /** The server still remembers the watched keys, although it could not notify us for a while. */
   #remembered = false
-  /** How many keys the server remembers, for all its clients together. */
+  /** How many keys the server can remember, for all its clients together. */
   #room = USUAL_ROOM
-  /** Keys that it was made to remember since that was last compared with its room. */
+  /** Keys watched since the last check of the room. */
   #unchecked = 0
   #checking = false
-  /** In a row; and when it is tried again. */
+  /** Failures in a row, and when the next attempt is due. */
   #failures = 0
   #retryAt = Number.POSITIVE_INFINITY
   #failureTold = false
-  /** The second connection is to be made anew when it is tried again. */
+  /** The next attempt first makes the second connection anew. */
   #isApart = false
   #pingedAt = Number.NEGATIVE_INFINITY
   #closed = false
 
-  /** @param prefix stands before every key that is of interest here. */
+  /** @param prefix precedes every key of this manager. */
   constructor(parts: ConnectionParts, commands: Connection, prefix: string, listener: BackendListener) {
     this.#commands = commands
     this.#prefix = prefix
     this.#listener = listener
     this.#clock = parts.clock
-    // The names of changed keys come as RESP2 messages: ioredis hands out no other pushes.
+    // The names of changed keys come as RESP2 messages: ioredis passes on no other pushes.
     const options = { protocol: 2, autoResubscribe: false } as const
     this.#pushes = new Connection({ ...parts, role: 'watch', options })
     this.#name = `${this.#pushes.client.options.connectionName}:${randomUUID()}`
     this.#pushes.client.on('messageBuffer', (_channel: unknown, keys: unknown) => this.#onMessage(keys))
     this.#pushes.on('usable', () => void this.#subscribe())
     this.#pushes.on('unusable', () => this.#onPushesGone())
-    // Where locks cannot be asked for either, that is what is to be told.
+    // If the connection of the locks has failed, too, only that fault is reported.
     this.#pushes.on('fault', (error) => {
       if (!commands.usable) this.#pushes.forgetFault(error)
       else if (!this.#closed) listener.onError(error)
@@ -100,34 +100,34 @@ export class Tracking {
     commands.on('failed', () => this.#pushes.stop())
   }
 
-  /** Whether the server remembers what is read. */
+  /** Whether tracking is on. */
   get active(): boolean {
     return this.#period !== undefined
   }
 
-  /** A number for as long as nothing that was read has been forgotten unsaid; undefined while it is off. */
+  /** The number of the current period of tracking; undefined while it is off. Within a period the server forgets no key without a notification. */
   get period(): number | undefined {
     return this.#period
   }
 
-  /** The server is to remember the keys that the very next command reads. */
+  /** Makes the server watch the keys that the very next command reads. */
   readonly watchNext = (): void => {
     if (this.active) void this.#watchNext()
   }
 
-  /** Something is being asked: time to see whether all is well. @param now ms on the clock. */
+  /** A request is about to be sent: pings, and retries if that is due. @param now ms on the clock. */
   onAsked(now: number): void {
     if (now >= this.#retryAt) this.#retry()
     if (this.active && now >= this.#pingedAt + PING_EVERY) {
       this.#pingedAt = now
-      // Its answer is of no interest, and a user may be forbidden to ask.
+      // The answer does not matter, and the ACL may deny the command.
       this.#pushes.client.ping().catch(() => undefined)
     }
   }
 
   /**
-   * The server was made to remember so many keys more. When it has no room left it forgets others, and what it forgets because of our own
-   * commands it does not tell us (Redis 7): so it is asked from time to time.
+   * The server watches `count` more keys. If it has no room left, it forgets others, and does not report those that our own commands made it
+   * forget (Redis 7). So we check its room from time to time.
    */
   onWatched(count: number): void {
     if (!this.active) return
@@ -155,7 +155,7 @@ export class Tracking {
 
   #onCommandsUsable(arrival: Arrival): void {
     this.#remembered = false
-    // The other connection stayed where it was: at a server that changes nothing any more.
+    // The second connection still leads to the old server, which changes nothing any more.
     if (arrival === 'other') this.#pushes.leave()
     this.#pushes.start()
     void this.#switchOn()
@@ -187,12 +187,12 @@ export class Tracking {
     this.#retryAt = Number.POSITIVE_INFINITY
     try {
       if (!(await this.#isPair(id))) {
-        // Where they part, the first one is right: locks are asked for there.
+        // If they lead to different servers, the first one is right: it has the locks.
         if (period === this.#periods) this.#onApart(APART)
         return
       }
       await this.#commands.client.client('TRACKING', 'ON', 'REDIRECT', id, 'OPTIN', 'NOLOOP')
-      // A user may be allowed the one and not the other.
+      // An ACL may allow the one command and deny the other.
       await this.#commands.client.client('CACHING', 'YES')
     } catch (error) {
       if (period === this.#periods) this.#onFailed(error)
@@ -214,8 +214,8 @@ export class Tracking {
   }
 
   /**
-   * Whether both connections lead to one server. Redirection is agreed to for any client that has this id, and each server has such ids of its own.
-   * Where the server does not say who it is, it is asked whether that client has the name of ours.
+   * Whether both connections lead to one server. A server accepts redirection to any client with this id, and every server has ids of its own. If
+   * the server does not report its run id, we check whether the client with this id has our name.
    */
   async #isPair(id: number): Promise<boolean> {
     const [one, other] = [this.#commands.runId, this.#pushes.runId]
@@ -229,7 +229,7 @@ export class Tracking {
       const keys = Number(answer[1] ?? USUAL_ROOM)
       return keys === 0 ? Number.POSITIVE_INFINITY : keys
     } catch {
-      // The user may not ask, or the server is gone, which is noticed elsewhere.
+      // The ACL denies the command, or the server is gone, which others notice.
       return USUAL_ROOM
     }
   }
@@ -242,7 +242,7 @@ export class Tracking {
       this.#room = room
       if (Number(keys) >= room && !this.#closed) this.#listener.onForgotten()
     } catch {
-      // A connection that breaks is made anew, and then everything is looked at.
+      // After a broken connection everything is checked anyway.
     } finally {
       this.#checking = false
     }
@@ -265,20 +265,20 @@ export class Tracking {
   #onPushesGone(): void {
     this.#id = undefined
     this.#switchOff()
-    // Where the other one has broken as well, that is found out by whoever asks, and told when it is mended.
+    // If the first connection has broken, too, the next request notices that, and its recovery reports the lapse.
     if (this.#commands.usable) this.#tellLapse()
   }
 
-  /** The second connection is no use to the server that locks are asked for on: another one may be. */
+  /** The second connection leads to another server than the first: makes it anew. */
   #onApart(error: Error): void {
     this.#fail(error, false)
-    // Again and again in vain: not more often than it is tried again.
+    // After several failures it is made anew only at the next attempt.
     if (this.#failures < PATIENCE) this.#pushes.leave()
     else this.#isApart = true
   }
 
   #onFailed(thrown: unknown): void {
-    // A connection that broke is made anew, and then this is tried again.
+    // After a broken connection tracking is tried again anyway.
     if (this.#closed || !isReply(thrown)) return
     if (UNKNOWN_CLIENT.test(thrown.message)) this.#onApart(thrown)
     else this.#fail(thrown, kindOf(thrown) !== 'passing')
@@ -293,7 +293,7 @@ export class Tracking {
     this.#retryAt = this.#clock.now() + (refused ? REFUSED_FOR : pause)
     if (this.#failureTold || !(refused || this.#failures >= PATIENCE)) return
     this.#failureTold = true
-    const message = `The server ${refused ? 'refuses to' : 'does not'} tell of changes, so callers that wait poll and losses are noticed at the next renewal: ${error.message}`
+    const message = `The server ${refused ? 'refuses to' : 'does not'} tell of changes, so waiters poll, and holders notice losses at the next renewal: ${error.message}`
     this.#listener.onError(new UnavailableError(message, undefined, { cause: error }))
   }
 
@@ -312,7 +312,7 @@ export class Tracking {
     this.#listener.onUnwatched()
   }
 
-  /** @param keys a list of names, or null where all keys were deleted. */
+  /** @param keys a list of names, or null if all keys were deleted. */
   #onMessage(keys: unknown): void {
     if (this.#closed) return
     if (!Array.isArray(keys)) {

@@ -1,6 +1,6 @@
 /**
- * One compare-and-delete, repeated with backoff while the key may still be, or come to be, there. Where somebody waits
- * for what comes of it, that is decided by the first answer, or when `timeout` is over.
+ * One compare-and-delete, repeated with backoff while the key may still exist, or may still be created. A waiting caller
+ * gets the first answer, or none after `timeout`.
  */
 import type { ChangeOutcome, LockEntry, ReleaseEntry, Unknown } from '../backend.ts'
 import type { Clock } from '../time/clock.ts'
@@ -17,7 +17,7 @@ export interface DeletionParts {
   readonly clock: Clock
   readonly scheduler: Alarms
   readonly random: () => number
-  /** Whether the next change of a key is of interest from the moment of its deletion on. */
+  /** Whether to watch a key from its deletion on. */
   readonly isOffered: (key: string) => boolean
   readonly dispatch: Pick<Dispatch, 'release'>
 }
@@ -26,18 +26,18 @@ export interface DeletionGoal {
   readonly entry: LockEntry
   /** How long one attempt may stay unanswered, in ms. */
   readonly timeout: number
-  /** When the key is sure to have expired, whatever happens. */
+  /** When the key is sure to have expired. */
   readonly until: number
   /**
-   * How many requests that may create the key were never answered. "There is no such key" is no end then: they may still be on
-   * their way, through other connections, and are looked for until `until`. Each key that was found and deleted accounts for one.
+   * The number of unanswered requests that may create the key. While there are any, a missing key does not end the deletion: the
+   * requests may still be on their way, so it looks again until `until`. Each deleted key accounts for one request.
    */
   readonly unanswered: number
-  /** When it was begun: the patience of whoever waits for it counts from there. Default: now. */
+  /** When the release began: the caller's timeout counts from there. Default: now. */
   readonly since?: number
 }
 
-/** By how many steps of the backoff a deletion is repeated later whose key was just found gone, or was just deleted. */
+/** Extra steps of the backoff if the key was just found gone, or was just deleted. */
 const UNHURRIED = 2
 
 export const UNANSWERED: Unknown = {
@@ -58,7 +58,7 @@ export class Deletion implements ReleaseRequest, PendingRelease {
   readonly #until: number
   #unanswered: number
   readonly #onAnswer: (outcome: ChangeOutcome, over: boolean) => void
-  /** Takes the outcome for whoever waits, once. */
+  /** Takes the outcome for the caller, once. */
   #onDecided: ((outcome: ChangeOutcome) => void) | undefined
   #released: Promise<boolean> | undefined
   #resolve: ((released: boolean) => void) | undefined
@@ -72,8 +72,8 @@ export class Deletion implements ReleaseRequest, PendingRelease {
   #over = false
 
   /**
-   * @param onDecided is called once, with what came of it as far as is known by then.
-   * @param onAnswer is called with each answer; `over` with the last one.
+   * @param onDecided called once, with the outcome known by then.
+   * @param onAnswer called with each answer; `over` is true for the last one.
    */
   constructor(
     parts: DeletionParts,
@@ -102,7 +102,7 @@ export class Deletion implements ReleaseRequest, PendingRelease {
     return this.#repetitions > 0
   }
 
-  /** Whether the key is known to have been deleted by this. */
+  /** Whether this deletion is known to have deleted the key. */
   outcomeOf(): Promise<boolean> {
     if (this.decided) return Promise.resolve(this.#result)
     this.#released ??= new Promise((resolve) => {
@@ -111,7 +111,7 @@ export class Deletion implements ReleaseRequest, PendingRelease {
     return this.#released
   }
 
-  /** @param first the outcome of an attempt that was made already. */
+  /** @param first the outcome of an attempt made before. */
   start(first?: Unknown): void {
     if (first) this.settle(first)
     else this.#ask()
@@ -124,7 +124,7 @@ export class Deletion implements ReleaseRequest, PendingRelease {
     const remaining = this.#until - now
     if (outcome.type === 'done') this.#unanswered -= 1
     this.#over = (outcome.type !== 'unknown' && this.#unanswered <= 0) || remaining <= 0
-    // Where an earlier attempt was not answered, it may have been that one which deleted the key.
+    // If an earlier attempt was not answered, that one may have deleted the key.
     const told = outcome.type === 'refused' && this.#isUnsure ? UNANSWERED : outcome
     this.#isUnsure = outcome.type === 'unknown'
     if (this.#over || outcome.type !== 'unknown') {
@@ -136,7 +136,7 @@ export class Deletion implements ReleaseRequest, PendingRelease {
     }
     if (this.#over) return
     this.#repetitions += 1
-    // Something that may still land is looked for at leisure, up to the end.
+    // A request that may still create the key is looked for slowly, until the end.
     const delay =
       outcome.type === 'unknown'
         ? renewalRetryDelay(this.ttl, this.#repetitions, remaining, random())
@@ -146,7 +146,7 @@ export class Deletion implements ReleaseRequest, PendingRelease {
     if (!this.decided && this.#patience === undefined) this.#awaitPatience(this.#startedAt + this.timeout - now)
   }
 
-  /** It is left to itself: what is not known by now stays unknown. */
+  /** Gives up: an unknown outcome stays unknown. */
   giveUp(): void {
     this.#over = true
     this.#retry?.cancel()

@@ -1,6 +1,6 @@
 /**
- * Giving keys back: `release()`, releasing many, and the silent undoing of what nobody wants any more. Each is a
- * compare-and-delete that is repeated until it is answered or until the key has expired.
+ * Deletes keys: for `release()`, for many leases at once, and silently for acquisitions without a caller. Each is a
+ * compare-and-delete, repeated until it is answered or the key has expired.
  */
 import type { ChangeOutcome, LockEntry, ReleaseEntry, Unknown } from '../backend.ts'
 import type { Clock } from '../time/clock.ts'
@@ -12,19 +12,19 @@ import { Bell } from '../requests/bell.ts'
 import type { Dispatch } from '../requests/dispatch.ts'
 import type { Batch } from '../requests/outbox.ts'
 
-/** Keys that are being released together at once: bounds memory, and how long the event loop is kept by those that are answered together. */
+/** Keys under way at once: bounds memory, and the time in which answers that come together block the event loop. */
 const KEYS_UNDER_WAY = 2_048
 
-/** What was asked for, and how long a request for it may stay unanswered, in ms. */
+/** An acquisition to undo. `timeout`: how long a request may stay unanswered, in ms. */
 type Undoable = LockEntry & { readonly timeout: number }
 
 export interface ReleaserParts extends DeletionParts {
   readonly clock: Clock
   readonly table: LeaseTable
   readonly batchSize: number
-  /** Whether the server is slower than what is asked of it. */
+  /** Whether renewals wait to be sent, because the server is too slow. */
   readonly isBehind: () => boolean
-  /** A key was deleted at another moment than its lease ended: what a manager changes itself, the server does not tell it. */
+  /** A key was deleted later than its lease ended. The server does not notify a manager of its own changes. */
   readonly onChangedHere: (key: string) => void
   readonly dispatch: Pick<Dispatch, 'release' | 'releaseTogether'>
 }
@@ -33,7 +33,7 @@ export class Releaser {
   readonly #parts: ReleaserParts
   readonly #deletions = new Set<Deletion>()
   readonly #unanswered = new Set<Deletion | ReleaseBatch>()
-  /** Keys that are being deleted by batches. */
+  /** Keys in batches under way. */
   #inBatches = 0
   readonly #idle = new Bell()
   #closed = false
@@ -42,7 +42,7 @@ export class Releaser {
     this.#parts = parts
   }
 
-  /** Keys that are being deleted. */
+  /** Keys being deleted. */
   get undoing(): number {
     return this.#deletions.size + this.#inBatches
   }
@@ -55,8 +55,8 @@ export class Releaser {
   }
 
   /**
-   * Releases many leases, some thousands at a time. @param onSettled is told how many were settled just now. @param isOver says that there is no
-   * more time: then no more are begun.
+   * Releases many leases, some thousands at a time. @param onSettled called with the number of leases just settled. @param isOver whether the time
+   * is over: then no more releases begin.
    */
   async releaseEach(
     records: Iterable<LeaseRecord>,
@@ -74,7 +74,7 @@ export class Releaser {
   }
 
   /**
-   * Deletes a key in the background if it still holds this token: an acquisition that nobody wants any more.
+   * Deletes a key in the background if it still holds this token, for an acquisition without a caller.
    *
    * @param until when the key is sure to have expired. @param unanswered see `DeletionGoal`.
    */
@@ -83,8 +83,8 @@ export class Releaser {
   }
 
   /**
-   * A lease ended by time: its key may still be there, and a renewal on its way may even prolong it. A server that is too slow for the
-   * renewals is spared: the key expires, and deleting it would be at the cost of leases that can still be kept.
+   * A lease ended by time. Its key may still exist, and a renewal on its way may even extend it. If the server is too slow for the renewals,
+   * the key is left to expire: deleting it would cost leases that can still be kept.
    */
   abandon(record: LeaseRecord): void {
     if (this.#parts.isBehind()) return
@@ -93,13 +93,13 @@ export class Releaser {
     this.#delete({ entry: record, timeout, until: now + ttl, unanswered: landingsOf(record, now) })
   }
 
-  /** Resolves when every deletion has been answered. */
+  /** Resolves once every deletion has been answered. */
   idle(): Promise<void> {
     if (this.#unanswered.size === 0) return Promise.resolve()
     return this.#idle.next()
   }
 
-  /** Gives up: what is still leased ends unreleased, what is not answered by now stays unknown, and both expire. */
+  /** Gives up: leases that are still held end without a release, unanswered releases stay unknown, and their keys expire. */
   close(): void {
     const { table, clock } = this.#parts
     this.#closed = true
@@ -114,7 +114,7 @@ export class Releaser {
     this.#idle.ring()
   }
 
-  /** The state flips before anything is sent: from here on nothing renews this key (P12, P16). @returns whether there is anything to delete. */
+  /** Sets the state before anything is sent: from here on nothing renews this key (P12, P16). @returns whether there is a key to delete. */
   #letGo(record: LeaseRecord, now: number): boolean {
     if (record.cohort === undefined) return false
     this.#parts.table.apply(record, { type: 'release', now })
@@ -136,12 +136,12 @@ export class Releaser {
     const singles: Promise<boolean>[] = []
     const since = clock.now()
     const batch = new ReleaseBatch((record, outcome) => this.#settle(record, outcome, since))
-    // What has ended by now is told of before anything is let go: what listeners ask for must not be sent before what gives it back.
+    // Losses are emitted before any release: a request of a listener must not be sent before the release of its key.
     for (const record of records) table.apply(record, { type: 'observed', now: since })
     for (const record of records) {
       if (record.release) singles.push(record.release.outcomeOf(record))
       else if (!this.#letGo(record, since)) continue
-      // Whoever waits for it elsewhere is to be told of by name.
+      // The lock is left to other processes: a release of its own watches the key.
       else if (isOffered(record.key)) singles.push(this.#deleteFor(record).outcomeOf())
       else batch.add(record)
     }
@@ -155,13 +155,13 @@ export class Releaser {
     await Promise.all(singles)
   }
 
-  /** One lease of a batch; what was not answered goes on by itself. */
+  /** Settles one lease of a batch. An unanswered release becomes a deletion of its own. */
   #settle(record: LeaseRecord, outcome: ChangeOutcome, since: number): Promise<boolean> | boolean {
     record.release = undefined
     this.#inBatches -= 1
     if (outcome.type === 'unknown' && !this.#closed) return this.#deleteFor(record, since, outcome).outcomeOf()
     this.#parts.table.apply(record, releaseInput(outcome))
-    // Its key is gone. If a request for it was never answered, that may still create it anew.
+    // The key is gone, but an earlier unanswered request may still create it anew.
     const { doubt } = record.has
     if (doubt !== undefined && doubt.until > this.#parts.clock.now()) this.undo(record, doubt)
     return outcome.type === 'done'
@@ -179,7 +179,7 @@ export class Releaser {
     return deletion
   }
 
-  /** @param first the outcome of an attempt that was made already. */
+  /** @param first the outcome of an attempt made before. */
   #delete(goal: DeletionGoal, first?: Unknown, onDecided?: (outcome: ChangeOutcome) => void): Deletion {
     const deletion = new Deletion(this.#parts, goal, onDecided, (outcome, over) => {
       if (over) this.#deletions.delete(deletion)
@@ -203,15 +203,15 @@ export class Releaser {
   }
 }
 
-/** Leases that are released together. Each of them may be asked about, and is settled on its own. */
+/** Leases that are released in one batch. Each is settled on its own, and a caller may wait for it. */
 class ReleaseBatch implements Batch<ChangeOutcome, ReleaseEntry>, PendingRelease {
   timeout = Number.POSITIVE_INFINITY
-  /** Resolves when all are settled. */
+  /** Resolves once all are settled. */
   readonly settled: Promise<void>
   readonly #settleOne: (record: LeaseRecord, outcome: ChangeOutcome) => Promise<boolean> | boolean
   readonly #records: LeaseRecord[] = []
   readonly #askers = new Map<LeaseRecord, ((released: Promise<boolean> | boolean) => void)[]>()
-  /** What was not answered, and goes on by itself. */
+  /** Unanswered releases, which go on by themselves. */
   readonly #later: Promise<boolean>[] = []
   #resolve: ((value: void | Promise<void>) => void) | undefined
 
@@ -256,7 +256,7 @@ class ReleaseBatch implements Batch<ChangeOutcome, ReleaseEntry>, PendingRelease
     }
   }
 
-  /** What can be done for it has been done. */
+  /** Nothing is left to do: `settle` has answered the callers. */
   settleFaulty(): void {}
 
   finish(): void {
@@ -264,14 +264,14 @@ class ReleaseBatch implements Batch<ChangeOutcome, ReleaseEntry>, PendingRelease
     this.#resolve = undefined
   }
 
-  /** What is not answered by now stays unknown. */
+  /** Releases without an answer stay unknown. */
   giveUp(): void {
     for (let index = 0; index < this.#records.length; index += 1) this.settle(index, UNANSWERED)
     this.finish()
   }
 }
 
-/** How many deletions its key needs at most, if requests for it may still be carried out; 0 if one answer is enough. */
+/** How many deletions a key may need because of unanswered requests; 0 if one answer is enough. */
 function landingsOf({ has: { doubt } }: LeaseRecord, now: number): number {
   return doubt !== undefined && doubt.until > now ? doubt.unanswered + 1 : 0
 }

@@ -1,6 +1,6 @@
 /**
- * Renewals that are on their way, and how many more may be. A batch that was given up does not keep others from being sent for long: it counts
- * less, as the server may still have to answer it first.
+ * The batches of renewals on their way, and how many more may be sent. A batch that was given up still counts for a while, because the server may
+ * have to answer it first, but it does not block others.
  */
 import { CongestionWindow } from '../rules/congestion-window.ts'
 import type { Clock } from '../time/clock.ts'
@@ -9,16 +9,16 @@ import type { RenewalBatch } from './renewal-batch.ts'
 export class BatchesUnderWay {
   readonly window: CongestionWindow = new CongestionWindow()
   readonly #clock: Clock
-  /** Sent, and neither answered nor given up. */
+  /** Batches that are sent, and neither answered nor given up. */
   #count = 0
-  /** Given up, but not answered, and until when they count. */
+  /** Batches that were given up and not answered, and until when each counts. */
   readonly #overdue = new Map<RenewalBatch, number>()
 
   constructor(clock: Clock) {
     this.#clock = clock
   }
 
-  /** Whether another may be sent now. */
+  /** Whether another batch may be sent now. */
   get hasRoom(): boolean {
     if (this.#overdue.size > 0) {
       const now = this.#clock.now()
@@ -35,7 +35,7 @@ export class BatchesUnderWay {
     this.#overdue.delete(batch)
   }
 
-  /** It is answered, or given up. */
+  /** The batch is answered, or given up. */
   end(batch: RenewalBatch): void {
     batch.alarm?.cancel()
     if (batch.over) return
@@ -43,14 +43,14 @@ export class BatchesUnderWay {
     this.#count -= 1
   }
 
-  /** It is not waited for any more, so that a hung server keeps nobody from being asked. */
+  /** Stops waiting for a batch, so that a hung server does not block all others. */
   giveUp(batch: RenewalBatch): void {
-    // By then its leases have ended, or have been renewed by another request.
+    // After a ttl its leases have ended, or another batch has renewed them.
     if (!batch.over) this.#overdue.set(batch, batch.sentAt + (batch.cohorts[0]?.terms.ttl ?? 0))
     this.end(batch)
   }
 
-  /** What was asked through another connection, or of another server, keeps nobody waiting any more. */
+  /** There is another connection, or another server: old batches do not delay new ones any more. */
   forgetOverdue(): void {
     this.#overdue.clear()
   }

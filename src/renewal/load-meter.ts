@@ -1,6 +1,5 @@
 /**
- * Tells whether renewals keep up: how long they wait for their turn to be sent, and how many the server confirms
- * meanwhile.
+ * Measures whether renewals keep up: how long they wait to be sent, and how many the server confirms meanwhile.
  *
  *     keeping up ──one has waited for a sixth of its ttl: it is sent when half of it is over──▶ overloaded (told at once, then every second)
  *     overloaded ──a second in which none has waited for so long──▶ keeping up (told)
@@ -11,7 +10,7 @@ import { RENEWALS_PER_TTL } from '../rules/timing.ts'
 import type { Clock } from '../time/clock.ts'
 import type { Alarm, Alarms } from '../time/scheduler.ts'
 
-/** Part of a ttl: due at a third of it, a renewal that waits for so long is sent when half of it is over. */
+/** Fraction of a ttl. A renewal is due at a third of its ttl; if it waits this long, it is sent at half of it. */
 const LONGEST_WAIT = 1 / 6
 /** ms between two reports. */
 const INTERVAL = 1_000
@@ -19,20 +18,20 @@ const INTERVAL = 1_000
 export interface LoadMeterParts {
   readonly clock: Clock
   readonly scheduler: Alarms
-  /** How many leases wait to be renewed, and how many have to be per second. */
+  /** The leases whose renewals wait, and the renewals per second that all leases need. */
   readonly survey: () => Pick<LoadReport, 'behind' | 'demand'>
   readonly tell: (report: LoadReport) => void
 }
 
 export class LoadMeter {
   readonly #parts: LoadMeterParts
-  /** Since when something has been waiting, and what was confirmed since; undefined while nothing is. */
+  /** Since when renewals have been waiting; undefined while none waits. */
   #busySince: number | undefined
-  /** Since when the one that is sent next has been waiting, and its ttl. */
+  /** The renewal that is sent next: since when it waits, and its ttl. */
   #next: { readonly since: number; readonly ttl: number } | undefined
   #confirmed = 0
   #capacity = 0
-  /** The longest wait since the last report, and between the two before, as parts of their ttl. */
+  /** The longest wait since the last report, and between the two before, as fractions of the ttl. */
   #lag = 0
   #lastLag = 0
   #alarm: Alarm | undefined
@@ -50,7 +49,7 @@ export class LoadMeter {
     }
   }
 
-  /** Whether renewals have to wait for their turn to be sent. */
+  /** Whether renewals wait to be sent. */
   get behind(): boolean {
     return this.#next !== undefined
   }
@@ -59,26 +58,26 @@ export class LoadMeter {
     this.#confirmed += count
   }
 
-  /** All that may be on its way is, and this one has waited so long (ms) to be sent next. */
+  /** The congestion window is full, and the next renewal has waited this long (ms). */
   onWaiting(waited: number, ttl: number): void {
     if (this.#busySince === undefined) this.#startCounting()
     this.#next = { since: this.#parts.clock.now() - waited, ttl }
     this.onWaited(waited, ttl)
   }
 
-  /** Nothing has to wait any more. */
+  /** No renewal waits any more. */
   onIdle(): void {
     this.#busySince = undefined
     this.#next = undefined
   }
 
-  /** One has waited so long (ms) to be sent. */
+  /** A renewal has waited this long (ms) to be sent. */
   onWaited(waited: number, ttl: number): void {
     this.#lag = Math.max(this.#lag, waited / ttl)
     if (this.#lag < LONGEST_WAIT || this.#alarm) return
     this.#measure()
     this.#watch()
-    // In a turn of its own: this is noticed while renewals are being sent, and a listener may end the leases they are for.
+    // In a turn of its own: the meter runs while renewals are sent, and a listener may end their leases.
     this.#parts.clock.soon(() => this.#parts.tell(this.report))
   }
 
@@ -86,7 +85,7 @@ export class LoadMeter {
     this.#alarm = this.#parts.scheduler.after(INTERVAL, () => {
       this.#alarm = undefined
       this.#measure()
-      // Nothing may have been sent since: it has gone on waiting.
+      // If no renewal was sent since, the next one has gone on waiting.
       if (this.#next) {
         this.#lag = Math.max(this.#lag, (this.#parts.clock.now() - this.#next.since) / this.#next.ttl)
       }
@@ -110,7 +109,7 @@ export class LoadMeter {
   }
 }
 
-/** How many leases wait to be renewed, and how many renewals per second are needed for all of them. */
+/** The leases whose renewals wait, and the renewals per second that all leases need. */
 export function surveyOf(cohorts: Iterable<LeaseCohort>): Pick<LoadReport, 'behind' | 'demand'> {
   let behind = 0
   let demand = 0

@@ -1,15 +1,15 @@
-/** One request for renewals that was sent. */
+/** A batch of renewals that was sent. */
 import type { LeaseCohort, LeaseRecord } from '../lease/lease-record.ts'
 import type { Alarm } from '../time/scheduler.ts'
 
 export class RenewalBatch {
   /** When it was sent: before its first byte was written. */
   readonly sentAt: number
-  /** Others may be split off from them. */
+  /** The list grows if a cohort is split. */
   readonly cohorts: LeaseCohort[]
-  /** All their members at that time, in the order in which they are answered. */
+  /** All their members at the sending, in the order of the answers. */
   readonly records: readonly LeaseRecord[]
-  /** Rings when the answer is overdue, or one of the cohorts is over. */
+  /** Rings if the answer is overdue, or at the deadline of a cohort. */
   alarm: Alarm | undefined = undefined
   /** Answered, or given up. */
   over = false

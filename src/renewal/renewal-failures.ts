@@ -1,4 +1,4 @@
-/** What failed of a renewal whose answer has come, lease by lease. */
+/** The failed entries of an answered batch of renewals. */
 import type { ChangeOutcome, Unknown } from '../backend.ts'
 import { UnavailableError } from '../errors.ts'
 import type { LeaseCohort, LeaseRecord } from '../lease/lease-record.ts'
@@ -12,10 +12,10 @@ export interface FailureParts {
   readonly onFault: (fault: unknown) => void
 }
 
-/** Members of a cohort whose renewal was not answered. */
+/** Members of a cohort whose renewals were not answered. */
 export interface CohortFailure {
   readonly records: LeaseRecord[]
-  /** How the first of them failed. */
+  /** The error of the first of them. */
   readonly error: Error
 }
 
@@ -26,7 +26,7 @@ export interface Failures {
 
 export const NO_OUTCOME: UnavailableError = new UnavailableError('The backend gave no outcome for a renewal')
 
-/** Ends what was refused. @returns what was not answered. */
+/** Ends the refused leases. @returns the unanswered ones. */
 export function failuresOf(
   batch: RenewalBatch,
   outcomes: readonly (ChangeOutcome | undefined)[],

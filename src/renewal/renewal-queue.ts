@@ -1,9 +1,8 @@
 /**
- * Cohorts whose renewal waits to be sent, and which of them are sent together.
+ * Cohorts whose renewal waits to be sent, and which of them share a batch.
  *
- * Nearest deadline first, as long as the answer can come before it. Where a server is too slow for all of them, the nearest deadline is one that
- * cannot be met any more: who kept to that order would be too late for every one. (C. Liu, J. Layland, 1973, for the order; C. Locke, 1986,
- * for what becomes of it under overload.)
+ * The nearest deadline goes first, as long as the answer can come before it (C. Liu, J. Layland, 1973). Under overload, strict
+ * earliest-deadline-first misses every deadline (C. Locke, 1986), so cohorts whose deadline cannot be met any more go last.
  */
 import type { LeaseCohort } from '../lease/lease-record.ts'
 import { DeadlineQueue } from '../structures/deadline-queue.ts'
@@ -11,10 +10,10 @@ import { DeadlineQueue } from '../structures/deadline-queue.ts'
 export class RenewalQueue {
   readonly #batchSize: number
   readonly #queue: DeadlineQueue<LeaseCohort>
-  /** Those whose answer would come too late, as far as is known: they are sent when there is nothing better to do. */
+  /** Cohorts whose answer would probably come too late: they are sent after all others. */
   readonly #hopeless: DeadlineQueue<LeaseCohort>
 
-  /** @param slack see `DeadlineQueue`. @param batchSize how many leases are sent together at most. */
+  /** @param slack see `DeadlineQueue`. @param batchSize the largest number of leases in a batch. */
   constructor(slack: number, batchSize: number) {
     this.#batchSize = batchSize
     this.#queue = new DeadlineQueue(slack)
@@ -25,19 +24,19 @@ export class RenewalQueue {
     this.#queue.add(cohort)
   }
 
-  /** The one that is sent next. */
+  /** The cohort that is sent next. */
   peek(): LeaseCohort | undefined {
     return this.#queue.peek(isWaiting) ?? this.#hopeless.peek(isWaiting)
   }
 
-  /** Takes out what is sent next, together. @param answered when an answer would come, in ms on the clock. */
+  /** Takes out the cohorts of the next batch. @param answered when its answer is expected, in ms on the clock. */
   take(answered: number): LeaseCohort[] {
     for (let next = this.#queue.peek(isWaiting); next; next = this.#queue.peek(isWaiting)) {
       if (next.deadline >= answered) break
       this.#queue.shift()
       this.#hopeless.add(next)
     }
-    // Answers may come faster by now.
+    // The server may answer faster by now.
     const spared = this.#hopeless.peek(isWaiting)
     if (spared && spared.deadline >= answered) return this.#takeFrom(this.#hopeless)
     const cohorts = this.#takeFrom(this.#queue)
@@ -50,7 +49,7 @@ export class RenewalQueue {
     for (let next = queue.peek(isWaiting); next; next = queue.peek(isWaiting)) {
       if (size > 0 && (size + next.size > this.#batchSize || next.apart !== cohorts[0]?.apart)) break
       queue.shift()
-      // One that was called back and queued again stands here twice.
+      // A cohort that was withdrawn and queued again stands here twice.
       next.renewal = undefined
       size += next.size
       cohorts.push(next)
@@ -59,7 +58,7 @@ export class RenewalQueue {
   }
 }
 
-/** It may have been called back, sent from elsewhere, or lost its last member meanwhile. */
+/** A queued cohort may have been withdrawn, or sent, or may have lost its last member. */
 function isWaiting(cohort: LeaseCohort): boolean {
   return cohort.renewal === 'queued' && cohort.size > 0
 }

@@ -1,6 +1,6 @@
 /**
- * Renewals: collects the cohorts that are due, sends them in batches with the nearest deadline first, applies the
- * answers, and repeats what failed.
+ * Renewals: collects the cohorts that are due, sends them in batches with the nearest deadline first, applies the answers,
+ * and repeats failed renewals.
  */
 import { asError } from '../as-error.ts'
 import type { Backend, ChangeOutcome } from '../backend.ts'
@@ -31,7 +31,7 @@ export interface RenewerParts {
   readonly batchSize: number
   readonly driftFactor: number
   readonly random: () => number
-  /** Whether the keys of held leases are to be watched, as things are. */
+  /** Whether to watch the keys of held leases now. */
   readonly isWatching: () => boolean
   readonly onFault: (fault: unknown) => void
 }
@@ -39,7 +39,7 @@ export interface RenewerParts {
 export class Renewer {
   readonly #parts: RenewerParts
   readonly #queue: RenewalQueue
-  /** The cohort that leases granted by one request are joining. */
+  /** The cohort that leases of the current grant join. */
   #forming: LeaseCohort | undefined
   readonly #underWay: BatchesUnderWay
   #pumping = false
@@ -50,7 +50,7 @@ export class Renewer {
     this.#underWay = new BatchesUnderWay(parts.clock)
   }
 
-  /** Finds a lease its cohort: others that were granted by the same request, sent at `sentAt`. */
+  /** Adds a lease to the cohort of the batch that granted it, sent at `sentAt`. */
   join(record: LeaseRecord, terms: CohortTerms, sentAt: number): void {
     const forming = this.#forming
     if (forming?.admits(terms, sentAt) && forming.size < this.#parts.batchSize) {
@@ -68,13 +68,13 @@ export class Renewer {
     this.#forming = cohort
   }
 
-  /** A cohort's time has come: its renewal is due, or it is over. */
+  /** A cohort is due: for its renewal, or at its deadline. */
   onDue(cohort: LeaseCohort, { now }: Tick): void {
     const { table, scheduler } = this.#parts
-    // Something else that was due in the same tick may have ended its last member, or had it renewed.
+    // Another item of the same tick may have ended its last member, or renewed it.
     if (cohort.size === 0 || cohort.renewal instanceof RenewalBatch || scheduler.isScheduled(cohort.alarm)) return
     const due = scheduler.dueOf(cohort.alarm)
-    // Set before any work is done: nothing thrown below can leave it without an alarm.
+    // Set before any work: a throw below cannot leave the cohort without an alarm.
     this.#schedule(cohort, now + cohort.terms.ttl / 60)
     if (!table.expire(cohort)) return
     if (cohort.renewal === 'queued') {
@@ -89,7 +89,7 @@ export class Renewer {
     this.#enqueue(cohort, due)
   }
 
-  /** Renews now on behalf of a lease's owner, and its cohort with it. */
+  /** Renews a lease and its cohort now, for the lease's owner. */
   renew(record: LeaseRecord): Promise<void> {
     this.#parts.table.observe(record)
     const { cohort } = record
@@ -107,13 +107,13 @@ export class Renewer {
     return answer
   }
 
-  /** The backend can be asked again: whoever is in jeopardy does not wait for its backoff. */
+  /** The backend can be asked again: cohorts in jeopardy do not wait for their backoff. */
   onRecovered(): void {
     this.#underWay.forgetOverdue()
     this.#renewEach((cohort) => cohort.state === 'jeopardy')
   }
 
-  /** Renews everything now, nearest deadline first: anything may have happened to the keys. */
+  /** Renews everything now, nearest deadline first: any key may have changed. */
   renewAll(): void {
     this.#underWay.forgetOverdue()
     this.#renewEach(() => true)
@@ -128,7 +128,7 @@ export class Renewer {
     this.#pumpSoon()
   }
 
-  /** Sends what is queued, as far as the congestion window permits. */
+  /** Sends queued renewals, as far as the congestion window permits. */
   pump(): void {
     const { clock, load } = this.#parts
     while (this.#underWay.hasRoom) {
@@ -141,9 +141,9 @@ export class Renewer {
     else load.onIdle()
   }
 
-  /** @param due when it was to be renewed, if that was not now. */
+  /** @param due when the renewal was due, if not now. */
   #enqueue(cohort: LeaseCohort, due?: number): void {
-    // Where it has to wait for its turn too long, it is in jeopardy, whatever the reason.
+    // If it is not sent within its timeout, it is in jeopardy, whatever the reason.
     const { clock, scheduler } = this.#parts
     const now = clock.now()
     cohort.renewal = 'queued'
@@ -164,7 +164,7 @@ export class Renewer {
 
   async #send(cohorts: LeaseCohort[]): Promise<void> {
     const { backend, clock, scheduler, tally, load, isWatching } = this.#parts
-    // Taken before a byte is written: every deadline that this batch may set counts from here.
+    // Read before a byte is written: every deadline that this batch may set counts from here.
     const batch = new RenewalBatch(clock.now(), cohorts)
     const { sentAt } = batch
     for (const cohort of cohorts) {
@@ -182,7 +182,7 @@ export class Renewer {
       outcomes = await backend.renew(batch.records, isWatching())
       const now = clock.now()
       tally.roundTrip.record(now - sentAt)
-      // An error that the connection makes up at once says nothing about how fast the server is.
+      // An error that the connection itself makes says nothing about the speed of the server.
       if (outcomes.some(isAnswer))
         this.#underWay.window.onAnswered(sentAt, now, (cohorts[0] as LeaseCohort).terms.timeout)
     } catch (thrown) {
@@ -199,7 +199,7 @@ export class Renewer {
     }
   }
 
-  /** Wakes up for whatever comes first to a cohort of the batch: its request has taken too long, or it is over. */
+  /** Wakes up at the first timeout or deadline of a cohort of the batch. */
   #watch(batch: RenewalBatch, now: number): void {
     let next = NEVER
     for (const cohort of batch.cohorts) {
@@ -216,7 +216,7 @@ export class Renewer {
       for (const cohort of batch.cohorts) if (cohort.renewal === batch) table.expire(cohort)
       if (!late) this.#failOverdue(batch, now)
     } finally {
-      // The answer may have come while the event loop was blocked: it is read first, but once only.
+      // The answer may have come while the event loop was blocked. Read the sockets first, but only once.
       if (late) scheduler.afterReading((tick) => this.#onOverdue(batch, tick))
       else this.#watch(batch, now)
     }
@@ -246,7 +246,7 @@ export class Renewer {
     mergeCohorts(confirmed, (cohort) => table.dismiss(cohort))
   }
 
-  /** @param failed its members that were not answered. @param isAnswered whether any of the request was. @returns whether it may be merged with others. */
+  /** @param failed its unanswered members. @param isAnswered whether any entry of the batch was answered. @returns whether it may merge with others. */
   #settleCohort(
     batch: RenewalBatch,
     cohort: LeaseCohort,
@@ -258,14 +258,14 @@ export class Renewer {
     if (awaited) cohort.renewal = undefined
     if (cohort.size === 0) return false
     if (failed) {
-      // Those before it may have ended others, or moved them.
+      // Listeners of earlier cohorts may have ended or moved members.
       const records = failed.records.filter((record) => record.cohort === cohort)
       if (records.length >= cohort.size) {
         cohort.apart ||= isAnswered
         if (awaited) this.#fail(cohort, failed.error)
         return false
       }
-      // By an earlier request than the one confirmed last nothing is known of those that were not in it.
+      // A batch older than the last confirmed one says nothing about members that were not in it.
       if (batch.sentAt < cohort.confirmedAt) return false
       if (records.length > 0) this.#splitOff(cohort, records, awaited ? failed.error : undefined)
     }
@@ -276,7 +276,7 @@ export class Renewer {
     return true
   }
 
-  /** Members whose renewal failed while that of others was confirmed go on by themselves (P28). @param error how it failed, if it was waited for. */
+  /** Splits off members whose renewal failed while others were confirmed (P28). @param error the failure, if the batch was still awaited. */
   #splitOff(cohort: LeaseCohort, records: readonly LeaseRecord[], error: Error | undefined): void {
     const { table, scheduler } = this.#parts
     const due = scheduler.dueOf(cohort.alarm)
@@ -286,7 +286,7 @@ export class Renewer {
     if (error) {
       this.#fail(rest, error)
     } else if (cohort.renewal instanceof RenewalBatch) {
-      // Another renewal is under way, in which they are, too.
+      // Another batch is under way that contains them, too.
       rest.renewal = cohort.renewal
       cohort.renewal.cohorts.push(rest)
     } else if (cohort.renewal === 'queued') {
@@ -297,13 +297,13 @@ export class Renewer {
   }
 
   /**
-   * Even a late confirmation is one: the keys were extended some time after `sentAt`, and the deadline counts from there. Only
-   * where a later request has been confirmed, by which the cohort may have grown, does an earlier one prove nothing.
+   * An overdue confirmation counts: the server extended the keys after `sentAt`, and the deadline counts from there. It proves
+   * nothing only if a later batch was confirmed, because the cohort may have grown by that.
    */
   #confirm(cohort: LeaseCohort, sentAt: number): boolean {
     if (sentAt < cohort.confirmedAt) return false
     cohort.apart = false
-    // It is waiting to be asked once more because this answer was late.
+    // It was queued again because this answer was overdue.
     if (cohort.renewal === 'queued' && !cohort.stale && cohort.askers.length === 0) cohort.renewal = undefined
     try {
       return this.#parts.table.confirm(cohort, sentAt)
@@ -335,12 +335,12 @@ export class Renewer {
     }
   }
 
-  /** A renewal that is queued or under way wakes its cohort itself; a listener may just have asked for one. */
+  /** A renewal that is queued or under way wakes its cohort itself. A listener may just have asked for one. */
   #scheduleIfIdle(cohort: LeaseCohort, renewAt: number): void {
     if (cohort.size > 0 && cohort.renewal === undefined) this.#schedule(cohort, renewAt)
   }
 
-  /** Wakes the cohort at `renewAt`, or at its deadline if that comes first; the latter never early. */
+  /** Wakes the cohort at `renewAt`, or at its deadline if that comes first. The wake-up at the deadline is never early. */
   #schedule(cohort: LeaseCohort, renewAt: number): void {
     const { scheduler } = this.#parts
     const due = cohort.terms.autoRenew ? renewAt : NEVER

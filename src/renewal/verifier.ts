@@ -1,10 +1,10 @@
 /**
- * Looks after held leases whose keys may have been changed by somebody else: asks at once, in batches, and only a
- * definite answer ends one.
+ * Verifies held leases whose keys another may have changed. It asks at once, in batches, and only a definite answer ends a
+ * lease.
  *
- * Somebody may have shortened a ttl and left our token, so a lease is verified by renewing its key, which also has it watched again. Its
- * deadline is left alone: that is its cohort's. But a server that has run out of room for watched keys calls others changed for each one it is
- * made to remember, so what was verified a moment ago is only looked at; and so is what its owner renews by hand.
+ * Another may have shortened a ttl and left our token. So the verifier renews the key, which also has the server watch it again; the deadline
+ * stays, because it belongs to the cohort. But a server without room for watched keys reports one as changed for each new one. So a lease that was
+ * verified a moment ago is only looked at, and so is one that its owner renews.
  */
 import type { ChangeOutcome } from '../backend.ts'
 import type { Clock } from '../time/clock.ts'
@@ -23,23 +23,23 @@ const MOMENT = 10_000
 
 export class Verifier {
   readonly #parts: VerifierParts
-  /** Questions under way, by lease, and whether another change was hinted at meanwhile: the answer may be older. */
+  /** Questions under way, by lease. `stale`: another hint came meanwhile, and the answer may be older. */
   readonly #pending = new WeakMap<LeaseRecord, { stale: boolean }>()
-  /** When a lease was last renewed here. */
+  /** When the verifier last renewed a lease. */
   readonly #renewedAt = new WeakMap<LeaseRecord, number>()
 
   constructor(parts: VerifierParts) {
     this.#parts = parts
   }
 
-  /** The key of a lease may have been changed. */
+  /** The key of a lease may have changed. */
   verify(record: LeaseRecord): void {
     const pending = this.#pending.get(record)
     if (pending) pending.stale = true
     else this.#ask(record)
   }
 
-  /** The key of a lease may have been changed, though most likely it was not: the key is only looked at. */
+  /** The key of a lease may have changed, but probably has not: only looks at the key. */
   look(record: LeaseRecord): void {
     if (!this.#pending.has(record)) this.#ask(record, true)
   }
@@ -56,7 +56,7 @@ export class Verifier {
       timeout,
       settle,
       settleLate: (outcome: ChangeOutcome): void => this.#refuse(record, outcome),
-      // Nothing is renewed after its end (P12).
+      // No lease is renewed after its end (P12).
       get wanted() {
         return record.cohort !== undefined
       },
@@ -74,14 +74,14 @@ export class Verifier {
   #settle(record: LeaseRecord, outcome: ChangeOutcome): void {
     const stale = this.#pending.get(record)?.stale
     this.#pending.delete(record)
-    // What was not answered is found out by the next renewal.
+    // If there was no answer, the next renewal finds out.
     this.#refuse(record, outcome)
     if (stale && outcome.type === 'done' && record.cohort) {
       this.#ask(record)
     }
   }
 
-  /** However late it comes, a definite refusal is one: no key that was not ours has come back since (P18). */
+  /** A definite refusal counts however late it comes: a key that was not ours cannot have become ours again (P18). */
   #refuse(record: LeaseRecord, outcome: ChangeOutcome): void {
     if (outcome.type !== 'refused') return
     const { table, clock } = this.#parts

@@ -1,6 +1,6 @@
 /**
- * What leaves when: the requests of one turn of the event loop leave together at its end, or as soon as they fill a batch, so that the server
- * answers some while more are put together. Releases leave first, so that a key can change hands in one go.
+ * When requests are sent: those of one turn of the event loop leave together at its end, or as soon as they fill a batch. So the server answers
+ * some while we build more. Releases leave first, so that a key can change hands in one round trip.
  */
 import type { AcquireOutcome, ChangeOutcome, LockEntry, ReleaseEntry } from '../backend.ts'
 import type { Clock } from '../time/clock.ts'
@@ -8,7 +8,7 @@ import { Outbox, type OutboxParts, type Batch, type Request } from './outbox.ts'
 
 export interface DispatchParts extends OutboxParts {
   readonly clock: Clock
-  /** Whether the keys of leases are watched, as things are, if there are so many more of them. */
+  /** Whether keys of leases are watched now, if `added` more leases are held. */
   readonly isWatching: (added?: number) => boolean
 }
 
@@ -24,7 +24,7 @@ export class Dispatch {
     const { backend, clock, isWatching } = parts
     this.#clock = clock
     this.#acquires = new Outbox(parts, (entries) => backend.acquire(entries, isWatching(entries.length)), true)
-    // Of a release that is repeated nobody could say whether the first one deleted the key: deletions see to that themselves.
+    // A repeated release does not tell whether the first one deleted the key. Deletions handle that themselves.
     this.#releases = new Outbox(parts, (entries) => backend.release(entries), false)
     this.#questions = new Outbox(parts, (entries) => backend.verify(entries), true)
     this.#renewals = new Outbox(parts, (entries) => backend.renew(entries, isWatching()), true)
@@ -34,7 +34,7 @@ export class Dispatch {
     this.#add(this.#acquires, request)
   }
 
-  /** A batch that is put together already leaves at once. */
+  /** A complete batch leaves at once. */
   acquireTogether(batch: Batch<AcquireOutcome>): void {
     this.#acquires.addBatch(batch)
     this.#flush()
@@ -44,7 +44,7 @@ export class Dispatch {
     this.#add(this.#releases, request)
   }
 
-  /** A batch that is put together already leaves at once. */
+  /** A complete batch leaves at once. */
   releaseTogether(batch: Batch<ChangeOutcome, ReleaseEntry>): void {
     this.#releases.addBatch(batch)
     this.#flush()
@@ -54,12 +54,12 @@ export class Dispatch {
     this.#add(this.#renewals, request)
   }
 
-  /** A question that changes nothing. */
+  /** Asks without changing anything. */
   verify(request: Request<ChangeOutcome>): void {
     this.#add(this.#questions, request)
   }
 
-  /** Resolves when no request for a lock is under way. */
+  /** Resolves once no request for a lock is under way. */
   acquiresSettled(): Promise<void> {
     return this.#acquires.idle()
   }

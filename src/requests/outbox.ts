@@ -1,11 +1,10 @@
 /**
- * What is asked in one turn of the event loop travels together: requests are collected, cut into batches, sent, and
- * each is settled exactly once, by its answer or by its timeout. Whoever asks for many keys at once puts its batches
- * together itself.
+ * Requests of one turn of the event loop travel together. The outbox collects them, cuts them into batches and sends these.
+ * It settles each request exactly once, by its answer or by its timeout. Callers with many keys build their own batches.
  *
- * If the connection breaks under a batch, the batch may be sent once more: as soon as there is another connection, and within the same timeout.
+ * If the connection breaks under a batch, the outbox may send the batch once more, on the next connection and within the same timeout.
  *
- * What throws while an outcome is applied is reported, and its entry counts as not answered. All other entries get their outcome (P31).
+ * If applying an outcome throws, the outbox reports the fault, and the entry counts as unanswered. All other entries get their outcome (P31).
  */
 import type { Backend, LockEntry, Unknown } from '../backend.ts'
 import type { Clock } from '../time/clock.ts'
@@ -15,41 +14,41 @@ import type { Alarm, Alarms } from '../time/scheduler.ts'
 import { Bell } from './bell.ts'
 import type { Tally } from '../stats.ts'
 
-/** One entry of a batch, and who wants to know. */
+/** One entry of a batch, and its caller. */
 export interface Request<Outcome> extends LockEntry {
   /** ms. */
   readonly timeout: number
-  /** Whether anybody wants an answer: a request that is given up before it was sent is not sent at all. */
+  /** Whether the caller still wants an answer. If not, an unsent request is never sent. */
   readonly wanted: boolean
   /**
-   * @param sentAt when the request was sent; undefined when it was given up before.
-   * @param unansweredAt when it had been sent before that, without an answer: that request may still be carried out.
+   * @param sentAt when the request was sent; undefined if it never was.
+   * @param unansweredAt when an earlier, unanswered request was sent: the server may still carry that out.
    */
   settle(outcome: Outcome | Unknown, sentAt: number | undefined, unansweredAt: number | undefined): void
-  /** An answer that comes after the request was given up, for those to whom it is of use. */
+  /** Takes an answer that came after the request was given up. */
   settleLate?(outcome: Outcome | Unknown): void
 }
 
-/** What is sent as one batch. */
+/** Entries that are sent together. */
 export interface Batch<Outcome, Entry extends LockEntry = LockEntry> {
   /** ms. */
   readonly timeout: number
-  /** Called once, as it is sent: the entries that are still wanted. With none nothing is sent. */
+  /** Called once, at the sending. @returns the entries that are still wanted; if there are none, nothing is sent. */
   take(): readonly Entry[]
   /**
-   * Called before the batch is sent once more: the entries that are still wanted. Those that are not are settled with the outcome of the first
-   * request, which was sent at `sentAt`.
+   * Called before the batch is sent once more. Settles entries that are not wanted any more with the outcome of the first request, which was sent
+   * at `sentAt`. @returns the others.
    */
   takeAgain?(outcome: Unknown, sentAt: number): readonly Entry[]
-  /** How many entries there are to settle. */
+  /** The number of entries to settle. */
   readonly size: number
-  /** Called once for each entry, by its index in what was taken last. See `Request.settle`. */
+  /** Called once for each entry, with its index in the entries taken last. See `Request.settle`. */
   settle(index: number, outcome: Outcome | Unknown, sentAt: number | undefined, unansweredAt: number | undefined): void
-  /** Called if `settle` threw: whoever still waits for the entry gets this outcome. */
+  /** Called if `settle` threw: a caller that still waits for the entry gets this outcome. */
   settleFaulty(index: number, outcome: Unknown, sentAt: number | undefined, unansweredAt: number | undefined): void
   /** Called once, after all entries. */
   finish?(): void
-  /** An answer that comes after it was given up, for those to whom it is of use. */
+  /** Takes an answer that came after the batch was given up. */
   settleLate?(index: number, outcome: Outcome | Unknown): void
 }
 
@@ -59,13 +58,13 @@ export interface OutboxParts {
   readonly scheduler: Alarms
   readonly tally: Tally
   readonly batchSize: number
-  /** Something threw while an outcome was applied. */
+  /** Applying an outcome threw. */
   readonly onFault: (fault: unknown) => void
 }
 
 type Send<Outcome, Entry> = (entries: readonly Entry[]) => Promise<readonly (Outcome | Unknown)[]>
 
-/** The requests of one kind. */
+/** Collects and sends the requests of one kind. */
 export class Outbox<Outcome, Entry extends LockEntry = LockEntry> {
   readonly #parts: OutboxParts
   readonly #send: Send<Outcome, Entry>
@@ -75,20 +74,20 @@ export class Outbox<Outcome, Entry extends LockEntry = LockEntry> {
   #underWay = 0
   readonly #idle = new Bell()
 
-  /** @param send the backend's method for that kind. @param repeatable whether a request that was carried out already is answered in the same way. */
+  /** @param send the backend's method for that kind. @param repeatable whether a repeated request gets the same answer as the first one. */
   constructor(parts: OutboxParts, send: Send<Outcome, Entry>, repeatable: boolean) {
     this.#parts = parts
     this.#send = send
     this.#repeatable = repeatable
   }
 
-  /** Resolves when every request has been settled. */
+  /** Resolves once every request is settled. */
   idle(): Promise<void> {
     if (this.#isIdle()) return Promise.resolve()
     return this.#idle.next()
   }
 
-  /** @returns whether a whole batch has been collected. */
+  /** @returns whether the collected requests fill a batch. */
   add(request: Entry & Request<Outcome>): boolean {
     return this.#collected.push(request) >= this.#parts.batchSize
   }
@@ -97,7 +96,7 @@ export class Outbox<Outcome, Entry extends LockEntry = LockEntry> {
     this.#batches.push(batch)
   }
 
-  /** Sends what has been collected, as soon as the backend can be asked. */
+  /** Sends the collected requests, as soon as the backend can be asked. */
   flush(): void {
     const collected = this.#collected
     const batches = this.#batches
@@ -106,7 +105,7 @@ export class Outbox<Outcome, Entry extends LockEntry = LockEntry> {
     let start = 0
     for (let end = 1; end <= collected.length; end += 1) {
       const first = collected[start] as Request<Outcome>
-      // A batch has one timeout; callers with another one go into another batch.
+      // A batch has one timeout: a request with another one starts another batch.
       if (end - start === this.#parts.batchSize || collected[end]?.timeout !== first.timeout) {
         this.#dispatch(new CollectedBatch(collected.slice(start, end)))
         start = end
@@ -130,7 +129,7 @@ export class Outbox<Outcome, Entry extends LockEntry = LockEntry> {
   }
 }
 
-/** Requests that came from here and there. */
+/** A batch of single requests. */
 class CollectedBatch<Outcome, Entry extends Request<Outcome>> implements Batch<Outcome, Entry> {
   readonly timeout: number
   #requests: readonly Entry[]
@@ -145,7 +144,7 @@ class CollectedBatch<Outcome, Entry extends Request<Outcome>> implements Batch<O
   }
 
   take(): readonly Entry[] {
-    // Most often there is one, or all of them are.
+    // Usually there is one request, or all are wanted.
     if (!this.#requests.every(isWanted)) this.#requests = this.#requests.filter(isWanted)
     return this.#requests
   }
@@ -178,7 +177,7 @@ class Sending<Outcome, Entry extends LockEntry> {
   #alarm: Alarm | undefined = undefined
   #sentAt: number | undefined = undefined
   #unansweredAt: number | undefined = undefined
-  /** Why it is to be sent once more. */
+  /** Why the batch is sent once more. */
   #fault: Error | undefined = undefined
   #settled = false
 
@@ -196,7 +195,7 @@ class Sending<Outcome, Entry extends LockEntry> {
     this.#onSettled = onSettled
   }
 
-  /** Sends it as soon as the backend can be asked. */
+  /** Sends the batch as soon as the backend can be asked. */
   begin(): void {
     const { scheduler, backend } = this.#parts
     try {
@@ -251,7 +250,7 @@ class Sending<Outcome, Entry extends LockEntry> {
     return batch.takeAgain?.(unknown(this.#fault), this.#sentAt) ?? []
   }
 
-  /** Waits for another connection if this one broke before anything was answered. @returns whether it did. */
+  /** Waits for another connection if this one broke before any answer. @returns whether it waits. */
   #repeat(outcomes: readonly (Outcome | Unknown)[]): boolean {
     const [first] = outcomes
     if (!this.#repeatable || !isUnknown(first) || isFinal(first.error) || !outcomes.every(isUnknown)) return false
@@ -317,13 +316,13 @@ class Sending<Outcome, Entry extends LockEntry> {
   }
 }
 
-/** @param when how long it was waited for. @param cause why there was no answer, if that is known. */
+/** @param when how long the caller waited, in words. @param cause why there was no answer, if that is known. */
 export function unanswered(when: string, cause: Error | undefined): UnavailableError {
   const message = `The backend did not answer ${when}`
   return new UnavailableError(cause ? `${message}: ${cause.message}` : message, undefined, { cause })
 }
 
-const NOT_WANTED = new UnavailableError('Nobody wanted it any more')
+const NOT_WANTED = new UnavailableError('The caller stopped waiting before the request was sent')
 const NO_OUTCOME = unknown(new UnavailableError('The backend gave no outcome for an entry'))
 
 function isWanted({ wanted }: { readonly wanted: boolean }): boolean {

@@ -1,8 +1,8 @@
-/** A bound on how long something may take. */
+/** Bounds how long a promise may take. */
 import { UnavailableError } from '../errors.ts'
 import type { Alarms } from '../time/scheduler.ts'
 
-/** @throws UnavailableError if `work` takes longer than `ms`. It goes on then, and nobody learns how it ends. */
+/** @throws UnavailableError if `work` takes longer than `ms`. The work then goes on, and its result is dropped. */
 export function within<T>(alarms: Alarms, ms: number, work: () => Promise<T>): Promise<T> {
   return new Promise((resolve, reject) => {
     const alarm = alarms.after(ms, () => {

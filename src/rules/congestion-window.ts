@@ -1,19 +1,17 @@
 /**
- * How much may be asked of a server at once, learned from how long it takes to answer. Pure: times are arguments, in
- * ms.
+ * How many batches may be on their way to a server at once, learned from its answer times. Pure: times are arguments, in ms.
  *
- * The time that an answer takes is estimated as TCP does it (V. Jacobson, "Congestion Avoidance and Control", 1988; RFC 6298). The number of
- * requests on their way grows by one with each round of answers, and is halved, once for all requests that were on their way together, when answers
- * take so long because of what is queued before them: more than half of the time after which they are given up, and more than twice the
- * shortest there was (D. Chiu, R. Jain, 1989: additive increase, multiplicative decrease; L. Brakmo, L. Peterson, "TCP Vegas", 1995: the shortest
- * round trip tells a long way from a long queue).
+ * The round trip is estimated as in TCP (V. Jacobson, "Congestion Avoidance and Control", 1988; RFC 6298). The window grows by one with each
+ * round of answers (D. Chiu, R. Jain, 1989: additive increase, multiplicative decrease). It is halved if an answer takes more than half of its
+ * timeout and more than twice the shortest round trip. One round of batches halves it only once. The shortest round trip tells a distant server
+ * from a long queue (L. Brakmo, L. Peterson, "TCP Vegas", 1995).
  */
 
-/** Requests on their way at once: enough to keep a server busy, few enough that the nearest deadline is never far back in line. */
+/** Enough batches to keep a server busy, few enough that the nearest deadline never waits long. */
 const MOST = 16
-/** One that is never answered must not hold up all others. */
+/** One batch that is never answered must not block all others. */
 const FEWEST = 2
-/** By how much the shortest round trip is forgotten with each answer, so that a way that has become longer is not taken for a queue for good. */
+/** How the shortest round trip grows with each answer, so that a server that moved further away does not count as congested for good. */
 const FORGETTING = 1.01
 const NEVER = Number.NEGATIVE_INFINITY
 
@@ -22,21 +20,21 @@ export class CongestionWindow {
   #smoothed: number | undefined
   #deviation = 0
   #shortest = Number.POSITIVE_INFINITY
-  /** When it was last halved: what was sent before that says nothing about what came of it. */
+  /** When the window was last halved. Batches sent before that say nothing about the new size. */
   #halvedAt = NEVER
   #answeredAt = NEVER
 
-  /** How many requests may be on their way. @param overdue how many were given up, and are still to be answered before them. */
+  /** How many batches may be on their way. @param overdue batches that were given up, but that the server may still have to answer first. */
   limit(overdue: number): number {
     return Math.max(Math.floor(this.#limit) - overdue, FEWEST)
   }
 
-  /** How long an answer takes, nearly always; 0 while nothing is known. ms. */
+  /** An upper estimate of the round trip, in ms; 0 before the first answer. */
   get roundTrip(): number {
     return this.#smoothed === undefined ? 0 : this.#smoothed + 2 * this.#deviation
   }
 
-  /** @param timeout after which the request was, or would have been, given up. */
+  /** @param timeout the timeout of the batch, in ms. */
   onAnswered(sentAt: number, now: number, timeout: number): void {
     const took = now - sentAt
     this.#answeredAt = now
@@ -46,7 +44,7 @@ export class CongestionWindow {
     else this.#limit = Math.min(this.#limit + 1 / this.#limit, MOST)
   }
 
-  /** A request was given up. While others are answered that says nothing about the server. */
+  /** A batch is overdue. That says nothing about the server if it has answered since the batch was sent. */
   onOverdue(sentAt: number, now: number): void {
     if (this.#answeredAt < sentAt) this.#halve(sentAt, now)
   }

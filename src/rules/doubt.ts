@@ -1,21 +1,21 @@
 /**
- * What may be on a key without our knowing: requests for it that were never answered. Each may have been carried out,
- * or may still be, through whatever connection it was sent.
+ * Unanswered requests for a key. The server may have carried out each of them, or may still do so, whatever connection it
+ * was sent on.
  */
 
 export interface Doubt {
-  /** How many such requests there are. */
+  /** The number of these requests. */
   readonly unanswered: number
-  /** When the key that the last of them may have created is sure to have expired, in ms on the clock. */
+  /** When a key that they may have created is sure to have expired, in ms on the clock. */
   readonly until: number
 }
 
-/** One more request, sent at `sentAt`, was not answered. @param ttl of the key, in ms. */
+/** Adds an unanswered request that was sent at `sentAt`. @param ttl the ttl of the key, in ms. */
 export function doubtAfter(doubt: Doubt | undefined, sentAt: number, ttl: number): Doubt {
   return { unanswered: (doubt?.unanswered ?? 0) + 1, until: Math.max(sentAt + ttl, doubt?.until ?? sentAt) }
 }
 
-/** A request was granted, and what it acquired is to be deleted. Without a doubt before it, one answer to that is enough. */
+/** Adds a granted request whose key must be deleted again. Without an earlier doubt, one answer to the deletion is enough. */
 export function grantedAfter(doubt: Doubt | undefined, sentAt: number, ttl: number): Doubt {
   return doubt ? doubtAfter(doubt, sentAt, ttl) : { unanswered: 0, until: sentAt + ttl }
 }

@@ -1,5 +1,5 @@
 /**
- * The life of one lease as data: what can be the case, what can happen, and what follows. Pure.
+ * The life of one lease as data: its states, its inputs, and the transitions. Pure.
  *
  *                     confirmed                     confirmed
  *                      ┌─────┐   unanswered   ┌────────────────┐
@@ -9,35 +9,35 @@
  *                      ├──────────▶ releasing ◀───┤
  *                      │               │          │   refused, the deadline, maxHold
  *                      └───────────────┼──────────┴──▶ lost       (terminal)
- *                                      └─────────────▶ released   (terminal; or lost, where the key was gone)
+ *                                      └─────────────▶ released   (terminal; or lost, if the key was gone)
  *
  *     held, jeopardy ── detached: given away with its key ──▶ released
  *
- * `transition` is the only place that decides. It returns one of a fixed set of frozen answers, so a renewal allocates
- * nothing. Whoever applies an answer sets the new state first and tells the world afterwards.
+ * `transition` is the only place that decides. It returns one of a fixed set of answers, so a renewal allocates nothing.
+ * The lease table applies an answer: it sets the new state first, and emits the event afterwards.
  */
 
-/** Why a lease was lost. `expired`: the deadline came unconfirmed. `taken`: another token is on the key. `missing`: the key is gone. `maxHold`: its owner's own limit. */
+/** Why a lease was lost. `expired`: its deadline passed. `taken`: another token is on the key. `missing`: the key is gone. `maxHold`: it reached its owner's limit. */
 export type LossReason = 'expired' | 'taken' | 'missing' | 'maxHold'
 
-/** `held` and `jeopardy` are the states in which work may go on (until the deadline); `released` and `lost` are final. */
+/** In `held` and `jeopardy` work may go on until the deadline. `released` and `lost` are final. */
 export type LeaseState = 'held' | 'jeopardy' | 'releasing' | 'released' | 'lost'
 
 /** What may happen to a lease. Times are ms on the manager's clock. */
 export type LeaseInput =
-  /** Time passed, or somebody asked: is it still held? */
+  /** Time passed, or a caller asked whether the lease is still held. */
   | { readonly type: 'observed'; readonly now: number }
   /** The backend extended the key by a request sent at `sentAt`; `now` is the moment its answer is applied. */
   | { readonly type: 'confirmed'; readonly now: number; readonly sentAt: number }
-  /** A renewal failed or was not answered in time: nothing is known. */
+  /** A renewal failed or is overdue: the state of the key is unknown. */
   | { readonly type: 'unanswered'; readonly now: number; readonly error: Error }
   /** The backend found the key gone, or another token on it. */
   | { readonly type: 'refused'; readonly now: number; readonly reason: 'taken' | 'missing' }
   /** The owner gives the lease back. */
   | { readonly type: 'release'; readonly now: number }
-  /** The owner gives the lease away: the key stays, for somebody else to go on with. */
+  /** The owner detaches the lease: the key stays, for another process to adopt. */
   | { readonly type: 'detach'; readonly now: number }
-  /** The answer to that: deleted, not there any more, or never known. */
+  /** The outcome of a release: the key was deleted, was not ours any more, or is unknown. */
   | { readonly type: 'deleted' }
   | { readonly type: 'gone'; readonly reason: 'taken' | 'missing' }
   | { readonly type: 'undecided' }
@@ -45,7 +45,7 @@ export type LeaseInput =
 /** The two times that bound a lease, in ms on the manager's clock. */
 export interface LeaseLimits {
   readonly deadline: number
-  /** When `maxHold` ends it; undefined without one. */
+  /** When `maxHold` ends the lease; undefined without one. */
   readonly retireAt?: number | undefined
 }
 
@@ -53,7 +53,7 @@ type LeaseNotice = 'renewed' | 'jeopardy' | 'safe' | 'released' | 'lost'
 
 export interface Transition {
   readonly to: LeaseState
-  /** The event that tells of it; none when nothing changed for a subscriber. */
+  /** The event to emit, if there is one. */
   readonly notice?: LeaseNotice
   /** The deadline now counts from the send time of the request that was confirmed. */
   readonly extends?: true
@@ -80,7 +80,7 @@ const LOST = {
   maxHold: { to: 'lost', notice: 'lost', reason: 'maxHold' },
 } as const satisfies Record<LossReason, Transition>
 
-/** Whether work under the lease may go on, its deadline permitting. */
+/** Whether work under the lease may go on until its deadline. */
 export function isActive(state: LeaseState): boolean {
   return state === 'held' || state === 'jeopardy'
 }
@@ -114,7 +114,7 @@ function whileActive(state: 'held' | 'jeopardy', limits: LeaseLimits, input: Lea
       return endedByTime(limits, input.now) ?? STAYS.releasing
     case 'detach':
       return endedByTime(limits, input.now) ?? RELEASED
-    // Answers to a release that was never asked for change nothing.
+    // A release outcome without a release changes nothing.
     case 'deleted':
     case 'gone':
     case 'undecided':
@@ -124,11 +124,11 @@ function whileActive(state: 'held' | 'jeopardy', limits: LeaseLimits, input: Lea
   }
 }
 
-/** Renewals still on their way are of no interest any more (P16), nor is the deadline: the owner has let go. */
+/** The owner has let go: renewals on their way do not matter any more (P16), nor does the deadline. */
 function whileReleasing(input: LeaseInput): Transition {
   switch (input.type) {
     case 'deleted':
-    // Unknown is not lost: the owner let go of what it held, and the key ends by deletion or expiry.
+    // Unknown is not lost: the owner released a held lock, and the key ends by deletion or expiry.
     case 'undecided':
       return RELEASED
     case 'gone':

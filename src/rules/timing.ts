@@ -1,46 +1,46 @@
 /**
- * The arithmetic of a lease: when it ends, when it is renewed, how a failed renewal is repeated. Pure; all times and
- * durations are ms; `random` is a number in [0, 1).
+ * The times of a lease: its deadline, its renewals, and the retries of a failed renewal. Pure. All times and durations are
+ * in ms; `random` is a number in [0, 1).
  */
 
-/** How often a lease is renewed within its ttl while nothing is wrong. */
+/** Renewals within one ttl while none fails. */
 export const RENEWALS_PER_TTL = 3
-/** The part of a ttl after which a renewal is due. */
+/** The fraction of a ttl after which a renewal is due. */
 const RENEWAL_FRACTION = 1 / RENEWALS_PER_TTL
-/** A renewal that was sent up to this much (ms) before its due time was that one, and not one before it: a wheel hands out early. */
+/** A renewal sent up to this many ms before its due time counts as that renewal: the wheel fires up to a tick early. */
 const EARLY = 10
-/** Covers what a driving clock's rate cannot explain: rounding on either side. */
+/** Covers rounding on both sides, which a drifting clock does not explain. */
 const FIXED_MARGIN = 2
 
-/** What is taken off a ttl so that the holder's idea of the end comes before the server's, whose clock may run faster. */
+/** The part of a ttl that the holder gives up, because the server's clock may run faster and expire the key first. */
 function marginOf(ttl: number, driftFactor: number): number {
   return ttl * driftFactor + FIXED_MARGIN
 }
 
-/** Until when a lease holds whose key was given `ttl` by a request sent at `sentAt`. */
+/** The deadline of a lease whose key got `ttl` by a request sent at `sentAt`. */
 export function deadlineOf(sentAt: number, ttl: number, driftFactor: number): number {
   return sentAt + ttl - marginOf(ttl, driftFactor)
 }
 
 /**
- * When a lease confirmed by a request sent at `sentAt` is renewed: about a third of its ttl from then or earlier, at a time
- * that lies a whole number of thirds after `phase`. So leases that were late together, after a blocked event loop or an outage, go back
- * to their own times instead of staying a burst. Up to 50 ms before that, on a beat that it shares with others: waking up
- * costs a process more than renewing dozens of leases does.
+ * When to renew a lease that a request sent at `sentAt` confirmed: at most about a third of its ttl later, a whole number of
+ * thirds after `phase`. So leases that were late together, after a blocked event loop or an outage, return to their own times
+ * and do not stay a burst. The time is up to 50 ms earlier, on a beat that leases share: a wake-up costs a process more than
+ * dozens of renewals.
  *
- * @param phase some time at which a renewal was due; without one it is due a third of the ttl after `sentAt`
+ * @param phase any time at which a renewal was due; without one it is due a third of the ttl after `sentAt`
  */
 export function renewalDue(sentAt: number, ttl: number, phase: number = sentAt): number {
   const period = ttl * RENEWAL_FRACTION
-  // What the beat and the wheel may have taken off: the renewal that was just confirmed must not be due once more.
+  // The beat and the wheel may have made the confirmed renewal early: it must not be due once more.
   const early = beatOf(ttl) + EARLY
   const periods = Math.floor((sentAt + early - phase) / period) + 1
   return onBeat(phase + periods * period, ttl)
 }
 
 /**
- * When a new lease is renewed for the first time: anywhere between now and a third of its ttl, so that leases acquired
- * in one burst are spread evenly over the whole period from their first renewal on.
+ * When a new lease is first renewed: at a random time within a third of its ttl. So leases acquired in one burst are spread
+ * evenly over the period from their first renewal on.
  */
 export function firstRenewalDue(sentAt: number, ttl: number, random: number): number {
   return onBeat(sentAt + ttl * RENEWAL_FRACTION * (1 - random), ttl)
@@ -56,13 +56,13 @@ function beatOf(ttl: number): number {
 }
 
 /**
- * How long to wait before a failed renewal is sent again: exponential backoff with equal jitter, from a sixtieth of the
- * ttl up to a tenth, but never more than a quarter of the time that is left, so that an outage which ends shortly before
- * the deadline still finds an attempt after its end.
+ * How long to wait before a failed renewal is sent again: exponential backoff with equal jitter, from a sixtieth of the ttl
+ * up to a tenth. The delay is at most a quarter of the time left, so that an attempt follows an outage that ends shortly
+ * before the deadline.
  *
- * At most 21 attempts fit between a third of the ttl and the deadline, whatever the ttl, and 28 where the first of them came
- * right after the last confirmation: the floor of a hundredth of the ttl (at least 5 ms) bounds them. On a wheel that wakes
- * up to 10 ms early they are 28 and 40, at ttls of some 400 ms.
+ * The floor of a hundredth of the ttl (at least 5 ms) bounds the attempts, whatever the ttl. At most 21 fit between a third
+ * of the ttl and the deadline, and 28 if the first came right after the last confirmation. On a wheel that fires up to 10 ms
+ * early they are 28 and 40, at ttls of some 400 ms.
  *
  * @param failures how many renewals in a row have failed, 1 or more
  * @param remaining what is left until the deadline
@@ -73,7 +73,7 @@ export function renewalRetryDelay(ttl: number, failures: number, remaining: numb
   return Math.max(Math.min(jittered, remaining / 4), ttl / 100, 5)
 }
 
-/** How long one question to the backend may stay unanswered when the caller does not say: a sixth of the ttl, 50 ms to 2 s. */
+/** The default timeout of a request to the backend: a sixth of the ttl, 50 ms to 2 s. */
 export function defaultTimeout(ttl: number): number {
   return Math.min(Math.max(Math.round(ttl / 6), 50), 2_000)
 }

@@ -1,6 +1,6 @@
 /**
- * What is to be sent, nearest deadline first. Kept sorted lazily: additions mostly come in order, and are then free; after
- * others the next `peek` sorts. Pure.
+ * A queue with the nearest deadline first, sorted lazily. Most additions come in order and cost nothing; after any other
+ * addition the next `peek` sorts. Pure.
  */
 export class DeadlineQueue<T extends { readonly deadline: number }> {
   readonly #slack: number
@@ -10,7 +10,7 @@ export class DeadlineQueue<T extends { readonly deadline: number }> {
   /** The latest deadline added since the queue was empty. */
   #latest = Number.NEGATIVE_INFINITY
 
-  /** @param slack how far from order (ms) two deadlines may be: within it nobody minds, and sorting is spared. */
+  /** @param slack ms by which two deadlines may be out of order without a sort. */
   constructor(slack: number) {
     this.#slack = slack
   }
@@ -20,13 +20,13 @@ export class DeadlineQueue<T extends { readonly deadline: number }> {
   }
 
   add(item: T): void {
-    // Compared with the latest of all, not with the one before: many steps back within the slack add up to a long way.
+    // Compared with the latest of all, not with the previous one: many small steps back would add up.
     if (item.deadline > this.#latest) this.#latest = item.deadline
     else if (item.deadline < this.#latest - this.#slack) this.#sorted = false
     this.#items.push(item)
   }
 
-  /** The item with the nearest deadline that is still `wanted`; those before it that are not are dropped. */
+  /** The item with the nearest deadline that is still `wanted`. It drops unwanted items before that. */
   peek(wanted: (item: T) => boolean): T | undefined {
     if (!this.#sorted) {
       this.#items = this.#items.slice(this.#start).sort((a, b) => a.deadline - b.deadline)
@@ -44,7 +44,7 @@ export class DeadlineQueue<T extends { readonly deadline: number }> {
   /** Takes out the first item. */
   shift(): void {
     this.#start += 1
-    // What has been taken out is let go once it is half of the array, so that a queue that never runs empty does not grow.
+    // Taken items are freed once they are half of the array, so that a queue that never runs empty does not grow.
     if (this.#start * 2 < this.#items.length) return
     this.#items = this.#items.slice(this.#start)
     this.#start = 0

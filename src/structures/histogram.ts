@@ -1,6 +1,6 @@
 /**
- * A histogram of durations in a fixed amount of memory: 8 buckets to each power of two, so a percentile is off by at most
- * an eighth. After Gil Tene's HdrHistogram, cut down to what is needed here. Pure.
+ * A histogram of durations with a fixed size: 8 buckets for each power of two, so a percentile is off by at most an eighth.
+ * A small version of Gil Tene's HdrHistogram. Pure.
  */
 
 const SUB_BUCKET_BITS = 3
@@ -9,7 +9,7 @@ const SUB_BUCKETS = 1 << SUB_BUCKET_BITS
 const LARGEST = 2 ** 31 - 1
 const BUCKETS = (32 - SUB_BUCKET_BITS) * SUB_BUCKETS
 
-/** What a histogram says, in ms. All zero while nothing has been recorded. */
+/** The summary of a histogram, in ms. All fields are 0 while nothing was recorded. */
 export interface HistogramSummary {
   readonly count: number
   readonly mean: number
@@ -46,7 +46,7 @@ export class Histogram {
     }
   }
 
-  /** The upper edge of the bucket in which the percentile lies, in ms, but never more than the largest duration seen. */
+  /** The upper edge of the percentile's bucket, in ms, but never more than the largest duration. */
   #percentile(fraction: number): number {
     const rank = this.#count * fraction
     let seen = 0

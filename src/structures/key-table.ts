@@ -1,21 +1,20 @@
 /**
- * A hash table of things that know their key. With a million of them it finds in half of the time of a `Map` that a key is not
- * there, which is what most acquisitions find; removing takes longer. Pure.
+ * A hash table of values that know their key. Most acquisitions look up a key that is not there. With a million values the table
+ * answers that in half of the time of a `Map`; removing takes longer. Pure.
  *
- * A `Map` chains its entries, and compares the hash of each with one that lies in the key itself, somewhere in memory; to find nothing it
- * fetches five places. Here the hashes lie side by side in one array, and to find nothing is to look at some
- * neighbours: open addressing with linear probing, and deletion that closes the gap instead of leaving a mark. (Donald E. Knuth, The Art of
- * Computer Programming, volume 3, section 6.4, algorithms L and R.)
+ * A `Map` chains its entries, and compares hashes that are stored in the keys, all over the memory: a miss fetches five places. Here the hashes
+ * lie side by side in one array, and a miss looks at some neighbours. The table uses open addressing with linear probing, and a deletion closes
+ * the gap instead of leaving a mark. (Donald E. Knuth, The Art of Computer Programming, volume 3, section 6.4, algorithms L and R.)
  *
- * It is cut into many small tables, because one that doubles is copied as a whole: with a million entries that would keep the event loop
+ * It consists of many small tables, because a table that doubles is copied as a whole. With a million entries one copy would block the event loop
  * for tens of milliseconds.
  */
 
-/** How many bits of a hash say in which shard it is: with a million entries each of the 64 has some 16,000, and is copied in less than a millisecond. */
+/** Bits of a hash that select the shard. With a million entries each of the 64 shards has some 16,000, and is copied in less than a millisecond. */
 const SHARD_BITS = 6
 /** Slots of an empty shard; a power of two. */
 const FEWEST_SLOTS = 8
-/** Which part of its slots may be taken: at three quarters nothing is found after eight probes, on average. */
+/** The largest fraction of used slots: at three quarters a miss takes eight probes on average. */
 const FULLEST = 0.75
 
 interface Keyed {
@@ -27,9 +26,9 @@ export class KeyTable<V extends Keyed> {
   readonly #multiplier: number
   #size = 0
 
-  /** @param seed 0 <= seed < 1: keys that share a slot with one seed do not with another, but by chance. */
+  /** @param seed 0 <= seed < 1. Keys that share a slot under one seed share it under another only by chance. */
   constructor(seed: number) {
-    // Odd, so that nothing is lost by multiplying.
+    // Odd, so that the multiplication loses no information.
     this.#multiplier = scramble(Math.floor(seed * 2 ** 32) ^ 0x9e37_79b9) | 1
   }
 
@@ -42,7 +41,7 @@ export class KeyTable<V extends Keyed> {
     return this.#shardOf(hash).get(key, hash)
   }
 
-  /** Takes the place of what has the same key. @returns what had. */
+  /** Adds a value, or replaces the one with the same key. @returns the replaced value. */
   set(value: V): V | undefined {
     const hash = this.#hashOf(value.key)
     const before = this.#shardOf(hash).set(value, hash)
@@ -50,7 +49,7 @@ export class KeyTable<V extends Keyed> {
     return before
   }
 
-  /** Takes it in if nothing has the same key. @returns what has. */
+  /** Adds a value unless another has the same key. @returns that other value. */
   claim(value: V): V | undefined {
     const hash = this.#hashOf(value.key)
     const present = this.#shardOf(hash).claim(value, hash)
@@ -66,7 +65,7 @@ export class KeyTable<V extends Keyed> {
     return deleted
   }
 
-  /** All values, in no particular order; they may come and go meanwhile, and some may have gone by the time they are come to. */
+  /** All values, in no particular order. Values may come and go meanwhile; the iterator may still yield some that have gone. */
   *values(): Generator<V, undefined> {
     for (const shard of this.#shards) yield* shard.values()
   }
@@ -81,7 +80,7 @@ export class KeyTable<V extends Keyed> {
     let hash = key.length
     for (let index = 0; index < key.length; index += 1) {
       hash = Math.imul(hash ^ key.charCodeAt(index), multiplier)
-      // A product depends on lower bits only: without this there are keys that share a hash whatever the multiplier is.
+      // A bit of a product depends on lower bits only. Without this, some keys would share a hash under every multiplier.
       hash ^= hash >>> 15
     }
     hash = scramble(hash)
@@ -89,16 +88,16 @@ export class KeyTable<V extends Keyed> {
   }
 }
 
-/** Lets each bit of a number of 32 bits depend on all the others. (Austin Appleby, the finalizer of MurmurHash3, 2011.) */
+/** Makes each of 32 bits depend on all the others. (Austin Appleby, the finalizer of MurmurHash3, 2011.) */
 function scramble(bits: number): number {
   let mixed = Math.imul(bits ^ (bits >>> 16), 0x85eb_ca6b)
   mixed = Math.imul(mixed ^ (mixed >>> 13), 0xc2b2_ae35)
   return mixed ^ (mixed >>> 16)
 }
 
-/** Values in the order in which they came, with holes where some have gone; and a hash table that says where each of them is. */
+/** Values in the order of their addition, with holes for removed ones, and a hash table of their positions. */
 class Shard<V extends Keyed> {
-  /** For each slot a hash, 0 where it is empty, and an index into the values. */
+  /** For each slot a hash, or 0 if it is empty, and an index into the values. */
   #slots = new Int32Array(2 * FEWEST_SLOTS)
   #mask = FEWEST_SLOTS - 1
   #values: (V | undefined)[] = []
@@ -128,7 +127,7 @@ class Shard<V extends Keyed> {
     return undefined
   }
 
-  /** @param slot the empty one in which it belongs. */
+  /** @param slot the empty slot for the value. */
   #insert(value: V, hash: number, slot: number): void {
     const room = (this.#mask + 1) * FULLEST
     let place = slot
@@ -150,7 +149,7 @@ class Shard<V extends Keyed> {
     this.#values[place] = undefined
     const end = slots.length - 1
     for (let slot = (gap + 2) & end; slots[slot] !== 0; slot = (slot + 2) & end) {
-      // It may move into the gap if that lies on its way from where it belongs.
+      // An entry may move into the gap if that lies between its home and its slot.
       const home = ((slots[slot] as number) & this.#mask) * 2
       if (((slot - home) & end) < ((slot - gap) & end)) continue
       slots[gap] = slots[slot] as number
@@ -163,12 +162,12 @@ class Shard<V extends Keyed> {
     return true
   }
 
-  /** As they are now. */
+  /** A copy of the values now. */
   values(): V[] {
     return this.#values.filter((value) => value !== undefined)
   }
 
-  /** The slot of a key, or the empty one in which it belongs. */
+  /** The slot of a key, or the empty slot for it. */
   #find(key: string, hash: number): number {
     const slots = this.#slots
     const end = slots.length - 1
@@ -181,7 +180,7 @@ class Shard<V extends Keyed> {
     }
   }
 
-  /** With another number of slots, and without holes. */
+  /** Rebuilds the shard with another number of slots, and without holes. */
   #rebuild(count: number): void {
     const before = this.#slots
     const slots = new Int32Array(2 * count)
@@ -200,7 +199,7 @@ class Shard<V extends Keyed> {
     this.#mask = count - 1
   }
 
-  /** @returns for each place the new one; nothing where there were no holes. */
+  /** @returns the new position for each old one; undefined if there were no holes. */
   #closeHoles(): Int32Array | undefined {
     if (this.#values.length === this.#size) return undefined
     const placeOf = new Int32Array(this.#values.length)

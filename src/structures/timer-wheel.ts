@@ -1,5 +1,5 @@
 /**
- * A single-level timing wheel over typed arrays. Pure: the caller passes the time, nothing is ever called back.
+ * A single-level timing wheel over typed arrays. Pure: the caller passes the time, and the wheel never calls back.
  *
  * Varghese & Lauck, "Hashed and Hierarchical Timing Wheels" (SOSP 1987), scheme 4, with a bitmap of occupied slots.
  *
@@ -11,11 +11,11 @@
  *                              3 ──▶ 12        9
  *     occupied   0       0     1       0       1         one bit a slot: the next occupied one is found 32 at a time
  *
- * - An entry is returned by the first `advance(now)` with `now >= floor(due / tick) · tick`: at most one tick early,
- *   never late, except that something scheduled for a tick already handed out waits for the next one. So an entry is
- *   returned at most once per tick, whatever its owner does: no hot loop can be built on this wheel.
- * - An entry due beyond the wheel's horizon (`tick · slots` ms) rests in the last slot and is re-placed when that one
- *   comes round: a visit per horizon is its whole price.
+ * - The first `advance(now)` with `now >= floor(due / tick) · tick` returns an entry: at most one tick early, and never late.
+ *   If a tick was handed out already, an entry scheduled for it waits for the next one. So the wheel returns an entry at most
+ *   once per tick, whatever its owner does: it cannot drive a hot loop.
+ * - An entry due beyond the wheel's horizon (`tick · slots` ms) waits in the last slot, and is placed again when that comes
+ *   round. It costs one visit per horizon.
  * - Cost: O(1) per schedule, reschedule and cancel; `advance` costs O(returned + occupied slots passed).
  *
  * Units are those of the caller; ms throughout this project.
@@ -40,23 +40,23 @@ export class TimerWheel<T> {
 
   #next = new Int32Array(INITIAL_CAPACITY)
   #previous = new Int32Array(INITIAL_CAPACITY)
-  /** Slot an entry is linked in, or NONE while it is idle (handed out, or never scheduled). */
+  /** The slot of an entry, or NONE while it is idle (handed out, or never scheduled). */
   #slot = new Int32Array(INITIAL_CAPACITY)
   #due = new Float64Array(INITIAL_CAPACITY)
   #items: (T | undefined)[] = []
   /** Head of the list of unused ids, linked through `#next`. */
   #free = NONE
-  /** Entries that are registered, waiting or idle. */
+  /** Registered entries, waiting or idle. */
   #registered = 0
-  /** Entries that wait in a slot. */
+  /** Entries in a slot. */
   #size = 0
-  /** The last tick that has been handed out. */
+  /** The last tick that was handed out. */
   #current: number
 
-  /** @param now the time from which the wheel turns, in ms. */
+  /** @param now the start time of the wheel, in ms. */
   constructor(now: number, options: TimerWheelOptions = {}) {
     const { tick = 10, slots = 4096 } = options
-    // Whole numbers only: n * 0.1 / 0.1 is not always n, and a slot would be waited for that is never reached.
+    // Whole numbers only: n * 0.1 / 0.1 is not always n, and the wheel would wait for a slot that it never reaches.
     if (!Number.isInteger(tick) || tick < 1) {
       throw new RangeError(`Expected \`tick\` to be an integer >= 1 (ms), got \`${tick}\``)
     }
@@ -80,7 +80,7 @@ export class TimerWheel<T> {
     return this.#size
   }
 
-  /** Registers `item` without scheduling it; the id is valid until `remove`. */
+  /** Registers `item` without scheduling it. The id is valid until `remove`. */
   add(item: T): number {
     let id = this.#free
     if (id === NONE) {
@@ -96,7 +96,7 @@ export class TimerWheel<T> {
     return id
   }
 
-  /** Forgets the entry; its id may be given to another one. */
+  /** Forgets the entry. Another entry may get its id. */
   remove(id: number): void {
     this.#check(id)
     this.#unlink(id)
@@ -140,14 +140,14 @@ export class TimerWheel<T> {
     this.#unlink(id)
   }
 
-  /** Everything whose time has come at `now`, earlier slots first; each is idle afterwards and may be scheduled again. */
+  /** Takes out all items due at `now`, earlier slots first. Each is idle afterwards, and may be scheduled again. */
   advance(now: number): T[] {
     const due: T[] = []
     const target = Math.floor(now / this.#tick)
     if (target <= this.#current) return due
     const last = Math.min(target, this.#current + this.#mask + 1)
     let tick = this.#current + 1
-    // From here on what is re-placed goes behind `target`: this call may pass its slot again, but finds it not due.
+    // From here on an entry is placed again behind `target`. This call may pass its slot again, but finds it not due.
     this.#current = target
     while (this.#size > 0) {
       tick = this.#nextOccupied(tick)
@@ -159,7 +159,7 @@ export class TimerWheel<T> {
     return due
   }
 
-  /** When `advance` will next have something to do (ms), or `undefined` when the wheel is empty. */
+  /** When `advance` next has an entry to handle (ms); `undefined` if the wheel is empty. */
   nextDue(): number | undefined {
     return this.#size === 0 ? undefined : this.#nextOccupied(this.#current + 1) * this.#tick
   }
@@ -236,7 +236,7 @@ export class TimerWheel<T> {
     if (this.#items[id] === undefined) throw new RangeError(`Expected the id of an entry of this wheel, got \`${id}\``)
   }
 
-  /** With nothing registered the memory of the busiest moment is given back. */
+  /** Frees memory once no entry is registered. */
   #reset(): void {
     this.#items = []
     this.#free = NONE

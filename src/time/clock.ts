@@ -3,47 +3,47 @@ import { uptime } from 'node:os'
 import { setImmediate as originalImmediate } from 'node:timers'
 import { MessageChannel } from 'node:worker_threads'
 
-/** Kept: what a module of Node exports is replaced as well, by some fake timers, and everywhere where it was imported. */
+/** A copy: some fake timers also replace the exports of Node's modules, everywhere they are imported. */
 const endOfTurn = originalImmediate
 
 /** A timer that has been set and not yet fired. */
 export interface Timer {
-  /** Takes the timer back; does nothing once it has fired. */
+  /** Cancels the timer; does nothing once it has fired. */
   cancel(): void
-  /** From now on the timer does not keep the process alive. Without this method it does, or never did. */
+  /** From now on the timer does not keep the process alive. Without this method it always does, or never did. */
   unref?(): void
 }
 
-/** What a `LeaseManager` needs of time. Pass your own in tests; `ManualClock` of `leasewheel/memory` is one. */
+/** The time of a `LeaseManager`. Pass your own in tests; `ManualClock` of `leasewheel/memory` is one. */
 export interface Clock {
-  /** Milliseconds since some fixed moment. Never goes back, and counts the time in which the machine was suspended. */
+  /** Milliseconds since some fixed moment. It never goes back, and counts the time in which the machine was suspended. */
   now(): number
   /** Calls `callback` once, no earlier than `delay` ms from now. */
   setTimer(callback: () => void, delay: number): Timer
-  /** Calls `callback` once the current turn of the event loop has done its work. */
+  /** Calls `callback` after the current turn of the event loop. */
   soon(callback: () => void): void
 }
 
-/** Resolves once the current turn of the event loop has done its work. */
+/** Resolves after the current turn of the event loop. */
 export function nextTurn(clock: Pick<Clock, 'soon'>): Promise<void> {
   return new Promise((resolve) => clock.soon(resolve))
 }
 
-/** The three clocks of a machine, in ms, each from a start of its own. */
+/** The three clocks of a machine, in ms, each with its own start. */
 export interface TimeSources {
-  /** Even, never set, but stands still while the machine sleeps. */
+  /** Steady and never set, but it stands still while the machine sleeps. */
   readonly monotonic: () => number
-  /** Goes on while the machine sleeps, but is set by people and daemons. */
+  /** Goes on while the machine sleeps, but people and daemons set it. */
   readonly wall: () => number
-  /** Time since boot with sleep included; dear to ask, and coarse (10 ms on Linux, up to a second elsewhere). */
+  /** Time since boot, sleep included. It is costly to read, and coarse (10 ms on Linux, up to a second elsewhere). */
   readonly boot: () => number
 }
 
-/** How a machine calls back. */
+/** The timers of a machine. */
 export interface TimerSource {
   /** Calls `callback` once, after `delay` ms of the monotonic clock: an integer >= 0. */
   sleep(callback: () => void, delay: number): Timer
-  /** Calls `callback` once the current turn of the event loop has done its work. */
+  /** Calls `callback` after the current turn of the event loop. */
   soon(callback: () => void): void
 }
 
@@ -61,30 +61,30 @@ const SYSTEM_TIMERS: TimerSource = {
   soon: (callback) => void setImmediate(callback),
 }
 
-/** How far the monotonic and the wall clock may part before the boot-time clock is asked which of them is right, in ms. */
+/** ms by which the monotonic and the wall clock may diverge before the boot-time clock decides. */
 const TOLERANCE = 250
-/** The boot-time clock is asked after so many ms of the monotonic clock, too: less than a thousandth of that is spent on it. */
+/** ms of the monotonic clock between two reads of the boot-time clock. A read takes less than a thousandth of that. */
 const BOOT_INTERVAL = 10
-/** All that some systems tell of the time since boot is whole seconds, in ms. */
+/** Some systems report the time since boot in whole seconds only. In ms. */
 const COARSEST_BOOT = 1_000
-/** Node's timers stand still with the monotonic clock: no sleep is longer than this (ms), so that the end of a suspend is noticed. */
+/** ms. Node's timers stand still with the monotonic clock, so short sleeps notice the end of a suspend in time. */
 const LONGEST_SLEEP = 1_000
 
 /**
- * The clock of the machine, suspend-aware: `now()` is the monotonic clock plus all the time the machine was found to have
- * slept. Whenever the wall clock and the monotonic clock part by more than a quarter second, the boot-time clock decides:
- * what it has gained on the monotonic clock was a suspend and counts as elapsed, the rest was a step of the wall clock
- * and does not. A step back may hide a suspend of the same length: so the boot-time clock is also asked every 10 ms.
+ * The clock of the machine, suspend-aware: `now()` is the monotonic clock plus all detected sleep of the machine. If the wall
+ * clock and the monotonic clock diverge by more than a quarter second, the boot-time clock decides. Its gain on the monotonic
+ * clock was a suspend and counts as elapsed; the rest was a step of the wall clock and does not count. A step back may hide a
+ * suspend of the same length, so the boot-time clock is also read every 10 ms.
  */
 export class SystemClock implements Clock {
   readonly #sources: TimeSources
   readonly #timers: TimerSource
-  /** Wall minus monotonic, and boot minus monotonic, when they were last compared. */
+  /** Wall minus monotonic, and boot minus monotonic, at the last comparison. */
   #wallOffset: number
   #bootOffset: number
-  /** When the boot-time clock is to be asked next, by the monotonic clock. */
+  /** When the next read of the boot-time clock is due, by the monotonic clock. */
   #bootDue: number
-  /** It has told nothing but whole seconds so far. */
+  /** The boot-time clock has reported only whole seconds so far. */
   #bootIsCoarse: boolean
   #slept = 0
 
@@ -133,7 +133,7 @@ export class SystemClock implements Clock {
     this.#timers.soon(callback)
   }
 
-  /** The monotonic and the wall clock have parted. */
+  /** The monotonic and the wall clock have diverged. */
   #decide(): void {
     const { wallOffset, bootOffset } = compare(this.#sources)
     this.#count(bootOffset, TOLERANCE)
@@ -160,8 +160,8 @@ function isWholeSeconds(time: number): boolean {
 }
 
 /**
- * Wall minus monotonic and boot minus monotonic, at one moment. Where the process was stopped while it read the clocks they
- * seem to have parted by that time: then they are read again.
+ * Wall minus monotonic and boot minus monotonic, at one moment. If the process was stopped between the reads, the clocks seem
+ * to have diverged by that time. So it reads them again.
  */
 function compare(sources: TimeSources): { wallOffset: number; bootOffset: number; boot: number } {
   for (;;) {
@@ -172,10 +172,10 @@ function compare(sources: TimeSources): { wallOffset: number; bootOffset: number
   }
 }
 
-/** Resolves once all that needs no time has happened: on the real event loop, also where a test has replaced the global timers by fake ones. */
+/** Resolves once everything that needs no time has happened. It uses the real event loop, even if a test has replaced the global timers. */
 export function settled(): Promise<void> {
   return new Promise((resolve) => {
-    // A fake one never calls back by itself: it was there before this file was loaded.
+    // A fake timer that was installed before this file was loaded never fires by itself.
     if (!('clock' in endOfTurn)) {
       endOfTurn(resolve)
       return

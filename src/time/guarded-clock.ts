@@ -1,16 +1,16 @@
 /**
- * A clock of the user's own, which may throw: what it throws is told as a fault, and time goes on (P22, P31).
+ * Guards a user's clock: if that throws, the fault is reported, and time goes on (P22, P31).
  */
 import { type Clock, SystemClock, type Timer } from './clock.ts'
 
 export class GuardedClock implements Clock {
   readonly #clock: Clock
   readonly #onFault: (fault: unknown) => void
-  /** Stands in when the other one has thrown. */
+  /** Replaces a call of the user's clock that has thrown. */
   readonly #substitute = new SystemClock()
   #last = 0
 
-  /** @param onFault is told whatever is thrown. */
+  /** @param onFault called with whatever the clock throws. */
   constructor(clock: Clock, onFault: (fault: unknown) => void) {
     this.#clock = clock
     this.#onFault = onFault

@@ -1,36 +1,37 @@
 /**
- * The one timer of a manager: a wheel, and a clock's timer armed for the wheel's next occupied slot. With nothing to
- * wait for there is no timer.
+ * The one timer of a manager: a wheel, and a timer of the clock for the wheel's next occupied slot. With an empty wheel there
+ * is no timer.
  */
 import type { Clock, Timer } from './clock.ts'
 import { TimerWheel } from '../structures/timer-wheel.ts'
 
-/** A timer that fires this much later than it was to (ms) means that the event loop was blocked. */
+/** ms. A timer that fires this much too late means that the event loop was blocked. */
 const LATE = 50
 
-/** What is due together may be a lot of work: after so many ms the event loop has a turn. */
+/** ms of work on due items before the event loop has a turn. */
 const LONGEST_STRETCH = 4
 
-/** What one tick brings. */
+/** The facts of one tick. */
 export interface Tick {
   readonly now: number
   /**
-   * The event loop was blocked before this tick. Answers may lie unread in a socket: whoever is about to give up on one
-   * should let them be read first, but only once, as every turn of the event loop may be late. Deadlines know no such mercy.
+   * The event loop was blocked before this tick, and a socket may contain unread answers. Code that gives up on an answer
+   * should let Node read the sockets first. It may do so only once, because every turn of the event loop may be late.
+   * Deadlines do not wait for that.
    */
   readonly late: boolean
 }
 
-/** Something that happens once, later. */
+/** A callback that is planned once. */
 export interface Alarm {
   cancel(): void
 }
 
-/** Whoever can call back later. */
+/** Plans alarms. */
 export interface Alarms {
   /**
-   * Calls back once, no earlier than `delay` ms from now and, the event loop permitting, at most a tick later. If the event loop was blocked, the
-   * sockets are read first, once: an answer that lies there unread comes before the alarm that gives up on it.
+   * Calls back once, no earlier than `delay` ms from now and, the event loop permitting, at most a tick later. If the event loop was blocked, Node
+   * reads the sockets first, once: an unread answer comes before the alarm that gives up on it.
    */
   after(delay: number, callback: (tick: Tick) => void): Alarm
 }
@@ -38,7 +39,7 @@ export interface Alarms {
 class Sleeper implements Alarm {
   readonly #scheduler: { remove(id: number): void; afterReading(callback: (tick: Tick) => void): void }
   readonly #callback: (tick: Tick) => void
-  /** It rings at its time, whether or not the sockets have been read. */
+  /** It rings at its time, even if the sockets have not been read. */
   readonly #exact: boolean
   id = -1
   #over = false
@@ -59,7 +60,7 @@ class Sleeper implements Alarm {
   }
 
   #ring(tick: Tick): void {
-    // Something else that was due in the same tick, or has been read meanwhile, may have cancelled it.
+    // Another item of the same tick, or an answer read meanwhile, may have cancelled it.
     if (this.#over) return
     this.cancel()
     this.#callback(tick)
@@ -74,13 +75,13 @@ class Sleeper implements Alarm {
 
 export interface SchedulerHandler<T> {
   /**
-   * An item's time has come: at most one tick early, and late only by what the event loop is, and by the work that what was due with it is. It may
-   * have been scheduled anew meanwhile.
+   * An item is due. The call is at most one tick early. Only a busy event loop and the work of other due items make it late. The item may have been
+   * scheduled anew meanwhile.
    */
   onDue(item: T, tick: Tick): void
-  /** All that was due has been told. */
+  /** All due items were handled. */
   onTickEnd(): void
-  /** Something thrown in either of them, or by an alarm. */
+  /** One of these methods, or an alarm, threw. */
   onFault(fault: unknown): void
 }
 
@@ -90,13 +91,13 @@ export class Scheduler<T extends object> implements Alarms {
   readonly #wheel: TimerWheel<T | Sleeper>
   #timer: Timer | undefined
   #unreferenced = false
-  /** How often what is due together was cut, and has not gone on yet. */
+  /** Callbacks that wait for a turn of their own. */
   #deferred = 0
-  /** Whether the timer is taken back at the end of this turn, if there is nothing to wait for by then. */
+  /** Whether a check is planned for the end of this turn that cancels an idle timer. */
   #disarming = false
   /** The slot that the timer is armed for. */
   #armedFor = Number.POSITIVE_INFINITY
-  /** When the timer was to fire: at that slot, or at once where it was past already. */
+  /** When the timer should fire: at that slot, or at once if the slot is in the past. */
   #expectedAt = Number.POSITIVE_INFINITY
 
   constructor(clock: Clock, handler: SchedulerHandler<T>) {
@@ -105,7 +106,7 @@ export class Scheduler<T extends object> implements Alarms {
     this.#wheel = new TimerWheel(clock.now())
   }
 
-  /** How exact it is: an item comes at most this many ms early. */
+  /** The precision: an item is due at most this many ms early. */
   get tick(): number {
     return this.#wheel.tick
   }
@@ -120,12 +121,12 @@ export class Scheduler<T extends object> implements Alarms {
     return this.#wheel.add(item)
   }
 
-  /** When an item was last scheduled for. */
+  /** The time for which an item was last scheduled. */
   dueOf(id: number): number {
     return this.#wheel.dueOf(id)
   }
 
-  /** Whether the item is going to come. */
+  /** Whether the item is scheduled. */
   isScheduled(id: number): boolean {
     return this.#wheel.isScheduled(id)
   }
@@ -152,14 +153,14 @@ export class Scheduler<T extends object> implements Alarms {
   }
 
   /**
-   * Calls back once, no earlier than `time` (ms on the clock) and, the event loop permitting, at most a tick later. Unlike `after` it does not wait for
-   * the sockets to be read.
+   * Calls back once, no earlier than `time` (ms on the clock) and, the event loop permitting, at most a tick later. Unlike `after` it does not let
+   * Node read the sockets first.
    */
   at(time: number, callback: (tick: Tick) => void): Alarm {
     return this.#sleep(time, callback, true)
   }
 
-  /** Calls back once all sockets have been read, whatever happens. Until then there is a timer. */
+  /** Calls back once Node has read all sockets. Until then there is a timer. */
   afterReading(callback: (tick: Tick) => void): void {
     this.#deferred += 1
     this.#arm()
@@ -170,7 +171,7 @@ export class Scheduler<T extends object> implements Alarms {
     })
   }
 
-  /** As the clock's, and what the callback throws is a fault like any other. */
+  /** As `soon` of the clock. If the callback throws, the handler gets the fault. */
   soon(callback: () => void): void {
     this.#clock.soon(() => {
       if (this.#isClosed) return
@@ -189,13 +190,13 @@ export class Scheduler<T extends object> implements Alarms {
     return sleeper
   }
 
-  /** From now on its timer does not keep the process alive. */
+  /** From now on the timer does not keep the process alive. */
   unref(): void {
     this.#unreferenced = true
     this.#timer?.unref?.()
   }
 
-  /** Takes the timer back. Whatever is still registered never comes. */
+  /** Cancels the timer. Items that are still registered never become due. */
   close(): void {
     this.#timer?.cancel()
     this.#timer = undefined
@@ -210,7 +211,7 @@ export class Scheduler<T extends object> implements Alarms {
     const now = this.#clock.now()
     const tick = { now, late: now - this.#expectedAt > LATE }
     const due = this.#wheel.advance(now)
-    // Armed again before any work is done: nothing thrown below can stop the wheel.
+    // Armed again before any work: a throw below cannot stop the wheel.
     this.#timer = undefined
     this.#armedFor = Number.POSITIVE_INFINITY
     this.#arm()
@@ -248,7 +249,7 @@ export class Scheduler<T extends object> implements Alarms {
   }
 
   #arm(): void {
-    // While anything waits for its turn there is a timer, whatever becomes of that.
+    // While callbacks wait for a turn, there is a timer in any case.
     const next = this.#wheel.nextDue() ?? (this.#deferred > 0 ? this.#clock.now() + this.tick : undefined)
     if (next === undefined || next >= this.#armedFor) return
     this.#armedFor = next
@@ -258,7 +259,7 @@ export class Scheduler<T extends object> implements Alarms {
       this.#expectedAt = Math.max(next, now)
       this.#timer = this.#clock.setTimer(this.#onTimer, this.#expectedAt - now)
       if (this.#unreferenced) this.#timer.unref?.()
-      // Where the process was stopped in between, the timer would fire too late by that time.
+      // If the process was stopped in between, the timer would fire too late by that time: set it again.
       if (this.#clock.now() - now < this.tick) return
     }
   }
@@ -267,7 +268,7 @@ export class Scheduler<T extends object> implements Alarms {
     return this.#timer !== undefined && this.#wheel.size === 0 && this.#deferred === 0
   }
 
-  /** At the end of this turn: a caller that takes one lock after another would have a timer set and taken back for each of its steps. */
+  /** Waits for the end of this turn: a caller that takes one lock after another would otherwise set and cancel a timer at each step. */
   #disarmIfIdle(): void {
     if (this.#disarming || !this.#isIdle()) return
     this.#disarming = true

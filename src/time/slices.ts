@@ -1,10 +1,10 @@
-/** Loops over very many things that give the event loop its turns. */
+/** Long loops that give the event loop its turns. */
 import { type Clock, nextTurn } from './clock.ts'
 
-/** How many are gone through in one turn: a fraction of a millisecond's work. */
+/** Iterations in one turn: a fraction of a millisecond's work. */
 const SLICE = 8_192
 
-/** Calls `work` for each index in turn. @returns nothing where that is done: up to some thousands are gone through at once. */
+/** Calls `work` for each index in order. @returns undefined if the loop is over, as it is with up to some thousands. */
 export function forEachIndex(count: number, clock: Clock, work: (index: number) => void): Promise<void> | undefined {
   const goOn = (start: number): number => {
     const end = Math.min(start + SLICE, count)

@@ -1,4 +1,4 @@
-/** A rest of one caller: ends when its time has come, or when something happens. */
+/** A pause of one waiter. It ends at its time, or when something happens. */
 import type { Alarm, Alarms } from '../time/scheduler.ts'
 
 export class Pause {
@@ -14,7 +14,7 @@ export class Pause {
     return this.#onEnd !== undefined
   }
 
-  /** Begins, at once. @param duration ms, or Infinity. @returns whether all of that time went by. */
+  /** Begins at once. @param duration ms, or Infinity. @returns whether all of that time passed. */
   rest(duration: number): Promise<boolean> {
     return new Promise((resolve) => {
       this.#onEnd = resolve
@@ -22,7 +22,7 @@ export class Pause {
     })
   }
 
-  /** Lasts `duration` ms from now; does nothing if there is none. */
+  /** Makes the pause last `duration` ms from now; does nothing if none is active. */
   reset(duration: number): void {
     if (!this.active) return
     this.#alarm?.cancel()
@@ -30,7 +30,7 @@ export class Pause {
       duration === Number.POSITIVE_INFINITY ? undefined : this.#alarms.after(duration, () => this.#end(true))
   }
 
-  /** Ends it before its time; does nothing where there is none. */
+  /** Ends the pause early; does nothing if none is active. */
   end(): void {
     this.#end(false)
   }

@@ -1,12 +1,12 @@
 /**
- * The callers of this process that want the same key: first in, first served, and only the first one asks the backend.
- * Entering and leaving are O(1) wherever one stands.
+ * The waiters of this process for one key: first in, first served, and only the first one asks the backend. Entering and
+ * leaving are O(1) from any place.
  *
- * When the lock is given back here, the first in its line asks for it at once, so that the release and the acquisition travel
- * together; or, where this process has had it for long enough, after a moment in which others may take it:
+ * If this process releases the lock, the first waiter asks at once, so that the release and the acquisition travel together.
+ * If the process has had the lock for long enough, the waiter asks after a moment in which others may take it:
  *
  *     given back ──passed on──▶ the first asks
- *          └───left to others──▶ (on offer) ──somebody took it, as the server tells─────▶ the first asks, and waits as for anybody's lock
+ *          └───left to others──▶ (on offer) ──the server reports another holder─────────▶ the first asks, and waits as for anybody's lock
  *                                     └──────nobody did──▶ (declined) ──▶ the first asks
  */
 import type { AcquireOutcome } from '../backend.ts'
@@ -15,16 +15,16 @@ import type { Alarm, Alarms } from '../time/scheduler.ts'
 import type { Tally } from '../stats.ts'
 import { Fairness } from '../rules/fairness.ts'
 
-/** Somebody in a line. */
+/** A caller in a line. */
 export interface Waiter {
   line: WaitingLine | undefined
   next: Waiter | undefined
   previous: Waiter | undefined
-  /** Something may have changed: it has become the first, or the key was given back here. */
+  /** The waiter has become the first, or this process gave the key back. */
   wake(): void
-  /** Somebody who does not want to wait shares the next attempt: it is made now. */
+  /** A caller that does not wait shares the next attempt: make it now. */
   nudge(): void
-  /** The key may have changed. @param named the server has named it; otherwise any may have changed. */
+  /** The key may have changed. @param named the server named this key; otherwise any key may have changed. */
   hint(named?: boolean): void
   /** The manager is closed, or the caller's signal aborted. */
   cancel(reason: unknown): void
@@ -34,11 +34,11 @@ class WaitingLine {
   readonly key: string
   first: Waiter | undefined
   last: Waiter | undefined
-  /** Those who share the first one's next attempt. Called once, with the next answer, or with nothing where whoever was to bring it has left. */
+  /** Callers that share the first waiter's next attempt. Called once, with the next answer, or with nothing if that waiter leaves. */
   #listeners: ((outcome: AcquireOutcome | undefined) => void)[] | undefined = undefined
-  /** How the lock has gone from hand to hand, as far as this line has to know. */
+  /** The hand-overs of the lock in this process; undefined before the first one. */
   fairness: Fairness | undefined = undefined
-  /** Whether the lock is left to others at the moment, or was and nobody took it. */
+  /** `open`: the lock is left to other processes now. `declined`: it was, and none took it. */
   offer: 'open' | 'declined' | undefined = undefined
   #alarm: Alarm | undefined
 
@@ -46,13 +46,13 @@ class WaitingLine {
     this.key = key
   }
 
-  /** @param outcome the answer that it has left with, if it was answered. */
+  /** The attempt ahead of the line is over. @param outcome its answer, if there was one. */
   onFirstLeft(outcome?: AcquireOutcome): void {
     this.onAnswer(outcome)
     this.first?.wake()
   }
 
-  /** Nobody in the line waits any longer. */
+  /** Cancels every waiter of the line. */
   cancelAll(reason: unknown): void {
     for (let waiter = this.first; waiter !== undefined; ) {
       const { next } = waiter
@@ -61,7 +61,7 @@ class WaitingLine {
     }
   }
 
-  /** Hears of the first one's next answer. */
+  /** Calls the listener with the first waiter's next answer. */
   listen(listener: (outcome: AcquireOutcome | undefined) => void): void {
     this.#listeners ??= []
     this.#listeners.push(listener)
@@ -74,7 +74,7 @@ class WaitingLine {
     for (const listener of listeners) listener(outcome)
   }
 
-  /** The first one was answered; it had been asked for at `sentAt`. */
+  /** The first waiter has an answer to its request, which was sent at `sentAt`. */
   onOutcome(outcome: AcquireOutcome, clock: Clock, sentAt: number): void {
     if (outcome.type === 'refused') {
       this.fairness ??= new Fairness()
@@ -115,31 +115,31 @@ export class WaitingLines {
     this.#tally = tally
   }
 
-  /** Callers in all lines. */
+  /** Waiters in all lines. */
   get size(): number {
     return this.#size
   }
 
-  /** Keys that they want. */
+  /** Keys with a line. */
   get count(): number {
     return this.#lines.size
   }
 
-  /** The line of a key, if anybody stands in it. */
+  /** The line of a key, if it has waiters. */
   get(key: string): WaitingLine | undefined {
-    // Most of the time nobody waits for anything.
+    // Most of the time there are no waiters at all.
     return this.#lines.size === 0 ? undefined : this.#lines.get(key)
   }
 
   /**
-   * Somebody who stands in no line has asked for a key, and that is over: everybody in its line looks again. Where it was granted, they find that it is
-   * leased here. @param outcome the answer, if there was one.
+   * An attempt that skipped the line is over: the first waiter looks again. If the attempt was granted, the waiter finds that the key is leased here.
+   * @param outcome the answer, if there was one.
    */
   onAskedFor(key: string, outcome?: AcquireOutcome): void {
     this.get(key)?.onFirstLeft(outcome)
   }
 
-  /** All lines; some may be gone by the time they are come to. */
+  /** All lines. Some may be gone before the iterator reaches them. */
   values(): IterableIterator<WaitingLine> {
     return this.#lines.values()
   }
@@ -154,7 +154,7 @@ export class WaitingLines {
     this.#size += 1
   }
 
-  /** For somebody who has come before those who stand there. */
+  /** For a caller that came before the waiters of the line. */
   enterInFront(key: string, waiter: Waiter): void {
     const line = this.#lineOf(key)
     waiter.line = line
@@ -165,7 +165,7 @@ export class WaitingLines {
     this.#size += 1
   }
 
-  /** Leaves from any place; whoever becomes the first is woken. */
+  /** Leaves from any place, and wakes a new first waiter. */
   leave(waiter: Waiter): void {
     const { line, next, previous } = waiter
     if (line === undefined) return
@@ -186,11 +186,11 @@ export class WaitingLines {
   }
 
   /**
-   * A lease ended in this process: the first in the line of its key need not wait for its next attempt, unless the lock was given
-   * back and it is the turn of others.
+   * A lease ended in this process: the first waiter for its key need not wait for its next attempt, unless it is the turn of
+   * other processes.
    *
-   * @param givenBack nothing where the lock was lost; otherwise when.
-   * @param fairness how the lock has gone from hand to hand until now, if that is known.
+   * @param givenBack when the lock was released; undefined if it was lost.
+   * @param fairness the hand-overs of the lock until now, if known.
    */
   onVacated(key: string, givenBack: number | undefined, fairness: Fairness | undefined): void {
     const line = this.get(key)
@@ -214,7 +214,7 @@ export class WaitingLines {
     line.first?.wake()
   }
 
-  /** Whether a lock that is being given back is left to others. */
+  /** Whether a lock is left to other processes at its release. */
   isOffered(key: string): boolean {
     return this.get(key)?.offer === 'open'
   }
