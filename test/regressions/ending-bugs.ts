@@ -2,7 +2,7 @@
 import { type Regression, tests } from './regression.ts'
 
 const MANAGER = 'src/lease-manager.ts'
-const STRANGERS = 'test/manager/strangers.test.ts'
+const ENVIRONMENT = 'test/manager/caller-environment.test.ts'
 const TABLE = 'src/lease/lease-table.ts'
 
 const ASSEMBLY = 'src/manager/assembly.ts'
@@ -70,7 +70,7 @@ export const ENDING_BUGS: readonly Regression[] = [
         replace: '    for (const key of keys) {\n      key.length\n',
       },
     ],
-    harness: tests(STRANGERS, 'complains about the key that came'),
+    harness: tests(ENVIRONMENT, 'complains about the key that came'),
     report: /complains about the key that came/,
   },
   {
@@ -82,7 +82,7 @@ export const ENDING_BUGS: readonly Regression[] = [
         replace: '  if (text) return text\n',
       },
     ],
-    harness: tests(STRANGERS, 'is refused, with the reason'),
+    harness: tests(ENVIRONMENT, 'is refused, with the reason'),
     report: /is refused, with the reason/,
   },
   {
@@ -94,13 +94,13 @@ export const ENDING_BUGS: readonly Regression[] = [
         replace: 'this.#parts.table.isHeld(`${this.key}?`))',
       },
     ],
-    harness: tests(STRANGERS, 'is told that this manager holds it'),
+    harness: tests(ENVIRONMENT, 'is told that this manager holds it'),
     report: /is told that this manager holds it/,
   },
   {
     failure: 'a lease showed as `{}` in logs',
     patches: [{ file: 'src/show-in-logs.ts', find: "Symbol.for('nodejs.util.inspect.custom')", replace: "'inspect'" }],
-    harness: tests(STRANGERS, 'of a lease is its key'),
+    harness: tests(ENVIRONMENT, 'of a lease is its key'),
     report: /of a lease is its key/,
   },
   {
@@ -112,7 +112,7 @@ export const ENDING_BUGS: readonly Regression[] = [
         replace: "reportFault: (error) => void this.emit('error', error)",
       },
     ],
-    harness: tests(STRANGERS, 'is a warning of the process, once'),
+    harness: tests(ENVIRONMENT, 'is a warning of the process, once'),
     report: /is a warning of the process, once/,
   },
   {
@@ -125,7 +125,7 @@ export const ENDING_BUGS: readonly Regression[] = [
       },
       { file: ASSEMBLY, find: 'AbortWatch = ABORTS', replace: 'AbortWatch = new AbortWatch()' },
     ],
-    harness: tests(STRANGERS, 'that eleven managers share'),
+    harness: tests(ENVIRONMENT, 'that eleven managers share'),
     report: /that eleven managers share/,
   },
   {
@@ -137,13 +137,13 @@ export const ENDING_BUGS: readonly Regression[] = [
         replace: "    !(value instanceof AbortSignal) ||\n    typeof aborted !== 'boolean' ||\n",
       },
     ],
-    harness: tests(STRANGERS, 'of another realm aborts'),
+    harness: tests(ENVIRONMENT, 'of another realm aborts'),
     report: /of another realm aborts/,
   },
   {
     failure: 'a manual clock hung under fake timers',
     patches: [{ file: 'src/time/clock.ts', find: '    endOfTurn(resolve)\n', replace: '    setImmediate(resolve)\n' }],
-    harness: tests(STRANGERS, 'do not stop a manual clock'),
+    harness: tests(ENVIRONMENT, 'do not stop a manual clock'),
     report: /do not stop a manual clock/,
   },
   {
@@ -155,7 +155,7 @@ export const ENDING_BUGS: readonly Regression[] = [
         replace: '    super(message, options)\n    this.name = new.target.name\n',
       },
     ],
-    harness: tests(STRANGERS, 'has a name that no minifier changes'),
+    harness: tests(ENVIRONMENT, 'has a name that no minifier changes'),
     report: /has a name that no minifier changes/,
   },
 ]

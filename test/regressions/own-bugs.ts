@@ -70,19 +70,19 @@ export const OWN_BUGS: readonly Regression[] = [
         replace: 'this.#stale ||= this.#onAnswer !== undefined\n    else if (!this.#parts.table',
       },
     ],
-    harness: tests('test/manager/bad-moments.test.ts', 'loses no hint'),
+    harness: tests('test/manager/change-races.test.ts', 'loses no hint'),
     report: /loses no hint/,
   },
   {
     failure: 'a key that a manager deleted late was not hinted at, since nobody is told of their own changes',
     patches: [{ file: 'src/release/releaser.ts', find: 'this.#parts.onChangedHere(goal.entry.key)', replace: '' }],
-    harness: tests('test/manager/bad-moments.test.ts', 'a key that this process deletes late'),
+    harness: tests('test/manager/change-races.test.ts', 'a key that this process deletes late'),
     report: /P23 because/,
   },
   {
     failure: 'a lease whose renewal was under way was not verified when everything might have changed',
     patches: [{ file: RENEWER, find: 'cohort.size > 0 && cohort.stale && ', replace: 'cohort.size < 0 && ' }],
-    harness: tests('test/manager/bad-moments.test.ts', 'are verified, too'),
+    harness: tests('test/manager/change-races.test.ts', 'are verified, too'),
     report: /P18 are verified, too/,
   },
   {
@@ -106,7 +106,7 @@ export const OWN_BUGS: readonly Regression[] = [
         replace: '      exceptions',
       },
     ],
-    harness: tests('test/faults/awkward-server.test.ts', 'was made a replica and does not have a key'),
+    harness: tests('test/faults/server-states.test.ts', 'was made a replica and does not have a key'),
     report: /P18 P27 that was made a replica and does not have a key/,
   },
   {
