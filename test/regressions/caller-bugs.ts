@@ -16,7 +16,7 @@ export const CALLER_BUGS: readonly Regression[] = [
         replace: '    if (ready !== null) return false\n    this.#repeatable',
       },
     ],
-    harness: tests('test/acquire/broken-connection.test.ts', 'is asked again through the next one'),
+    harness: tests('test/acquire/broken-connection.test.ts', 'is asked again through the next connection'),
     report: /P11 is asked again through/,
   },
   {
