@@ -24,8 +24,8 @@ export const FAILOVER_BUGS: readonly Regression[] = [
   {
     failure: 'a server that had followed another one meanwhile was taken for the one that it had been',
     patches: [{ file: 'src/redis/server-info.ts', find: ' && one.history === other.history', replace: '' }],
-    harness: tests(ANOTHER, 'although its process is the same'),
-    report: /P26 is noticed when a server comes back/,
+    harness: tests(ANOTHER, 'the same server process returns'),
+    report: /P26 is noticed when the same server process/,
   },
   {
     failure: 'a proxy changed the server behind a connection, and nobody looked',
@@ -93,8 +93,8 @@ export const FAILOVER_BUGS: readonly Regression[] = [
         replace: 'fault.message + Math.random()',
       },
     ],
-    harness: tests(FAULTS, 'told once'),
-    report: /told once/,
+    harness: tests(FAULTS, 'reported once'),
+    report: /reported once/,
   },
   {
     failure: 'an address with two meanings that nobody listens at was told with an empty message',

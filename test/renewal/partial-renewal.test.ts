@@ -130,7 +130,7 @@ describe('a renewal with a partial answer', () => {
       expect([a.state, b.state]).to.deep.equal(['held', 'jeopardy'])
     }))
 
-  it('P28 concerns cohorts of one lease as well: healthy leases keep their own batch', () =>
+  it('P28 concerns cohorts of one lease as well: the denied one is renewed apart', () =>
     withManager({}, async ({ manager, backend, clock }) => {
       for (const key of ['a', 'b', 'c']) await manager.acquire(key, { ttl: TTL, timeout: key === 'a' ? 400 : 450 })
       const requests = deny(backend, new Set(['b']))
@@ -180,7 +180,7 @@ describe('renewals that are never answered', () => {
       expect(await mostAtOnce(member, clock)).to.equal(16)
     }))
 
-  it('P21 stop counting on a new connection, and even if answered after all', () =>
+  it('P21 no longer count on a new connection, even if they are answered later', () =>
     withManager({ ttl: 10 * TTL, timeout: 500, batchSize: 1 }, async (member) => {
       const { manager, backend, clock } = member
       await manager.acquireMany(Array.from({ length: 40 }, (_, index) => `k${index}`))

@@ -54,7 +54,7 @@ describe('lease.renew', () => {
       expect(lease.remaining).to.be.at.least(heldFor(TTL) - (clock.now() - sentAt) - TICK)
     }))
 
-  it('resolves each time if it is called twice at once', () =>
+  it('resolves each time if it is called twice at one moment', () =>
     withManager({ autoRenew: false }, async ({ manager, clock, backend }) => {
       const lease = await grant(manager.tryAcquire('a'))
       await clock.advance(500)
@@ -80,7 +80,7 @@ describe('lease.renew', () => {
       expect(events.lines.at(-1)).to.equal('lost a: expired')
     }))
 
-  it('is the only renewal of a lease with `autoRenew: false`', () =>
+  it('is never sent by the wheel for a lease with `autoRenew: false`', () =>
     withManager({ autoRenew: false }, async ({ manager, clock, backend }) => {
       await grant(manager.tryAcquire('a'))
       await clock.advance(2 * TTL)
