@@ -1,4 +1,4 @@
-/** Connections break, wholly or by half, between requests or within them, or go silent. The server is well, and new connections work. */
+/** Connections break, wholly or by half, between requests or within them, or go silent. The server works, and accepts new connections. */
 import { expect } from 'chai'
 import { type Lease, UnavailableError } from 'leasewheel'
 import { exists, expiredKeys, rejectionOf, until, untilRenewed } from '../redis/support.ts'
@@ -87,7 +87,7 @@ const FENCE = '*1\r\n:1234567890123456\r'.length
 const PATIENT: SceneOptions = { timeout: 5_000 }
 
 describe('a connection that is cut inside the reply', () => {
-  it('P11 to an acquire, after whichever byte: the caller is granted the same lock through the next connection, if it waits or not', () =>
+  it('P11 to an acquire, after any byte: the caller gets the lock through another connection', () =>
     withScene(PATIENT, async ({ proxy, server, holders: [, { manager }] }) => {
       for (let bytes = 1; bytes < FENCE; bytes += 3) {
         const cut = proxy.down.cutAfter(bytes, COMMANDS)
@@ -106,7 +106,7 @@ describe('a connection that is cut inside the reply', () => {
       expect(await expiredKeys(server), 'it was deleted').to.equal(0)
     }))
 
-  it('P11 to an acquire, and there is no other connection in time: it leaves nothing behind', () =>
+  it('P11 to an acquire, without another connection in time: it leaves no key behind', () =>
     withScene({ timeout: 500 }, async ({ proxy, server, holders: [, { manager }] }) => {
       const cut = proxy.down.cutAfter(1, COMMANDS)
       // The next one is silent.
@@ -117,7 +117,7 @@ describe('a connection that is cut inside the reply', () => {
       await until('what was tried is gone', async () => !(await exists(server, 'lease:tried')))
     }))
 
-  it('P18 to a renewal, after whichever byte: the lease is in jeopardy, and then safe', () =>
+  it('P18 to a renewal, after any byte: the lease is in jeopardy, then safe', () =>
     withScene(PATIENT, async ({ proxy, holders: [, { manager, journal }] }) => {
       const lease = await manager.acquire('a')
       const expected = ['acquired']
@@ -131,7 +131,7 @@ describe('a connection that is cut inside the reply', () => {
       expect(journal.story(lease)).to.deep.equal(expected)
     }))
 
-  it('P5 to a release, after whichever byte: it is released, unconfirmed, and the key is gone', () =>
+  it('P5 to a release, after any byte: it is unconfirmed, and the key is gone', () =>
     withScene(PATIENT, async ({ proxy, server, holders: [, { manager, journal }] }) => {
       for (let bytes = 1; bytes < EMPTY; bytes += 1) {
         const lease: Lease = await manager.acquire(`a ${bytes}`)
@@ -143,7 +143,7 @@ describe('a connection that is cut inside the reply', () => {
       }
     }))
 
-  it('P18 to an inspection, in the middle of the token: nothing is known, and half a token is no token', () =>
+  it('P18 to an inspection, inside the token: it rejects instead of returning half a token', () =>
     withScene(PATIENT, async ({ proxy, holders: [, { manager, lasting }] }) => {
       const [lease] = lasting as [Lease]
       const cut = proxy.down.cutAfter('*2\r\n$40\r\n'.length + lease.token.length / 2, COMMANDS)

@@ -34,7 +34,7 @@ function times<T>(count: number, value: T): T[] {
 }
 
 describe('a process that is killed', () => {
-  it('P7 P23 while it holds a lock: the next one has it as soon as the ttl is over', () =>
+  it('P7 P23 while it holds a lock: the next holder follows after the ttl', () =>
     withRedis((server) =>
       withManager(server.url, { ...LASTING, retry: new Hourly() }, async ({ manager }) => {
         await untilWatching(manager)
@@ -60,7 +60,7 @@ describe('a process that is killed', () => {
       }),
     ))
 
-  it('P23 while it waits at the head of the line: the others go on', () =>
+  it('P23 while it is first in the queue: the others go on', () =>
     withRedis((server) =>
       withManager(server.url, { ...LASTING, retry: new Hourly() }, async ({ manager }) => {
         await untilWatching(manager)
@@ -82,7 +82,7 @@ describe('a process that is killed', () => {
 })
 
 describe('a process that is stopped', () => {
-  it('P7 P13 while it holds a lock: others get it after its ttl, and it knows of its loss before it does anything', () =>
+  it('P7 P13 while it holds a lock: others acquire after its ttl, then it reports the loss', () =>
     withRedis((server) =>
       withManager(server.url, { ...LASTING, retry: new Hourly() }, async ({ manager }) => {
         await untilWatching(manager)
@@ -107,7 +107,7 @@ describe('a process that is stopped', () => {
     ['goes on', 'SIGCONT'],
     ['is killed', 'SIGKILL'],
   ] as const) {
-    it(`P7 P10 P11 P13 while a lock is granted to it, and then ${what}: others get it after its ttl`, () =>
+    it(`P7 P10 P11 P13 during a grant, and then ${what}: others acquire after its ttl`, () =>
       withRedis((server) =>
         withManager(server.url, LASTING, async ({ manager }) => {
           await untilWatching(manager)

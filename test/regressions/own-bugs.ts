@@ -18,7 +18,7 @@ export const OWN_BUGS: readonly Regression[] = [
         replace: 'if (this.#clock.now() >= now) return',
       },
     ],
-    harness: tests('test/time/scheduler.test.ts', 'come at once where the process was stopped'),
+    harness: tests('test/time/scheduler.test.ts', 'come at once if the process was stopped'),
     report: /P13 P15 come at once/,
   },
   {
@@ -130,7 +130,7 @@ export const OWN_BUGS: readonly Regression[] = [
         replace: 'else if (Number.isNaN(this.#bootDue))',
       },
     ],
-    harness: tests('test/time/clock.test.ts', 'a suspend that a step of the wall clock hides'),
+    harness: tests('test/time/clock.test.ts', 'a suspend that a clock step hides'),
     report: /P8 counts, 10 ms later, a suspend/,
   },
 ]
