@@ -44,7 +44,7 @@ describe('keys that another client changes', () => {
     ))
 
   for (const { what, put, look, seen } of FOREIGN_VALUES) {
-    it(`P4 P5 P18 a lock overwritten with ${what} is lost at renewal and left unchanged`, () =>
+    it(`P4 P5 P18 an overwritten lock is lost at renewal and left unchanged: ${what}`, () =>
       withRedis((server) =>
         // Otherwise it may be told between the two commands.
         withManager(server.url, { ...LASTING, watch: false }, async ({ manager, journal }) => {

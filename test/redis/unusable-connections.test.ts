@@ -112,7 +112,7 @@ describe('a connection that cannot work', () => {
     ['a URL', (port) => `redis://127.0.0.1:${port}/99`],
     ['a URL without a ready check', (port) => `redis://127.0.0.1:${port}/99?enableReadyCheck=`],
   ] satisfies readonly (readonly [string, (port: number) => Redis | string])[]) {
-    it(`P7 to a missing database fails, and locks nothing in another one: ${what}`, () =>
+    it(`P7 to a missing database fails, and locks nothing elsewhere: ${what}`, () =>
       withRedis(async (server) => {
         const connection = connect(server.port)
         if (connection instanceof Redis) connection.on('error', () => undefined)

@@ -168,7 +168,7 @@ describe('renewal during an outage', () => {
   }
 
   for (const [name, fault] of Object.entries(faults)) {
-    it(`P21 loses nothing if the outage is shorter than what was left: ${name}`, () =>
+    it(`P21 loses nothing in an outage shorter than the remaining time: ${name}`, () =>
       withManager({}, async ({ manager, backend, clock, events }) => {
         const leases = await grantAll(manager.acquireMany(Array.from({ length: 20 }, (_, index) => `key-${index}`)))
         for (let outage = 0; outage < 5; outage += 1) {
