@@ -18,7 +18,7 @@ const thrown: readonly (readonly [string, unknown, RegExp])[] = [
   ['undefined', undefined, /undefined/],
   ['null', null, /null/],
   ['a symbol', Symbol('sign'), /sign/],
-  ['an object that cannot be made a text', Object.create(null), /object/],
+  ['an unprintable object', Object.create(null), /object/],
 ]
 
 describe('GuardedEmitter', () => {
