@@ -6,7 +6,7 @@ import { grant, TICK, TTL, watch, withManager, withStage } from '../support/mana
 const HOUR = 3_600_000
 
 describe('a first attempt', () => {
-  it('that is refused keeps its place ahead of callers that came later', () =>
+  it('a refused first attempt keeps its place ahead of callers that came later', () =>
     withManager({}, async ({ manager, backend, clock, store }) => {
       store.set('lease:a', 'somebody', HOUR)
       backend.holdAnswers('acquire')

@@ -79,7 +79,7 @@ describe('an acquire without an answer', () => {
       expect(backend.requests.renew).to.equal(0)
     }))
 
-  it('P11 that may still land is looked for until its ttl is over', () =>
+  it('P11 an acquire that may still land is looked for until its ttl is over', () =>
     withManager({}, async ({ manager, backend, clock, store }) => {
       backend.there = 2_000
       const call = watch(manager.tryAcquire('a', { timeout: 100 }))

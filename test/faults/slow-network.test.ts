@@ -30,9 +30,9 @@ const SLOW: Readonly<Record<string, Slowness>> = {
   },
 }
 
-describe('a network that', () => {
+describe('a slow network', () => {
   for (const [title, { inflict, least }] of Object.entries(SLOW)) {
-    it(`P1 P18 ${title}: no jeopardy, and deadlines count from the send times`, () =>
+    it(`P1 P18 a network that ${title} causes no jeopardy and no later deadline`, () =>
       withRedis((server) =>
         withProxy(server.port, (proxy) =>
           withManager(`redis://127.0.0.1:${proxy.port}`, LASTING, async ({ manager, journal }) => {

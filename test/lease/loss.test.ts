@@ -135,7 +135,7 @@ describe('an error', () => {
       expect(events.lines.slice(0, 3)).to.deep.equal(['acquired a', 'jeopardy a', 'safe a'])
     }))
 
-  it('P18 of one lease in a request is a loss for none of them', () =>
+  it('P18 an error of one lease in a request is a loss for none of them', () =>
     withManager({}, async ({ manager, backend, clock, events }) => {
       const leases = await manager.acquireMany(['a', 'b', 'c'])
       backend.holdAnswers('renew')

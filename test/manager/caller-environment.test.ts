@@ -107,7 +107,7 @@ describe('a refused caller', () => {
 })
 
 describe('the log output', () => {
-  it('of a lease is its key and its state, never its token', () =>
+  it('the log of a lease is its key and its state, never its token', () =>
     withManager({}, async ({ manager, clock }) => {
       const lease = await grant(manager.tryAcquire('order:42'))
       const secret = lease.token.slice(-22)
@@ -128,7 +128,7 @@ describe('the log output', () => {
       expect(inspect(lease)).to.include("'lost'")
     }))
 
-  it('P30 of a lost lease emits no event', () =>
+  it('P30 logging a lost lease emits no event', () =>
     withManager({ autoRenew: false }, async ({ manager, clock, events }) => {
       const lease = await grant(manager.tryAcquire('a'))
       clock.jump(TTL)
@@ -137,7 +137,7 @@ describe('the log output', () => {
       expect(events.lines).to.deep.equal(['acquired a'])
     }))
 
-  it('of a manager is its number of leases', () =>
+  it('the log of a manager is its number of leases', () =>
     withManager({}, async ({ manager }) => {
       await grant(manager.tryAcquire('a'))
       expect(inspect(manager)).to.equal('LeaseManager { held: 1, waiting: 0, closed: false }')
@@ -163,7 +163,7 @@ describe('a fault without a listener', () => {
 })
 
 describe('a signal', () => {
-  it('that eleven managers share has one listener', () =>
+  it('a signal that eleven managers share has one listener', () =>
     withStage(async ({ open, store, clock }) => {
       store.set('lease:a', 'somebody', 60_000)
       const controller = new AbortController()
@@ -177,7 +177,7 @@ describe('a signal', () => {
       expect(getEventListeners(signal, 'abort')).to.have.length(0)
     }))
 
-  it('of another realm aborts like any other', () =>
+  it('a signal of another realm aborts like any other', () =>
     withManager({}, async ({ manager, store, clock }) => {
       store.set('lease:a', 'somebody', 60_000)
       const foreign = foreignSignal()
@@ -210,7 +210,7 @@ describe('an error', () => {
     expect(Object.keys(new LeaseLostError('a', 'taken'))).not.to.include('name')
   })
 
-  it('of another realm that a listener throws is emitted unchanged', () =>
+  it('an error of another realm that a listener throws is emitted unchanged', () =>
     withManager({}, async ({ manager, events }) => {
       const fault: unknown = runInNewContext("new Error('from another realm')")
       expect(fault).not.to.be.instanceOf(Error)
@@ -221,7 +221,7 @@ describe('an error', () => {
       expect(only(events.takeErrors())).to.equal(fault)
     }))
 
-  it('of another realm that a listener rejects with is emitted, too', () =>
+  it('an error of another realm that a listener rejects with is emitted, too', () =>
     withManager({}, async ({ manager, events, clock }) => {
       const rejected: unknown = runInNewContext("Promise.reject(new Error('later'))")
       manager.on('acquired', () => rejected)

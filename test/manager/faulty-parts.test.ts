@@ -112,7 +112,7 @@ describe('a fault while an answer is applied', () => {
     })
   }
 
-  it('P31 in `random` is reported, and another number is drawn', () => {
+  it('P31 a fault in `random` is reported, and another number is drawn', () => {
     let isBroken = false
     const random = (): number => {
       if (isBroken) throw new Error('no luck')
@@ -130,7 +130,7 @@ describe('a fault while an answer is applied', () => {
     })
   })
 
-  it('P31 in a strategy reaches its caller, also if it is called during a pause', () =>
+  it('P31 a fault in a strategy reaches its caller, also if called during a pause', () =>
     withStage(async ({ open, clock, store }) => {
       const { manager, backend } = open()
       store.set('lease:a', 'somebody', 60_000)
@@ -151,7 +151,7 @@ describe('a fault while an answer is applied', () => {
       expect(other.value.held).to.equal(true)
     }))
 
-  it('P31 in a strategy reaches the caller of acquireMany after an unanswered key', () =>
+  it('P31 a fault in a strategy reaches the caller of acquireMany after an unanswered key', () =>
     withManager({}, async ({ manager, backend, clock }) => {
       backend.holdAnswers('acquire')
       const over = clock.now() + TTL
@@ -166,7 +166,7 @@ describe('a fault while an answer is applied', () => {
       expect(String(call.error)).to.equal('Error: the strategy broke')
     }))
 
-  it('P31 in one lease’s release does not stop the release of others', () =>
+  it('P31 a fault in one lease’s release does not stop the release of others', () =>
     withManager({}, async ({ manager, backend, clock, store, events }) => {
       const leases = await manager.acquireAll(['a', 'b', 'c'])
       backend.holdAnswers('release')
@@ -183,7 +183,7 @@ describe('a fault while an answer is applied', () => {
       manager.emit('released', { lease: leases[1] as Lease, confirmed: true, detached: false })
     }))
 
-  it('P20 P31 in one lease’s renewal does not stop the renewal of others', () =>
+  it('P20 P31 a fault in one lease’s renewal does not stop the renewal of others', () =>
     withManager({}, async ({ manager, backend, clock, events, store }) => {
       const [a, b] = (await manager.acquireAll(['a', 'b'])) as [Lease, Lease]
       store.delete('lease:a')

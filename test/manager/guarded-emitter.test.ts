@@ -147,11 +147,11 @@ describe('GuardedEmitter', () => {
   })
 
   describe('an error', () => {
-    it('without a listener throws nothing', () => {
+    it('an error without a listener throws nothing', () => {
       expect(emitter.emit('error', fault)).to.equal(false)
     })
 
-    it('reaches its listeners unchanged', () => {
+    it('an error reaches its listeners unchanged', () => {
       const heard = errors()
       emitter.emit('error', fault)
       expect(heard).to.deep.equal([fault])

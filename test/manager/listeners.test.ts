@@ -30,7 +30,7 @@ async function tellEverything(
 
 describe('a listener', () => {
   for (const name of NAMES) {
-    it(`P17 that throws stops nothing and hides nothing, and emits \`error\`: ${name}`, () =>
+    it(`P17 a listener that throws stops nothing, hides nothing, and causes \`error\`: ${name}`, () =>
       withManager({}, async (stage) => {
         const { manager, events } = stage
         const fault = new Error(`from a listener of ${name}`)
@@ -49,7 +49,7 @@ describe('a listener', () => {
         expect([...told]).to.have.members(NAMES)
       }))
 
-    it(`P17 that rejects stops nothing, and emits \`error\`: ${name}`, () =>
+    it(`P17 a listener that rejects stops nothing, and causes \`error\`: ${name}`, () =>
       withManager({}, async (stage) => {
         const { manager, events } = stage
         const fault = new Error(`from a listener of ${name}`)
@@ -60,7 +60,7 @@ describe('a listener', () => {
       }))
   }
 
-  it('P17 that throws on every renewal loses no lease', () =>
+  it('P17 a listener that throws on every renewal loses no lease', () =>
     withManager({}, async ({ manager, clock, events }) => {
       manager.on('renewed', () => {
         throw new Error('always')
@@ -71,7 +71,7 @@ describe('a listener', () => {
       expect(events.takeErrors().length).to.be.greaterThan(50 * 10)
     }))
 
-  it('P17 that throws a value that is no error causes a report all the same', () =>
+  it('P17 a listener that throws no error object is reported all the same', () =>
     withManager({}, async ({ manager, events }) => {
       manager.on('acquired', () => {
         // oxlint-disable-next-line typescript/only-throw-error -- what others throw is not ours to choose
@@ -83,7 +83,7 @@ describe('a listener', () => {
       expect(error?.message).to.include('a string')
     }))
 
-  it('P17 of `error` that throws harms nobody, and causes a process warning', () =>
+  it('P17 a listener of `error` that throws harms nobody, and causes a process warning', () =>
     withManager({}, async ({ manager, events }) => {
       const warn = sinon.stub(process, 'emitWarning')
       try {
@@ -106,7 +106,7 @@ describe('a listener', () => {
       }
     }))
 
-  it('P17 that throws without a listener of `error` causes only a process warning', () =>
+  it('P17 a listener that throws without a listener of `error` causes only a warning', () =>
     withManager({}, async ({ manager }) => {
       const warn = sinon.stub(process, 'emitWarning')
       try {

@@ -345,7 +345,7 @@ describe('the options', () => {
     expect(strategy.next(context)).to.equal(exponentialBackoff().next(context))
   })
 
-  it('of a call override those of the manager, which override the defaults', () => {
+  it('options of a call override those of the manager, which override the defaults', () => {
     const strategy = fixedInterval({ interval: 5 })
     const manager = resolveManager({
       ttl: 5_000,
@@ -453,7 +453,7 @@ describe('the keys', () => {
   for (const [name, pass] of Object.entries(takersOfAny)) {
     const attempt = (key: unknown) => () => pass(bench.leases, key as never)
 
-    it(`of ${name} are strings of 1 to 4,096 characters`, async () => {
+    it(`keys of ${name} are strings of 1 to 4,096 characters`, async () => {
       for (const [value, shown] of [...allTypesBut('string', 'longString'), [undefined, '`undefined`']]) {
         await expectComplaint(attempt(value), TypeError, `Expected \`key\` to be a string, got ${String(shown)}`)
       }
@@ -471,7 +471,7 @@ describe('the keys', () => {
   }
 
   for (const [name, pass] of Object.entries(takersOfMany)) {
-    it(`of ${name} are an array`, async () => {
+    it(`keys of ${name} are an array`, async () => {
       for (const [value, shown] of [...allTypesBut('array'), [undefined, '`undefined`']]) {
         const message = `Expected \`keys\` to be an array of strings, got ${String(shown)}`
         await expectComplaint(() => pass(bench.leases, value as never), TypeError, message)
@@ -482,14 +482,14 @@ describe('the keys', () => {
     })
   }
 
-  it('of acquireAll are unique', async () => {
+  it('keys of acquireAll are unique', async () => {
     const message = 'Expected `keys` to name each key once, got `b` (string) twice'
     await expectComplaint(() => bench.leases.acquireAll(['a', 'b', 'c', 'b']), RangeError, message)
     bench.expectUntouched()
     expect(checkDistinctKeys(['a', 'b'])).to.deep.equal(['a', 'b'])
   })
 
-  it('of acquireMany can have duplicates, and come from any iterable', () => {
+  it('keys of acquireMany can have duplicates, and come from any iterable', () => {
     expect(
       listOfKeys(
         new Map([
@@ -501,7 +501,7 @@ describe('the keys', () => {
     expect(listOfKeys(['a', 'a'])).to.deep.equal(['a', 'a'])
   })
 
-  it('come with work that is a function', async () => {
+  it('keys come with work that is a function', async () => {
     for (const [value, shown, type] of allTypesBut('function')) {
       const message = `Expected \`work\` to be a function, got ${shown}`
       await expectComplaint(() => bench.leases.using('a', value as never), type, message)

@@ -108,7 +108,7 @@ describe('a failover that the Sentinels announce', () => {
       expect(await group.at(to).command('EXISTS', 'lease:a')).to.equal(1)
     }))
 
-  it('P21 P26 of a master that hangs ends the attempts to reach it, and callers move on', () =>
+  it('P21 P26 a failover of a master that hangs ends the attempts to reach it', () =>
     // Nothing else would end what is under way: a request may take longer than this test.
     withScene({ timeout: 60_000 }, async ({ group, manager, journal }) => {
       const lease = await manager.acquire('a')

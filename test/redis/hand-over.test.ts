@@ -138,7 +138,7 @@ describe('a lease that moves to another process', () => {
       }),
     ))
 
-  it('P23 that nobody adopts is free after its ttl', () =>
+  it('P23 a lease that nobody adopts is free after its ttl', () =>
     withRedis((server) =>
       withManager(server.url, LASTING, async ({ manager: first }) =>
         withManager(server.url, { ...LASTING, retry: new Hourly() }, async ({ manager: second }) => {

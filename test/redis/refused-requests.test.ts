@@ -236,7 +236,7 @@ describe('a script', () => {
       },
     ],
   ] as const) {
-    it(`P23 that is sent again watches its keys all the same: ${what}`, () =>
+    it(`P23 a script that is sent again still watches its keys: ${what}`, () =>
       withUser([], async (scene) => {
         const { backend, server, listener } = scene
         await worksAsEver(backend, 'other')

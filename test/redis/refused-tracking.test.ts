@@ -45,7 +45,7 @@ function withDenied(
 
 describe('a server that refuses change notifications', () => {
   for (const { what, rules } of DENIALS) {
-    it(`P18 P23 for want of ${what}: is reported once, and everything works without`, () =>
+    it(`P18 P23 missing rights for ${what} are reported once, and everything works without`, () =>
       withDenied(rules, async ({ manager, journal, server, contexts }) => {
         const [held, deleted] = await manager.acquireAll(['held', 'deleted'])
         if (!held || !deleted) expect.fail('expected two leases')
@@ -85,7 +85,7 @@ describe('a server that refuses change notifications', () => {
       }))
   }
 
-  it('P18 P23 and later allows them: the next connection uses the new rights', () =>
+  it('P18 P23 rights that are granted later apply to the next connection', () =>
     withDenied(['-client|tracking'], async ({ manager, journal, server }) => {
       await until('it is known that nothing is told', () => journal.errors.length > 0)
       const lease = await manager.acquire('a')
@@ -97,7 +97,7 @@ describe('a server that refuses change notifications', () => {
       expect(journal.errors).to.have.length(1)
     }))
 
-  it('P18 P23 all of a sudden: no waiter stays asleep', () =>
+  it('P18 P23 rights that are suddenly missing leave no waiter asleep', () =>
     withRedis(async (server) => {
       await server.command('ACL', 'SETUSER', 'worker', 'on', '>s3cret', '~*', '&*', '+@all')
       const url = `redis://worker:s3cret@127.0.0.1:${server.port}`
@@ -116,7 +116,7 @@ describe('a server that refuses change notifications', () => {
       })
     }))
 
-  it('P23 before a pending notification: the waiter asks again without it', () =>
+  it('P23 a waiter asks again without a notification that is refused meanwhile', () =>
     withRedis(async (server) => {
       await server.command('ACL', 'SETUSER', 'worker', 'on', '>s3cret', '~*', '&*', '+@all')
       const url = `redis://worker:s3cret@127.0.0.1:${server.port}`

@@ -32,7 +32,7 @@ describe('a connection that cannot work', () => {
   // P24.
   afterEach(async () => untilNoMoreHandles(handles))
 
-  it('with a wrong password fails with the server’s message', () =>
+  it('a wrong password fails with the server’s message', () =>
     withRedis(
       async (server) => {
         const at = { port: server.port, lazyConnect: true }
@@ -47,7 +47,7 @@ describe('a connection that cannot work', () => {
       { password: 'right' },
     ))
 
-  it('without the right to run scripts fails with the server’s message', () =>
+  it('missing rights to run scripts fail with the server’s message', () =>
     withRedis(async (server) => {
       await server.command('ACL', 'SETUSER', 'reader', 'on', '>s3cret', '~*', '-@all', '+@read', '+info', '+client')
       await withClient(
@@ -57,7 +57,7 @@ describe('a connection that cannot work', () => {
       expect(await server.command('DBSIZE')).to.equal(0)
     }))
 
-  it('to a port without a listener fails', async () => {
+  it('a port without a listener fails', async () => {
     await Promise.all([
       withClient({ port: DEAD_PORT, lazyConnect: true }, async (client) => failsWith(client, /ECONNREFUSED/)),
       failsWith(`redis://127.0.0.1:${DEAD_PORT}`, /ECONNREFUSED/),
@@ -65,25 +65,25 @@ describe('a connection that cannot work', () => {
     ])
   })
 
-  it('to a peer that never answers fails', () =>
+  it('a peer that never answers fails', () =>
     withListener(
       () => undefined,
       async (port) => failsWith(`redis://127.0.0.1:${port}`, /did not answer within 300 ms|Socket timeout/, 300),
     ))
 
-  it('to a peer that hangs up fails', () =>
+  it('a peer that hangs up fails', () =>
     withListener(
       (socket) => socket.destroy(),
       async (port) => failsWith(`redis://127.0.0.1:${port}`, /No connection to Redis/),
     ))
 
-  it('to a peer that is no Redis fails', () =>
+  it('a peer that is no Redis fails', () =>
     withListener(
       (socket) => socket.end('HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n'),
       async (port) => failsWith(`redis://127.0.0.1:${port}`, /"H"/),
     ))
 
-  it('to a server with an untrusted certificate fails', () =>
+  it('a server with an untrusted certificate fails', () =>
     withRedis((server) =>
       withProxy(
         server.port,
@@ -92,7 +92,7 @@ describe('a connection that cannot work', () => {
       ),
     ))
 
-  it('without TLS to a server that wants it, or the reverse, fails', () =>
+  it('TLS on one side only fails', () =>
     withRedis((server) =>
       withProxy(
         server.port,
@@ -112,7 +112,7 @@ describe('a connection that cannot work', () => {
     ['a URL', (port) => `redis://127.0.0.1:${port}/99`],
     ['a URL without a ready check', (port) => `redis://127.0.0.1:${port}/99?enableReadyCheck=`],
   ] satisfies readonly (readonly [string, (port: number) => Redis | string])[]) {
-    it(`P7 to a missing database fails, and locks nothing elsewhere: ${what}`, () =>
+    it(`P7 a missing database fails, and nothing is locked elsewhere: ${what}`, () =>
       withRedis(async (server) => {
         const connection = connect(server.port)
         if (connection instanceof Redis) connection.on('error', () => undefined)
@@ -140,7 +140,7 @@ describe('a connection that cannot work', () => {
       }))
   }
 
-  it('P7 whose database goes missing sends no more requests to another one', () =>
+  it('P7 a manager whose database goes missing sends no requests to another one', () =>
     withRedis(async (server) =>
       withClient({ port: server.port, db: 3 }, async (client) => {
         await server.command('ACL', 'SETUSER', 'default', '+@all')

@@ -217,7 +217,7 @@ describe('a caller that waits', () => {
       expect(manager.stats().wakeUps).to.deep.equal({ handOver: 0, change: 4, reconnect: 0, timeout: 0 })
     }))
 
-  it('P11 that gives up is no longer woken, and acquires nothing', () =>
+  it('P11 a caller that gives up is no longer woken, and acquires nothing', () =>
     withWaiting(async ({ manager, server, retry }) => {
       await server.command('SET', 'lease:a', 'theirs', 'PX', 600_000)
       const controller = new AbortController()
@@ -293,7 +293,7 @@ const PLACES: readonly {
 
 describe('notifications of key changes', () => {
   for (const { what, connect, options, database, prefix } of PLACES) {
-    it(`P18 P23 ${what} reach waiters and holders`, () =>
+    it(`P18 P23 notifications ${what} reach waiters and holders`, () =>
       withRedis(async (server) => {
         const client = connect(server.port)
         client.on('error', () => undefined)
@@ -305,7 +305,7 @@ describe('notifications of key changes', () => {
       }))
   }
 
-  it('P18 P23 over TLS reach waiters and holders', () =>
+  it('P18 P23 notifications over TLS reach waiters and holders', () =>
     withRedis(async (server) => {
       const certificate = createCertificate()
       await withProxy(
@@ -318,7 +318,7 @@ describe('notifications of key changes', () => {
       )
     }))
 
-  it('P18 P23 with a password reach waiters and holders', () =>
+  it('P18 P23 notifications with a password reach waiters and holders', () =>
     withRedis(
       async (server) =>
         withClient({ port: server.port, password: 's3cret' }, async (client) =>
@@ -327,7 +327,7 @@ describe('notifications of key changes', () => {
       { password: 's3cret' },
     ))
 
-  it('from another database are mere hints: no lease is lost, none granted twice', () =>
+  it('notifications from another database are mere hints: no lease is lost or granted twice', () =>
     withWaiting(async ({ manager, journal, server, retry }) => {
       const lease = await manager.acquire('held')
       await server.command('SET', 'lease:wanted', 'theirs')

@@ -19,8 +19,8 @@ export const ENDING_BUGS: readonly Regression[] = [
           "    record.has.controller?.abort(error)\n    this.#tell('lost', record, (lease) => ({ lease, reason, error }))\n",
       },
     ],
-    harness: tests('test/lease/reads.test.ts', 'P30 that reads all others'),
-    report: /P30 that reads all others/,
+    harness: tests('test/lease/reads.test.ts', 'P30 a listener that reads all others'),
+    report: /P30 a listener that reads all others/,
   },
   {
     failure: 'a loss found by a read was not told before the key was acquired again',

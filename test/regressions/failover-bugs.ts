@@ -58,7 +58,7 @@ export const FAILOVER_BUGS: readonly Regression[] = [
     failure: 'attempts to reach a master that hangs went on after the Sentinels had named another',
     patches: [{ file: CONNECTION, find: '    if (this.#named.outdated) this.leave()\n', replace: '' }],
     harness: tests(FAILOVER, 'of a master that hangs ends the attempts'),
-    report: /P21 P26 of a master that hangs/,
+    report: /P21 P26 a failover of a master/,
   },
   {
     failure: 'a Sentinel that hung was waited for, for ever',
@@ -135,8 +135,8 @@ export const FAILOVER_BUGS: readonly Regression[] = [
         replace: '          if (error) {\n',
       },
     ],
-    harness: tests(FAULTS, 'to say who it is'),
-    report: /to say who it is/,
+    harness: tests(FAULTS, 'refused INFO causes no error'),
+    report: /refused INFO causes no error/,
   },
   {
     failure: 'the address of a Sentinel was asked for a lock again and again',

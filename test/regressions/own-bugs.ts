@@ -106,8 +106,8 @@ export const OWN_BUGS: readonly Regression[] = [
         replace: '      exceptions',
       },
     ],
-    harness: tests('test/faults/server-states.test.ts', 'was made a replica and does not have a key'),
-    report: /P18 P27 that was made a replica and does not have a key/,
+    harness: tests('test/faults/server-states.test.ts', 'server made a replica that lacks a key'),
+    report: /P18 P27 a server made a replica that lacks a key/,
   },
   {
     failure: 'a process that was stopped while it read its clocks took that for a sleep of the machine, or missed one',

@@ -108,7 +108,7 @@ describe('renewal', () => {
       expect(store.remaining('lease:a')).to.be.at.most(1_000)
     }))
 
-  it('P20 of one lease without an answer delays that of no other', () =>
+  it('P20 the missing answer for one lease delays the renewal of no other', () =>
     withManager({ timeout: 1_000 }, async ({ manager, backend, clock }) => {
       const hung = await grant(manager.tryAcquire('hung'))
       backend.holdAnswers('renew')

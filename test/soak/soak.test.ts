@@ -95,7 +95,7 @@ describe('processes that share locks while things go wrong', () => {
     expect(String(failure)).to.match(/^Error: Worker \d ended by itself, with code 1\n.*ENOENT/s)
   }).timeout(150_000)
 
-  describe('are detected', () => {
+  describe('the checker of a soak', () => {
     const STALE = 'P6: a write of a stale holder was accepted'
     let overstaying: readonly string[]
     let repeating: readonly string[]
@@ -108,15 +108,15 @@ describe('processes that share locks while things go wrong', () => {
       ])
     }).timeout(600_000)
 
-    it('if they trust a lost lease', () => {
+    it('detects trust in a lost lease', () => {
       expect(overstaying).to.include('P7: two hold one key at once')
     })
 
-    it('if their fences do not grow', () => {
+    it('detects fences that do not grow', () => {
       expect(repeating).to.include.members(['P6: a fence does not grow from one holder to the next', STALE])
     })
 
-    it('if the store accepts their late writes', () => {
+    it('detects a store that accepts late writes', () => {
       expect(gullible).to.deep.equal([STALE])
     })
   })
