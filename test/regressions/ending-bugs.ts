@@ -10,7 +10,7 @@ const CLOSING = 'src/manager/closing.ts'
 
 export const ENDING_BUGS: readonly Regression[] = [
   {
-    failure: 'losses were told from inside reads, so a listener that read other leases recursed once for each',
+    failure: 'reads emitted losses, so a listener that read other leases recursed for each',
     patches: [
       {
         file: TABLE,
@@ -23,13 +23,13 @@ export const ENDING_BUGS: readonly Regression[] = [
     report: /P30 a listener that reads all others/,
   },
   {
-    failure: 'a loss found by a read was not told before the key was acquired again',
+    failure: 'a loss found by a read was not emitted before the next acquire',
     patches: [{ file: TABLE, find: 'const told = this.tellLosses()', replace: 'const told = false' }],
     harness: tests('test/lease/reads.test.ts', 'P14 tells of the loss before the key'),
     report: /P14 tells of the loss before the key/,
   },
   {
-    failure: 'closing gave back locks whose work still ran, and `using` resolved as if nothing had happened',
+    failure: 'close released locks whose work still ran, and `using` resolved without an error',
     patches: [
       { file: CLOSING, find: '    await usages.drain()\n', replace: '' },
       { file: CLOSING, find: '    usages.forewarn()\n', replace: '' },
@@ -43,13 +43,13 @@ export const ENDING_BUGS: readonly Regression[] = [
     report: /P29 gives no lock away before/,
   },
   {
-    failure: 'work that still ran after the drain learned of it in the turn in which its lock was given back',
+    failure: 'work that outlasted the drain learned of it only with the lock’s release',
     patches: [{ file: CLOSING, find: '    usages.forewarn()\n', replace: '' }],
     harness: tests('test/manager/drain.test.ts', 'P29 lets work that listens'),
     report: /P29 lets work that listens/,
   },
   {
-    failure: 'a lock was given back by hand under running work without a word to it',
+    failure: 'a lock was released by hand under running work without aborting its signal',
     patches: [
       {
         file: TABLE,
@@ -61,7 +61,7 @@ export const ENDING_BUGS: readonly Regression[] = [
     report: /P29 has its signal aborted before/,
   },
   {
-    failure: '`forceRelease(null)` complained about something else',
+    failure: '`forceRelease(null)` complained about another value',
     patches: [
       { file: MANAGER, find: '    this.#throwIfClosed(this.#checkKey(key))\n    try {\n', replace: '    try {\n' },
       {
@@ -74,7 +74,7 @@ export const ENDING_BUGS: readonly Regression[] = [
     report: /complains about the key that came/,
   },
   {
-    failure: 'a key with half of a surrogate pair was taken, and its changes were told under another name',
+    failure: 'a key with half a surrogate pair was accepted, but notified under another name',
     patches: [
       {
         file: 'src/options/keys.ts',
@@ -86,7 +86,7 @@ export const ENDING_BUGS: readonly Regression[] = [
     report: /is refused, with the reason/,
   },
   {
-    failure: 'a nested `using` of one key was told that another holds the lock',
+    failure: 'a nested `using` of one key was refused as if another held it',
     patches: [
       {
         file: 'src/acquire/acquisition.ts',
@@ -104,7 +104,7 @@ export const ENDING_BUGS: readonly Regression[] = [
     report: /of a lease is its key/,
   },
   {
-    failure: 'a connection that failed was told to nobody where nobody listened',
+    failure: 'a failed connection went unreported if there was no listener',
     patches: [
       {
         file: MANAGER,
@@ -116,7 +116,7 @@ export const ENDING_BUGS: readonly Regression[] = [
     report: /is a warning of the process, once/,
   },
   {
-    failure: 'each manager had a listener of its own on a signal that all of them shared',
+    failure: 'each manager had a listener of its own on a shared signal',
     patches: [
       {
         file: ASSEMBLY,

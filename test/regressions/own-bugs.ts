@@ -10,7 +10,7 @@ const RENEWER = 'src/renewal/renewer.ts'
 
 export const OWN_BUGS: readonly Regression[] = [
   {
-    failure: 'a process that was stopped while it set its timer was told of a loss too late',
+    failure: 'a process stopped while it set its timer reported a loss too late',
     patches: [
       {
         file: SCHEDULER,
@@ -50,7 +50,7 @@ export const OWN_BUGS: readonly Regression[] = [
     report: /P22 survives what is thrown/,
   },
   {
-    failure: 'a lease whose deadline had passed unnoticed stood in the way of the next caller',
+    failure: 'a lease that had expired unnoticed blocked the next caller',
     patches: [
       {
         file: 'src/lease/lease-table.ts',
@@ -62,7 +62,7 @@ export const OWN_BUGS: readonly Regression[] = [
     report: /P1 asks the server again/,
   },
   {
-    failure: 'a hint that came between an answer and the pause after it was lost',
+    failure: 'a hint between an answer and the following pause was lost',
     patches: [
       {
         file: ACQUISITION,
@@ -74,19 +74,19 @@ export const OWN_BUGS: readonly Regression[] = [
     report: /loses no hint/,
   },
   {
-    failure: 'a key that a manager deleted late was not hinted at, since nobody is told of their own changes',
+    failure: 'a late deletion caused no hint, because a manager ignores its own changes',
     patches: [{ file: 'src/release/releaser.ts', find: 'this.#parts.onChangedHere(goal.entry.key)', replace: '' }],
     harness: tests('test/manager/change-races.test.ts', 'a key that this process deletes late'),
     report: /deletes late P23/,
   },
   {
-    failure: 'a lease whose renewal was under way was not verified when everything might have changed',
+    failure: 'a lease was not verified during its renewal when everything might have changed',
     patches: [{ file: RENEWER, find: 'cohort.size > 0 && cohort.stale && ', replace: 'cohort.size < 0 && ' }],
     harness: tests('test/manager/change-races.test.ts', 'are verified, too'),
     report: /P18 are verified, too/,
   },
   {
-    failure: 'an adoption was aborted by a listener that had just heard of its lease: held, and nobody knew',
+    failure: 'a listener aborted the adoption of its lease, which stayed held without an owner',
     patches: [
       {
         file: 'src/acquire/adoption.ts',
@@ -98,7 +98,7 @@ export const OWN_BUGS: readonly Regression[] = [
     report: /can no longer be aborted/,
   },
   {
-    failure: 'a replica that was behind said that keys were gone, and their leases were lost',
+    failure: 'a replica behind its master reported missing keys, and their leases were lost',
     patches: [
       {
         file: 'src/redis/scripts.ts',
@@ -110,7 +110,7 @@ export const OWN_BUGS: readonly Regression[] = [
     report: /P18 P27 a server made a replica that lacks a key/,
   },
   {
-    failure: 'a process that was stopped while it read its clocks took that for a sleep of the machine, or missed one',
+    failure: 'a process stopped while it read its clocks miscounted the sleep of its machine',
     patches: [
       {
         file: 'src/time/clock.ts',
@@ -122,7 +122,7 @@ export const OWN_BUGS: readonly Regression[] = [
     report: /P8 P13 counts a later suspend/,
   },
   {
-    failure: 'a sleep of the machine went unnoticed when its wall clock was set back meanwhile by as much as it slept',
+    failure: 'a sleep went unnoticed if the wall clock was set back by its length',
     patches: [
       {
         file: 'src/time/clock.ts',
