@@ -71,7 +71,7 @@ describe('the errors', () => {
     expect(new Set(errors.map(({ error }) => error.name)).size).to.equal(errors.length)
   })
 
-  it('carry what they came from as `cause`, and none where there was nothing', () => {
+  it('carry their origin as `cause`, and have none if there was no origin', () => {
     expect(new LockNotHeldError('a', 'lost', { cause }).cause).to.equal(cause)
     expect(new LeaseLostError('a', 'expired', { cause }).cause).to.equal(cause)
     expect(new UnavailableError('No answer', 'a', { cause }).cause).to.equal(cause)
@@ -85,12 +85,12 @@ describe('the errors', () => {
     }
   })
 
-  it('have no key where they are about no lock in particular', () => {
+  it('have no key if they concern no lock', () => {
     expect(new UnavailableError('No answer').key).to.equal(undefined)
     expect(new ManagerClosedError().key).to.equal(undefined)
   })
 
-  it('say how often and for how long a lock was asked for, and what its holder has left', () => {
+  it('report the attempts, the wait, and the rest of the holder’s ttl', () => {
     const error = new LockNotAcquiredError('order:42', { attempts: 3, waited: 1_000.4, remaining: 499.2 })
     expect(error.attempts).to.equal(3)
     expect(error.waited).to.equal(1_000.4)
@@ -100,13 +100,13 @@ describe('the errors', () => {
     )
   })
 
-  it('say nothing of a holder that nobody asked about, and count one attempt as one', () => {
+  it('report nothing of an unknown holder, and name a single attempt as one', () => {
     const error = new LockNotAcquiredError('order:42', { attempts: 1, waited: 0, remaining: undefined })
     expect(error.remaining).to.equal(undefined)
     expect(error.message).to.equal('Lock `order:42` is held by another: not acquired after 1 attempt in 0 ms')
   })
 
-  it('say why a lease was lost, each reason in its own words', () => {
+  it('say why a lease was lost, with a text for each reason', () => {
     const reasons = ['expired', 'taken', 'missing', 'maxHold'] as const
     const messages = reasons.map((reason) => {
       const error = new LeaseLostError('order:42', reason)
@@ -117,7 +117,7 @@ describe('the errors', () => {
     expect(new Set(messages).size).to.equal(reasons.length)
   })
 
-  it('say what state a lease is in that is not held', () => {
+  it('name the state of a lease that is not held', () => {
     const { message } = new LockNotHeldError('order:42', 'released')
     expect(message).to.equal('Lock `order:42` is not held by this lease any more (it is released)')
   })

@@ -74,7 +74,7 @@ describe('the types of', () => {
     expectTypeOf<Heard<'error'>>().toEqualTypeOf<[error: Error]>()
   })
 
-  it('payloads: the lease, and what belongs to the event, none of it writable', () => {
+  it('payloads: the lease and the data of the event, all of it readonly', () => {
     expectTypeOf<AcquiredEvent>().toEqualTypeOf<{ readonly lease: Lease }>()
     expectTypeOf<RenewedEvent>().toEqualTypeOf<{ readonly lease: Lease }>()
     expectTypeOf<SafeEvent>().toEqualTypeOf<{ readonly lease: Lease }>()
@@ -110,7 +110,7 @@ describe('the types of', () => {
     expectTypeOf<'expired'>().not.toExtend<Parameters<LeaseManager['on']>[0]>()
   })
 
-  it('acquiring: a refusal is `null` where the method says so, and an error elsewhere', () => {
+  it('acquiring: a refusal is `null` if the method says so, otherwise an error', () => {
     expectTypeOf<LeaseManager['tryAcquire']>().returns.toEqualTypeOf<Promise<Lease | null>>()
     expectTypeOf<LeaseManager['acquire']>().returns.toEqualTypeOf<Promise<Lease>>()
     expectTypeOf<LeaseManager['acquireMany']>().returns.toEqualTypeOf<Promise<(Lease | null)[]>>()
@@ -158,7 +158,7 @@ describe('the types of', () => {
     expectTypeOf<ConstructorParameters<typeof LeaseManager>[1]>().toEqualTypeOf<LeaseManagerOptions | undefined>()
   })
 
-  it('a lease: readable, and not writable', () => {
+  it('a lease: readable, and readonly', () => {
     expectTypeOf<
       Pick<Lease, 'key' | 'token' | 'fence' | 'ttl' | 'held' | 'remaining' | 'state' | 'signal'>
     >().toEqualTypeOf<{
@@ -179,7 +179,7 @@ describe('the types of', () => {
     expectTypeOf<Lease>().toExtend<AsyncDisposable>()
   })
 
-  it('hand-over: what is detached is plain data, and may be adopted', () => {
+  it('hand-over: a detached lease is plain data, and can be adopted', () => {
     expectTypeOf<DetachedLease>().toEqualTypeOf<{
       readonly key: string
       readonly token: string
@@ -200,7 +200,7 @@ describe('the types of', () => {
     expectTypeOf<RetryContext['watched']>().toEqualTypeOf<boolean>()
   })
 
-  it('options: durations are numbers, all of them may be left out, and nothing may be written', () => {
+  it('options: durations are numbers, every option is optional and readonly', () => {
     expectTypeOf<LeaseOptions>().toEqualTypeOf<{
       readonly ttl?: number | undefined
       readonly timeout?: number | undefined
@@ -251,7 +251,7 @@ describe('the types of', () => {
     expectTypeOf(narrow).toBeFunction()
   })
 
-  it('clocks: both that come along are one', () => {
+  it('clocks: both included clocks have the type', () => {
     expectTypeOf<SystemClock>().toExtend<Clock>()
     expectTypeOf<ManualClock>().toExtend<Clock>()
     expectTypeOf(SystemClock).toBeConstructibleWith({ monotonic: () => 0, wall: () => 0, boot: () => 0 })

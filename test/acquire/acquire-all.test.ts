@@ -1,3 +1,4 @@
+/** acquireAll: all of the keys or none, acquired in their order. */
 import { expect } from 'chai'
 import { LockNotAcquiredError, UnavailableError } from 'leasewheel'
 import { grant, only, rejectionOf, TICK, TTL, watch, withManager, withStage } from '../support/manager.ts'
@@ -11,7 +12,7 @@ describe('acquireAll', () => {
       expect(backend.requests.acquire).to.equal(1)
     }))
 
-  it('acquires none of them where one is held by another', () =>
+  it('acquires none of the keys if another manager holds one', () =>
     withManager({}, async ({ manager, store, events }) => {
       store.set('lease:b', 'somebody', TTL)
       const error = await rejectionOf(manager.acquireAll(['a', 'b', 'c'], { wait: 0 }))
@@ -21,7 +22,7 @@ describe('acquireAll', () => {
       expect(events.lines.filter((line) => line.startsWith('released'))).to.have.length(2)
     }))
 
-  it('waits for those that are held, and meanwhile holds none that comes after them', () =>
+  it('waits for a held key without holding any key that comes after it', () =>
     withManager({}, async ({ manager, clock, store }) => {
       store.set('lease:b', 'somebody', 1_500)
       const call = watch(manager.acquireAll(['a', 'b', 'c'], { wait: 5_000 }))
@@ -35,7 +36,7 @@ describe('acquireAll', () => {
       ])
     }))
 
-  it('gives up when the time to wait is over, and names the key that stood in the way', () =>
+  it('rejects once the wait is over, and names the key that was held', () =>
     withManager({}, async ({ manager, clock, store }) => {
       store.set('lease:b', 'somebody', 60_000)
       const call = watch(manager.acquireAll(['a', 'b', 'c'], { wait: 1_000 }))
@@ -44,7 +45,7 @@ describe('acquireAll', () => {
       expect(store.keys()).to.deep.equal(['lease:b'])
     }))
 
-  it('does not deadlock with another process that names the same keys in the opposite order', () =>
+  it('does not deadlock with another process that names the keys in the opposite order', () =>
     withStage(async ({ clock, store, open }) => {
       const [first, second] = [open({ random: () => 0.3 }), open({ random: () => 0.7 })]
       let done = 0
@@ -65,7 +66,7 @@ describe('acquireAll', () => {
       expect(done).to.equal(30)
     }))
 
-  it('does not deadlock among callers of one process either', () =>
+  it('does not deadlock with other callers of the same process', () =>
     withManager({}, async ({ manager, backend, clock }) => {
       const orders = [
         ['a', 'b', 'c'],
@@ -87,7 +88,7 @@ describe('acquireAll', () => {
       expect(calls.state).to.equal('fulfilled')
     }))
 
-  it('rejects with RangeError where a key stands twice, and asks nobody', () =>
+  it('rejects with RangeError if a key is listed twice, and sends no request', () =>
     withManager({}, async ({ manager, backend }) => {
       const error = await rejectionOf(manager.acquireAll(['a', 'b', 'a']))
       expect(error).to.be.instanceOf(RangeError)
@@ -95,13 +96,13 @@ describe('acquireAll', () => {
       expect(backend.requests.acquire).to.equal(0)
     }))
 
-  it('acquires no key at all where there is none', () =>
+  it('acquires no key if the list is empty', () =>
     withManager({}, async ({ manager, backend }) => {
       expect(await manager.acquireAll([])).to.deep.equal([])
       expect(backend.requests.acquire).to.equal(0)
     }))
 
-  it('rejects with UnavailableError where it was not answered, and holds nothing', () =>
+  it('rejects with UnavailableError if the server does not answer, and holds nothing', () =>
     withManager({ batchSize: 1 }, async ({ manager, backend, clock, store }) => {
       backend.holdAnswers('acquire')
       const call = watch(manager.acquireAll(['a', 'b'], { wait: 0 }))
@@ -115,7 +116,7 @@ describe('acquireAll', () => {
       expect(manager.size).to.equal(0)
     }))
 
-  it('asks again while there is time, where it was not answered', () =>
+  it('repeats an unanswered request while there is time', () =>
     withManager({}, async ({ manager, backend, clock }) => {
       backend.fail(new Error('ECONNREFUSED'))
       const call = watch(manager.acquireAll(['b', 'a'], { wait: 10_000 }))
@@ -129,7 +130,7 @@ describe('acquireAll', () => {
       ])
     }))
 
-  it('gives the first key back where the others cannot be asked for any more', () =>
+  it('releases the first key if the others can no longer be requested', () =>
     withManager({}, async ({ manager, backend, clock, store }) => {
       store.set('lease:a', 'somebody', 1_000)
       const call = watch(manager.acquireAll(['a', 'b'], { wait: 10_000, timeout: 100 }))
@@ -144,7 +145,7 @@ describe('acquireAll', () => {
       expect(store.keys()).to.deep.equal([])
     }))
 
-  it('P10 does not take leases for acquired of which one has ended meanwhile', () =>
+  it('P10 does not report success if one of the leases has ended meanwhile', () =>
     withManager({ batchSize: 1, autoRenew: false, timeout: TTL }, async ({ manager, backend, clock }) => {
       backend.holdAnswers('acquire')
       const call = watch(manager.acquireAll(['a', 'b'], { wait: 10_000 }))
@@ -160,7 +161,7 @@ describe('acquireAll', () => {
       expect(call.value.map(({ held }) => held)).to.deep.equal([true, true])
     }))
 
-  it('is aborted by its signal, and holds nothing then', () =>
+  it('rejects on abort, and holds nothing afterwards', () =>
     withManager({}, async ({ manager, clock, store }) => {
       store.set('lease:b', 'somebody', 60_000)
       const abort = new AbortController()
@@ -172,7 +173,7 @@ describe('acquireAll', () => {
       expect(store.keys()).to.deep.equal(['lease:b'])
     }))
 
-  it('leaves a key alone that comes after the one it waits for', () =>
+  it('leaves the keys after the one it waits for untouched', () =>
     withManager({}, async ({ manager, clock, store }) => {
       store.set('lease:a', 'somebody', 2_000)
       const all = watch(manager.acquireAll(['a', 'b'], { wait: 10_000 }))
@@ -185,7 +186,7 @@ describe('acquireAll', () => {
       expect(all.value).to.have.length(2)
     }))
 
-  it('asks for all of them in one request, once nothing stands in the way', () =>
+  it('requests all keys in one batch once none of them is held', () =>
     withManager({}, async ({ manager, backend }) => {
       await manager.acquireAll(Array.from({ length: 100 }, (_, index) => `key-${index}`))
       expect(only(backend.calls('acquire')).entries).to.have.length(100)

@@ -1,3 +1,4 @@
+/** acquireMany: each key on its own, together in batches, with null for a key that was refused. */
 import { expect } from 'chai'
 import { type Lease, LeaseManager, LockNotHeldError, UnavailableError } from 'leasewheel'
 import { MemoryBackend } from 'leasewheel/memory'
@@ -15,7 +16,7 @@ describe('acquireMany', () => {
       expect(events.lines).to.deep.equal(['acquired c', 'acquired a'])
     }))
 
-  it('sends them together, in batches of bounded size', () =>
+  it('sends the keys in batches of bounded size', () =>
     withManager({ batchSize: 100 }, async ({ manager, backend }) => {
       const leases = await manager.acquireMany(Array.from({ length: 950 }, (_, index) => `key-${index}`))
       expect(leases.filter((lease) => lease?.held)).to.have.length(950)
@@ -33,7 +34,7 @@ describe('acquireMany', () => {
       expect(manager.size).to.equal(25_000)
     }))
 
-  it('begins with some thousands, and gives the event loop its turns before it goes on', () =>
+  it('starts with a few thousand keys, and yields to the event loop in between', () =>
     withManager({ autoRenew: false }, async ({ manager, backend, clock }) => {
       backend.holdAnswers('acquire')
       const soon: (() => void)[] = []
@@ -52,13 +53,13 @@ describe('acquireMany', () => {
       expect(call.value).to.have.length(8_000)
     }))
 
-  it('P7 answers a key that stands twice with null the second time', () =>
+  it('P7 returns null for the second occurrence of a key', () =>
     withManager({}, async ({ manager }) => {
       const leases = await manager.acquireMany(['a', 'b', 'a', 'a'])
       expect(leases.map((lease) => lease?.key)).to.deep.equal(['a', 'b', undefined, undefined])
     }))
 
-  it('takes anything that can be iterated, and nothing else', () =>
+  it('accepts any iterable of keys, and nothing else', () =>
     withManager({}, async ({ manager, backend }) => {
       function* generate() {
         yield 'x'
@@ -75,7 +76,7 @@ describe('acquireMany', () => {
       expect(backend.requests.acquire).to.equal(acquire)
     }))
 
-  it('does not wait for what is held, unless it is told to', () =>
+  it('does not wait for held keys unless it is told to', () =>
     withManager({}, async ({ manager, clock, store }) => {
       store.set('lease:b', 'somebody', 1_000)
       const before = clock.now()
@@ -90,7 +91,7 @@ describe('acquireMany', () => {
       expect(call.value.map((lease) => lease?.key)).to.deep.equal(['b', 'c'])
     }))
 
-  it('answers with null what was waited for in vain, and keeps the rest', () =>
+  it('returns null for a key it waited for in vain, and keeps the rest', () =>
     withManager({}, async ({ manager, clock, store }) => {
       store.set('lease:b', 'somebody', 60_000)
       const call = watch(manager.acquireMany(['a', 'b'], { wait: 1_000 }))
@@ -99,7 +100,7 @@ describe('acquireMany', () => {
       expect(call.value[0]?.held).to.equal(true)
     }))
 
-  it('rejects with UnavailableError where nothing was answered', () =>
+  it('rejects with UnavailableError if the server answers nothing', () =>
     withManager({}, async ({ manager, backend, clock, store }) => {
       backend.block()
       const call = watch(manager.acquireMany(['a', 'b'], { timeout: 100 }))
@@ -110,7 +111,7 @@ describe('acquireMany', () => {
       expect(store.keys()).to.deep.equal([])
     }))
 
-  it('gives everything back where one attempt was not answered', () =>
+  it('releases everything if one attempt gets no answer', () =>
     withManager({ batchSize: 2 }, async ({ manager, backend, clock, store, events }) => {
       backend.holdAnswers('acquire')
       const call = watch(manager.acquireMany(['a', 'b', 'c', 'd', 'e', 'f']))
@@ -131,7 +132,7 @@ describe('acquireMany', () => {
       ])
     }))
 
-  it('P21 asks again for what was not answered, as long as it may wait', () =>
+  it('P21 repeats unanswered requests as long as it may wait', () =>
     withManager({ batchSize: 2 }, async ({ manager, backend, clock, store, events }) => {
       backend.holdAnswers('acquire')
       const call = watch(manager.acquireMany(['a', 'b', 'c', 'd'], { wait: 2_000 }))
@@ -147,7 +148,7 @@ describe('acquireMany', () => {
       expect(acquired).to.have.members(['acquired a', 'acquired b', 'acquired c', 'acquired d'])
     }))
 
-  it('gives everything back where it is aborted while it waits for some', () =>
+  it('releases everything if it is aborted while it waits for some keys', () =>
     withManager({}, async ({ manager, clock, store }) => {
       store.set('lease:b', 'somebody', 60_000)
       const abort = new AbortController()
@@ -160,7 +161,7 @@ describe('acquireMany', () => {
       expect(store.keys()).to.deep.equal(['lease:b'])
     }))
 
-  it('gives its options to every lease', () =>
+  it('passes its options to every lease', () =>
     withManager({}, async ({ manager, clock }) => {
       const leases = await manager.acquireMany(['a', 'b'], { ttl: 500, autoRenew: false })
       expect(leases.map((lease) => lease?.ttl)).to.deep.equal([500, 500])
@@ -169,8 +170,8 @@ describe('acquireMany', () => {
     }))
 })
 
-describe('acquireMany, beside others', () => {
-  it('P7 lets whoever wants one of its keys meanwhile wait for its answer, and asks for each key once', () =>
+describe('acquireMany with concurrent callers', () => {
+  it('P7 makes concurrent callers wait for its answer, and requests each key once', () =>
     withManager({}, async ({ manager, backend, clock }) => {
       backend.holdAnswers('acquire')
       const many = watch(manager.acquireMany(['a', 'b']))
@@ -190,7 +191,7 @@ describe('acquireMany, beside others', () => {
       expect(waiting.value.held).to.equal(true)
     }))
 
-  it('P24 keeps nobody who does not want to wait behind somebody who does', async () => {
+  it('P24 never makes a caller without a wait queue behind a waiter', async () => {
     for (const outcome of ['granted', 'refused'] as const) {
       await withManager({}, async ({ manager, backend, clock, store }) => {
         if (outcome === 'refused') store.set('lease:a', 'somebody', 60_000)
@@ -214,7 +215,7 @@ describe('acquireMany, beside others', () => {
     ['a change', ['b']],
     ['changes of who knows what', undefined],
   ] as const) {
-    it(`P18 hears of ${what} while it waits for its answer`, () =>
+    it(`P18 learns of ${what} while it waits for its answer`, () =>
       withManager({ batchSize: 1 }, async ({ manager, backend, clock, store, events }) => {
         backend.deaf = true
         backend.holdAnswers('acquire')
@@ -232,7 +233,7 @@ describe('acquireMany, beside others', () => {
       }))
   }
 
-  it('P24 ends where a listener aborts it while it takes up keys', () =>
+  it('P24 ends if a listener aborts it while it takes up keys', () =>
     withManager({ autoRenew: false }, async ({ manager, clock, store }) => {
       store.set('lease:c', 'somebody', 600_000)
       const abort = new AbortController()
@@ -249,7 +250,7 @@ describe('acquireMany, beside others', () => {
       expect(manager.stats()).to.include({ waiting: 1, held: 0 })
     }))
 
-  it('P18 does not take what it was not answered for an answer to others', () =>
+  it('P18 does not pass its own missing answer on to other callers', () =>
     withManager({}, async ({ manager, backend, clock }) => {
       backend.holdAnswers('acquire')
       const many = watch(manager.acquireMany(['a'], { timeout: 100 }))
@@ -263,7 +264,7 @@ describe('acquireMany, beside others', () => {
       expect(one.value?.held).to.equal(true)
     }))
 
-  it('gives way to callers that were there before', () =>
+  it('yields to callers that came earlier', () =>
     withManager({}, async ({ manager, backend, clock }) => {
       backend.holdAnswers('acquire')
       const one = watch(manager.tryAcquire('a'))
@@ -275,7 +276,7 @@ describe('acquireMany, beside others', () => {
       expect(many.value.map((lease) => lease?.key)).to.deep.equal([undefined, 'b'])
     }))
 
-  it('P11 P24 gives back what is granted after it was aborted, or the manager closed', async () => {
+  it('P11 P24 releases a grant that arrives after an abort or a close', async () => {
     for (const how of ['abort', 'close'] as const) {
       await withManager({ batchSize: 2 }, async ({ manager, backend, clock, store, events }) => {
         const abort = new AbortController()
@@ -295,7 +296,7 @@ describe('acquireMany, beside others', () => {
     }
   })
 
-  it('P10 does not hand out what was granted too late', () =>
+  it('P10 does not return a lease that was granted too late', () =>
     withManager({}, async ({ manager, backend, clock, store }) => {
       backend.holdAnswers('acquire')
       const call = watch(manager.acquireMany(['a', 'b']))
@@ -307,7 +308,7 @@ describe('acquireMany, beside others', () => {
       expect(store.keys()).to.deep.equal([])
     }))
 
-  it('P11 gives back all of a batch where a listener aborts it while it hears of the first', () =>
+  it('P11 releases the whole batch if a listener aborts it on the first lease', () =>
     withManager({}, async ({ manager, clock, store, events }) => {
       const abort = new AbortController()
       manager.once('acquired', () => abort.abort())
@@ -321,7 +322,7 @@ describe('acquireMany, beside others', () => {
       expect(events.lines.filter((line) => line.startsWith('released'))).to.have.length(3)
     }))
 
-  it('P10 forgets nothing where a listener asks for a key whose lease it finds to be over', () =>
+  it('P10 loses no lease or caller if a listener requests a key found expired', () =>
     withManager({ autoRenew: false }, async ({ manager, clock, store }) => {
       await manager.acquire('a')
       const calls: { value: unknown }[] = []
@@ -336,7 +337,7 @@ describe('acquireMany, beside others', () => {
       expect(store.keys()).to.deep.equal([])
     }))
 
-  it('P10 forgets nothing where a listener asks for a key whose lease gives way to an adopted one', () =>
+  it('P10 loses no lease or caller if a listener requests a key being adopted', () =>
     withManager({}, async ({ manager, backend, clock, store }) => {
       backend.deaf = true
       const handle = (await grant(manager.tryAcquire('a'))).detach()
@@ -356,7 +357,7 @@ describe('acquireMany, beside others', () => {
     }))
 
   for (const how of ['on', 'once'] as const) {
-    it(`P10 does not hand out a lease that the only listener has ended, attached by ${how}`, async () => {
+    it(`P10 does not return a lease that its only listener, attached by ${how}, has ended`, async () => {
       const manager = new LeaseManager(new MemoryBackend())
       const end = ({ lease }: { readonly lease: Lease }): void => void lease.release()
       manager[how]('acquired', end)
@@ -371,7 +372,7 @@ describe('acquireMany, beside others', () => {
     })
   }
 
-  it('leaves a lease alone that was adopted while its key was asked for, and refused', () =>
+  it('leaves a lease alone that was adopted while its key was requested and refused', () =>
     withManager({}, async ({ manager, backend, clock }) => {
       const handle = (await grant(manager.tryAcquire('a'))).detach()
       backend.holdAnswers('acquire')
@@ -388,7 +389,7 @@ describe('acquireMany, beside others', () => {
       expect([manager.size, manager.stats().waiting]).to.deep.equal([2, 0])
     }))
 
-  it('P10 ends a lease that was adopted while its key was asked for, where that is granted', () =>
+  it('P10 ends a lease that was adopted while its key was requested and granted', () =>
     withManager({}, async ({ manager, backend, clock, store, events }) => {
       backend.deaf = true
       const handle = (await grant(manager.tryAcquire('a'))).detach()
@@ -414,8 +415,8 @@ describe('acquireMany, beside others', () => {
     }))
 })
 
-describe('acquireMany tells how far it has come', () => {
-  it('after each batch, and each key that it waited for', () =>
+describe('the progress reports of acquireMany', () => {
+  it('come after each batch and after each key that it waited for', () =>
     withManager({ batchSize: 2 }, async ({ manager, store, clock }) => {
       store.set('lease:b', 'somebody', 1_000)
       const told: number[][] = []
@@ -436,7 +437,7 @@ describe('acquireMany tells how far it has come', () => {
       expect(call.value.every((lease) => lease?.held)).to.equal(true)
     }))
 
-  it('P17 and what the listener throws harms nobody', () =>
+  it('P17 do no harm if the listener throws', () =>
     withManager({}, async ({ manager, events }) => {
       const fault = new Error('on purpose')
       const onProgress = (): void => {
@@ -449,7 +450,7 @@ describe('acquireMany tells how far it has come', () => {
     }))
 })
 
-describe('acquireMany of keys that stand twice', () => {
+describe('acquireMany with a duplicate key', () => {
   for (const wait of [0, 1_000, Number.POSITIVE_INFINITY]) {
     it(`gives null the second time, and waits for nobody: wait ${wait}`, () =>
       withManager({ batchSize: 4 }, async ({ manager, clock }) => {
@@ -472,7 +473,7 @@ describe('acquireMany of keys that stand twice', () => {
       }))
   }
 
-  it('gives null at once where the key is waited for, and the lease to the first', () =>
+  it('waits once for a held key, and returns null for its duplicates', () =>
     withManager({}, async ({ manager, clock, store }) => {
       store.set('lease:a', 'somebody', 1_000)
       const call = watch(manager.acquireMany(['a', 'a', 'b', 'a'], { wait: Number.POSITIVE_INFINITY }))
@@ -480,7 +481,7 @@ describe('acquireMany of keys that stand twice', () => {
       expect(call.value.map((lease) => lease?.key ?? null)).to.deep.equal(['a', null, 'b', null])
     }))
 
-  it('waits for what this manager holds otherwise', () =>
+  it('waits for a key that another lease of this manager holds', () =>
     withManager({}, async ({ manager, clock }) => {
       const lease = await manager.acquire('a')
       const call = watch(manager.acquireMany(['a', 'b', 'a'], { wait: Number.POSITIVE_INFINITY }))
@@ -491,7 +492,7 @@ describe('acquireMany of keys that stand twice', () => {
       expect(call.value.map((one) => one?.key ?? null)).to.deep.equal(['a', 'b', null])
     }))
 
-  it('does so in two calls at once: each key goes to one of them, and the other waits for it', () =>
+  it('gives each key to one of two concurrent calls while the other waits', () =>
     withManager({}, async ({ manager, clock }) => {
       const calls = [1, 2].map(() => watch(manager.acquireMany(['a', 'b', 'a'], { wait: Number.POSITIVE_INFINITY })))
       await clock.settle()
@@ -503,7 +504,7 @@ describe('acquireMany of keys that stand twice', () => {
       expect(second?.value.map((one) => one?.key ?? null)).to.deep.equal(['a', 'b', null])
     }))
 
-  it('takes a time that grows with the number of keys, not with its square', () =>
+  it('takes time proportional to the number of keys, not to its square', () =>
     withManager({ batchSize: 256 }, async ({ manager, clock }) => {
       const keys = Array.from({ length: 12_000 }, (_, index) => `k${index % 4_000}`)
       const call = watch(manager.acquireMany(keys, { wait: Number.POSITIVE_INFINITY }))
@@ -513,14 +514,14 @@ describe('acquireMany of keys that stand twice', () => {
     }))
 })
 
-describe('a call for many keys that is cancelled', () => {
+describe('a cancelled call for many keys', () => {
   type Call = (manager: LeaseManager, signal: AbortSignal) => Promise<unknown>
   const calls: Record<string, Call> = {
     acquireMany: (manager, signal) => manager.acquireMany(['a', 'b', 'c'], { wait: 60_000, signal }),
     acquireAll: (manager, signal) => manager.acquireAll(['a', 'b', 'c'], { wait: 60_000, signal }),
   }
   for (const [name, call] of Object.entries(calls)) {
-    it(`P11 rejects at once on a server that hangs, and gives back in the background what it had: ${name}`, () =>
+    it(`P11 rejects at once on a server that hangs, and releases its keys later: ${name}`, () =>
       withManager({ ttl: 60_000 }, async ({ manager, backend, clock, store }) => {
         store.set('lease:c', 'somebody', 3_600_000)
         const abort = new AbortController()
@@ -535,7 +536,7 @@ describe('a call for many keys that is cancelled', () => {
         expect(store.keys()).to.deep.equal(['lease:c'])
       }))
 
-    it(`P11 rejects at once where nothing has been answered yet: ${name}`, () =>
+    it(`P11 rejects at once if nothing has been answered yet: ${name}`, () =>
       withManager({ ttl: 60_000 }, async ({ manager, backend, clock, store }) => {
         backend.block()
         const abort = new AbortController()
@@ -549,7 +550,7 @@ describe('a call for many keys that is cancelled', () => {
         expect(store.keys()).to.deep.equal([])
       }))
 
-    it(`P24 is waited for by close, as long as that has time: ${name}`, () =>
+    it(`P24 is awaited by close, as long as its budget allows: ${name}`, () =>
       withManager({ ttl: 60_000 }, async ({ manager, backend, clock, store }) => {
         store.set('lease:c', 'somebody', 3_600_000)
         const abort = new AbortController()
@@ -568,7 +569,7 @@ describe('a call for many keys that is cancelled', () => {
       }))
   }
 
-  it('P11 rejects at once while it gives back what it had because another key was not answered', () =>
+  it('P11 rejects at once while it releases its keys after an unanswered request', () =>
     withManager({ ttl: 60_000, timeout: 2_000, batchSize: 1 }, async ({ manager, backend, clock }) => {
       backend.holdAnswers('acquire')
       const abort = new AbortController()
@@ -592,7 +593,7 @@ describe('a lease that a listener of `acquired` ends', () => {
     detaches: (lease) => void lease.detach(),
   }
   for (const [how, end] of Object.entries(ends)) {
-    it(`P10 is said not to be held, where the listener ${how} it; the others are handed out`, () =>
+    it(`P10 is said not to be held if the listener ${how} it; the others are returned`, () =>
       withManager({ ttl: 1_000 }, async ({ manager, clock, store }) => {
         manager.on('acquired', ({ lease }) => {
           if (lease.key.startsWith('unwanted')) end(lease)

@@ -1,3 +1,4 @@
+/** tryAcquire and acquire of one key: waiting, retry strategies, attempts and signals. */
 import { getEventListeners } from 'node:events'
 import { expect } from 'chai'
 import {
@@ -40,7 +41,7 @@ describe('tryAcquire', () => {
       expect(backend.requests).to.include({ acquire: 1, renew: 0, release: 0 })
     }))
 
-  it('is answered with null, after one request, where another holds the lock', () =>
+  it('returns null after one request if another manager holds the lock', () =>
     withStage(async ({ open }) => {
       const [holder, other] = [open(), open()]
       await grant(holder.manager.tryAcquire('a'))
@@ -49,14 +50,14 @@ describe('tryAcquire', () => {
       expect(other.events.lines).to.deep.equal([])
     }))
 
-  it('is answered with null, without a request, where this manager holds the lock itself', () =>
+  it('returns null without a request if this manager holds the lock', () =>
     withManager({}, async ({ manager, backend }) => {
       await grant(manager.tryAcquire('a'))
       expect(await manager.tryAcquire('a')).to.equal(null)
       expect(backend.requests.acquire).to.equal(1)
     }))
 
-  it('P1 asks the server again where this manager’s own lease is over, noticed or not', () =>
+  it('P1 asks the server again if this manager’s own lease is over, noticed or not', () =>
     withManager({ autoRenew: false }, async ({ manager, clock, events }) => {
       await grant(manager.tryAcquire('a'))
       clock.jump(TTL)
@@ -65,7 +66,7 @@ describe('tryAcquire', () => {
       expect(events.lines).to.deep.equal(['acquired a', 'lost a: expired', 'acquired a'])
     }))
 
-  it('is answered with null even where the lock has a moment to live', () =>
+  it('returns null even if the lock expires a moment later', () =>
     withManager({}, async ({ manager, clock, store }) => {
       store.set('lease:a', 'somebody', 1)
       expect(await manager.tryAcquire('a')).to.equal(null)
@@ -73,7 +74,7 @@ describe('tryAcquire', () => {
       await grant(manager.tryAcquire('a'))
     }))
 
-  it('rejects with UnavailableError, and not with a refusal, where the server refuses or hangs', () =>
+  it('rejects with UnavailableError, not with a refusal, if the server fails or hangs', () =>
     withManager({}, async ({ manager, backend, clock }) => {
       const refused = new Error('connect ECONNREFUSED')
       backend.fail(refused)
@@ -90,7 +91,7 @@ describe('tryAcquire', () => {
       expect(call.error).to.be.instanceOf(UnavailableError)
     }))
 
-  it('takes options for this one lease', () =>
+  it('accepts options for this one lease', () =>
     withManager({}, async ({ manager, clock, store, backend }) => {
       const lease = await grant(manager.tryAcquire('a', { ttl: 500, autoRenew: false }))
       expect(lease.ttl).to.equal(500)
@@ -100,7 +101,7 @@ describe('tryAcquire', () => {
       expect(backend.requests.renew).to.equal(0)
     }))
 
-  it('takes no `wait`: that is what acquire is for', () =>
+  it('does not accept `wait`, which belongs to acquire', () =>
     withManager({}, async ({ manager }) => {
       expect(await rejectionOf(manager.tryAcquire('a', { wait: 5 } as object)))
         .to.be.instanceOf(TypeError)
@@ -109,7 +110,7 @@ describe('tryAcquire', () => {
         .and.includes('`wait`')
     }))
 
-  it('rejects what is not a key', () =>
+  it('rejects an invalid key', () =>
     withManager({}, async ({ manager, backend }) => {
       for (const key of [undefined, null, 5, {}, ['a']]) {
         expect(await rejectionOf(manager.tryAcquire(key as string))).to.be.instanceOf(TypeError)
@@ -132,7 +133,7 @@ describe('acquire', () => {
       expect(backend.requests.acquire).to.equal(1)
     }))
 
-  it('acquires a lock that is let go in another process within one pause of its strategy', () =>
+  it('acquires a lock released by another process within one pause of its strategy', () =>
     withStage(async ({ clock, open }) => {
       const [first, second] = [open(), open({ retry: fixedInterval({ interval: 100, jitter: false }) })]
       const held = await grant(first.manager.tryAcquire('a'))
@@ -144,7 +145,7 @@ describe('acquire', () => {
       expect(call.value.held).to.equal(true)
     }))
 
-  it('acquires a lock that expires as soon as the holder’s ttl is over, whatever the strategy would wait', () =>
+  it('acquires an expiring lock when the holder’s ttl ends, even if the strategy pauses longer', () =>
     withManager({ retry: fixedInterval({ interval: 5_000 }) }, async ({ manager, clock, store }) => {
       store.set('lease:a', 'somebody', 777)
       const call = watch(manager.acquire('a'))
@@ -154,7 +155,7 @@ describe('acquire', () => {
       expect(call.value.held).to.equal(true)
     }))
 
-  it('gives up when the time to wait is over', () =>
+  it('rejects once the time to wait is over', () =>
     withManager({}, async ({ manager, clock, store }) => {
       store.set('lease:a', 'somebody', 60_000)
       const call = watch(manager.acquire('a', { wait: 2_000 }))
@@ -164,7 +165,7 @@ describe('acquire', () => {
       expect(call.error).to.be.instanceOf(LockNotAcquiredError)
     }))
 
-  it('says how often it asked, how long it waited and what was left of the holder’s ttl', () =>
+  it('reports its attempts, its wait and the rest of the holder’s ttl when it fails', () =>
     withManager({}, async ({ manager, backend, clock, store }) => {
       store.set('lease:a', 'somebody', 60_000)
       const start = clock.now()
@@ -185,7 +186,7 @@ describe('acquire', () => {
       expect(error.message).to.match(/^Lock `a` is held by another: not acquired after \d attempts in 20\d\d ms/)
     }))
 
-  it('waits ten seconds unless it is told otherwise', () =>
+  it('waits ten seconds by default', () =>
     withManager({}, async ({ manager, clock, store }) => {
       store.set('lease:a', 'somebody', 60_000)
       const call = watch(manager.acquire('a'))
@@ -195,7 +196,7 @@ describe('acquire', () => {
       expect(call.error).to.be.instanceOf(LockNotAcquiredError)
     }))
 
-  it('takes `wait` and `retry` from the manager where the call says nothing', () =>
+  it('uses the manager’s `wait` and `retry` if the call gives none', () =>
     withManager(
       { wait: 500, retry: fixedInterval({ interval: 100, jitter: false }) },
       async ({ manager, backend, clock, store }) => {
@@ -207,7 +208,7 @@ describe('acquire', () => {
       },
     ))
 
-  it('waits for ever where it is told so', () =>
+  it('waits without limit if `wait` is Infinity', () =>
     withManager({}, async ({ manager, clock, store }) => {
       store.set('lease:a', 'somebody', 300_000)
       const call = watch(manager.acquire('a', { wait: Infinity }))
@@ -230,19 +231,19 @@ describe('acquire', () => {
         expect(backend.requests.acquire).to.equal(1)
       }))
 
-    it('says that a lock without a ttl has no end', () =>
+    it('reports that a lock without a ttl never expires', () =>
       withManager({}, async ({ manager, store }) => {
         store.set('lease:a', 'somebody', Infinity)
         const error = await rejectionOf(manager.acquire('a', { wait: 0 }))
         expect(error).to.be.instanceOf(LockNotAcquiredError).and.to.include({ remaining: Infinity })
       }))
 
-    it('acquires what is free', () =>
+    it('acquires a free lock', () =>
       withManager({}, async ({ manager }) => {
         expect((await manager.acquire('a', { wait: 0 })).held).to.equal(true)
       }))
 
-    it('asks nobody where this manager holds the lock itself', () =>
+    it('sends no request if this manager holds the lock itself', () =>
       withManager({}, async ({ manager, backend }) => {
         await manager.acquire('a')
         const error = await rejectionOf(manager.acquire('a', { wait: 0 }))
@@ -251,7 +252,7 @@ describe('acquire', () => {
         expect(backend.requests.acquire).to.equal(1)
       }))
 
-    it('rejects with UnavailableError where the attempt was not answered', () =>
+    it('rejects with UnavailableError if the attempt gets no answer', () =>
       withManager({}, async ({ manager, backend, clock }) => {
         backend.block()
         const call = watch(manager.acquire('a', { wait: 0, timeout: 200 }))
@@ -261,7 +262,7 @@ describe('acquire', () => {
       }))
   })
 
-  it('rejects options that are not what they should be, and asks nobody', () =>
+  it('rejects invalid options, and sends no request', () =>
     withManager({}, async ({ manager, backend }) => {
       const wrong: [object, typeof TypeError | typeof RangeError, string][] = [
         [{ wait: -1 }, RangeError, '`wait`'],
@@ -288,7 +289,7 @@ describe('acquire', () => {
 })
 
 describe('the retry strategy of acquire', () => {
-  it('asks at a steady interval', () =>
+  it('asks at a fixed interval', () =>
     withManager({}, async ({ manager, backend, clock, store }) => {
       store.set('lease:a', 'somebody', 60_000)
       const call = watch(manager.acquire('a', { retry: fixedInterval({ interval: 200, jitter: false }) }))
@@ -299,7 +300,7 @@ describe('the retry strategy of acquire', () => {
       expect(call.state).to.equal('rejected')
     }))
 
-  it('asks at intervals from their upper half, so that waiters do not ask in step', () =>
+  it('draws its pauses from their upper half, so that waiters spread out', () =>
     withManager({ random: randomFrom(1) }, async ({ manager, backend, clock, store }) => {
       store.set('lease:a', 'somebody', 60_000)
       const call = watch(manager.acquire('a', { retry: fixedInterval({ interval: 400 }) }))
@@ -327,7 +328,7 @@ describe('the retry strategy of acquire', () => {
     fixedInterval: fixedInterval({ interval: 100, maxAttempts: 3 }),
     exponentialBackoff: exponentialBackoff({ minTimeout: 100, maxAttempts: 3 }),
   })) {
-    it(`makes at most the attempts that it allows: ${name}`, () =>
+    it(`makes at most the allowed number of attempts: ${name}`, () =>
       withManager({}, async ({ manager, backend, clock, store }) => {
         store.set('lease:a', 'somebody', 60_000)
         const call = watch(manager.acquire('a', { retry }))
@@ -345,7 +346,7 @@ describe('the retry strategy of acquire', () => {
       expect(backend.requests.acquire).to.equal(1)
     }))
 
-  it('may be anybody’s own: it is told what has happened, and its answer is followed', () =>
+  it('may be custom: it receives the attempt’s history, and its answer is followed', () =>
     withManager({ random: () => 0.25 }, async ({ manager, backend, clock, store }) => {
       store.set('lease:a', 'somebody', 60_000)
       const told: RetryContext[] = []
@@ -370,7 +371,7 @@ describe('the retry strategy of acquire', () => {
       }
     }))
 
-  it('is told that nothing is known of the holder where an attempt was not answered', () =>
+  it('learns nothing about the holder if an attempt gets no answer', () =>
     withManager({}, async ({ manager, backend, clock }) => {
       const told: (number | undefined)[] = []
       backend.fail(new Error('ECONNREFUSED'))
@@ -400,7 +401,7 @@ describe('the retry strategy of acquire', () => {
       expect(backend.calls('acquire').flatMap(({ entries }) => entries)).to.have.length(9)
     }))
 
-  it('may say 0, and is no hot loop even so', () =>
+  it('may return 0 without causing a hot loop', () =>
     withManager({}, async ({ manager, backend, clock, store }) => {
       store.set('lease:a', 'somebody', 60_000)
       const call = watch(manager.acquire('a', { retry: { next: () => 0 }, wait: 1_000 }))
@@ -409,7 +410,7 @@ describe('the retry strategy of acquire', () => {
       expect(backend.requests.acquire).to.be.within(2, 2 + 1_000 / TICK)
     }))
 
-  it('may say Infinity: then only the end of the holder’s ttl or of the wait brings another attempt', () =>
+  it('may return Infinity to wait for the end of the holder’s ttl', () =>
     withManager({}, async ({ manager, backend, clock, store }) => {
       store.set('lease:a', 'somebody', 4_000)
       const call = watch(manager.acquire('a', { retry: { next: () => Infinity } }))
@@ -420,7 +421,7 @@ describe('the retry strategy of acquire', () => {
     }))
 
   for (const answer of [Number.NaN, -1, undefined, '100', true]) {
-    it(`is held to its interface: it must not answer ${String(answer)}`, () =>
+    it(`must not return ${String(answer)}`, () =>
       withManager({}, async ({ manager, backend, clock, store }) => {
         store.set('lease:a', 'somebody', 60_000)
         const call = watch(manager.acquire('a', { retry: { next: () => answer as number } }))
@@ -432,7 +433,7 @@ describe('the retry strategy of acquire', () => {
       }))
   }
 
-  it('fails the call with what it throws', () =>
+  it('rejects the call with the error that it throws', () =>
     withManager({}, async ({ manager, clock, store }) => {
       store.set('lease:a', 'somebody', 60_000)
       const fault = new TypeError('from the strategy')
@@ -450,7 +451,7 @@ describe('the retry strategy of acquire', () => {
       expect(manager.stats().waiting).to.equal(0)
     }))
 
-  it('does not keep a bad strategy’s key where an unanswered attempt may have created it', () =>
+  it('keeps no key of an unanswered attempt when it returns an invalid pause', () =>
     withManager({}, async ({ manager, backend, clock, store }) => {
       backend.dropAnswers(true)
       const call = watch(manager.acquire('a', { timeout: 100, retry: { next: () => Number.NaN } }))
@@ -463,7 +464,7 @@ describe('the retry strategy of acquire', () => {
 })
 
 describe('an attempt of acquire', () => {
-  it('has its own timeout, after which the lock is asked for again with the same token', () =>
+  it('has its own timeout, after which it is repeated with the same token', () =>
     withManager({}, async ({ manager, backend, clock }) => {
       backend.block()
       const call = watch(manager.acquire('a', { timeout: 100, wait: 2_000 }))
@@ -477,7 +478,7 @@ describe('an attempt of acquire', () => {
       expect(new Set(tokens)).to.deep.equal(new Set([lease.token]))
     }))
 
-  it('ends with the caller’s patience, where that is shorter than its timeout', () =>
+  it('ends with the caller’s wait if that is shorter than its timeout', () =>
     withManager({}, async ({ manager, backend, clock }) => {
       backend.block()
       const call = watch(manager.acquire('a', { timeout: 1_000, wait: 150 }))
@@ -485,7 +486,7 @@ describe('an attempt of acquire', () => {
       expect(call.error).to.be.instanceOf(UnavailableError)
     }))
 
-  it('that finds the server down is repeated until it is up', () =>
+  it('repeats until the server is up if the server is down at first', () =>
     withManager({}, async ({ manager, backend, clock }) => {
       backend.fail(new Error('connect ECONNREFUSED'))
       const call = watch(manager.acquire('a'))
@@ -497,7 +498,7 @@ describe('an attempt of acquire', () => {
       expect(call.value.held).to.equal(true)
     }))
 
-  it('that finds the server down for all of the wait is UnavailableError, never LockNotAcquiredError', async () => {
+  it('rejects with UnavailableError, never LockNotAcquiredError, if the server stays down', async () => {
     const faults: ((backend: TestBackend) => void)[] = [
       (backend) => backend.fail(new Error('connect ECONNREFUSED')),
       (backend) => backend.block(),
@@ -516,7 +517,7 @@ describe('an attempt of acquire', () => {
     }
   })
 
-  it('that is refused last is LockNotAcquiredError, even if others were not answered before', () =>
+  it('rejects with LockNotAcquiredError if its last answer was a refusal', () =>
     withManager({}, async ({ manager, backend, clock, store }) => {
       store.set('lease:a', 'somebody', 60_000)
       backend.fail(new Error('connect ECONNREFUSED'))
@@ -527,7 +528,7 @@ describe('an attempt of acquire', () => {
       expect(call.error).to.be.instanceOf(LockNotAcquiredError)
     }))
 
-  it('that finds the server down last is UnavailableError, even if others were refused before', () =>
+  it('rejects with UnavailableError if the server was down last, after earlier refusals', () =>
     withManager({ retry: exponentialBackoff() }, async ({ manager, backend, clock, store }) => {
       store.set('lease:a', 'somebody', 60_000)
       const call = watch(manager.acquire('a', { wait: 3_000 }))
@@ -539,7 +540,7 @@ describe('an attempt of acquire', () => {
 })
 
 describe('the signal of acquire', () => {
-  it('that is aborted already rejects the call with its reason, before anything is asked', () =>
+  it('rejects the call with its reason before any request if it is already aborted', () =>
     withManager({}, async ({ manager, backend }) => {
       const reason = new Error('no longer wanted')
       const signal = AbortSignal.abort(reason)
@@ -569,7 +570,7 @@ describe('the signal of acquire', () => {
       expect(clock.timers).to.equal(0)
     }))
 
-  it('ends the wait for one’s turn at once', () =>
+  it('ends the wait in the local queue at once', () =>
     withManager({}, async ({ manager, clock }) => {
       const abort = new AbortController()
       await manager.acquire('a')
@@ -588,7 +589,7 @@ describe('the signal of acquire', () => {
       expect(calls[0]?.value.held).to.equal(true)
     }))
 
-  it('P11 ends an attempt at once, and what that brings is given back', () =>
+  it('P11 ends an attempt at once, and its grant is released', () =>
     withManager({}, async ({ manager, backend, clock, store, events }) => {
       const abort = new AbortController()
       backend.block()
@@ -603,7 +604,7 @@ describe('the signal of acquire', () => {
       expect(events.lines).to.deep.equal([])
     }))
 
-  it('P11 ends a tryAcquire at once, and what that brings is given back', () =>
+  it('P11 ends a tryAcquire at once, and its grant is released', () =>
     withManager({}, async ({ manager, backend, clock, store, events }) => {
       const abort = new AbortController()
       backend.there = 100
@@ -619,7 +620,7 @@ describe('the signal of acquire', () => {
       expect(events.lines).to.deep.equal([])
     }))
 
-  it('P11 given in the very turn in which the call was made costs no key', () =>
+  it('P11 costs no key if it aborts in the turn of the call', () =>
     withManager({}, async ({ manager, clock, store }) => {
       const abort = new AbortController()
       const calls = [manager.acquire('a', { signal: abort.signal }), manager.tryAcquire('b', { signal: abort.signal })]
@@ -630,7 +631,7 @@ describe('the signal of acquire', () => {
       expect(manager.stats().undoing).to.equal(0)
     }))
 
-  it('passes a reason on that is no error, out of a pause as well', () =>
+  it('passes on a reason that is no error, even during a pause', () =>
     withManager({}, async ({ manager, clock, store }) => {
       store.set('lease:a', 'somebody', 60_000)
       for (const reason of ['a string', 5, null]) {
@@ -644,7 +645,7 @@ describe('the signal of acquire', () => {
       }
     }))
 
-  it('is of no concern to the lease once it is acquired', () =>
+  it('does not affect the lease once it is acquired', () =>
     withManager({}, async ({ manager, clock }) => {
       const abort = new AbortController()
       const lease = await manager.acquire('a', { signal: abort.signal })
@@ -654,7 +655,7 @@ describe('the signal of acquire', () => {
       expect(lease.signal.aborted).to.equal(false)
     }))
 
-  it('P24 carries no listener of ours any more when the call has settled', () =>
+  it('P24 has no listener left once the call has settled', () =>
     withManager({}, async ({ manager, backend, clock, store }) => {
       const { signal } = new AbortController()
       store.set('lease:held', 'somebody', 60_000)
@@ -674,7 +675,7 @@ describe('the signal of acquire', () => {
       expect(getEventListeners(signal, 'abort')).to.have.length(0)
     }))
 
-  it('carries one listener of ours for any number of calls, and ends them all', () =>
+  it('has one listener for any number of calls, and ends them all', () =>
     withManager({}, async ({ manager, backend, clock, store }) => {
       const abort = new AbortController()
       store.set('lease:held', 'somebody', 60_000)
@@ -692,7 +693,7 @@ describe('the signal of acquire', () => {
       expect(store.keys()).to.deep.equal(['lease:held'])
     }))
 
-  it('of one caller does not end the attempt for another, who shares it', () =>
+  it('does not end a shared attempt for the other caller', () =>
     withManager({}, async ({ manager, backend, clock }) => {
       const abort = new AbortController()
       backend.there = 50
@@ -712,7 +713,7 @@ describe('the signal of acquire', () => {
     }))
 })
 
-describe('a strategy that acts while it is asked', () => {
+describe('a retry strategy that acts while it is called', () => {
   const acts: Record<string, (abort: AbortController) => void> = {
     'aborts the call': (abort) => abort.abort(new Error('enough')),
   }
@@ -740,7 +741,7 @@ describe('a strategy that acts while it is asked', () => {
     }
   }
 
-  it('P23 gives back the very lock that is waited for: it is asked for at once', () =>
+  it('P23 releases the lock that is waited for, which is requested again at once', () =>
     withManager({}, async ({ manager, clock }) => {
       const lease = await manager.acquire('b')
       const retry = { next: () => (void lease.release(), Number.POSITIVE_INFINITY) }

@@ -1,4 +1,4 @@
-/** A connection that breaks under a question: one other is waited for, within the caller's timeout. */
+/** A connection that breaks under a request: the request waits for one other connection, within its timeout. */
 import { expect } from 'chai'
 import { LockNotAcquiredError, UnavailableError } from 'leasewheel'
 import { only, TICK, TTL, type Member, type Stage, watch, withManager } from '../support/manager.ts'
@@ -34,7 +34,7 @@ class Line {
   }
 }
 
-describe('a question whose connection breaks', () => {
+describe('a request whose connection breaks', () => {
   const calls: Record<string, (member: Member) => Promise<unknown>> = {
     tryAcquire: async ({ manager }) => manager.tryAcquire('a'),
     'acquire with wait 0': async ({ manager }) => manager.acquire('a', { wait: 0 }),
@@ -43,7 +43,7 @@ describe('a question whose connection breaks', () => {
   }
 
   for (const [name, call] of Object.entries(calls)) {
-    it(`P11 is asked again through the next one with the same token: ${name}`, () =>
+    it(`P11 is asked again through the next connection with the same token: ${name}`, () =>
       withManager({ timeout: TIMEOUT }, async (member) => {
         const { backend, clock, manager } = member
         const line = new Line(backend)
@@ -63,7 +63,7 @@ describe('a question whose connection breaks', () => {
         expect(manager.get('a')?.remaining, 'counted from the second request').to.equal(TTL - 32)
       }))
 
-    it(`waits no longer than its timeout in all: ${name}`, () =>
+    it(`waits no longer than its timeout in total: ${name}`, () =>
       withManager({ timeout: TIMEOUT }, async (member) => {
         const { backend, clock } = member
         const line = new Line(backend)
@@ -78,7 +78,7 @@ describe('a question whose connection breaks', () => {
       }))
   }
 
-  it('fails at once, and says why, if there is no other connection', () =>
+  it('fails at once with the cause if no other connection comes', () =>
     withManager({ timeout: TIMEOUT }, async ({ backend, clock, manager }) => {
       const line = new Line(backend)
       backend.holdAnswers('acquire')
@@ -91,7 +91,7 @@ describe('a question whose connection breaks', () => {
       line.reconnect()
     }))
 
-  it('is asked again once, not more often', () =>
+  it('is repeated once and not more often', () =>
     withManager({ timeout: TIMEOUT }, async ({ backend, clock, manager }) => {
       const line = new Line(backend)
       backend.holdAnswers('acquire')
@@ -106,7 +106,7 @@ describe('a question whose connection breaks', () => {
       line.reconnect()
     }))
 
-  it('P11 leaves nothing behind if another took the lock before it was asked again', () =>
+  it('P11 leaves no key behind if another caller took the lock before the repetition', () =>
     withManager({ timeout: TIMEOUT }, async ({ backend, clock, manager, store }) => {
       const line = new Line(backend)
       backend.holdAnswers('acquire')
@@ -127,7 +127,7 @@ describe('a question whose connection breaks', () => {
       expect(store.get('lease:a')).to.equal(undefined)
     }))
 
-  it('P11 does not ask again for callers that are gone', () =>
+  it('P11 is not repeated for callers that are gone', () =>
     withManager({ timeout: TIMEOUT }, async ({ backend, clock, manager, store }) => {
       const line = new Line(backend)
       backend.holdAnswers('acquire')
@@ -150,7 +150,7 @@ describe('a question whose connection breaks', () => {
       expect(store.keys()).to.deep.equal(['lease:b'])
     }))
 
-  it('is an adoption: it is asked again, too', () =>
+  it('is repeated for an adoption as well', () =>
     withManager({ timeout: TIMEOUT }, async ({ backend, clock, manager }) => {
       const line = new Line(backend)
       const detached = (await manager.acquire('a')).detach()
@@ -165,7 +165,7 @@ describe('a question whose connection breaks', () => {
       expect(result.value.held).to.equal(true)
     }))
 
-  it('P16 is a release: the lock is given back once, and nobody is told that it was lost', () =>
+  it('P16 deletes the key once for a release, and reports no loss', () =>
     withManager({ timeout: TIMEOUT }, async ({ backend, clock, manager, events }) => {
       const line = new Line(backend)
       const lease = await manager.acquire('a')

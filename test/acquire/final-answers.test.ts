@@ -1,4 +1,4 @@
-/** Answers that will not change: nobody waits for another. */
+/** Final answers: an answer that will not change ends the wait of every caller. */
 import { expect } from 'chai'
 import { type Lease, UnavailableError } from 'leasewheel'
 import { TICK, TTL, watch, withManager } from '../support/manager.ts'
@@ -28,7 +28,7 @@ describe('an answer that is final', () => {
         expect(result.error).to.include({ final: true })
       }))
 
-    it(`ends ${name} at once when there can be no connection`, () =>
+    it(`ends ${name} at once if no connection can be made`, () =>
       withManager({}, async ({ manager, backend, clock }) => {
         backend.ready = () => Promise.reject(FINAL) as unknown as undefined
         const result = watch(call(manager))
@@ -38,7 +38,7 @@ describe('an answer that is final', () => {
       }))
   }
 
-  it('ends everybody in line together, whenever it comes', () =>
+  it('ends all callers in the queue together, whenever it arrives', () =>
     withManager({}, async ({ manager, backend, clock, store }) => {
       store.set('lease:a', 'somebody', HOUR)
       const results = Array.from({ length: 5 }, () => watch(manager.acquire('a', { wait: HOUR })))
@@ -55,7 +55,7 @@ describe('an answer that is final', () => {
       expect(many.error).to.include({ final: true, code: 'ERR_UNAVAILABLE' })
     }))
 
-  it('P18 ends no lease: it is renewed until its deadline, and kept if that succeeds', () =>
+  it('P18 ends no lease, which is renewed until its deadline', () =>
     withManager({}, async ({ manager, backend, clock, events }) => {
       const lease: Lease = await manager.acquire('a')
       backend.fail(FINAL)
@@ -67,7 +67,7 @@ describe('an answer that is final', () => {
       expect(events.lines).to.include('safe a').and.not.include('lost a: expired')
     }))
 
-  it('is not taken for one where another attempt may help', () =>
+  it('is told apart from an answer after which another attempt may help', () =>
     withManager({}, async ({ manager, backend, clock }) => {
       backend.fail(new UnavailableError('LOADING'))
       const result = watch(manager.acquire('a', { wait: HOUR }))

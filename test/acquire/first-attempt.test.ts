@@ -1,4 +1,4 @@
-/** The first attempt of a caller, which stands in no line: who comes meanwhile, and what happens to it on the way. */
+/** The first attempt of a caller, which skips the queue: later callers, and events while it is under way. */
 import { expect } from 'chai'
 import { fixedInterval, LockNotAcquiredError, LockNotHeldError, ManagerClosedError, UnavailableError } from 'leasewheel'
 import { grant, TICK, TTL, watch, withManager, withStage } from '../support/manager.ts'
@@ -6,7 +6,7 @@ import { grant, TICK, TTL, watch, withManager, withStage } from '../support/mana
 const HOUR = 3_600_000
 
 describe('a first attempt', () => {
-  it('that is refused goes on in front of those who came while it was under way', () =>
+  it('a refused first attempt keeps its place ahead of callers that came later', () =>
     withManager({}, async ({ manager, backend, clock, store }) => {
       store.set('lease:a', 'somebody', HOUR)
       backend.holdAnswers('acquire')
@@ -26,7 +26,7 @@ describe('a first attempt', () => {
       expect(order).to.deep.equal(['first', 'second', 'third'])
     }))
 
-  it('counts as an attempt, and its caller’s patience counts from the call', () =>
+  it('counts as an attempt, and its caller’s wait counts from the call', () =>
     withManager({}, async ({ manager, backend, clock, store }) => {
       store.set('lease:a', 'web-1:AAAAAAAAAAAAAAAAAAAAAA', HOUR)
       backend.back = 400
@@ -39,7 +39,7 @@ describe('a first attempt', () => {
     }))
 
   for (const named of [true, false]) {
-    it(`P23 is repeated at once where ${named ? 'a hint of its key' : 'a hint of any key'} comes before its answer`, () =>
+    it(`P23 is repeated at once if ${named ? 'a hint of its key' : 'a hint of any key'} comes before its answer`, () =>
       withManager({}, async ({ manager, backend, clock, store }) => {
         store.set('lease:a', 'somebody', HOUR)
         backend.deaf = true
@@ -55,7 +55,7 @@ describe('a first attempt', () => {
       }))
   }
 
-  it('P23 is repeated at once where this process deletes the key late, and before its answer', () =>
+  it('P23 is repeated at once if this process deletes the key before its answer', () =>
     withManager({ ttl: 30_000 }, async ({ manager, backend, clock, store }) => {
       const lease = await grant(manager.tryAcquire('a'))
       backend.fail(new Error('down'))
@@ -71,7 +71,7 @@ describe('a first attempt', () => {
       expect(call.value.held).to.equal(true)
     }))
 
-  it('P18 is verified where a hint of its key comes before its grant', () =>
+  it('P18 is verified if a hint of its key comes before its grant', () =>
     withManager({}, async ({ manager, backend, clock, store }) => {
       backend.deaf = true
       backend.holdAnswers('acquire')
@@ -84,7 +84,7 @@ describe('a first attempt', () => {
       expect(call.value.state).to.equal('lost')
     }))
 
-  it('P23 that is aborted, or not answered, lets the next one ask', () =>
+  it('P23 lets the next caller ask after an abort or a missing answer', () =>
     withManager({}, async ({ manager, backend, clock }) => {
       const abort = new AbortController()
       backend.holdAnswers('acquire')
@@ -110,7 +110,7 @@ describe('a first attempt', () => {
       expect(fourth.value.held).to.equal(true)
     }))
 
-  it('is over at once when its manager is closed, whatever the server does', () =>
+  it('ends at once when its manager is closed, whatever the server does', () =>
     withManager({}, async ({ manager, backend, clock }) => {
       backend.holdAnswers('acquire')
       const calls = [watch(manager.tryAcquire('a')), watch(manager.acquire('b')), watch(manager.acquire('b'))]
@@ -123,7 +123,7 @@ describe('a first attempt', () => {
       await closed
     }))
 
-  it('P11 cannot be cancelled any more by a listener that has just heard of its lease', () =>
+  it('P11 can no longer be cancelled by a listener of its `acquired` event', () =>
     withManager({}, async ({ manager }) => {
       const abort = new AbortController()
       manager.once('acquired', () => abort.abort())
@@ -131,7 +131,7 @@ describe('a first attempt', () => {
       expect(lease.held).to.equal(true)
     }))
 
-  it('ends with its manager where a listener that hears of its lease closes that', () =>
+  it('ends with its manager if a listener of its lease closes the manager', () =>
     withManager({}, async ({ manager, events, clock }) => {
       manager.once('acquired', ({ lease }) => {
         void lease.release()
@@ -143,7 +143,7 @@ describe('a first attempt', () => {
       expect(events.lines).to.deep.equal(['acquired a', 'released a'])
     }))
 
-  it('is over before its caller’s patience, where that is shorter than its timeout', () =>
+  it('ends before its caller’s wait if its timeout is shorter', () =>
     withManager({}, async ({ manager, backend, clock }) => {
       backend.holdAnswers('acquire')
       const call = watch(manager.acquire('a', { wait: 200, timeout: 400 }))
@@ -165,7 +165,7 @@ describe('a first attempt', () => {
       await calls[1]?.value.release()
     }))
 
-  it('P10 fails, and does not ask again, if a listener that is told of its lease gives that back', () =>
+  it('P10 fails without another request if a listener releases its lease', () =>
     withManager({}, async ({ manager, backend, clock }) => {
       manager.on('acquired', ({ lease }) => void lease.release())
       const call = watch(manager.acquire('a'))
@@ -174,7 +174,7 @@ describe('a first attempt', () => {
       expect(backend.calls('acquire')).to.have.length(1)
     }))
 
-  it('is shared as one that was granted, even where a listener gives its lease back', () =>
+  it('is shared as granted even if a listener releases its lease', () =>
     withManager({}, async ({ manager, backend, clock }) => {
       manager.once('acquired', ({ lease }) => void lease.release())
       backend.holdAnswers('acquire')
@@ -186,7 +186,7 @@ describe('a first attempt', () => {
       expect(waiting.error).to.be.instanceOf(LockNotHeldError)
     }))
 
-  it('leaves the key to one that a listener has begun when it heard of its lease', () =>
+  it('leaves the key to an attempt that a listener of its lease has begun', () =>
     withManager({}, async ({ manager, backend, clock }) => {
       manager.once('acquired', ({ lease }) => {
         void lease.release()
@@ -203,7 +203,7 @@ describe('a first attempt', () => {
       expect(manager.get('a')?.held).to.equal(true)
     }))
 
-  it('P25 knows nothing of hints that came during an earlier one, though other keys are asked for all the time', () =>
+  it('P25 ignores hints from an earlier attempt, even under constant requests for other keys', () =>
     withManager({}, async ({ manager, backend, clock }) => {
       backend.holdAnswers('acquire')
       const busy = watch(manager.tryAcquire('other'))
@@ -225,7 +225,7 @@ describe('a first attempt', () => {
       await busy.value?.release()
     }))
 
-  it('of which an adoption takes the place is counted, and has its place back when that lease ends', () =>
+  it('is counted, and gets its place back, if an adoption replaced it', () =>
     withManager({}, async ({ manager, backend, clock }) => {
       const handle = (await grant(manager.tryAcquire('a'))).detach()
       backend.holdAnswers('acquire')
@@ -244,7 +244,7 @@ describe('a first attempt', () => {
       expect(first.value.held).to.equal(true)
     }))
 
-  it('of which an adoption takes the place is settled all the same', () =>
+  it('settles even if an adoption replaces it', () =>
     withStage(async ({ open, clock }) => {
       const [from, to] = [open(), open()]
       const handle = (await grant(from.manager.tryAcquire('a'))).detach()
@@ -258,7 +258,7 @@ describe('a first attempt', () => {
       expect(adopted.held).to.equal(true)
     }))
 
-  it('P25 of which an adoption takes the place leaves no hint behind', () =>
+  it('P25 leaves no hint behind if an adoption replaces it', () =>
     withManager({}, async ({ manager, backend, clock }) => {
       const handle = (await grant(manager.tryAcquire('a'))).detach()
       backend.holdAnswers('acquire')
@@ -291,7 +291,7 @@ describe('requests that fill a batch', () => {
       await Promise.all(calls)
     }))
 
-  it('do not overtake what is being given back with others, where a listener asks for it', () =>
+  it('do not overtake releases from other batches if a listener asks for the key', () =>
     withStage(async ({ open, clock }) => {
       const [{ manager }, other] = [open({ batchSize: 2, autoRenew: false }), open()]
       const [taken, kept] = [await other.manager.acquire('a'), await other.manager.acquire('c')]

@@ -1,17 +1,18 @@
+/** Keys, tokens and fences as they stand in the store, and what a manager is made from. */
 import { expect } from 'chai'
 import { LeaseManager } from 'leasewheel'
 import { ManualClock, MemoryBackend } from 'leasewheel/memory'
 import { grant, TTL, withManager, withStage } from '../support/manager.ts'
 
 describe('the key of a lock', () => {
-  it('stands behind `lease:` in the store', () =>
+  it('is stored with the prefix `lease:`', () =>
     withManager({}, async ({ manager, store }) => {
       const lease = await grant(manager.tryAcquire('order:42'))
       expect(lease.key).to.equal('order:42')
       expect(store.keys()).to.deep.equal(['lease:order:42'])
     }))
 
-  it('stands behind any other prefix', () =>
+  it('is stored with any other prefix', () =>
     withManager({ prefix: '{jobs}:' }, async ({ manager, store, clock }) => {
       const lease = await grant(manager.tryAcquire('a'))
       expect(store.keys()).to.deep.equal(['{jobs}:a'])
@@ -22,7 +23,7 @@ describe('the key of a lock', () => {
       expect(store.keys()).to.deep.equal([])
     }))
 
-  it('is the plain key without a prefix: what others write there excludes us, and the other way round', () =>
+  it('is stored as it is without a prefix, so foreign locks exclude ours', () =>
     withManager({ prefix: '' }, async ({ manager, store }) => {
       store.set('a', 'of another library', TTL)
       expect(await manager.tryAcquire('a')).to.equal(null)
@@ -30,7 +31,7 @@ describe('the key of a lock', () => {
       expect(store.get('b')).to.equal(lease.token)
     }))
 
-  it('is another lock behind another prefix', () =>
+  it('is another lock with another prefix', () =>
     withStage(async ({ open, store }) => {
       const [first, second] = [open({ prefix: 'one:' }), open({ prefix: 'two:' })]
       await grant(first.manager.tryAcquire('a'))
@@ -50,7 +51,7 @@ describe('the key of a lock', () => {
 })
 
 describe('the token of a lease', () => {
-  it('is new with every acquisition, and cannot be guessed', () =>
+  it('is new for each acquisition, and cannot be guessed', () =>
     withStage(async ({ open }) => {
       const [first, second] = [open(), open()]
       const tokens = new Set<string>()
@@ -77,7 +78,7 @@ describe('the token of a lease', () => {
 })
 
 describe('the fence of a lease', () => {
-  it('P6 grows from holder to holder: after a release, an expiry, a theft, a deletion and a flush', () =>
+  it('P6 grows from holder to holder: after release, expiry, theft, deletion and flush', () =>
     withStage(async ({ open, clock, store }) => {
       const managers = [open(), open(), open({ autoRenew: false })]
       const fences: number[] = []
@@ -116,7 +117,7 @@ describe('the fence of a lease', () => {
       }
     }))
 
-  it('P6 does not change when the lease is renewed', () =>
+  it('P6 does not change on renewal', () =>
     withManager({}, async ({ manager, clock }) => {
       const lease = await grant(manager.tryAcquire('a'))
       const { fence } = lease
@@ -124,7 +125,7 @@ describe('the fence of a lease', () => {
       expect(lease.fence).to.equal(fence)
     }))
 
-  it('P6 is larger for the holder who came after an unanswered acquire of somebody else', () =>
+  it('P6 is larger for the holder that follows an unanswered acquire of another', () =>
     withStage(async ({ open, clock, store }) => {
       const [first, second] = [open(), open()]
       first.backend.dropAnswers(true)
@@ -140,13 +141,13 @@ describe('the fence of a lease', () => {
 })
 
 describe('a manager', () => {
-  it('takes a backend, a client or a URL, and says so of anything else', () => {
+  it('accepts a backend, a client or a URL, and names these for anything else', () => {
     for (const connection of [undefined, null, 5, {}, 'localhost:6379', { duplicate: true }]) {
       expect(() => new LeaseManager(connection as unknown as MemoryBackend)).to.throw(TypeError, '`connection`')
     }
   })
 
-  it('says which of its options is not what it should be', () => {
+  it('names the option that is invalid', () => {
     const clock = new ManualClock()
     const wrong: [object, typeof TypeError | typeof RangeError, string][] = [
       [{ ttl: 5 }, RangeError, 'Expected `ttl` to be an integer >= 100'],
@@ -171,7 +172,7 @@ describe('a manager', () => {
     expect(clock.timers).to.equal(0)
   })
 
-  it('works on the clock of the machine where it is given no other', async () => {
+  it('uses the clock of the machine by default', async () => {
     await using manager = new LeaseManager(new MemoryBackend(), { ttl: 60_000 })
     const lease = await grant(manager.tryAcquire('a'))
     expect(lease.remaining).to.be.within(50_000, 60_000)

@@ -1,3 +1,4 @@
+/** Acquires without an answer, or with a late one: adopted with the same token, deleted or expired. */
 import { expect } from 'chai'
 import fc from 'fast-check'
 import { type Lease, LockNotAcquiredError, UnavailableError } from 'leasewheel'
@@ -15,8 +16,8 @@ import {
   withStage,
 } from '../support/manager.ts'
 
-describe('an acquire that was not answered', () => {
-  it('P11 does not stand in its own way: asked again, its key is recognised by its token and adopted', () =>
+describe('an acquire without an answer', () => {
+  it('P11 does not block itself: its repetition is recognised by token and adopted', () =>
     withManager({}, async ({ manager, backend, clock, store, events }) => {
       backend.dropAnswers(true)
       const call = watch(manager.acquire('a', { timeout: 100 }))
@@ -32,7 +33,7 @@ describe('an acquire that was not answered', () => {
       expect(backend.requests.release).to.equal(0)
     }))
 
-  it('P1 P11 is held from the sending of the request that was answered', () =>
+  it('P1 P11 is held from the send time of the request that was answered', () =>
     withManager({ autoRenew: false }, async ({ manager, backend, clock }) => {
       backend.dropAnswers(true)
       const call = watch(manager.acquire('a', { timeout: 100 }))
@@ -43,7 +44,7 @@ describe('an acquire that was not answered', () => {
       expect(call.value.remaining).to.equal(sentAt + heldFor(TTL) - clock.now())
     }))
 
-  it('P11 that nobody waits for any more is undone as soon as the server can be asked', () =>
+  it('P11 is undone as soon as the server answers if no caller waits for it', () =>
     withManager({ ttl: 30_000 }, async ({ manager, backend, clock, store, events }) => {
       backend.dropAnswers(true)
       const call = watch(manager.tryAcquire('a', { timeout: 100 }))
@@ -62,7 +63,7 @@ describe('an acquire that was not answered', () => {
       expect(backend.requests.renew).to.equal(0)
     }))
 
-  it('P11 that lands long after it has timed out leaves no orphan', () =>
+  it('P11 leaves no orphan if it lands long after its timeout', () =>
     withManager({}, async ({ manager, backend, clock, store, events }) => {
       backend.block()
       const call = watch(manager.tryAcquire('a'))
@@ -78,7 +79,7 @@ describe('an acquire that was not answered', () => {
       expect(backend.requests.renew).to.equal(0)
     }))
 
-  it('P11 that may still land is looked for until its ttl is over, though the key was not found at first', () =>
+  it('P11 an acquire that may still land is looked for until its ttl is over', () =>
     withManager({}, async ({ manager, backend, clock, store }) => {
       backend.there = 2_000
       const call = watch(manager.tryAcquire('a', { timeout: 100 }))
@@ -96,7 +97,7 @@ describe('an acquire that was not answered', () => {
       expect(store.keys()).to.deep.equal([])
     }))
 
-  it('P11 leaves nothing where the caller’s patience ended before the answer came', () =>
+  it('P11 leaves nothing if the caller’s wait ended before the answer came', () =>
     withManager({}, async ({ manager, backend, clock, store }) => {
       backend.there = 100
       backend.back = 100
@@ -107,7 +108,7 @@ describe('an acquire that was not answered', () => {
       expect(store.keys()).to.deep.equal([])
     }))
 
-  it('P5 P11 is not undone once somebody else holds the key', () =>
+  it('P5 P11 is not undone once another caller holds the key', () =>
     withStage(async ({ clock, store, open }) => {
       const [first, second] = [open(), open()]
       first.backend.fail(new Error('ECONNRESET'))
@@ -121,7 +122,7 @@ describe('an acquire that was not answered', () => {
       expect(lease.held).to.equal(true)
     }))
 
-  it('P5 P11 is not undone where this manager has acquired the key meanwhile', () =>
+  it('P5 P11 is not undone if this manager has acquired the key meanwhile', () =>
     withManager({}, async ({ manager, backend, clock, store }) => {
       backend.dropAnswers(true)
       const call = watch(manager.tryAcquire('a', { timeout: 100 }))
@@ -135,7 +136,7 @@ describe('an acquire that was not answered', () => {
       expect(store.get('lease:a')).to.equal(lease.token)
     }))
 
-  it('P11 that was refused in the end undoes what an earlier attempt may have left', () =>
+  it('P11 undoes a key that an earlier attempt may have left, despite a refusal', () =>
     withManager({}, async ({ manager, backend, clock, store }) => {
       backend.fail(new Error('ECONNRESET'))
       const call = watch(manager.acquire('a', { wait: 600 }))
@@ -186,8 +187,8 @@ describe('an acquire that was not answered', () => {
     ))
 })
 
-describe('an acquire that was answered late', () => {
-  it('P10 does not resolve with a lease that is over: the key is given back', () =>
+describe('an acquire with a late answer', () => {
+  it('P10 does not resolve with an expired lease, and releases the key', () =>
     withManager({}, async ({ manager, backend, clock, store, events }) => {
       backend.back = heldFor(TTL)
       const call = watch(manager.tryAcquire('a', { timeout: TTL }))
@@ -207,7 +208,7 @@ describe('an acquire that was answered late', () => {
       expect(lease.remaining).to.equal(1)
     }))
 
-  it('P6 P10 is asked again as another acquisition, where the caller goes on waiting', () =>
+  it('P6 P10 is repeated with a new token if the caller still waits', () =>
     withManager({}, async ({ manager, backend, clock, events }) => {
       backend.back = heldFor(TTL)
       const call = watch(manager.acquire('a', { timeout: TTL }))
@@ -221,7 +222,7 @@ describe('an acquire that was answered late', () => {
       expect(events.lines).to.deep.equal(['acquired a'])
     }))
 
-  it('P10 is looked at by the clock, where the event loop was blocked while the answer lay in the socket', () =>
+  it('P10 reads the clock if its answer lay in the socket of a blocked process', () =>
     withManager({}, async ({ manager, backend, clock, store, events }) => {
       backend.holdAnswers('acquire')
       const call = watch(manager.tryAcquire('a'))
@@ -234,7 +235,7 @@ describe('an acquire that was answered late', () => {
       expect(store.keys()).to.deep.equal([])
     }))
 
-  it('P10 is read before it is given up, where the event loop was blocked for less than the ttl', () =>
+  it('P10 reads its answer before it times out if the event loop was blocked', () =>
     withManager({}, async ({ manager, backend, clock }) => {
       const answers = ['before', 'after'] as const
       for (const when of answers) {
@@ -251,7 +252,7 @@ describe('an acquire that was answered late', () => {
       }
     }))
 
-  it('P10 is looked at again after each listener, for a listener may take its time', () =>
+  it('P10 checks the deadline after each listener, because a listener may take time', () =>
     withManager({ autoRenew: false }, async ({ manager, backend, clock, events }) => {
       manager.once('acquired', () => clock.jump(heldFor(TTL)))
       const outcomes = await Promise.allSettled(['a', 'b', 'c'].map((key) => manager.tryAcquire(key)))
@@ -291,7 +292,7 @@ describe('an acquire that was answered late', () => {
     ))
 })
 
-describe('a lease that was asked for more than once', () => {
+describe('a lease that was requested more than once', () => {
   /** Acquires `a` at the second attempt, while the first is still on its way. @returns what lets the first land. */
   async function acquireTwice({ manager, backend, clock, store }: Stage & Member, maxHold?: number) {
     backend.there = 60_000
@@ -334,7 +335,7 @@ describe('a lease that was asked for more than once', () => {
       }))
   }
 
-  it('P11 is deleted by nobody after it was detached: another goes on with its token', () =>
+  it('P11 is not deleted after it was detached, because its adopter uses the token', () =>
     withManager({ ttl: 10_000 }, async (member) => {
       const { clock, store, backend } = member
       const { lease } = await acquireTwice(member)
@@ -345,7 +346,7 @@ describe('a lease that was asked for more than once', () => {
       store.delete('lease:a')
     }))
 
-  it('P5 P11 deletes no later acquisition while it looks for what may land', () =>
+  it('P5 P11 deletes no later acquisition while it looks for late requests', () =>
     withManager({ ttl: 10_000 }, async (member) => {
       const { clock, manager } = member
       const { lease } = await acquireTwice(member)
@@ -355,7 +356,7 @@ describe('a lease that was asked for more than once', () => {
       expect(later.held).to.equal(true)
     }))
 
-  it('P21 looks at a bounded rate, and not at all for a lease whose first request must have expired', () =>
+  it('P21 looks at a bounded rate, and stops once its requests must have expired', () =>
     withManager({ ttl: 10_000 }, async (member) => {
       const { clock, backend } = member
       const { lease } = await acquireTwice(member)
@@ -370,7 +371,7 @@ describe('a lease that was asked for more than once', () => {
       expect(backend.requests.release).to.equal(before + 1)
     }))
 
-  it('P11 looks for each request that was not answered, not only for the first it finds', () =>
+  it('P11 looks for each request without an answer, not only for the first', () =>
     withManager({ ttl: 10_000 }, async ({ manager, backend, clock, store }) => {
       backend.there = 60_000
       const call = watch(manager.acquire('a', { timeout: 100, wait: 600 }))

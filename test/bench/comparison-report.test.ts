@@ -26,7 +26,7 @@ describe('The report of a comparison', () => {
     ])
   })
 
-  it('compares with the best other library, and leaves out one that has no such figure', () => {
+  it('compares with the best other library, except one without such a figure', () => {
     const rows = [
       row('leasewheel', 1),
       row('redis-semaphore', 8),
@@ -36,7 +36,7 @@ describe('The report of a comparison', () => {
     expect(formatRatios(rows, price)).to.equal('leasewheel to the best other / to redis-semaphore: cost 0.25 / 0.13')
   })
 
-  it('takes leasewheel on another runtime and the bare commands for no peers', () => {
+  it('excludes leasewheel on another runtime and the bare commands from the peers', () => {
     const rows = [
       row('leasewheel', 2),
       row('leasewheel', 0.1, 'leasewheel (Node 24)'),
@@ -49,7 +49,7 @@ describe('The report of a comparison', () => {
     ])
   })
 
-  it('says so when there is nothing to compare', () => {
+  it('reports that there is nothing to compare', () => {
     expect(formatRatios([row('leasewheel', 2)], price)).to.match(/^No ratio/)
     expect(formatRatios([row('redlock', 2)], price)).to.match(/^No ratio/)
   })

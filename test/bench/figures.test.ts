@@ -8,7 +8,7 @@ describe('The figures of several rounds', () => {
     expect(median([])).to.eql(Number.NaN)
   })
 
-  it('are the worst of all rounds where a figure is a promise', () => {
+  it('are the worst of all rounds if a figure is a promise', () => {
     const rounds = [
       { cost: 1, lost: 0 },
       { cost: 9, lost: 2 },
@@ -17,7 +17,7 @@ describe('The figures of several rounds', () => {
     expect(combineRounds(rounds, { lost: Math.max })).to.deep.equal({ cost: 2, lost: 2 })
   })
 
-  it('have percentiles that are numbers of the sample', () => {
+  it('have percentiles that occur in the sample', () => {
     const hundred = Array.from({ length: 100 }, (_, index) => 100 - index)
     expect(percentile(hundred, 50)).to.equal(50)
     expect(percentile(hundred, 99)).to.equal(99)

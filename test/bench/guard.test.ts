@@ -53,28 +53,28 @@ function round(ours: Partial<HoldFigures>, peer: Partial<HoldFigures>): GuardRou
 }
 
 describe('The guard', () => {
-  it('is content with what is within its bounds', () => {
+  it('accepts figures within their bounds', () => {
     const verdicts = judge(good)
     expect(formatBroken(verdicts)).to.deep.equal([])
     expect(formatVerdicts(verdicts)).to.contain('kept').and.not.to.contain('BROKEN')
   })
 
   for (const { figure, kind, value } of bounds) {
-    it(`sees when ${figure} gets worse, and lets it come up to its bound`, () => {
+    it(`notices when ${figure} gets worse, and accepts it up to its bound`, () => {
       const worse = kind === 'at most' ? value + 0.01 : value - 0.01
       expect(formatBroken(judge({ ...good, [figure]: value }))).to.deep.equal([])
       expect(formatBroken(judge({ ...good, [figure]: worse }))).to.have.length(1)
     })
   }
 
-  it('says in one line what is broken, by how much, and which bound it was', () => {
+  it('reports in one line the broken figure, the excess and the bound', () => {
     const bound: Bound = { figure: 'lost', label: 'locks lost', kind: 'at most', value: 0, decimals: 0 }
     const verdicts = judge({ ...good, lost: 1_234 }, [bound])
     expect(formatBroken(verdicts)).to.deep.equal(['Broken: expected locks lost to be at most 0, got 1,234'])
     expect(formatVerdicts(verdicts)).to.contain('BROKEN')
   })
 
-  it('takes what it could not measure for broken', () => {
+  it('treats a missing measurement as broken', () => {
     expect(formatBroken(judge({ ...good, allocatedPerRenewal: Number.NaN }))).to.deep.equal([
       'Broken: expected bytes allocated per renewal to be at most 200.0, it could not be measured',
     ])

@@ -21,7 +21,7 @@ const measurement: HoldMeasurement = {
   end: { held: 1_000, lost: 0, alive: 1_000 },
 }
 
-describe('The figures of holding', () => {
+describe('The figures of the hold bench', () => {
   it('tell what a renewal costs, and what a second does', () => {
     expect(computeFigures(measurement)).to.include({
       renewalsPerSecond: 1_000,
@@ -36,18 +36,18 @@ describe('The figures of holding', () => {
     })
   })
 
-  it('take the growth of the heap for what was allocated only where nothing was collected', () => {
+  it('count the growth of the heap as allocated only without a collection', () => {
     expect(computeFigures(measurement).allocatedPerRenewal).to.equal(100)
     const collected = { ...measurement, cost: { ...measurement.cost, collections: 1 } }
     expect(computeFigures(collected).allocatedPerRenewal).to.eql(Number.NaN)
   })
 
-  it("take the word of a library on its timers, and Node's where it has none", () => {
+  it("use a library’s own count of its timers, and Node's if it has none", () => {
     expect(computeFigures(measurement).timers).to.equal(1)
     expect(computeFigures({ ...measurement, timers: { set: 1_000, told: null } }).timers).to.equal(1_000)
   })
 
-  it('P19 count the renewal that was the latest of all against a library that tells it, not only those that were seen', () => {
+  it('P19 include the latest renewal that a library reports, even if nobody saw it', () => {
     expect(computeFigures(measurement).oldest).to.equal(0.34)
     expect(computeFigures({ ...measurement, age: { oldest: 1_020, lag: 500 } }).oldest).to.equal(0.5)
     expect(computeFigures({ ...measurement, age: { oldest: 1_800, lag: 500 } }).oldest).to.equal(0.6)

@@ -15,7 +15,7 @@ describe('The options of the bench', () => {
     expect(parseOptions(options, []).locks).to.deep.equal([5, 6])
   })
 
-  it('refuse a list in which one is no such integer, and say what was expected', () => {
+  it('reject a list with an invalid integer, and name what was expected', () => {
     expect(() => parseOptions(options, ['--locks', '5,x'])).to.throw(
       UsageError,
       'Expected `--locks` to be an integer >= 1, or several separated by commas, got `5,x`',
@@ -23,12 +23,12 @@ describe('The options of the bench', () => {
     expect(() => parseOptions(options, ['--locks', '0'])).to.throw(UsageError)
   })
 
-  it('may have some of the names as their default', () => {
+  it('can have some of the names as their default', () => {
     expect(parseOptions(options, []).names).to.deep.equal(['a'])
     expect(parseOptions(options, ['--names', 'b,a']).names).to.deep.equal(['a', 'b'])
   })
 
-  it('are described with their defaults as they are typed', () => {
+  it('are described with their defaults as one types them', () => {
     expect(describeOptions(options)).to.contain('(default: 5,6)').and.to.contain('redlock=100000')
   })
 })

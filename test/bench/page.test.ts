@@ -36,7 +36,7 @@ function holding(library: LibraryName, locks: number, label: string = library): 
 }
 
 describe('The page of the benchmarks', () => {
-  it('says for each table how it is made, on what, when, and in how many rounds', () => {
+  it('states the method, machine, date and number of rounds of each table', () => {
     const page = formatPage([{ title: 'Holding', text: 'About it.', result, paragraphs: ['| table |'] }], [])
     for (const part of [
       '## Holding',
@@ -52,11 +52,11 @@ describe('The page of the benchmarks', () => {
     }
   })
 
-  it('shows the pictures, described for those who cannot see them', () => {
+  it('shows the pictures, with a description for screen readers', () => {
     expect(formatPage([], [{ path: 'charts/cost.svg', description: 'CPU' }])).to.contain('![CPU](charts/cost.svg)')
   })
 
-  it('has a line for each library in a picture, with a point for each number of locks, ours marked', () => {
+  it('has a line per library, a point per number of locks, and ours marked', () => {
     const rows = [
       holding('leasewheel', 1_000),
       holding('leasewheel', 1_000, 'leasewheel (Node 24)'),
@@ -82,12 +82,12 @@ describe('The page of the benchmarks', () => {
 })
 
 describe('The raw data of a command', () => {
-  it('keeps what was typed, but for the file', () => {
+  it('keeps the command line, without the file', () => {
     const args = ['--locks', '5', '--json', '/tmp/x.json', '--rounds', '3', '--json=y']
     expect(commandLine('hold', args)).to.equal('npm run bench -- hold --locks 5 --rounds 3')
   })
 
-  it('is read back as it was written, numbers that are none included', () => {
+  it('is read back as it was written, including values that are not numbers', () => {
     const directory = mkdtempSync(join(tmpdir(), 'leasewheel-bench-'))
     try {
       const file = join(directory, 'result.json')

@@ -2,25 +2,25 @@ import { expect } from 'chai'
 import { explainLimits, isWithin, limitOption } from '../../bench/scale-limit.ts'
 
 describe('The limits of scale', () => {
-  it('keep what is not named', () => {
+  it('keep the default for a library that is not named', () => {
     const limits = limitOption.parse('redlock=1_000')
     expect(limits).to.include({ redlock: 1_000, 'redis-semaphore': 300_000 })
   })
 
-  it('refuse what is no library or no number', () => {
+  it('reject an unknown library and an invalid number', () => {
     for (const text of ['redlock', 'redlock=', 'redlock=x', 'other=5', 'bare ioredis=5', 'redlock=1=2', '']) {
       expect(limitOption.parse(text), text).to.equal(undefined)
     }
   })
 
-  it('leave no library out up to its limit, and leasewheel never', () => {
+  it('exclude no library up to its limit, and leasewheel never', () => {
     const limits = { redlock: 1_000 }
     expect(isWithin(limits, 'redlock', 1_000)).to.equal(true)
     expect(isWithin(limits, 'redlock', 1_001)).to.equal(false)
     expect(isWithin(limits, 'leasewheel', 1e9)).to.equal(true)
   })
 
-  it('are explained where a library stays behind, with the reason that belongs to the limit', () => {
+  it('are explained with their own reason if a library stays behind', () => {
     const names = ['leasewheel', 'redis-semaphore', 'redlock'] as const
     const sentences = explainLimits({ ...limitOption.initial, redlock: 5_000 }, names, 1_000_000)
     expect(sentences).to.have.length(2)

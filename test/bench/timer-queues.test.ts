@@ -22,7 +22,7 @@ function expected(pairs: readonly (readonly [number, number])[]): number[] {
 }
 
 describe('The structures that the wheel is compared with', () => {
-  it('hand out each entry when it is due after it was moved, in whatever direction: heap and wheel', () => {
+  it('return each entry on time after it was moved either way: heap and wheel', () => {
     fc.assert(
       fc.property(times, (pairs) => {
         expect(firedBy(new HeapQueue(pairs.length), pairs)).to.deep.equal(expected(pairs))
@@ -31,7 +31,7 @@ describe('The structures that the wheel is compared with', () => {
     )
   })
 
-  it('hand out each entry when it is due where all have the same ttl: FIFO', () => {
+  it('return each entry on time if all have the same ttl: FIFO', () => {
     fc.assert(
       fc.property(times, (pairs) => {
         const ordered = pairs.map(([first]) => first).toSorted((one, other) => one - other)
@@ -41,14 +41,14 @@ describe('The structures that the wheel is compared with', () => {
     )
   })
 
-  it('find every entry when the last of a FIFO was moved, and others after it', () => {
+  it('find every entry if the last of a FIFO was moved before others', () => {
     const queue = new FifoQueue(3)
     for (const entry of [0, 1, 2]) queue.schedule(entry, 10)
     for (const entry of [2, 1, 0]) queue.reschedule(entry, 20)
     expect([queue.fire(10), queue.fire(20), queue.fire(30)]).to.deep.equal([0, 3, 0])
   })
 
-  it('are not measured when they lose an entry', () => {
+  it('are not measured if they lose an entry', () => {
     const lossy: TimerQueue = { schedule: () => {}, reschedule: () => {}, fire: () => 0 }
     const due = Float64Array.of(10)
     expect(() => passQueue(lossy, due, due, Int32Array.of(0))).to.throw('0 of 1 entries were handed out')

@@ -85,7 +85,7 @@ export function describeBackend(name: string, start: () => Promise<Store>): void
     after(() => store.stop())
 
     describe('acquire', () => {
-      it('takes a free key for the whole ttl', async () => {
+      it('acquires a free key for the whole ttl', async () => {
         const fence = fenceOf(only(await backend.acquire([entry('a', 'mine')])))
         expect(Number.isSafeInteger(fence)).to.equal(true)
         expect(fence).to.be.greaterThan(0)
@@ -93,7 +93,7 @@ export function describeBackend(name: string, start: () => Promise<Store>): void
         expect(await store.remaining('lock:a')).to.be.within(SHORT + 1, TTL)
       })
 
-      it('takes and renews a key for a ttl that is no whole number of seconds', async () => {
+      it('acquires and renews a key for a ttl that is no whole number of seconds', async () => {
         const backend = await store.open()
         expect(await backend.acquire([entry('a', 'mine', 12_345)])).to.have.nested.property('[0].type', 'granted')
         expect(await store.remaining('lease:a')).to.be.within(1, 12_345)
@@ -101,7 +101,7 @@ export function describeBackend(name: string, start: () => Promise<Store>): void
         expect(await store.remaining('lease:a')).to.be.within(12_346, 23_456)
       })
 
-      it('refuses a key that another holds, says what is left of its ttl, and leaves it alone', async () => {
+      it('refuses a held key, reports the rest of its ttl, and leaves it alone', async () => {
         await store.set('lock:a', 'theirs', SHORT)
         const outcome = only(await backend.acquire([entry('a', 'mine')]))
         if (outcome.type !== 'refused') expect.fail(`expected a refusal, got ${outcome.type}`)
@@ -110,13 +110,13 @@ export function describeBackend(name: string, start: () => Promise<Store>): void
         expect(await store.remaining('lock:a')).to.be.within(1, SHORT)
       })
 
-      it('says that nothing is known to be left of a ttl that never ends', async () => {
+      it('reports no remaining time for a ttl that never ends', async () => {
         await store.set('lock:a', 'theirs', Number.POSITIVE_INFINITY)
         const refused = { type: 'refused', remaining: Number.POSITIVE_INFINITY, holder: 'theirs' }
         expect(only(await backend.acquire([entry('a', 'mine')]))).to.include(refused)
       })
 
-      it('P11 grants the same token again, and restores its ttl: the answer to the first request may have been lost', async () => {
+      it('P11 grants the same token again, and restores its ttl', async () => {
         fenceOf(only(await backend.acquire([entry('a', 'mine')])))
         await store.set('lock:a', 'mine', SHORT)
         fenceOf(only(await backend.acquire([entry('a', 'mine')])))
@@ -124,7 +124,7 @@ export function describeBackend(name: string, start: () => Promise<Store>): void
         expect(await store.remaining('lock:a')).to.be.within(SHORT + 1, TTL)
       })
 
-      it('answers for each entry on its own, in order, in one call', async () => {
+      it('answers each entry on its own, in order, in one call', async () => {
         await store.set('lock:b', 'theirs', SHORT)
         await store.set('lock:c', 'mine c', SHORT)
         await store.set('lock:e', 'theirs', SHORT)
@@ -149,7 +149,7 @@ export function describeBackend(name: string, start: () => Promise<Store>): void
         expect(await store.remaining('lock:c')).to.be.within(2 * TTL + 1, 3 * TTL)
       })
 
-      it('takes a thousand keys in one call, but for those that are held', async () => {
+      it('acquires a thousand keys in one call, except the held ones', async () => {
         await store.set('lock:key 500', 'theirs', SHORT)
         const outcomes = await backend.acquire(thousand('mine'))
         expect(outcomes).to.have.length(1_000)
@@ -157,7 +157,7 @@ export function describeBackend(name: string, start: () => Promise<Store>): void
         expect(await store.get('lock:key 999')).to.equal('mine 999')
       })
 
-      it('is refused what another backend on the same locks holds', async () => {
+      it('refuses what another backend on the same locks holds', async () => {
         const other = await store.open({ prefix: 'lock:' })
         expect(typesOf(await other.acquire([entry('a', 'theirs')]))).to.deep.equal(['granted'])
         expect(typesOf(await backend.acquire([entry('a', 'mine')]))).to.deep.equal(['refused'])
@@ -181,7 +181,7 @@ export function describeBackend(name: string, start: () => Promise<Store>): void
         })
       }
 
-      it('P6 are larger for the next holder, whichever backend it asked', async () => {
+      it('P6 are larger for the next holder through any backend', async () => {
         const other = await store.open({ prefix: 'lock:' })
         const fences: number[] = []
         for (let turn = 0; turn < 10; turn += 1) {
@@ -192,7 +192,7 @@ export function describeBackend(name: string, start: () => Promise<Store>): void
         expectRising(fences)
       })
 
-      it('P6 are larger for the next holder when calls are not waited for', async () => {
+      it('P6 are larger for the next holder if calls overlap', async () => {
         const turns = Array.from({ length: 100 }, (_, turn) => entry('a', `holder ${turn}`))
         const outcomes = await Promise.all(
           turns.map(async (turn) => {
@@ -223,7 +223,7 @@ export function describeBackend(name: string, start: () => Promise<Store>): void
         expect(await store.remaining('lock:a')).to.be.within(SHORT + 1, TTL)
       })
 
-      it('P4 never creates a key: one that is gone stays gone', async () => {
+      it('P4 never creates a key: a missing one stays missing', async () => {
         for (const gone of ['never was', 'deleted', 'expired', 'released']) await backend.acquire([entry(gone, 'mine')])
         await store.delete('lock:never was')
         await store.delete('lock:deleted')
@@ -245,7 +245,7 @@ export function describeBackend(name: string, start: () => Promise<Store>): void
         expect(await store.remaining('lock:b')).to.equal(Number.POSITIVE_INFINITY)
       })
 
-      it('answers for each entry on its own, in order, in one call', async () => {
+      it('answers each entry on its own, in order, in one call', async () => {
         await acquireAll(backend, ['a', 'b', 'c', 'd', 'e'])
         await store.delete('lock:a')
         await store.set('lock:c', 'theirs', SHORT)
@@ -262,7 +262,7 @@ export function describeBackend(name: string, start: () => Promise<Store>): void
         expect(await store.remaining('lock:c')).to.be.within(2 * TTL + 1, 3 * TTL)
       })
 
-      it('asks anew each time the same array comes again', async () => {
+      it('reads the same array anew each time', async () => {
         const entries = ['a', 'b'].map((key) => entry(key, 'mine'))
         await backend.acquire(entries)
         expect(await backend.renew(entries)).to.deep.equal([DONE, DONE])
@@ -275,7 +275,7 @@ export function describeBackend(name: string, start: () => Promise<Store>): void
         expect(await store.remaining('lock:a')).to.be.within(SHORT + 1, TTL)
       })
 
-      it('renews a thousand keys in one call, but for those that are not ours', async () => {
+      it('renews a thousand keys in one call, except those of others', async () => {
         await backend.acquire(thousand('mine'))
         await store.set('lock:key 0', 'theirs', SHORT)
         await store.delete('lock:key 999')
@@ -303,7 +303,7 @@ export function describeBackend(name: string, start: () => Promise<Store>): void
         expect(await store.get('lock:b')).to.equal('a later acquisition')
       })
 
-      it('P5 finds nothing to delete when it is repeated, and leaves alone what came after it', async () => {
+      it('P5 finds nothing on repetition, and leaves a later holder’s key alone', async () => {
         await backend.acquire([entry('a', 'mine')])
         expect(await backend.release([entry('a', 'mine')])).to.deep.equal([DONE])
         expect(await backend.release([entry('a', 'mine')])).to.deep.equal([MISSING])
@@ -312,7 +312,7 @@ export function describeBackend(name: string, start: () => Promise<Store>): void
         expect(await store.get('lock:a')).to.equal('a later acquisition')
       })
 
-      it('answers for each entry on its own, in order, in one call', async () => {
+      it('answers each entry on its own, in order, in one call', async () => {
         await acquireAll(backend, ['a', 'b', 'c', 'd', 'e'])
         await store.delete('lock:a')
         await store.set('lock:c', 'theirs', SHORT)
@@ -334,14 +334,14 @@ export function describeBackend(name: string, start: () => Promise<Store>): void
     })
 
     describe('inspect', () => {
-      it('says nothing of a key that nobody holds', async () => {
+      it('reports nothing of a key that nobody holds', async () => {
         expect(await backend.inspect('a')).to.equal(null)
         await backend.acquire([entry('a', 'mine')])
         await store.expire('lock:a')
         expect(await backend.inspect('a')).to.equal(null)
       })
 
-      it('tells the token on a key, and what is left of its ttl', async () => {
+      it('reports the token on a key, and the rest of its ttl', async () => {
         await backend.acquire([entry('a', 'mine')])
         await store.set('lock:b', 'theirs', SHORT)
         await store.set('lock:c', 'theirs', Number.POSITIVE_INFINITY)
@@ -388,7 +388,7 @@ export function describeBackend(name: string, start: () => Promise<Store>): void
         expect(watcher.watching).to.equal(false)
       })
 
-      it('is what a refusal says of its key, and by whom it is held', async () => {
+      it('is reported by a refusal, together with the key’s holder', async () => {
         await backend.acquire([entry('a', 'theirs')])
         const outcome = only(await watcher.acquire([entry('a', 'mine')]))
         expect(outcome).to.include({ type: 'refused', holder: 'theirs', watched: true })
@@ -403,7 +403,7 @@ export function describeBackend(name: string, start: () => Promise<Store>): void
         ['expires', () => store.expire('lock:a')],
       ]
       for (const [what, change] of changes) {
-        it(`tells whoever was refused that the key ${what}`, async () => {
+        it(`notifies a refused caller that the key ${what}`, async () => {
           await backend.acquire([entry('a', 'theirs')])
           await watcher.acquire([entry('a', 'mine')])
           await change()
@@ -412,7 +412,7 @@ export function describeBackend(name: string, start: () => Promise<Store>): void
         })
       }
 
-      it('tells of the next change only', async () => {
+      it('notifies of the next change only', async () => {
         await store.set('lock:a', 'theirs', SHORT)
         await watcher.acquire([entry('a', 'mine')])
         await store.delete('lock:a')
@@ -421,7 +421,7 @@ export function describeBackend(name: string, start: () => Promise<Store>): void
         expect(await heard()).to.deep.equal(['a'])
       })
 
-      it('tells of changes of any of the keys of one request, and of no others', async () => {
+      it('notifies of changes of any key of one request, and of no other', async () => {
         const keys = ['a', 'b', 'c', '鍵 {1}', 'a:b']
         for (const key of keys) await store.set(`lock:${key}`, 'theirs', SHORT)
         await store.set('a', 'without the prefix', SHORT)
@@ -432,7 +432,7 @@ export function describeBackend(name: string, start: () => Promise<Store>): void
         expect((await heard()).toSorted()).to.deep.equal(['a', 'a:b', 'c', '鍵 {1}'].toSorted())
       })
 
-      it('does not tell of what one does oneself', async () => {
+      it('does not notify of a backend’s own changes', async () => {
         await watcher.acquire([entry('a', 'mine'), entry('b', 'mine')], true)
         await watcher.renew([entry('a', 'mine'), entry('b', 'mine')], true)
         await watcher.acquire([entry('a', 'mine')], true)
@@ -441,7 +441,7 @@ export function describeBackend(name: string, start: () => Promise<Store>): void
         expect(await heard()).to.deep.equal([])
       })
 
-      it('tells of changes of what was granted, where that was wanted', async () => {
+      it('notifies of changes of a granted key if that was requested', async () => {
         await watcher.acquire([entry('watched', 'mine')], true)
         await watcher.acquire([entry('unwatched', 'mine')], false)
         await watcher.acquire([entry('unsaid', 'mine')])
@@ -449,7 +449,7 @@ export function describeBackend(name: string, start: () => Promise<Store>): void
         expect(await heard()).to.deep.equal(['watched'])
       })
 
-      it('tells of changes of what was renewed, where that was wanted, again and again', async () => {
+      it('notifies of changes of a renewed key if that was requested, again and again', async () => {
         const keys = ['watched', 'unwatched', 'no more']
         const [watched, unwatched, noMore] = keys.map((key) => [entry(key, 'mine')]) as [
           LockEntry[],
@@ -467,7 +467,7 @@ export function describeBackend(name: string, start: () => Promise<Store>): void
         expect(await heard()).to.deep.equal(['watched'])
       })
 
-      it('does not tell of changes of what turned out not to be ours', async () => {
+      it('does not notify of changes of keys that belong to others', async () => {
         await store.set('lock:taken', 'theirs', SHORT)
         await watcher.renew([entry('taken', 'mine'), entry('missing', 'mine')])
         await watcher.release([entry('taken', 'mine'), entry('missing', 'mine')])
@@ -477,7 +477,7 @@ export function describeBackend(name: string, start: () => Promise<Store>): void
         expect(await heard()).to.deep.equal([])
       })
 
-      it('tells who has it next, where a release says that this is of interest', async () => {
+      it('notifies of the next holder if a release requests that', async () => {
         await watcher.acquire([entry('offered', 'mine'), entry('released', 'mine')], true)
         await watcher.release([{ ...entry('released', 'mine'), watch: false }])
         await watcher.release([{ ...entry('offered', 'mine'), watch: true }])
@@ -486,14 +486,14 @@ export function describeBackend(name: string, start: () => Promise<Store>): void
         expect(await heard()).to.deep.equal(['offered'])
       })
 
-      it('tells that everything may have changed where everything was deleted', async () => {
+      it('notifies that everything may have changed if everything was deleted', async () => {
         await store.set('lock:a', 'theirs', SHORT)
         await watcher.acquire([entry('a', 'mine')])
         await store.flush()
         await listener.hears('*')
       })
 
-      it('goes on where one was told of a change', async () => {
+      it('continues after a notification', async () => {
         for (let times = 0; times < 3; times += 1) {
           await store.set('lock:a', 'theirs', SHORT)
           await watcher.acquire([entry('a', 'mine')])
@@ -505,7 +505,7 @@ export function describeBackend(name: string, start: () => Promise<Store>): void
     })
 
     describe('verify', () => {
-      it('says for each key whether it holds the token, and changes nothing', async () => {
+      it('reports for each key whether it holds the token, and changes nothing', async () => {
         await store.set('lock:mine', 'mine', SHORT)
         await store.set('lock:theirs', 'theirs', SHORT)
         const outcomes = await backend.verify([entry('mine', 'mine'), entry('theirs', 'mine'), entry('gone', 'mine')])
@@ -517,7 +517,7 @@ export function describeBackend(name: string, start: () => Promise<Store>): void
         expect(await store.get('lock:gone')).to.equal(null)
       })
 
-      it('leaves a key watched that was, and unwatched that was not', async () => {
+      it('leaves watched keys watched, and others unwatched', async () => {
         const listener = new Listener()
         const watcher = await store.open({ prefix: 'lock:', listener })
         listener.heard.length = 0
@@ -540,7 +540,7 @@ export function describeBackend(name: string, start: () => Promise<Store>): void
     })
 
     describe('forceRelease', () => {
-      it('deletes a key, whoever holds it, and says whether there was one', async () => {
+      it('deletes a key of any holder, and reports whether there was one', async () => {
         await store.set('lock:a', 'theirs', Number.POSITIVE_INFINITY)
         expect(await backend.forceRelease('a')).to.equal(true)
         expect(await store.get('lock:a')).to.equal(null)
@@ -591,7 +591,7 @@ export function describeBackend(name: string, start: () => Promise<Store>): void
     })
 
     describe('the order of calls', () => {
-      it('is kept when nobody waits for the answers, even the first time that each is asked', async () => {
+      it('is kept without waiting for the answers, even on a script’s first use', async () => {
         const [first, second] = [entry('a', 'first'), entry('a', 'second')]
         await backend.acquire([first])
         const answers = await Promise.all([
@@ -616,18 +616,18 @@ export function describeBackend(name: string, start: () => Promise<Store>): void
     })
 
     describe('close', () => {
-      it('may be called again, and at the same time', async () => {
+      it('can be called again, and at the same time', async () => {
         await Promise.all([backend.close(), backend.close()])
         await backend.close()
       })
 
-      it('leaves locks where they are', async () => {
+      it('leaves locks unchanged', async () => {
         await backend.acquire([entry('a', 'mine')])
         await backend.close()
         expect(await store.get('lock:a')).to.equal('mine')
       })
 
-      it('makes every later request unknown, and carries none of them out', async () => {
+      it('makes every later request unknown, and executes none of them', async () => {
         await store.set('lock:b', 'mine', SHORT)
         await backend.close()
         const entries = [entry('a', 'mine'), entry('b', 'mine')]
@@ -642,7 +642,7 @@ export function describeBackend(name: string, start: () => Promise<Store>): void
         expect(await store.remaining('lock:b')).to.be.within(1, SHORT)
       })
 
-      it('P24 settles what was not answered', async () => {
+      it('P24 settles unanswered requests', async () => {
         await backend.acquire([entry('a', 'mine')])
         store.hang()
         const calls = Promise.all([

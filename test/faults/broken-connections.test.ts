@@ -1,4 +1,4 @@
-/** Connections break, wholly or by half, between requests or within them, or go silent. The server is well, and new connections work. */
+/** Connections break, wholly or by half, between requests or within them, or go silent. The server works, and accepts new connections. */
 import { expect } from 'chai'
 import { type Lease, UnavailableError } from 'leasewheel'
 import { exists, expiredKeys, rejectionOf, until, untilRenewed } from '../redis/support.ts'
@@ -45,9 +45,9 @@ const BREAKS: Readonly<Record<string, Break>> = {
 /** How often each of them happens. */
 const TURNS = 2
 
-describe('connections that', () => {
+describe('broken connections', () => {
   for (const [title, inflict] of Object.entries(BREAKS)) {
-    it(`P14 P18 P21 ${title}, again and again, cost no lease`, () =>
+    it(`P14 P18 P21 connections that ${title}, again and again, cost no lease`, () =>
       together(
         Object.entries(WHICH).map(([which, mark]) => [
           which,
@@ -86,8 +86,8 @@ const FENCE = '*1\r\n:1234567890123456\r'.length
 /** Requests fail because their connection breaks, and for no other reason. */
 const PATIENT: SceneOptions = { timeout: 5_000 }
 
-describe('a connection that is cut inside the reply', () => {
-  it('P11 to an acquire, after whichever byte: the caller is granted the same lock through the next connection, if it waits or not', () =>
+describe('a reply that a broken connection cuts', () => {
+  it('P11 an acquire cut after any byte gets the lock through another connection', () =>
     withScene(PATIENT, async ({ proxy, server, holders: [, { manager }] }) => {
       for (let bytes = 1; bytes < FENCE; bytes += 3) {
         const cut = proxy.down.cutAfter(bytes, COMMANDS)
@@ -106,7 +106,7 @@ describe('a connection that is cut inside the reply', () => {
       expect(await expiredKeys(server), 'it was deleted').to.equal(0)
     }))
 
-  it('P11 to an acquire, and there is no other connection in time: it leaves nothing behind', () =>
+  it('P11 an acquire without another connection in time leaves no key behind', () =>
     withScene({ timeout: 500 }, async ({ proxy, server, holders: [, { manager }] }) => {
       const cut = proxy.down.cutAfter(1, COMMANDS)
       // The next one is silent.
@@ -117,7 +117,7 @@ describe('a connection that is cut inside the reply', () => {
       await until('what was tried is gone', async () => !(await exists(server, 'lease:tried')))
     }))
 
-  it('P18 to a renewal, after whichever byte: the lease is in jeopardy, and then safe', () =>
+  it('P18 a renewal cut after any byte puts the lease in jeopardy, then in safety', () =>
     withScene(PATIENT, async ({ proxy, holders: [, { manager, journal }] }) => {
       const lease = await manager.acquire('a')
       const expected = ['acquired']
@@ -131,7 +131,7 @@ describe('a connection that is cut inside the reply', () => {
       expect(journal.story(lease)).to.deep.equal(expected)
     }))
 
-  it('P5 to a release, after whichever byte: it is released, unconfirmed, and the key is gone', () =>
+  it('P5 a release cut after any byte is unconfirmed, and the key is gone', () =>
     withScene(PATIENT, async ({ proxy, server, holders: [, { manager, journal }] }) => {
       for (let bytes = 1; bytes < EMPTY; bytes += 1) {
         const lease: Lease = await manager.acquire(`a ${bytes}`)
@@ -143,7 +143,7 @@ describe('a connection that is cut inside the reply', () => {
       }
     }))
 
-  it('P18 to an inspection, in the middle of the token: nothing is known, and half a token is no token', () =>
+  it('P18 an inspection cut inside the token rejects instead of returning half a token', () =>
     withScene(PATIENT, async ({ proxy, holders: [, { manager, lasting }] }) => {
       const [lease] = lasting as [Lease]
       const cut = proxy.down.cutAfter('*2\r\n$40\r\n'.length + lease.token.length / 2, COMMANDS)

@@ -33,8 +33,8 @@ function times<T>(count: number, value: T): T[] {
   return Array.from({ length: count }, () => value)
 }
 
-describe('a process that is killed', () => {
-  it('P7 P23 while it holds a lock: the next one has it as soon as the ttl is over', () =>
+describe('a killed process', () => {
+  it('P7 P23 a lock of a killed process goes to the next caller after its ttl', () =>
     withRedis((server) =>
       withManager(server.url, { ...LASTING, retry: new Hourly() }, async ({ manager }) => {
         await untilWatching(manager)
@@ -60,7 +60,7 @@ describe('a process that is killed', () => {
       }),
     ))
 
-  it('P23 while it waits at the head of the line: the others go on', () =>
+  it('P23 a process killed at the head of the queue does not stop the others', () =>
     withRedis((server) =>
       withManager(server.url, { ...LASTING, retry: new Hourly() }, async ({ manager }) => {
         await untilWatching(manager)
@@ -81,8 +81,8 @@ describe('a process that is killed', () => {
     ))
 })
 
-describe('a process that is stopped', () => {
-  it('P7 P13 while it holds a lock: others get it after its ttl, and it knows of its loss before it does anything', () =>
+describe('a stopped process', () => {
+  it('P7 P13 a stopped holder’s lock is free after its ttl, and it reports the loss', () =>
     withRedis((server) =>
       withManager(server.url, { ...LASTING, retry: new Hourly() }, async ({ manager }) => {
         await untilWatching(manager)
@@ -107,7 +107,7 @@ describe('a process that is stopped', () => {
     ['goes on', 'SIGCONT'],
     ['is killed', 'SIGKILL'],
   ] as const) {
-    it(`P7 P10 P11 P13 while a lock is granted to it, and then ${what}: others get it after its ttl`, () =>
+    it(`P7 P10 P11 P13 a process stopped during a grant, which then ${what}, loses it after a ttl`, () =>
       withRedis((server) =>
         withManager(server.url, LASTING, async ({ manager }) => {
           await untilWatching(manager)

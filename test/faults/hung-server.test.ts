@@ -43,7 +43,7 @@ describe('a server that hangs', () => {
     ['renewals that are given up one after another', 200, ['acquired', 'jeopardy', 'lost: expired']],
     ['one renewal that is waited for all the time', TTL, ['acquired', 'lost: expired']],
   ] as const) {
-    it(`P1 P2 P3 P15 P18 loses leases at their deadline, while their keys are still there: ${what}`, () =>
+    it(`P1 P2 P3 P15 P18 loses leases at their deadline despite their keys: ${what}`, () =>
       withRedis((server) =>
         withManager(server.url, { ttl: TTL, timeout, wait: 15_000, watch: false, random: () => 0 }, async (session) => {
           const { manager, journal } = session
@@ -86,7 +86,7 @@ describe('a server that hangs', () => {
       ))
   }
 
-  it('P21 is asked no more than a bounded number of times, and by one renewal of a lease at a time', () =>
+  it('P21 gets a bounded number of requests, one renewal of a lease at a time', () =>
     withRedis((server) =>
       withManager(server.url, IMPATIENT, async ({ manager }) => {
         const lease = await manager.acquire('a')
@@ -123,7 +123,7 @@ describe('a server that hangs', () => {
     ['that knows the script', true],
     ['that does not know the script yet', false],
   ] as const) {
-    it(`P11 leaves no key behind of an acquire that timed out on a server ${state}`, () =>
+    it(`P11 keeps no key of a timed-out acquire on a server ${state}`, () =>
       withRedis((server) =>
         // The connection is more patient than the callers: it is still there when the server comes to their requests.
         withManager(server.url, { ...IMPATIENT, timeout: 5_000 }, async ({ manager }) => {
@@ -136,7 +136,7 @@ describe('a server that hangs', () => {
         }),
       ))
 
-    it(`P11 leaves no key behind of an acquire that was aborted on a server ${state}`, () =>
+    it(`P11 keeps no key of an aborted acquire on a server ${state}`, () =>
       withRedis((server) =>
         withManager(server.url, { ...IMPATIENT, timeout: 5_000 }, async ({ manager, journal }) => {
           await warmUp(server, async () => manager.acquire('warm'), warm)
@@ -158,7 +158,7 @@ describe('a server that hangs', () => {
       ))
   }
 
-  it('P5 P12 lets a release return in time, and deletes the key as soon as it can', () =>
+  it('P5 P12 lets a release return in time, and deletes the key later', () =>
     withRedis((server) =>
       withManager(server.url, IMPATIENT, async ({ manager, journal }) => {
         const lease = await manager.acquire('a')

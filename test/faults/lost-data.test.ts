@@ -1,4 +1,4 @@
-/** A server that loses its data, all or some, and is well otherwise. */
+/** A server that loses its data, all or some, and works otherwise. */
 import { expect } from 'chai'
 import type { Lease } from 'leasewheel'
 import { until, untilRenewed } from '../redis/support.ts'
@@ -15,7 +15,7 @@ const LOSSES: Readonly<Record<string, (server: RedisServer) => Promise<unknown>>
 
 describe('a server that loses its data', () => {
   for (const [title, inflict] of Object.entries(LOSSES)) {
-    it(`P3 P4 P6 P14 leases are lost as missing, not silently taken again, and free: ${title}`, () =>
+    it(`P3 P4 P6 P14 leases are lost as missing, not reacquired, and free: ${title}`, () =>
       withScene({ brief: true }, async ({ server, holders }) => {
         await inflict(server)
         await withEach(holders, async (holder) => {
@@ -41,7 +41,7 @@ describe('a server that loses its data', () => {
       }))
   }
 
-  it('P4 P14 P18 leases that are older than its RDB go on, and those that are younger are lost: SIGKILL, restart', () =>
+  it('P4 P14 P18 leases older than its RDB stay, younger ones are lost: SIGKILL, restart', () =>
     withScene({ server: { persistence: 'rdb' } }, async ({ server, holders }) => {
       await server.command('SAVE')
       const younger = new Map<Holder, readonly Lease[]>()

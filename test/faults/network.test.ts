@@ -1,4 +1,4 @@
-/** A network that goes silent for the connections that are there, or swallows answers and then breaks them. The server is well. */
+/** A network that goes silent for existing connections, or swallows answers and then breaks them. The server works. */
 import { expect } from 'chai'
 import { LockNotHeldError, UnavailableError } from 'leasewheel'
 import { type RedisServer, withRedis } from '../support/redis-server.ts'
@@ -36,7 +36,7 @@ function withNetwork(options: typeof IMPATIENT, work: (network: Network) => Prom
 }
 
 describe('a bad network', () => {
-  it('P18 P21 a connection that goes silent is given up for another, and nothing is lost', () =>
+  it('P18 P21 a silent connection is replaced by another, and nothing is lost', () =>
     withNetwork(IMPATIENT, async ({ manager, journal, proxy }) => {
       const leases = await manager.acquireAll(['a', 'b', 'c'])
       for (let turn = 0; turn < 2; turn += 1) {
@@ -54,7 +54,7 @@ describe('a bad network', () => {
       expect(await manager.acquire('d')).to.include({ held: true })
     }))
 
-  it('P18 P21 a silent connection is noticed while nothing but renewals by the wheel is asked for', () =>
+  it('P18 P21 a silent connection is noticed even if only the wheel sends renewals', () =>
     withNetwork({ ttl: 9_000, timeout: 500, wait: 15_000, random: () => 0.8 }, async ({ manager, journal, proxy }) => {
       const lease = await manager.acquire('a')
       proxy.silence()
@@ -64,7 +64,7 @@ describe('a bad network', () => {
       expect(lease.held).to.equal(true)
     }))
 
-  it('P1 P18 renewals that arrive, but whose answers are lost, keep the lease to its old deadline', () =>
+  it('P1 P18 renewals with lost answers do not move the deadline of the lease', () =>
     withNetwork({ ttl: 2_000, timeout: 500, wait: 15_000, random: () => 0 }, async ({ manager, journal, proxy }) => {
       const lease = await manager.acquire('a')
       proxy.droppingAnswers = true
@@ -77,7 +77,7 @@ describe('a bad network', () => {
       proxy.droppingAnswers = false
     }))
 
-  it('P11 an acquire whose answer was lost is asked again with the same token, and is granted', () =>
+  it('P11 an acquire with a lost answer is repeated with its token, and granted', () =>
     withNetwork(IMPATIENT, async ({ manager, journal, proxy, server }) => {
       proxy.droppingAnswers = true
       const call = manager.acquire('a', { ttl: 600_000, timeout: 5_000 })
@@ -101,7 +101,7 @@ describe('a bad network', () => {
     ['many keys', ({ manager }) => manager.acquireMany(['b', 'a', 'c'], { ttl: 600_000, timeout: 1_000 })],
     ['all or none', ({ manager }) => manager.acquireAll(['b', 'a', 'c'], { ttl: 600_000, timeout: 1_000, wait: 0 })],
   ] satisfies readonly (readonly [string, (session: Session) => Promise<unknown>])[]) {
-    it(`P11 an acquire whose answer was lost leaves no key behind: ${what}`, () =>
+    it(`P11 an acquire with a lost answer leaves no key behind: ${what}`, () =>
       withNetwork(IMPATIENT, async ({ manager, journal, proxy, server }) => {
         proxy.droppingAnswers = true
         const failure = rejectionOf(call({ manager, journal }))
@@ -120,7 +120,7 @@ describe('a bad network', () => {
       }))
   }
 
-  it('P11 an acquire that was aborted after its answer was lost leaves no key behind', () =>
+  it('P11 an acquire that is aborted after a lost answer leaves no key behind', () =>
     withNetwork(IMPATIENT, async ({ manager, journal, proxy, server }) => {
       const controller = new AbortController()
       proxy.droppingAnswers = true
@@ -136,7 +136,7 @@ describe('a bad network', () => {
       expect(journal.story()).to.deep.equal([])
     }))
 
-  it('P5 a release whose answer was lost is repeated, and leaves alone what came after it', () =>
+  it('P5 a release with a lost answer is repeated, and spares later holders', () =>
     withNetwork(IMPATIENT, async ({ manager, journal, proxy, server }) => {
       const lease = await manager.acquire('a')
       proxy.droppingAnswers = true

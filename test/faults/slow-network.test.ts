@@ -1,4 +1,4 @@
-/** A network and a server that are slow, but not so slow that anybody gives up. */
+/** A network and a server that are slow, but not so slow that a request times out. */
 import { expect } from 'chai'
 import type { Lease } from 'leasewheel'
 import { LASTING, clock, heldFor, withManager } from '../redis/support.ts'
@@ -30,9 +30,9 @@ const SLOW: Readonly<Record<string, Slowness>> = {
   },
 }
 
-describe('a network that', () => {
+describe('a slow network', () => {
   for (const [title, { inflict, least }] of Object.entries(SLOW)) {
-    it(`P1 P18 ${title}: nothing is in jeopardy, and all deadlines count from when requests were sent`, () =>
+    it(`P1 P18 a network that ${title} causes no jeopardy and no later deadline`, () =>
       withRedis((server) =>
         withProxy(server.port, (proxy) =>
           withManager(`redis://127.0.0.1:${proxy.port}`, LASTING, async ({ manager, journal }) => {

@@ -27,7 +27,7 @@ const HOLDER = `
 `
 
 describe('a holder whose process is stopped', () => {
-  it('P1 P4 P5 P6 P7 P13 does not believe in its lock any more when it goes on, and leaves the next holder alone', () =>
+  it('P1 P4 P5 P6 P7 P13 knows its loss when it continues, and spares the next holder', () =>
     withRedis((server) =>
       withManager(server.url, IMPATIENT, async ({ manager }) => {
         const child = startProcess(HOLDER, server)

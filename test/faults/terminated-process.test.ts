@@ -1,9 +1,9 @@
-/** A process that is told to end (SIGTERM) while work goes on under its locks. */
+/** A process that gets SIGTERM while work runs under its locks. */
 import { expect } from 'chai'
 import { terminate } from './terminated-process.ts'
 
 describe('a process that gets SIGTERM and closes its manager', () => {
-  it('P7 keeps each lock until the work under it has ended', async () => {
+  it('P7 keeps each lock until its work has ended', async () => {
     const seen = await terminate({ jobs: 20, longest: 1_500, stubborn: 0, drain: undefined })
     expect(seen).to.include({ done: 20, aborted: 0, early: 0, refused: 0, exitCode: 0 })
     expect(seen.fulfilled.done).to.equal(20)

@@ -1,4 +1,4 @@
-/** Leases that change processes, and locks that are taken away. */
+/** Leases that change processes by detach and adopt, and locks that forceRelease takes away. */
 import { expect } from 'chai'
 import sinon from 'sinon'
 import {
@@ -15,7 +15,7 @@ import { grant, heldFor, only, rejectionOf, TICK, TTL, watch, withManager, withS
 const HOUR = 3_600_000
 
 describe('detach', () => {
-  it('ends the lease here, and leaves its key where it is', () =>
+  it('ends the lease here, and leaves its key in the store', () =>
     withManager({}, async ({ manager, store, clock, events }) => {
       const told: ReleasedEvent[] = []
       manager.on('released', (event) => told.push(event))
@@ -38,7 +38,7 @@ describe('detach', () => {
       expect(manager.stats()).to.include({ released: 1, held: 0, timers: 0 })
     }))
 
-  it('is what a release is not: that says so in its event', () =>
+  it('is marked in the `released` event as no release', () =>
     withManager({}, async ({ manager }) => {
       const told: ReleasedEvent[] = []
       manager.on('released', (event) => told.push(event))
@@ -47,7 +47,7 @@ describe('detach', () => {
       expect(only(told)).to.deep.equal({ lease, confirmed: true, detached: false })
     }))
 
-  it('P12 is the end of its renewals: the key expires a ttl after the last of them', () =>
+  it('P12 ends the renewals: the key expires a ttl after the last of them', () =>
     withManager({}, async ({ manager, clock, store, backend }) => {
       const lease = await grant(manager.tryAcquire('a'))
       await clock.advance(TTL)
@@ -61,7 +61,7 @@ describe('detach', () => {
       expect(backend.requests).to.include({ renew, release: 0 })
     }))
 
-  it('P12 is not undone by a renewal that was under way, and tells of no other end', () =>
+  it('P12 is not undone by a renewal under way, and emits one last event', () =>
     withManager({}, async ({ manager, clock, backend, events }) => {
       const lease = await grant(manager.tryAcquire('a'))
       backend.holdAnswers('renew')
@@ -77,7 +77,7 @@ describe('detach', () => {
       expect(events.lines).to.deep.equal(['acquired a', 'released a, unconfirmed'])
     }))
 
-  it('throws LockNotHeldError where the lease is not held, with a loss as its cause', () =>
+  it('throws LockNotHeldError if the lease is not held, with a loss as its cause', () =>
     withManager({ autoRenew: false }, async ({ manager, clock, store, events }) => {
       const released = await grant(manager.tryAcquire('released'))
       await released.release()
@@ -103,7 +103,7 @@ describe('detach', () => {
       expect(store.keys()).to.deep.equal([])
     }))
 
-  it('P7 P13 hands out no lease that is lost while it is being detached: its key is about to be deleted', () =>
+  it('P7 P13 returns no handle of a lease whose lost key will be deleted', () =>
     withManager({ autoRenew: false }, async ({ manager, clock, events }) => {
       for (let stop = 1; stop <= 3; stop += 1) {
         const lease = await grant(manager.tryAcquire('a'))
@@ -127,7 +127,7 @@ describe('detach', () => {
       expect(events.lines.filter((line) => line === 'lost a: expired')).to.have.length.above(0)
     }))
 
-  it('P5 deletes nothing, then or when the lease is released after it or the manager is closed', () =>
+  it('P5 deletes no key, even at a later release or close', () =>
     withManager({}, async ({ manager, store, backend, clock }) => {
       const lease = await grant(manager.tryAcquire('a', { ttl: 30_000 }))
       lease.detach()
@@ -139,7 +139,7 @@ describe('detach', () => {
       await clock.advance(30_000)
     }))
 
-  it('P7 gives the lock to nobody who waits for it, in this process or another', () =>
+  it('P7 gives the lock to no waiter, in this process or another', () =>
     withStage(async ({ open, clock, store }) => {
       const [here, there] = [open(), open()]
       const lease = await grant(here.manager.tryAcquire('a', { ttl: 10_000 }))
@@ -159,7 +159,7 @@ describe('detach', () => {
 })
 
 describe('adopt', () => {
-  it('goes on with a lease of another process: same token, same fence, renewed at once and from then on', () =>
+  it('continues another process’s lease with its token and fence, and renews it', () =>
     withStage(async ({ open, clock, store }) => {
       const [from, to] = [open(), open()]
       const lease = await grant(from.manager.tryAcquire('a'))
@@ -179,7 +179,7 @@ describe('adopt', () => {
       expect(store.get('lease:a')).to.equal(undefined)
     }))
 
-  it('goes on with a lease of this very manager', () =>
+  it('continues a lease of this very manager', () =>
     withManager({}, async ({ manager, clock, events }) => {
       const lease = await grant(manager.tryAcquire('a'))
       const adopted = await manager.adopt(lease.detach())
@@ -189,7 +189,7 @@ describe('adopt', () => {
       expect(events.lines.slice(0, 3)).to.deep.equal(['acquired a', 'released a, unconfirmed', 'acquired a'])
     }))
 
-  it('takes options for this lease, and the ttl that it has', () =>
+  it('accepts options for this lease, and keeps its ttl by default', () =>
     withStage(async ({ open, clock }) => {
       const [from, to] = [open(), open()]
       const one = (await grant(from.manager.tryAcquire('a', { ttl: 1_000 }))).detach()
@@ -205,7 +205,7 @@ describe('adopt', () => {
       expect(to.events.lines.at(-1)).to.equal('lost b: maxHold')
     }))
 
-  it('resolves with the lease that is there, where it was adopted before', () =>
+  it('resolves with the existing lease if it was adopted before', () =>
     withStage(async ({ open }) => {
       const [from, to] = [open(), open()]
       const handle = (await grant(from.manager.tryAcquire('a'))).detach()
@@ -215,7 +215,7 @@ describe('adopt', () => {
     }))
 
   for (const reason of ['missing', 'taken'] as const) {
-    it(`P4 rejects with LockNotHeldError where the key is ${reason}, which its cause says, and leaves it as it is`, () =>
+    it(`P4 rejects with LockNotHeldError if the key is ${reason}, and leaves it alone`, () =>
       withStage(async ({ open, store }) => {
         const [from, to] = [open(), open()]
         const handle = (await grant(from.manager.tryAcquire('a'))).detach()
@@ -230,7 +230,7 @@ describe('adopt', () => {
       }))
   }
 
-  it('rejects with UnavailableError where it was not answered, and may be tried again', () =>
+  it('rejects with UnavailableError without an answer, and can be tried again', () =>
     withStage(async ({ open, clock }) => {
       const [from, to] = [open(), open()]
       const handle = (await grant(from.manager.tryAcquire('a'))).detach()
@@ -248,7 +248,7 @@ describe('adopt', () => {
       expect((await to.manager.adopt(handle)).held).to.equal(true)
     }))
 
-  it('P10 does not resolve with a lease that is over: the answer came too late', () =>
+  it('P10 does not resolve with a lease whose answer came too late', () =>
     withStage(async ({ open, clock }) => {
       const [from, to] = [open(), open()]
       const handle = (await grant(from.manager.tryAcquire('a'))).detach()
@@ -270,7 +270,7 @@ describe('adopt', () => {
       expect(await rejectionOf(to.manager.adopt(handle))).to.be.instanceOf(LockNotHeldError)
     }))
 
-  it('cannot be aborted any more by a listener that hears of the lease: it has been adopted', () =>
+  it('can no longer be aborted by a listener that learns of the adopted lease', () =>
     withStage(async ({ open }) => {
       const [from, to] = [open(), open()]
       const handle = (await grant(from.manager.tryAcquire('a'))).detach()
@@ -281,7 +281,7 @@ describe('adopt', () => {
       expect(to.manager.get('a')).to.equal(lease)
     }))
 
-  it('gives callers who wait for the same lock no cause to ask', () =>
+  it('causes no request from callers that wait for the same lock', () =>
     withStage(async ({ open, clock }) => {
       const [from, to] = [open(), open()]
       const handle = (await grant(from.manager.tryAcquire('a'))).detach()
@@ -295,7 +295,7 @@ describe('adopt', () => {
       expect(waiting.value.held).to.equal(true)
     }))
 
-  it('rejects with the reason of an abort, and leaves the key to whoever comes next', () =>
+  it('rejects with the reason of an abort, and leaves the key to later callers', () =>
     withStage(async ({ open, clock }) => {
       const [from, to] = [open(), open()]
       const handle = (await grant(from.manager.tryAcquire('a'))).detach()
@@ -317,7 +317,7 @@ describe('adopt', () => {
       expect((await to.manager.adopt(handle)).held).to.equal(true)
     }))
 
-  it('rejects with ManagerClosedError once the manager is closed, or when it is', () =>
+  it('rejects with ManagerClosedError once the manager is closed, or as it closes', () =>
     withStage(async ({ open, clock }) => {
       const [from, to] = [open(), open()]
       const handle = (await grant(from.manager.tryAcquire('a'))).detach()
@@ -334,7 +334,7 @@ describe('adopt', () => {
       expect(to.events.lines).to.deep.equal([])
     }))
 
-  it('P7 ends a lease of the key that this manager still counts on, and wakes nobody in vain', () =>
+  it('P7 replaces a lease of the key that this manager still lists, and wakes nobody', () =>
     withStage(async ({ open, store, clock }) => {
       const [from, to] = [open(), open({ watch: false })]
       const stale = await grant(to.manager.tryAcquire('a'))
@@ -352,7 +352,7 @@ describe('adopt', () => {
       expect(call.value.held).to.equal(true)
     }))
 
-  it('makes those who wait for the lock here wait for its release', () =>
+  it('makes local waiters for the lock wait for its release', () =>
     withStage(async ({ open, clock }) => {
       const [from, to] = [open(), open()]
       const lease = await grant(from.manager.tryAcquire('a'))
@@ -366,7 +366,7 @@ describe('adopt', () => {
       expect(call.value.held).to.equal(true)
     }))
 
-  it('rejects what is not a detached lease, and names what is wrong with it', () =>
+  it('rejects an invalid detached lease, and names the fault', () =>
     withManager({}, async ({ manager, backend }) => {
       const good = { key: 'a', token: 'token', fence: 1, ttl: TTL }
       const wrong: [unknown, typeof TypeError | typeof RangeError, string][] = [
@@ -405,7 +405,7 @@ describe('adopt', () => {
 })
 
 describe('forceRelease', () => {
-  it('deletes the key of a lock, whoever holds it, and says whether anybody did', () =>
+  it('deletes the key of any holder, and reports whether there was one', () =>
     withStage(async ({ open, store, clock }) => {
       const [holder, operator] = [open(), open()]
       const lease = await grant(holder.manager.tryAcquire('a'))
@@ -429,7 +429,7 @@ describe('forceRelease', () => {
       expect(clock.now()).to.equal(before)
     }))
 
-  it('P23 gives the lock to those who wait for it, in its own process, too', () =>
+  it('P23 gives the lock to its waiters, also in its own process', () =>
     withManager({}, async ({ manager, clock, store }) => {
       store.set('lease:a', 'somebody', HOUR)
       const call = watch(manager.acquire('a'))
@@ -439,7 +439,7 @@ describe('forceRelease', () => {
       expect(call.value.held).to.equal(true)
     }))
 
-  it('rejects with UnavailableError where the server was not reached, ManagerClosedError after close', () =>
+  it('rejects with UnavailableError without a server, with ManagerClosedError after close', () =>
     withManager({ timeout: 200 }, async ({ manager, backend, clock, store }) => {
       store.set('lease:a', 'somebody', 10_000)
       backend.fail(new Error('ECONNREFUSED'))
@@ -456,7 +456,7 @@ describe('forceRelease', () => {
       expect(await rejectionOf(manager.forceRelease('a'))).to.be.instanceOf(ManagerClosedError)
     }))
 
-  it('rejects what is not a key, and the key at which fences are counted', () =>
+  it('rejects an invalid key and the key of the fence counter', () =>
     withManager({ prefix: '' }, async ({ manager, backend }) => {
       expect(await rejectionOf(manager.forceRelease(5 as unknown as string))).to.be.instanceOf(TypeError)
       expect(await rejectionOf(manager.forceRelease(''))).to.be.instanceOf(RangeError)
@@ -466,7 +466,7 @@ describe('forceRelease', () => {
 })
 
 describe('the owner of a lock', () => {
-  it('stands in the token, in what inspect tells, and in what a refused caller is told', () =>
+  it('is part of the token, of inspections and of refusals', () =>
     withStage(async ({ open, clock }) => {
       const [holder, other] = [open({ owner: 'web-1' }), open({ owner: '' })]
       const lease = await grant(holder.manager.tryAcquire('a'))
@@ -483,7 +483,7 @@ describe('the owner of a lock', () => {
       expect(refused.error).to.include({ owner: undefined })
     }))
 
-  it('is unknown where nobody was asked, or where another library holds the lock', () =>
+  it('is unknown if nobody was asked, or if another library holds the lock', () =>
     withManager({}, async ({ manager, store }) => {
       await grant(manager.tryAcquire('a'))
       expect(await rejectionOf(manager.acquire('a', { wait: 0 }))).to.include({
@@ -494,7 +494,7 @@ describe('the owner of a lock', () => {
       expect(await rejectionOf(manager.acquire('b', { wait: 0 }))).to.include({ owner: undefined, remaining: TTL })
     }))
 
-  it('goes with a lease to the process that adopts it', () =>
+  it('goes to the adopting process with the lease', () =>
     withStage(async ({ open }) => {
       const [from, to] = [open({ owner: 'web-1' }), open({ owner: 'web-2' })]
       const lease = await to.manager.adopt((await grant(from.manager.tryAcquire('a'))).detach())

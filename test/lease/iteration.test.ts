@@ -1,8 +1,9 @@
+/** The leases of a manager: get, size and iteration. */
 import { expect } from 'chai'
 import { grant, rejectionOf, TTL, watch, withManager, withStage } from '../support/manager.ts'
 
 describe('the leases of a manager', () => {
-  it('are found by their key, and nobody else’s are', () =>
+  it('are found by key, and the leases of other managers are not', () =>
     withStage(async ({ open, store }) => {
       const [first, second] = [open(), open()]
       const lease = await grant(first.manager.tryAcquire('a'))
@@ -31,7 +32,7 @@ describe('the leases of a manager', () => {
       expect([...manager].every((lease) => manager.get(lease.key) === lease)).to.equal(true)
     }))
 
-  it('P1 are those that are held at this moment, noticed or not', () =>
+  it('P1 are the leases that are held at this moment, noticed or not', () =>
     withManager({ autoRenew: false }, async ({ manager, clock, events }) => {
       await grant(manager.tryAcquire('a'))
       clock.jump(TTL / 2)
@@ -44,7 +45,7 @@ describe('the leases of a manager', () => {
       expect(events.lines).to.deep.equal(['acquired a', 'acquired b', 'lost a: expired'])
     }))
 
-  it('may be released while they are iterated', () =>
+  it('can be released during the iteration', () =>
     withManager({}, async ({ manager }) => {
       const all = ['a', 'b', 'c', 'd']
       await manager.acquireMany(all)
@@ -62,7 +63,7 @@ describe('the leases of a manager', () => {
       expect(manager.size).to.equal(0)
     }))
 
-  it('are not those that are being acquired or released', () =>
+  it('exclude leases that are being acquired or released', () =>
     withManager({}, async ({ manager, backend, clock }) => {
       backend.holdAnswers('acquire')
       const call = watch(manager.tryAcquire('a'))
@@ -76,7 +77,7 @@ describe('the leases of a manager', () => {
       await release
     }))
 
-  it('are asked for by keys only', () =>
+  it('can be looked up by key only', () =>
     withManager({}, async ({ manager }) => {
       expect(() => manager.get(5 as unknown as string)).to.throw(TypeError, '`key`')
       expect(() => manager.get('')).to.throw(RangeError, '`key`')

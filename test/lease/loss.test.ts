@@ -1,9 +1,10 @@
+/** Losses that a renewal finds, errors that are no loss, and the keys that losses leave behind. */
 import { expect } from 'chai'
 import { LeaseLostError } from 'leasewheel'
 import { ManualClock } from 'leasewheel/memory'
 import { grant, heldFor, only, TICK, TTL, watch, withManager } from '../support/manager.ts'
 
-describe('a lock that somebody else has taken away', () => {
+describe('a lock that another client has taken away', () => {
   it('P4 stays gone: a renewal does not create the key again', () =>
     withManager({}, async ({ manager, clock, store, events }) => {
       const lease = await grant(manager.tryAcquire('a'))
@@ -14,7 +15,7 @@ describe('a lock that somebody else has taken away', () => {
       expect(events.lines).to.deep.equal(['acquired a', 'lost a: missing'])
     }))
 
-  it('P4 P18 stays the other’s: one renewal finds out, and neither token nor ttl is touched', () =>
+  it('P4 P18 keeps the other’s token and ttl: one renewal learns of the loss', () =>
     withManager({ watch: false }, async ({ manager, backend, clock, store, events }) => {
       const lease = await grant(manager.tryAcquire('a'))
       store.set('lease:a', 'somebody', 10 * TTL)
@@ -27,7 +28,7 @@ describe('a lock that somebody else has taken away', () => {
       expect(store.remaining('lease:a')).to.equal(9 * TTL)
     }))
 
-  it('P4 was not silently taken again where it had expired on a server whose clock ran ahead', async () => {
+  it('P4 is lost, not reacquired, if it expired on a server with a fast clock', async () => {
     const storeClock = new ManualClock()
     await withManager({ storeClock }, async ({ manager, clock, store, events }) => {
       await grant(manager.tryAcquire('a'))
@@ -38,7 +39,7 @@ describe('a lock that somebody else has taken away', () => {
     })
   })
 
-  it('P4 was not silently taken back where it had expired and somebody else had come', async () => {
+  it('P4 is not reacquired if it expired and another holder came', async () => {
     const storeClock = new ManualClock()
     await withManager({ storeClock }, async ({ manager, clock, store, events }) => {
       await grant(manager.tryAcquire('a'))
@@ -50,7 +51,7 @@ describe('a lock that somebody else has taken away', () => {
     })
   })
 
-  it('P18 is told as lost with the reason on error and signal alike', () =>
+  it('P18 is reported as lost with the reason on error and signal alike', () =>
     withManager({}, async ({ manager, clock, store }) => {
       const [gone, stolen] = [await grant(manager.tryAcquire('gone')), await grant(manager.tryAcquire('stolen'))]
       const signals = [gone.signal, stolen.signal]
@@ -62,7 +63,7 @@ describe('a lock that somebody else has taken away', () => {
       expect(reasons.map(({ reason }) => reason)).to.deep.equal(['missing', 'taken'])
     }))
 
-  it('P18 concerns no other lease of the same request', () =>
+  it('P18 affects no other lease of the same request', () =>
     withManager({}, async ({ manager, clock, store, events }) => {
       const keys = Array.from({ length: 50 }, (_, index) => `key-${index}`)
       const leases = await manager.acquireMany(keys)
@@ -75,7 +76,7 @@ describe('a lock that somebody else has taken away', () => {
       expect(events.lines.filter((line) => line.startsWith('jeopardy'))).to.have.length(0)
     }))
 
-  it('P18 is believed even when the answer comes after its timeout, for it is a definite one', () =>
+  it('P18 counts as lost even if the definite answer comes after its timeout', () =>
     withManager({ timeout: 100 }, async ({ manager, backend, clock, store, events }) => {
       await grant(manager.tryAcquire('a'))
       backend.holdAnswers('renew')
@@ -121,7 +122,7 @@ describe('an error', () => {
       }))
   }
 
-  it('P18 ends with the next renewal, even if it came only once', () =>
+  it('P18 is forgotten at the next renewal, even if it came only once', () =>
     withManager({}, async ({ manager, backend, clock, events }) => {
       const lease = await grant(manager.tryAcquire('a'))
       backend.holdAnswers('renew')
@@ -134,7 +135,7 @@ describe('an error', () => {
       expect(events.lines.slice(0, 3)).to.deep.equal(['acquired a', 'jeopardy a', 'safe a'])
     }))
 
-  it('P18 of one lease in a request is not a loss for any of them', () =>
+  it('P18 an error of one lease in a request is a loss for none of them', () =>
     withManager({}, async ({ manager, backend, clock, events }) => {
       const leases = await manager.acquireMany(['a', 'b', 'c'])
       backend.holdAnswers('renew')
@@ -150,7 +151,7 @@ describe('an error', () => {
       expect(events.lines).to.include('safe b')
     }))
 
-  it('P18 is an answer with too few outcomes, too', () =>
+  it('P18 also covers an answer with too few outcomes', () =>
     withManager({}, async ({ manager, backend, clock, events }) => {
       const leases = await manager.acquireMany(['a', 'b', 'c'])
       backend.holdAnswers('renew')
@@ -165,7 +166,7 @@ describe('an error', () => {
 })
 
 describe('the key of a lease that was lost by its deadline', () => {
-  it('is deleted as soon as the server can be asked', () =>
+  it('is deleted as soon as the server answers', () =>
     withManager({ ttl: 10_000 }, async ({ manager, backend, clock, store }) => {
       await grant(manager.tryAcquire('a'))
       // The renewals are carried out, so the key lives on.
@@ -178,7 +179,7 @@ describe('the key of a lease that was lost by its deadline', () => {
       expect(manager.stats().undoing).to.equal(0)
     }))
 
-  it('P5 is not deleted where it is somebody else’s by then', () =>
+  it('P5 is not deleted if it belongs to another holder by then', () =>
     withManager({}, async ({ manager, backend, clock, store }) => {
       await grant(manager.tryAcquire('a'))
       backend.fail(new Error('ECONNREFUSED'))
@@ -190,7 +191,7 @@ describe('the key of a lease that was lost by its deadline', () => {
       expect(manager.stats().undoing).to.equal(0)
     }))
 
-  it('P5 is not deleted where it is this manager’s again by then', () =>
+  it('P5 is not deleted if this manager has acquired it again by then', () =>
     withManager({ autoRenew: false }, async ({ manager, backend, clock, store }) => {
       await grant(manager.tryAcquire('a'))
       await clock.advance(heldFor(TTL) - 100)
@@ -205,7 +206,7 @@ describe('the key of a lease that was lost by its deadline', () => {
       expect(store.get('lease:a')).to.equal(again.value.token)
     }))
 
-  it('is given up once it must have expired, however long the outage lasts', () =>
+  it('is abandoned once it must have expired, however long the outage lasts', () =>
     withManager({}, async ({ manager, backend, clock }) => {
       await grant(manager.tryAcquire('a'))
       backend.fail(new Error('ECONNREFUSED'))

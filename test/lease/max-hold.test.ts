@@ -1,9 +1,10 @@
+/** maxHold: the longest time for which a lease is held, however well it is renewed. */
 import { expect } from 'chai'
 import { LeaseLostError, LockNotHeldError } from 'leasewheel'
 import { grant, heldFor, rejectionOf, TICK, TTL, watch, withManager } from '../support/manager.ts'
 
 describe('maxHold', () => {
-  it('ends a lease, however well it is renewed, and gives its key back', () =>
+  it('ends a lease despite its renewals, and releases its key', () =>
     withManager({ maxHold: 10_000 }, async ({ manager, clock, store, events }) => {
       const lease = await grant(manager.tryAcquire('a'))
       const { signal } = lease
@@ -20,7 +21,7 @@ describe('maxHold', () => {
       expect(store.keys(), 'it was ours to delete').to.deep.equal([])
     }))
 
-  it('P15 is told at most one tick later, with nobody asking', () =>
+  it('P15 is reported at most one tick later, without any read', () =>
     withManager({}, async ({ manager, clock, events }) => {
       const start = clock.now()
       const limits = [1, 50, 777, 2_000, 5_000, 60_000]
@@ -33,7 +34,7 @@ describe('maxHold', () => {
       }
     }))
 
-  it('concerns no other lease that is renewed by the same request', () =>
+  it('affects no other lease that is renewed by the same request', () =>
     withManager({}, async ({ manager, clock }) => {
       const leases = await Promise.all(
         Array.from({ length: 20 }, (_, index) =>
@@ -44,7 +45,7 @@ describe('maxHold', () => {
       expect(leases.map(({ held }) => held)).to.deep.equal(leases.map((_, index) => index % 2 === 1))
     }))
 
-  it('does not make a lease last longer than its deadline', () =>
+  it('does not extend a lease beyond its deadline', () =>
     withManager({ maxHold: 10_000, autoRenew: false }, async ({ manager, clock, events }) => {
       const lease = await grant(manager.tryAcquire('a'))
       clock.jump(heldFor(TTL))
@@ -53,7 +54,7 @@ describe('maxHold', () => {
       expect(events.lines).to.deep.equal(['acquired a', 'lost a: expired'])
     }))
 
-  it('counts from the acquisition of each lease anew', () =>
+  it('is counted from the acquisition of each lease', () =>
     withManager({ maxHold: 1_000 }, async ({ manager, clock }) => {
       for (let round = 0; round < 3; round += 1) {
         const lease = await manager.acquire('a')
@@ -63,7 +64,7 @@ describe('maxHold', () => {
       }
     }))
 
-  it('is not put off by a renewal by hand', () =>
+  it('is not postponed by a manual renewal', () =>
     withManager({ maxHold: 2_000, autoRenew: false }, async ({ manager, clock }) => {
       const lease = await grant(manager.tryAcquire('a'))
       await clock.advance(1_500)
@@ -73,7 +74,7 @@ describe('maxHold', () => {
       expect(await rejectionOf(lease.renew())).to.be.instanceOf(LockNotHeldError)
     }))
 
-  it('P12 is the end even while a renewal is on its way: what that prolonged is deleted', () =>
+  it('P12 ends a lease during a renewal, and deletes the renewed key', () =>
     withManager({ maxHold: 1_200, timeout: 1_000 }, async ({ manager, backend, clock, store, events }) => {
       await grant(manager.tryAcquire('a'))
       backend.block()
@@ -84,7 +85,7 @@ describe('maxHold', () => {
       expect(store.keys()).to.deep.equal([])
     }))
 
-  it('lets the next one in this process have the lock', () =>
+  it('passes the lock to the next caller in this process', () =>
     withManager({}, async ({ manager, clock }) => {
       const first = await manager.acquire('a', { maxHold: 1_000 })
       const call = watch(manager.acquire('a'))
@@ -93,7 +94,7 @@ describe('maxHold', () => {
       expect(call.value.held).to.equal(true)
     }))
 
-  it('may be set by the call, against what the manager says', () =>
+  it('can be set by the call, which overrides the manager', () =>
     withManager({ maxHold: 1_000 }, async ({ manager, clock }) => {
       const [short, long] = [
         await grant(manager.tryAcquire('a', { maxHold: 500 })),

@@ -1,4 +1,4 @@
-/** Reads emit nothing, and a listener of a loss may call anything: losses are collected, then told. */
+/** Reads emit nothing, and a listener of a loss may call anything: losses are collected, then emitted. */
 import { expect } from 'chai'
 import type { Lease, LeaseManager } from 'leasewheel'
 import { ManualClock } from 'leasewheel/memory'
@@ -47,7 +47,7 @@ describe('a read', () => {
       }))
   }
 
-  it('P15 P30 of the signal after the loss gives an aborted one, though the one asked for before is yet to be', () =>
+  it('P15 P30 a read of the signal after the loss returns an aborted one', () =>
     withManager({ autoRenew: false }, async ({ manager, clock }) => {
       const lease = await grant(manager.tryAcquire('a'))
       const before = lease.signal
@@ -59,7 +59,7 @@ describe('a read', () => {
       expect(before.reason).to.equal(after.reason)
     }))
 
-  it('P15 tells of a loss that it found without waiting for the timer', () =>
+  it('P15 a read that finds a loss has it emitted without waiting for the timer', () =>
     withManager({ autoRenew: false }, async ({ manager, clock, events }) => {
       const lease = await grant(manager.tryAcquire('a'))
       clock.jump(TTL)
@@ -78,7 +78,7 @@ describe('a read', () => {
       expect(events.lines).to.deep.equal(['acquired a', 'lost a: expired', 'acquired a'])
     }))
 
-  it('P14 tells of a loss before `close` resolves', () =>
+  it('P14 a read that finds a loss has it emitted before `close` resolves', () =>
     withManager({ autoRenew: false }, async ({ manager, clock, events }) => {
       const lease = await grant(manager.tryAcquire('a'))
       const closed = manager.close()
@@ -99,7 +99,7 @@ describe('a listener of `lost`', () => {
     'acquires all keys again': (manager, leases) => leases.map(({ key }) => manager.tryAcquire(key)),
   }
   for (const [name, act] of Object.entries(ACTS)) {
-    it(`P30 that ${name} is called once for each of ${MANY} losses`, () =>
+    it(`P30 a listener that ${name} is called once for each of ${MANY} losses`, () =>
       withManager({ autoRenew: false, watch: false }, async ({ manager, clock, events }) => {
         const told = new Map<string, number>()
         let depth = 0
@@ -125,7 +125,7 @@ describe('a listener of `lost`', () => {
       }))
   }
 
-  it('P30 that reads on at each call is never called inside another call', () =>
+  it('P30 a listener that reads again on each call is never called inside another', () =>
     withManager({ autoRenew: false }, async ({ manager, clock }) => {
       const leases = await grantAll(manager.acquireMany(Array.from({ length: 1_000 }, (_, index) => `key-${index}`)))
       let depth = 0
@@ -142,7 +142,7 @@ describe('a listener of `lost`', () => {
       expect(calls).to.equal(1_000)
     }))
 
-  it('P30 whose abort listeners release other leases is told of each once', () =>
+  it('P30 a loss whose abort listeners release other leases is emitted once for each', () =>
     withManager({ autoRenew: false }, async ({ manager, clock, events }) => {
       const leases = await grantAll(manager.acquireMany(['a', 'b', 'c']))
       for (const lease of leases) {

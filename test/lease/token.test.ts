@@ -18,7 +18,7 @@ describe('tokensOf', () => {
     }
   })
 
-  it('never makes one twice', () => {
+  it('never makes the same token twice', () => {
     expect(new Set(tokens).size).to.equal(MANY)
   })
 
@@ -51,16 +51,16 @@ describe('tokensOf', () => {
 
 describe('ownerOf', () => {
   for (const owner of ['web-1:4711', ':', 'line\nline', 'Größe 漢字 🔒']) {
-    it(`finds ${JSON.stringify(owner)} again`, () => {
+    it(`finds the owner ${JSON.stringify(owner)} again`, () => {
       expect(ownerOf(tokensOf(owner)())).to.equal(owner)
     })
   }
 
-  it('finds nobody where there is no label', () => {
+  it('finds no owner if there is no label', () => {
     expect(ownerOf(tokensOf('')())).to.equal(undefined)
   })
 
-  it('finds nobody in the tokens of other libraries', () => {
+  it('finds no owner in the tokens of other libraries', () => {
     for (const token of ['', 'worker-7', '2fd4e1c6-7a2d-48fc-ad1e-0d4b6c1a2b3c', 'a:b', ':AAAAAAAAAAAAAAAAAAAAAA']) {
       expect(ownerOf(token), token).to.equal(undefined)
     }

@@ -17,7 +17,7 @@ const METHODS: Record<string, (manager: LeaseManager) => Promise<unknown>> = {
 }
 
 describe('close', () => {
-  it('P24 releases every lease, in batches, and tells of each before it resolves', () =>
+  it('P24 releases every lease, in batches, and emits each end before it resolves', () =>
     withManager({ batchSize: 100 }, async ({ manager, backend, store, events }) => {
       const leases = await manager.acquireMany(Array.from({ length: 250 }, (_, index) => `key-${index}`))
       events.clear()
@@ -43,7 +43,7 @@ describe('close', () => {
       expect(manager.stats()).to.include({ held: 0, waiting: 0, undoing: 0, timers: 0 })
     }))
 
-  it('P24 rejects everybody who waits, whatever they wait for', () =>
+  it('P24 rejects every waiter, whatever it waits for', () =>
     withManager({}, async ({ manager, backend, clock, store }) => {
       store.set('lease:held', 'somebody', 60_000)
       await manager.acquire('own')
@@ -71,7 +71,7 @@ describe('close', () => {
       expect(store.keys()).to.deep.equal(['lease:held'])
     }))
 
-  it('P24 settles renewals that somebody waits for', () =>
+  it('P24 settles the pending renewals', () =>
     withManager({ autoRenew: false }, async ({ manager, backend, clock }) => {
       const lease = await grant(manager.tryAcquire('a'))
       await clock.advance(100)
@@ -84,7 +84,7 @@ describe('close', () => {
       expect(renewal.error).to.be.instanceOf(LockNotHeldError)
     }))
 
-  it('P24 settles a release that somebody waits for', () =>
+  it('P24 settles a pending release', () =>
     withManager({}, async ({ manager, backend, clock, events }) => {
       const lease = await grant(manager.tryAcquire('a'))
       backend.block()
@@ -96,7 +96,7 @@ describe('close', () => {
       expect(events.lines).to.deep.equal(['acquired a', 'released a, unconfirmed'])
     }))
 
-  it('P24 settles an inspection that somebody waits for', () =>
+  it('P24 settles a pending inspection', () =>
     withManager({}, async ({ manager, backend, clock }) => {
       backend.block()
       const call = watch(manager.inspect('a'))
@@ -107,7 +107,7 @@ describe('close', () => {
       expect(call.state).to.equal('rejected')
     }))
 
-  it('P24 gives back what is granted while it closes', () =>
+  it('P24 releases every lock that is granted while it closes', () =>
     withManager({}, async ({ manager, backend, clock, store, events }) => {
       backend.holdAnswers('acquire')
       const calls = [watch(manager.tryAcquire('a')), watch(manager.acquire('b'))]
@@ -125,7 +125,7 @@ describe('close', () => {
     }))
 
   for (const budget of [0, 100, 1_000]) {
-    it(`P24 keeps to its budget where the server hangs: ${budget} ms`, () =>
+    it(`P24 keeps to its budget if the server hangs: ${budget} ms`, () =>
       withManager({}, async ({ manager, backend, clock, events }) => {
         await manager.acquireMany(['a', 'b', 'c'])
         backend.block()
@@ -138,7 +138,7 @@ describe('close', () => {
       }))
   }
 
-  it('P24 keeps to ten seconds unless it is told otherwise', () =>
+  it('P24 keeps to ten seconds by default', () =>
     withManager({ ttl: 12_000, timeout: 12_000 }, async ({ manager, backend, clock }) => {
       await manager.acquire('a')
       backend.block()
@@ -149,7 +149,7 @@ describe('close', () => {
       expect(closed.state).to.equal('fulfilled')
     }))
 
-  it('P24 keeps to its budget with any number of leases, and tells of each', () =>
+  it('P24 keeps to its budget with any number of leases, and emits each end', () =>
     withManager({ ttl: 6_000 }, async ({ manager, backend, clock, events }) => {
       await manager.acquireMany(Array.from({ length: 10_000 }, (_, index) => `key-${index}`))
       events.clear()
@@ -162,7 +162,7 @@ describe('close', () => {
       await clock.advance(6_000)
     }))
 
-  it('P24 does not wait for its budget where everything is answered', () =>
+  it('P24 ends before its budget does if everything is answered', () =>
     withManager({}, async ({ manager, clock }) => {
       await manager.acquireMany(['a', 'b'])
       const before = clock.now()
@@ -186,7 +186,7 @@ describe('close', () => {
       expect(store.keys()).to.deep.equal([])
     }))
 
-  it('P15 tells of leases that were over unnoticed as lost, not as released', () =>
+  it('P15 reports expired leases as lost, not as released', () =>
     withManager({ autoRenew: false }, async ({ manager, clock, events }) => {
       await grant(manager.tryAcquire('a'))
       clock.jump(TTL)
@@ -194,7 +194,7 @@ describe('close', () => {
       expect(events.lines).to.deep.equal(['acquired a', 'lost a: expired'])
     }))
 
-  it('P16 tells of leases whose key is gone as lost', () =>
+  it('P16 reports leases whose key is gone as lost', () =>
     withManager({}, async ({ manager, store, events }) => {
       await manager.acquireMany(['a', 'b'])
       store.delete('lease:a')
@@ -202,7 +202,7 @@ describe('close', () => {
       expect(events.lines.slice(2)).to.have.members(['lost a: missing', 'released b'])
     }))
 
-  it('P12 sends no renewal any more', () =>
+  it('P12 sends no further renewal', () =>
     withManager({}, async ({ manager, backend, clock }) => {
       await manager.acquireMany(['a', 'b'])
       await clock.advance(TTL)
@@ -214,7 +214,7 @@ describe('close', () => {
       expect(backend.requests.renew).to.equal(renew)
     }))
 
-  it('is idempotent: all who call it wait for the same end', () =>
+  it('is idempotent: all its callers wait for the same end', () =>
     withManager({}, async ({ manager, backend, clock }) => {
       const close = sinon.spy(backend, 'close')
       await manager.acquire('a')
@@ -233,7 +233,7 @@ describe('close', () => {
       expect(backend.requests.release).to.equal(1)
     }))
 
-  it('rejects options that are not what they should be, and does not close', () =>
+  it('rejects invalid options, and does not close', () =>
     withManager({}, async ({ manager }) => {
       expect(await rejectionOf(manager.close({ timeout: -1 }))).to.be.instanceOf(RangeError)
       expect(await rejectionOf(manager.close({ timeout: 'soon' } as object))).to.be.instanceOf(TypeError)
@@ -241,7 +241,7 @@ describe('close', () => {
       await grant(manager.tryAcquire('a'))
     }))
 
-  it('is not kept up by a backend that does not come to an end', () =>
+  it('is not delayed by a backend that never closes', () =>
     withManager({}, async ({ manager, backend, clock, events }) => {
       const stub = sinon.stub(backend, 'close').returns(new Promise(() => undefined))
       const closed = watch(manager.close())
@@ -251,7 +251,7 @@ describe('close', () => {
       stub.restore()
     }))
 
-  it('never rejects: a backend that fails to close is a fault of nobody', () =>
+  it('never rejects, even if the backend fails to close', () =>
     withManager({}, async ({ manager, backend, events }) => {
       const stub = sinon.stub(backend, 'close').rejects(new Error('from close'))
       await manager.close()
@@ -259,7 +259,7 @@ describe('close', () => {
       stub.restore()
     }))
 
-  it('may be called by a listener of the events that it brings about', () =>
+  it('can be called by a listener of the events that it causes', () =>
     withManager({}, async ({ manager, store }) => {
       manager.on('released', () => {
         void manager.close()
@@ -274,7 +274,7 @@ describe('close', () => {
 
 describe('a closed manager', () => {
   for (const [name, call] of Object.entries(METHODS)) {
-    it(`P24 rejects ${name} with ManagerClosedError, and asks nobody`, () =>
+    it(`P24 rejects ${name} with ManagerClosedError, and sends no request`, () =>
       withManager({}, async ({ manager, backend }) => {
         await manager.close()
         const error = await rejectionOf(call(manager))
@@ -283,7 +283,7 @@ describe('a closed manager', () => {
       }))
   }
 
-  it('P24 rejects from the call of close on', () =>
+  it('P24 rejects calls from the start of close on', () =>
     withManager({}, async ({ manager }) => {
       const closed = manager.close()
       for (const [name, call] of Object.entries(METHODS)) {
@@ -293,7 +293,7 @@ describe('a closed manager', () => {
       await closed
     }))
 
-  it('rejects a listener that wants the lock again', () =>
+  it('rejects a listener that tries to acquire the lock again', () =>
     withManager({}, async ({ manager }) => {
       const errors: unknown[] = []
       manager.on('released', ({ lease }) => {
@@ -304,7 +304,7 @@ describe('a closed manager', () => {
       expect(only(errors)).to.be.instanceOf(ManagerClosedError)
     }))
 
-  it('holds nothing, and says so', () =>
+  it('holds nothing, and reports that', () =>
     withManager({}, async ({ manager }) => {
       const lease = await grant(manager.tryAcquire('a'))
       await manager.close()

@@ -13,7 +13,7 @@ describe('await using', () => {
       expect(events.lines).to.deep.equal(['acquired a', 'released a'])
     }))
 
-  it('releases a lease when the block throws, and passes that on alone', () =>
+  it('releases a lease if the block throws, and passes on that error alone', () =>
     withManager({}, async ({ manager, store }) => {
       const fault = new Error('from the block')
       const work = async (): Promise<void> => {
@@ -25,14 +25,14 @@ describe('await using', () => {
       expect(store.keys()).to.deep.equal([])
     }))
 
-  it('takes null for what was refused', () =>
+  it('accepts null for a refusal', () =>
     withManager({}, async ({ manager, store }) => {
       store.set('lease:a', 'somebody', TTL)
       await using lease = await manager.tryAcquire('a')
       expect(lease).to.equal(null)
     }))
 
-  it('does not throw where the lease was released, lost, or cannot be released', () =>
+  it('does not throw if the lease was released, was lost, or cannot be released', () =>
     withManager({ timeout: 100 }, async ({ manager, backend, clock, store }) => {
       const call = watch(
         (async () => {
@@ -62,7 +62,7 @@ describe('await using', () => {
       expect(call.state).to.equal('fulfilled')
     }))
 
-  it('closes a manager at the end of the block, and with it its leases', () =>
+  it('closes a manager and its leases at the end of the block', () =>
     withManager({}, async ({ manager, store, clock }) => {
       {
         await using leases = manager
@@ -74,7 +74,7 @@ describe('await using', () => {
       expect(await rejectionOf(manager.acquire('a'))).to.be.instanceOf(ManagerClosedError)
     }))
 
-  it('does not throw where a manager was closed before', () =>
+  it('does not throw if a manager was closed before', () =>
     withManager({}, async ({ manager }) => {
       await using leases = manager
       await leases.close()

@@ -1,4 +1,4 @@
-/** Closing while work runs under locks: the work is waited for, then told to stop, and only then its lock is given back. */
+/** Closing while work runs under locks: close waits for the work, then aborts its signal, then releases the lock. */
 import { expect } from 'chai'
 import { LeaseLostError, type Lease, type LeaseManager, LockNotHeldError, ManagerClosedError } from 'leasewheel'
 import {
@@ -38,7 +38,7 @@ async function begin(manager: LeaseManager, key: string): Promise<Job> {
 }
 
 describe('close, while `using` runs work,', () => {
-  it('P29 keeps the lock and renews it until the work ends, then gives it back and resolves', () =>
+  it('P29 keeps and renews the lock until the work ends, then releases it', () =>
     withManager({}, async ({ manager, clock, store, events }) => {
       const job = await begin(manager, 'a')
       const closed = watch(manager.close({ drain: 20 * TTL }))
@@ -56,7 +56,7 @@ describe('close, while `using` runs work,', () => {
       expect(await job.lease.ended).to.equal('released')
     }))
 
-  it('P29 waits for ten seconds unless it is told otherwise', () =>
+  it('P29 waits for ten seconds by default', () =>
     withManager({}, async ({ manager, clock, store }) => {
       const job = await begin(manager, 'a')
       const closed = watch(manager.close())
@@ -71,7 +71,7 @@ describe('close, while `using` runs work,', () => {
       await clock.settle()
     }))
 
-  it('P29 aborts the signal before the key is deleted once the drain is over, and rejects `using`', () =>
+  it('P29 aborts the signal after the drain, then deletes the key and rejects `using`', () =>
     withManager({}, async ({ manager, clock, store, backend }) => {
       const job = await begin(manager, 'a')
       const { signal } = job.lease
@@ -94,7 +94,7 @@ describe('close, while `using` runs work,', () => {
       expect(await job.lease.ended).to.equal('closed')
     }))
 
-  it('P29 lets work that listens to its signal end before its lock is given back', () =>
+  it('P29 lets work that listens to its signal end before its lock is released', () =>
     withManager({}, async ({ manager, clock, store }) => {
       const seen: string[][] = []
       const call = watch(
@@ -145,7 +145,7 @@ describe('close, while `using` runs work,', () => {
       expect(jobs.filter(({ call }) => call.error instanceof ManagerClosedError)).to.have.length(25)
     }))
 
-  it('P29 does not wait at all with a drain of 0, and still aborts the signal first', () =>
+  it('P29 does not wait with a drain of 0, and aborts the signal first', () =>
     withManager({}, async ({ manager, clock, store }) => {
       const job = await begin(manager, 'a')
       let atAbort: string[] = []
@@ -161,7 +161,7 @@ describe('close, while `using` runs work,', () => {
       expect(job.call.error).to.be.instanceOf(ManagerClosedError)
     }))
 
-  it('P24 grants nothing any more, and rejects those who wait at once', () =>
+  it('P24 grants nothing any more, and rejects all waiters at once', () =>
     withManager({}, async ({ manager, clock }) => {
       const job = await begin(manager, 'a')
       const waiting = watch(manager.using('a', () => 'never'))
@@ -178,7 +178,7 @@ describe('close, while `using` runs work,', () => {
       expect(closed.state).to.equal('fulfilled')
     }))
 
-  it('P24 does not begin work whose lock was granted as it was called', () =>
+  it('P24 does not begin work whose lock was granted during the call', () =>
     withManager({}, async ({ manager, clock, store, backend }) => {
       let begun = false
       backend.holdAnswers('acquire')
@@ -193,7 +193,7 @@ describe('close, while `using` runs work,', () => {
       expect(store.keys()).to.deep.equal([])
     }))
 
-  it('P29 lets a second call shorten the drain, and no call lengthen it', () =>
+  it('P29 lets a second call shorten the drain, but not lengthen it', () =>
     withManager({}, async ({ manager, clock }) => {
       const job = await begin(manager, 'a')
       const closed = watch(manager.close({ drain: 2_000 }))
@@ -208,14 +208,14 @@ describe('close, while `using` runs work,', () => {
       await clock.settle()
     }))
 
-  it('P29 does not wait for ever where the work itself waits for it', () =>
+  it('P29 does not wait for ever if the work itself waits for it', () =>
     withManager({}, async ({ manager, clock }) => {
       const call = watch(manager.using('a', () => manager.close({ drain: 1_000 })))
       await clock.advance(1_000 + 2 * TICK)
       expect(call.error).to.be.instanceOf(ManagerClosedError)
     }))
 
-  it('P29 keeps leases that were acquired by hand as long, and aborts their signals first', () =>
+  it('P29 keeps leases acquired by hand as long, and aborts their signals first', () =>
     withManager({}, async ({ manager, clock, store }) => {
       const job = await begin(manager, 'a')
       const plain = await grant(manager.tryAcquire('b'))
@@ -238,7 +238,7 @@ describe('close, while `using` runs work,', () => {
       expect(await plain.ended).to.equal('closed')
     }))
 
-  it('P1 P29 rejects `using` with the loss where the lease was lost during the drain', () =>
+  it('P1 P29 rejects `using` with LeaseLostError if the lease expired during the drain', () =>
     withManager({ maxHold: 300 }, async ({ manager, clock }) => {
       const job = await begin(manager, 'a')
       const closed = watch(manager.close({ drain: 1_000 }))
@@ -253,7 +253,7 @@ describe('close, while `using` runs work,', () => {
     }))
 })
 
-describe('a lock that is given back by hand while `using` runs work', () => {
+describe('a lock that is released by hand while `using` runs work', () => {
   for (const [how, act] of [
     ['release', (lease: Lease): unknown => lease.release()],
     ['detach', (lease: Lease): unknown => lease.detach()],
@@ -281,7 +281,7 @@ describe('a lock that is given back by hand while `using` runs work', () => {
       }))
   }
 
-  it('P29 has a signal that is aborted although nobody had asked for it before', () =>
+  it('P29 aborts a signal that nobody had read before', () =>
     withManager({}, async ({ manager, clock }) => {
       const job = await begin(manager, 'a')
       void job.lease.release()
@@ -290,7 +290,7 @@ describe('a lock that is given back by hand while `using` runs work', () => {
       await clock.settle()
     }))
 
-  it('P29 is told of where a listener gives back what other work runs under', () =>
+  it('P29 aborts the signal if a listener releases the lock of other work', () =>
     withManager({ autoRenew: false }, async ({ manager, clock }) => {
       await grant(manager.tryAcquire('b'))
       clock.jump(100)
@@ -307,8 +307,8 @@ describe('a lock that is given back by hand while `using` runs work', () => {
     }))
 })
 
-describe('the end of a lease', () => {
-  it('is promised when somebody asks, and told once it has come', () =>
+describe('the promised end of a lease', () => {
+  it('resolves with the event once the lease has ended', () =>
     withManager({ autoRenew: false }, async ({ manager, clock }) => {
       const [given, lost, away] = await grantAll(manager.acquireMany(['given', 'lost', 'away']))
       const ends = [given, lost, away].map((lease) => watch(lease?.ended as Promise<string>))
@@ -326,7 +326,7 @@ describe('the end of a lease', () => {
       ])
     }))
 
-  it('is `lost` where the release finds the key gone', () =>
+  it('is `lost` if the release finds the key gone', () =>
     withManager({}, async ({ manager, store }) => {
       const lease = await grant(manager.tryAcquire('a'))
       store.delete('lease:a')
@@ -334,7 +334,7 @@ describe('the end of a lease', () => {
       expect(await lease.ended).to.equal('lost')
     }))
 
-  it('P15 is known to whoever asks at the deadline', () =>
+  it('P15 is known at the deadline to a caller that asks then', () =>
     withManager({ autoRenew: false }, async ({ manager, clock }) => {
       const lease = await grant(manager.tryAcquire('a'))
       clock.jump(TTL)

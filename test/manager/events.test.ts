@@ -13,7 +13,7 @@ import { grant, heldFor, only, TICK, TTL, watch, withManager, withStage } from '
 const NAMES = ['acquired', 'renewed', 'jeopardy', 'safe', 'lost', 'released'] as const
 
 describe('the events of a manager', () => {
-  it('tell of an acquisition before the call resolves, with the very lease that it resolves with', () =>
+  it('report an acquisition with the same lease before the call resolves with it', () =>
     withManager({}, async ({ manager, events }) => {
       const told: Lease[] = []
       manager.on('acquired', ({ lease }) => {
@@ -28,7 +28,7 @@ describe('the events of a manager', () => {
       expect(lease).to.equal(only(told))
     }))
 
-  it('tell of nothing where a lock was refused', () =>
+  it('report nothing if a lock was refused', () =>
     withStage(async ({ open, store }) => {
       const { manager, events } = open()
       store.set('lease:a', 'somebody', TTL)
@@ -36,7 +36,7 @@ describe('the events of a manager', () => {
       expect(events.lines).to.deep.equal([])
     }))
 
-  it('tell of every confirmed renewal', () =>
+  it('report every confirmed renewal', () =>
     withManager({}, async ({ manager, clock, events }) => {
       await grant(manager.tryAcquire('a'))
       await clock.advance(10 * TTL)
@@ -45,7 +45,7 @@ describe('the events of a manager', () => {
       expect(renewals, 'due at a third of the ttl').to.be.within(25, 40)
     }))
 
-  it('P14 tell of a danger once, however often the renewal is repeated, and of its end as `safe`', () =>
+  it('P14 report jeopardy once, however often the renewal is repeated, and its end', () =>
     withManager({}, async ({ manager, backend, clock, events }) => {
       const lease = await grant(manager.tryAcquire('a'))
       backend.fail(new Error('connect ECONNREFUSED'))
@@ -61,7 +61,7 @@ describe('the events of a manager', () => {
       expect(lease.state).to.equal('held')
     }))
 
-  it('P14 tell of danger and safety as often as they alternate', () =>
+  it('P14 report jeopardy and safety as often as they alternate', () =>
     withManager({}, async ({ manager, backend, clock, events }) => {
       await grant(manager.tryAcquire('a'))
       for (let round = 0; round < 4; round += 1) {
@@ -75,7 +75,7 @@ describe('the events of a manager', () => {
       expect(dangers).to.deep.equal(['acquired a', ...round, ...round, ...round, ...round])
     }))
 
-  it('say of a danger what failed and how long the lease still holds', () =>
+  it('say in `jeopardy` what failed and how long the lease still holds', () =>
     withManager({}, async ({ manager, backend, clock }) => {
       const told: (JeopardyEvent & { readonly left: number })[] = []
       manager.on('jeopardy', (event) => {
@@ -106,7 +106,7 @@ describe('the events of a manager', () => {
       expect(only(errors).message).to.include('200 ms')
     }))
 
-  it('P14 tell of a loss once, after the danger, with its reason and its error', () =>
+  it('P14 report a loss once, after jeopardy, with its reason and its error', () =>
     withManager({}, async ({ manager, backend, clock, events }) => {
       const told: LostEvent[] = []
       manager.on('lost', (event) => {
@@ -123,7 +123,7 @@ describe('the events of a manager', () => {
       expect(error.message).to.include('`a`')
     }))
 
-  it('tell of a release once, and whether it was confirmed', () =>
+  it('report a release once, and whether it was confirmed', () =>
     withManager({}, async ({ manager, backend, clock }) => {
       const told: ReleasedEvent[] = []
       manager.on('released', (event) => {
@@ -142,7 +142,7 @@ describe('the events of a manager', () => {
       ])
     }))
 
-  it('P14 tell of a release out of danger', () =>
+  it('P14 report a release during jeopardy', () =>
     withManager({}, async ({ manager, backend, clock, events }) => {
       const lease = await grant(manager.tryAcquire('a'))
       backend.fail(new Error('LOADING Redis is loading the dataset in memory'))
@@ -155,7 +155,7 @@ describe('the events of a manager', () => {
       expect(events.lines).to.deep.equal(['acquired a', 'jeopardy a', 'released a'])
     }))
 
-  it('P14 tell nothing of a lease after its last event', () =>
+  it('P14 report nothing of a lease after its last event', () =>
     withManager({}, async ({ manager, backend, clock, events, store }) => {
       const lease = await grant(manager.tryAcquire('a'))
       await lease.release()
@@ -169,7 +169,7 @@ describe('the events of a manager', () => {
       expect(events.lines).to.deep.equal([])
     }))
 
-  it('P14 tell each of two leases of one key a story of its own', () =>
+  it('P14 keep the histories of two leases of one key apart', () =>
     withManager({}, async ({ manager, clock, events }) => {
       const first = await grant(manager.tryAcquire('a'))
       await first.release()
@@ -185,7 +185,7 @@ describe('the events of a manager', () => {
       ])
     }))
 
-  it('P14 hold where a lease is granted late, by a request sent together with one whose renewals fail meanwhile', () =>
+  it('P14 keep their order for a late grant in a batch with failing renewals', () =>
     withManager({ batchSize: 2, random: () => 0.999 }, async ({ manager, backend, clock, store, events }) => {
       store.set('lease:taken', 'somebody', TTL)
       backend.holdAnswers('acquire')
@@ -207,7 +207,7 @@ describe('the events of a manager', () => {
       expect(manager.stats().jeopardy).to.equal(0)
     }))
 
-  it('P14 hand over one and the same handle for the whole life of a lease', () =>
+  it('P14 carry one and the same handle for the whole life of a lease', () =>
     withManager({}, async ({ manager, backend, clock }) => {
       const handles = new Set<Lease>()
       const seen = new Set<keyof LeaseEvents>()
@@ -229,7 +229,7 @@ describe('the events of a manager', () => {
       expect([...seen]).to.have.members(['acquired', 'renewed', 'jeopardy', 'safe', 'released'])
     }))
 
-  it('find the state of the lease settled before they are told', () =>
+  it('find the lease’s state settled before they are emitted', () =>
     withManager({}, async ({ manager, clock, store }) => {
       const states: string[] = []
       for (const name of NAMES) {
@@ -250,7 +250,7 @@ describe('the events of a manager', () => {
       ])
     }))
 
-  it('may be answered by the release of the lease they tell of', () =>
+  it('allow a listener to release the lease', () =>
     withManager({}, async ({ manager, clock, events }) => {
       manager.once('renewed', ({ lease }) => {
         void lease.release()
@@ -261,7 +261,7 @@ describe('the events of a manager', () => {
       expect(manager.size).to.equal(2)
     }))
 
-  it('may be answered by releasing another lease of the same request, of which nothing is told any more', () =>
+  it('allow a listener to release other leases of the batch, which then stay silent', () =>
     withManager({}, async ({ manager, clock, events }) => {
       const leases = await Promise.all(['a', 'b', 'c'].map((key) => grant(manager.tryAcquire(key))))
       manager.once('renewed', () => {
@@ -272,7 +272,7 @@ describe('the events of a manager', () => {
       expect(manager.size).to.equal(0)
     }))
 
-  it('may be answered by an acquisition of the key that was lost', () =>
+  it('allow a listener to acquire the lost key', () =>
     withManager({ watch: false }, async ({ manager, clock, store, events }) => {
       manager.once('lost', ({ lease }) => {
         void manager.acquire(lease.key)

@@ -1,4 +1,4 @@
-/** What throws while an answer is applied: it is told, harms nobody else, and leaves no half-made lease. */
+/** Parts that throw while an answer is applied: the fault is reported, harms no other caller, and leaves no half-made lease. */
 import { expect } from 'chai'
 import { type Clock, type Lease, type LeaseLostError, LeaseManager, type Timer } from 'leasewheel'
 import { ManualClock, MemoryBackend, MemoryStore } from 'leasewheel/memory'
@@ -97,7 +97,7 @@ function breakEmitter(manager: LeaseManager, name: string, key: string): () => v
   }
 }
 
-describe('what throws while an answer is applied', () => {
+describe('a fault while an answer is applied', () => {
   const calls: Record<string, (manager: LeaseManager, key: string) => Promise<Lease | null>> = {
     tryAcquire: (manager, key) => manager.tryAcquire(key),
     acquire: (manager, key) => manager.acquire(key, { wait: TTL / 2 }),
@@ -105,14 +105,14 @@ describe('what throws while an answer is applied', () => {
     acquireMany: async (manager, key) => (await manager.acquireMany([key]))[0] ?? null,
   }
   for (const [name, ask] of Object.entries(calls)) {
-    it(`P31 reaches one caller or \`error\`, at whatever moment it is thrown, and leaves no half-made lease: ${name}`, async () => {
+    it(`P31 reaches one caller or \`error\` whenever it is thrown, leaving no half-made lease: ${name}`, async () => {
       let most = 1
       for (let at = 1; at <= most; at += 1) most = Math.max(most, (await answerTwo(at, ask)).calls)
       expect(most).to.be.within(4, 100)
     })
   }
 
-  it('P31 in `random` is told, and something else is drawn', () => {
+  it('P31 a fault in `random` is reported, and another number is drawn', () => {
     let isBroken = false
     const random = (): number => {
       if (isBroken) throw new Error('no luck')
@@ -130,7 +130,7 @@ describe('what throws while an answer is applied', () => {
     })
   })
 
-  it('P31 in a strategy reaches its caller, when it is asked during a pause, too', () =>
+  it('P31 a fault in a strategy reaches its caller, also if called during a pause', () =>
     withStage(async ({ open, clock, store }) => {
       const { manager, backend } = open()
       store.set('lease:a', 'somebody', 60_000)
@@ -151,7 +151,7 @@ describe('what throws while an answer is applied', () => {
       expect(other.value.held).to.equal(true)
     }))
 
-  it('P31 in a strategy reaches the caller of acquireMany, when another key has just not been answered', () =>
+  it('P31 a fault in a strategy reaches the caller of acquireMany after an unanswered key', () =>
     withManager({}, async ({ manager, backend, clock }) => {
       backend.holdAnswers('acquire')
       const over = clock.now() + TTL
@@ -166,7 +166,7 @@ describe('what throws while an answer is applied', () => {
       expect(String(call.error)).to.equal('Error: the strategy broke')
     }))
 
-  it('P31 for one lease of a release keeps no other from being released', () =>
+  it('P31 a fault in one lease’s release does not stop the release of others', () =>
     withManager({}, async ({ manager, backend, clock, store, events }) => {
       const leases = await manager.acquireAll(['a', 'b', 'c'])
       backend.holdAnswers('release')
@@ -183,7 +183,7 @@ describe('what throws while an answer is applied', () => {
       manager.emit('released', { lease: leases[1] as Lease, confirmed: true, detached: false })
     }))
 
-  it('P20 P31 for one lease of a renewal keeps no other from being renewed', () =>
+  it('P20 P31 a fault in one lease’s renewal does not stop the renewal of others', () =>
     withManager({}, async ({ manager, backend, clock, events, store }) => {
       const [a, b] = (await manager.acquireAll(['a', 'b'])) as [Lease, Lease]
       store.delete('lease:a')

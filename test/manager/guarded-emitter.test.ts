@@ -18,7 +18,7 @@ const thrown: readonly (readonly [string, unknown, RegExp])[] = [
   ['undefined', undefined, /undefined/],
   ['null', null, /null/],
   ['a symbol', Symbol('sign'), /sign/],
-  ['an object that cannot be made a text', Object.create(null), /object/],
+  ['an unprintable object', Object.create(null), /object/],
 ]
 
 describe('GuardedEmitter', () => {
@@ -41,7 +41,7 @@ describe('GuardedEmitter', () => {
     return heard
   }
 
-  it('tells every listener, in the order in which they came, with the one payload there is', () => {
+  it('calls all listeners in their order of arrival, with the same payload', () => {
     const heard: unknown[] = []
     emitter.on('acquired', (event) => heard.push(1, event))
     emitter.on('acquired', (...all) => heard.push(2, all))
@@ -63,7 +63,7 @@ describe('GuardedEmitter', () => {
         },
       }
       for (const [how, listener] of Object.entries(cases)) {
-        it(`${how} ${what}: the others hear the event, and it comes out as one error`, async () => {
+        it(`${how} ${what}: other listeners get the event, and one error is emitted`, async () => {
           const heard = errors()
           const [before, after, elsewhere] = [sinon.fake(), sinon.fake(), sinon.fake()]
           emitter.on('acquired', before)
@@ -81,7 +81,7 @@ describe('GuardedEmitter', () => {
           expect(warn.callCount).to.equal(0)
         })
 
-        it(`${how} ${what} while nobody listens to errors: it becomes a process warning`, async () => {
+        it(`${how} ${what} without a listener for errors: a process warning is emitted`, async () => {
           emitter.on('acquired', listener)
           expect(emitter.emit('acquired', acquired)).to.equal(true)
           await new Promise(setImmediate)
@@ -89,7 +89,7 @@ describe('GuardedEmitter', () => {
           expect(warn.args[0]?.[0]).to.be.instanceOf(Error).with.property('message').that.matches(message)
         })
 
-        it(`${how} ${what} and listens to errors itself: it becomes a process warning, not another error`, async () => {
+        it(`${how} ${what} and listens to errors itself: a process warning is emitted`, async () => {
           const after = sinon.fake()
           emitter.on('error', listener)
           emitter.on('error', after)
@@ -102,7 +102,7 @@ describe('GuardedEmitter', () => {
       }
     }
 
-    it('is told the next event like all others', () => {
+    it('gets the next event like all others', () => {
       const heard = errors()
       emitter.on('acquired', fail)
       for (let round = 0; round < 3; round += 1) emitter.emit('acquired', acquired)
@@ -110,7 +110,7 @@ describe('GuardedEmitter', () => {
       expect(emitter.listenerCount('acquired')).to.equal(1)
     })
 
-    it('comes out as an error each, where several fail', () => {
+    it('causes one error each if several fail', () => {
       const heard = errors()
       const second = new Error('second')
       emitter.on('acquired', fail)
@@ -121,7 +121,7 @@ describe('GuardedEmitter', () => {
       expect(heard).to.deep.equal([fault, second])
     })
 
-    it('is harmless when it was to be told once', () => {
+    it('is harmless if it was added with once', () => {
       const heard = errors()
       emitter.once('acquired', fail)
       emitter.emit('acquired', acquired)
@@ -129,7 +129,7 @@ describe('GuardedEmitter', () => {
       expect(heard).to.deep.equal([fault])
     })
 
-    it('is a real warning of the process where nobody listens to errors', async () => {
+    it('is a real warning of the process if nobody listens to errors', async () => {
       warn.restore()
       const others = process.listeners('warning')
       process.removeAllListeners('warning')
@@ -147,11 +147,11 @@ describe('GuardedEmitter', () => {
   })
 
   describe('an error', () => {
-    it('that nobody listens to throws nothing', () => {
+    it('an error without a listener throws nothing', () => {
       expect(emitter.emit('error', fault)).to.equal(false)
     })
 
-    it('reaches its listeners as it is', () => {
+    it('an error reaches its listeners unchanged', () => {
       const heard = errors()
       emitter.emit('error', fault)
       expect(heard).to.deep.equal([fault])
@@ -159,7 +159,7 @@ describe('GuardedEmitter', () => {
   })
 
   describe('once', () => {
-    it('tells a listener one event', () => {
+    it('calls a listener for one event', () => {
       const heard = sinon.fake()
       expect(emitter.once('acquired', heard)).to.equal(emitter)
       expect(emitter.listenerCount('acquired')).to.equal(1)
@@ -169,7 +169,7 @@ describe('GuardedEmitter', () => {
       expect(emitter.listenerCount('acquired')).to.equal(0)
     })
 
-    it('tells each of several listeners one event, and lasting ones all of them', () => {
+    it('calls each of several listeners once, and lasting ones each time', () => {
       const [first, second, lasting] = [sinon.fake(), sinon.fake(), sinon.fake()]
       emitter.once('acquired', first)
       emitter.on('acquired', lasting)
@@ -179,7 +179,7 @@ describe('GuardedEmitter', () => {
       expect([first.callCount, second.callCount, lasting.callCount]).to.deep.equal([1, 1, 2])
     })
 
-    it('may be the same function as a lasting listener, which stays', () => {
+    it('can share its function with a lasting listener, which stays', () => {
       const heard = sinon.fake()
       emitter.on('acquired', heard)
       emitter.once('acquired', heard)
@@ -193,7 +193,7 @@ describe('GuardedEmitter', () => {
   describe('off', () => {
     for (const remove of ['off', 'removeListener'] as const) {
       for (const add of ['on', 'once', 'addListener'] as const) {
-        it(`as \`${remove}\` takes back what \`${add}\` added`, () => {
+        it(`as \`${remove}\` removes what \`${add}\` added`, () => {
           const [kept, removed] = [sinon.fake(), sinon.fake()]
           expect(emitter[add]('acquired', kept)).to.equal(emitter)
           expect(emitter[add]('acquired', removed)).to.equal(emitter)
@@ -203,7 +203,7 @@ describe('GuardedEmitter', () => {
         })
       }
 
-      it(`as \`${remove}\` removes nobody when the listener is not known`, () => {
+      it(`as \`${remove}\` removes nobody if the listener is not known`, () => {
         const heard = sinon.fake()
         emitter.on('acquired', heard)
         emitter[remove]('acquired', sinon.fake())
@@ -211,7 +211,7 @@ describe('GuardedEmitter', () => {
         expect(heard.callCount).to.equal(1)
       })
 
-      it(`as \`${remove}\` removes every listener of an event when none is named`, () => {
+      it(`as \`${remove}\` removes every listener of an event if none is named`, () => {
         const [heard, elsewhere] = [sinon.fake(), sinon.fake()]
         emitter.on('acquired', heard).on('acquired', fail).on('released', elsewhere)
         emitter[remove]('acquired')
@@ -220,7 +220,7 @@ describe('GuardedEmitter', () => {
       })
     }
 
-    it('removes only those that are told once, when asked to', () => {
+    it('removes only listeners added with once if asked to', () => {
       const heard = sinon.fake()
       emitter.on('acquired', heard)
       emitter.once('acquired', heard)
@@ -230,7 +230,7 @@ describe('GuardedEmitter', () => {
       expect(emitter.listenerCount('acquired')).to.equal(1)
     })
 
-    it('removes only those of one context, when asked to', () => {
+    it('removes only the listeners of one context if asked to', () => {
       const heard = sinon.fake()
       const [mine, yours] = [{ name: 'mine' }, { name: 'yours' }]
       emitter.on('acquired', heard, mine)
@@ -240,7 +240,7 @@ describe('GuardedEmitter', () => {
       expect(heard.thisValues).to.deep.equal([yours])
     })
 
-    it('may be called by a listener while the event is told', () => {
+    it('can be called by a listener during the event', () => {
       const last = sinon.fake()
       emitter.on('acquired', () => emitter.off('acquired', last))
       emitter.on('acquired', last)
@@ -265,7 +265,7 @@ describe('GuardedEmitter', () => {
       expect(emitter.listeners('acquired')).to.deep.equal([])
     })
 
-    it('may listen to several events, and leave one of them', () => {
+    it('can listen to several events, and leave one of them', () => {
       const heard = sinon.fake()
       emitter.on('acquired', heard)
       emitter.on('renewed', heard)
@@ -276,7 +276,7 @@ describe('GuardedEmitter', () => {
       expect(emitter.listeners('renewed')).to.deep.equal([heard])
     })
 
-    it('P17 may listen to errors and to others, and fail at both', () => {
+    it('P17 can listen to errors and to others, and fail at both', () => {
       emitter.on('acquired', fail)
       emitter.on('error', fail)
       emitter.emit('acquired', acquired)
@@ -284,7 +284,7 @@ describe('GuardedEmitter', () => {
       expect(warn.args).to.deep.equal([[fault]])
     })
 
-    it('may listen twice to one event, and are told twice', () => {
+    it('can be added twice to one event, and are called twice', () => {
       const heard = sinon.fake()
       emitter.on('acquired', heard).on('acquired', heard)
       emitter.emit('acquired', acquired)
@@ -294,7 +294,7 @@ describe('GuardedEmitter', () => {
       expect(emitter.listenerCount('acquired')).to.equal(0)
     })
 
-    it('may listen to several emitters, and leave one of them', () => {
+    it('can listen to several emitters, and leave one of them', () => {
       const other = new GuardedEmitter()
       const heard = sinon.fake()
       emitter.on('acquired', heard)
@@ -305,7 +305,7 @@ describe('GuardedEmitter', () => {
       expect(heard.callCount).to.equal(1)
     })
 
-    it('run in the context they were given, or in that of the emitter', () => {
+    it('run in their own context, or in that of the emitter', () => {
       const context = { name: 'context' }
       for (const add of ['on', 'once', 'addListener'] as const) {
         const heard = sinon.fake()

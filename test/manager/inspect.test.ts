@@ -3,12 +3,12 @@ import { UnavailableError } from 'leasewheel'
 import { grant, rejectionOf, TICK, TTL, watch, withManager, withStage } from '../support/manager.ts'
 
 describe('inspect', () => {
-  it('answers null where nobody holds the lock', () =>
+  it('returns null if nobody holds the lock', () =>
     withManager({}, async ({ manager }) => {
       expect(await manager.inspect('a')).to.equal(null)
     }))
 
-  it('tells of a lease of this manager, which it hands over', () =>
+  it('describes a lease of this manager, and returns it', () =>
     withManager({ owner: 'web-1' }, async ({ manager, clock }) => {
       const lease = await grant(manager.tryAcquire('a'))
       await clock.advance(100)
@@ -16,7 +16,7 @@ describe('inspect', () => {
       expect(await manager.inspect('a')).to.deep.equal({ token, owner: 'web-1', remaining: TTL - 100, lease })
     }))
 
-  it('tells of a lock that another holds', () =>
+  it('describes a lock that another manager holds', () =>
     withStage(async ({ open, store }) => {
       const [first, second] = [open({ owner: 'web-1' }), open({ owner: 'web-2' })]
       const { token } = await grant(first.manager.tryAcquire('a'))
@@ -31,14 +31,14 @@ describe('inspect', () => {
       })
     }))
 
-  it('does not take somebody else’s lock for the lease that this manager still counts on', () =>
+  it('tells another’s lock apart from the lease that this manager still lists', () =>
     withManager({}, async ({ manager, store }) => {
       await grant(manager.tryAcquire('a'))
       store.set('lease:a', 'somebody', TTL)
       expect(await manager.inspect('a')).to.include({ token: 'somebody', lease: undefined })
     }))
 
-  it('does not hand over a lease that has ended', () =>
+  it('does not return a lease that has ended', () =>
     withManager({ autoRenew: false }, async ({ manager, clock, backend }) => {
       const lease = await grant(manager.tryAcquire('a'))
       backend.there = 10
@@ -50,7 +50,7 @@ describe('inspect', () => {
       expect(call.value?.lease).to.equal(undefined)
     }))
 
-  it('rejects with UnavailableError where the server refuses or does not answer', () =>
+  it('rejects with UnavailableError if the server refuses or does not answer', () =>
     withManager({ timeout: 200 }, async ({ manager, backend, clock }) => {
       const failure = new Error('ECONNREFUSED')
       backend.fail(failure)
@@ -68,7 +68,7 @@ describe('inspect', () => {
       expect(clock.timers).to.equal(0)
     }))
 
-  it('rejects what is not a key', () =>
+  it('rejects an invalid key', () =>
     withManager({}, async ({ manager }) => {
       expect(await rejectionOf(manager.inspect(5 as unknown as string))).to.be.instanceOf(TypeError)
       expect(await rejectionOf(manager.inspect(''))).to.be.instanceOf(RangeError)

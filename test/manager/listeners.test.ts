@@ -30,7 +30,7 @@ async function tellEverything(
 
 describe('a listener', () => {
   for (const name of NAMES) {
-    it(`P17 that throws stops nothing and hides nothing, and its fault comes out as \`error\`: ${name}`, () =>
+    it(`P17 a listener that throws stops nothing, hides nothing, and causes \`error\`: ${name}`, () =>
       withManager({}, async (stage) => {
         const { manager, events } = stage
         const fault = new Error(`from a listener of ${name}`)
@@ -49,7 +49,7 @@ describe('a listener', () => {
         expect([...told]).to.have.members(NAMES)
       }))
 
-    it(`P17 that rejects stops nothing, and its fault comes out as \`error\`: ${name}`, () =>
+    it(`P17 a listener that rejects stops nothing, and causes \`error\`: ${name}`, () =>
       withManager({}, async (stage) => {
         const { manager, events } = stage
         const fault = new Error(`from a listener of ${name}`)
@@ -60,7 +60,7 @@ describe('a listener', () => {
       }))
   }
 
-  it('P17 that throws on every renewal loses no lease', () =>
+  it('P17 a listener that throws on every renewal loses no lease', () =>
     withManager({}, async ({ manager, clock, events }) => {
       manager.on('renewed', () => {
         throw new Error('always')
@@ -71,7 +71,7 @@ describe('a listener', () => {
       expect(events.takeErrors().length).to.be.greaterThan(50 * 10)
     }))
 
-  it('P17 that throws what is no error is reported all the same', () =>
+  it('P17 a listener that throws no error object is reported all the same', () =>
     withManager({}, async ({ manager, events }) => {
       manager.on('acquired', () => {
         // oxlint-disable-next-line typescript/only-throw-error -- what others throw is not ours to choose
@@ -83,7 +83,7 @@ describe('a listener', () => {
       expect(error?.message).to.include('a string')
     }))
 
-  it('P17 of `error` that throws harms nobody, and becomes a warning of the process', () =>
+  it('P17 a listener of `error` that throws harms nobody, and causes a process warning', () =>
     withManager({}, async ({ manager, events }) => {
       const warn = sinon.stub(process, 'emitWarning')
       try {
@@ -106,7 +106,7 @@ describe('a listener', () => {
       }
     }))
 
-  it('P17 that throws where nobody listens to `error` becomes a warning of the process, and is not fatal', () =>
+  it('P17 a listener that throws without a listener of `error` causes only a warning', () =>
     withManager({}, async ({ manager }) => {
       const warn = sinon.stub(process, 'emitWarning')
       try {
@@ -123,7 +123,7 @@ describe('a listener', () => {
       }
     }))
 
-  it('is told once when it was added with `once`', () =>
+  it('is called once if it was added with `once`', () =>
     withManager({}, async ({ manager }) => {
       const listener = sinon.spy()
       manager.once('acquired', listener)
@@ -132,7 +132,7 @@ describe('a listener', () => {
       expect(manager.listeners('acquired')).to.not.include(listener)
     }))
 
-  it('is told as often as it was added, and by any name of `on`', () =>
+  it('is called as often as it was added, by any name of `on`', () =>
     withManager({}, async ({ manager }) => {
       const listener = sinon.spy()
       manager.on('acquired', listener)
@@ -142,7 +142,7 @@ describe('a listener', () => {
     }))
 
   for (const method of ['off', 'removeListener'] as const) {
-    it(`is told nothing any more after \`${method}\``, () =>
+    it(`is never called after \`${method}\``, () =>
       withManager({}, async ({ manager }) => {
         const [gone, once, stays] = [sinon.spy(), sinon.spy(), sinon.spy()]
         manager.on('acquired', gone).once('acquired', once).on('acquired', stays)
@@ -153,7 +153,7 @@ describe('a listener', () => {
       }))
   }
 
-  it('is found among the listeners as what it is', () =>
+  it('is listed by the function that was passed', () =>
     withManager({}, async ({ manager }) => {
       const listener = sinon.spy()
       const before = manager.listenerCount('lost')
@@ -165,7 +165,7 @@ describe('a listener', () => {
       expect(manager.eventNames()).to.include('lost')
     }))
 
-  it('is called with the context that it was given', () =>
+  it('is called with its own context', () =>
     withManager({}, async ({ manager }) => {
       const context = {}
       const listener = sinon.spy()
@@ -184,7 +184,7 @@ describe('a listener', () => {
       }
     }))
 
-  it('may add and remove listeners, itself among them', () =>
+  it('can add and remove listeners, itself among them', () =>
     withManager({}, async ({ manager }) => {
       const late = sinon.spy()
       const self = sinon.spy(() => {
@@ -198,7 +198,7 @@ describe('a listener', () => {
       expect(late.callCount).to.equal(1)
     }))
 
-  it('is not needed: a manager that nobody listens to works as well', () =>
+  it('is not needed: a manager without listeners works as well', () =>
     withStage(async ({ clock, store }) => {
       const backend = new MemoryBackend({ store })
       const manager = new LeaseManager(backend, { ttl: TTL, clock })

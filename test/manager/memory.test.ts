@@ -15,7 +15,7 @@ function heapInUse(): number {
 }
 
 describe('memory', () => {
-  it('P25 holds nothing any more after churn: acquired, renewed, released, lost, refused, aborted and unanswered', () =>
+  it('P25 is empty after churn: acquired, renewed, released, lost, refused, aborted and unanswered', () =>
     withManager({}, async ({ manager, backend, clock, store }) => {
       const keys = Array.from({ length: 200 }, (_, index) => `key-${index}`)
       for (let round = 0; round < 5; round += 1) {
@@ -42,7 +42,7 @@ describe('memory', () => {
       }
     }))
 
-  it('P25 forgets a lease that is given back before a question about it is sent', () =>
+  it('P25 forgets a lease that is released before a request about it is sent', () =>
     withManager({}, async ({ manager, backend, clock }) => {
       // The journal of the stage remembers every lease.
       manager.removeAllListeners()
@@ -61,7 +61,7 @@ describe('memory', () => {
       expect(leases.filter((lease) => lease.deref() !== undefined)).to.have.length.below(3)
     }))
 
-  it('P25 returns to its base after churn, though every key is a new one', async () => {
+  it('P25 returns to its base after churn, even if every key is new', async () => {
     const clock = new ManualClock()
     const manager = new LeaseManager(new MemoryBackend({ store: new MemoryStore({ clock }) }), { clock, ttl: TTL })
     let used = 0
@@ -81,7 +81,7 @@ describe('memory', () => {
     await manager.close()
   })
 
-  it('P25 does not grow with the renewals of a lease, the failures and the refusals', async () => {
+  it('P25 does not grow with the renewals, failures and refusals of a lease', async () => {
     const clock = new ManualClock()
     const store = new MemoryStore({ clock })
     const backend = new MemoryBackend({ store })
@@ -103,7 +103,7 @@ describe('memory', () => {
     await manager.close()
   })
 
-  it('P25 costs a bounded number of bytes for each lease that is held', async () => {
+  it('P25 is a bounded number of bytes for each held lease', async () => {
     const clock = new ManualClock()
     const store = new MemoryStore({ clock })
     const backend = new MemoryBackend({ store })

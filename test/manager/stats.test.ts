@@ -29,7 +29,7 @@ describe('stats', () => {
       })
     }))
 
-  it('count what is held, acquired, released and lost, and by what reason', () =>
+  it('count leases held, acquired, released and lost, the losses by reason', () =>
     withManager({}, async ({ manager, clock, store }) => {
       const leases = await grantAll(manager.acquireMany(['a', 'b', 'c', 'd', 'e']))
       await manager.acquire('limited', { maxHold: 100 })
@@ -49,7 +49,7 @@ describe('stats', () => {
       expect(manager.size).to.equal(2)
     }))
 
-  it('count renewals and their failures, and leases in danger', () =>
+  it('count renewals and their failures, and leases in jeopardy', () =>
     withManager({}, async ({ manager, clock, backend, events }) => {
       await manager.acquireMany(['a', 'b', 'c'])
       await clock.advance(TTL)
@@ -64,7 +64,7 @@ describe('stats', () => {
       expect(manager.stats()).to.include({ jeopardy: 0, held: 3 })
     }))
 
-  it('count a lease in danger no longer once it has ended', () =>
+  it('count a lease in jeopardy no longer once it has ended', () =>
     withManager({}, async ({ manager, clock, backend }) => {
       const [a] = await manager.acquireMany(['a', 'b', 'c'])
       backend.fail(new Error('ECONNREFUSED'))
@@ -75,7 +75,7 @@ describe('stats', () => {
       expect(manager.stats()).to.include({ jeopardy: 0, held: 0 })
     }))
 
-  it('count who waits', () =>
+  it('count the waiters', () =>
     withManager({}, async ({ manager, clock, store }) => {
       store.set('lease:a', 'somebody', 1_000)
       const calls = [watch(manager.acquire('a')), watch(manager.acquire('a')), watch(manager.tryAcquire('b'))]
@@ -90,7 +90,7 @@ describe('stats', () => {
       expect(manager.stats().waiting).to.equal(0)
     }))
 
-  it('count queues, one for each key that somebody waits for', () =>
+  it('count queues, one for each key that has waiters', () =>
     withManager({}, async ({ manager, clock, store }) => {
       for (const key of ['a', 'b']) store.set(`lease:${key}`, 'somebody', 60_000)
       const calls = ['a', 'a', 'a', 'b'].map((key) => watch(manager.acquire(key, { wait: 1_000 })))
@@ -104,7 +104,7 @@ describe('stats', () => {
       expect(manager.stats()).to.include({ waiting: 0, queues: 0 })
     }))
 
-  it('count how often the lock was asked for, and how often for each that was acquired', () =>
+  it('count the requests for locks, in total and for each acquired lock', () =>
     withManager({}, async ({ manager, clock, store }) => {
       await grant(manager.tryAcquire('a'))
       expect(await manager.tryAcquire('a'), 'nobody is asked about one’s own').to.equal(null)
@@ -123,7 +123,7 @@ describe('stats', () => {
       expect(manager.stats()).to.include({ acquired: 2, asks: 5, asksPerGrant: 2.5 })
     }))
 
-  it('count what callers that wait were woken by', () =>
+  it('count what woke the waiters', () =>
     withManager({}, async ({ manager, backend, clock, store }) => {
       const nothing = { handOver: 0, change: 0, reconnect: 0, timeout: 0 }
       const lease = await manager.acquire('a')
@@ -156,7 +156,7 @@ describe('stats', () => {
       expect(manager.stats()).to.include({ held: 1, acquired: 2, released: 1, asks: 1, asksPerGrant: 0.5 })
     }))
 
-  it('say whether changes are told', () =>
+  it('report whether change notifications work', () =>
     withStage(async ({ open }) => {
       expect(open().manager.stats().watching).to.equal(true)
       expect(open({ watch: false }).manager.stats().watching).to.equal(false)
@@ -195,7 +195,7 @@ describe('stats', () => {
       expect(manager.stats().renewalLag.max).to.be.greaterThan(100)
     }))
 
-  it('are a report of one moment, not a view', () =>
+  it('are a snapshot, not a view', () =>
     withManager({}, async ({ manager }) => {
       const before = manager.stats()
       await grant(manager.tryAcquire('a'))

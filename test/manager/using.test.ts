@@ -3,7 +3,7 @@ import { LeaseLostError, LockNotAcquiredError, UnavailableError } from 'leasewhe
 import { heldFor, rejectionOf, TICK, TTL, watch, withManager } from '../support/manager.ts'
 
 describe('using', () => {
-  it('does the work under the lock, passes its result on, and releases', () =>
+  it('runs the work under the lock, returns its result, and releases the lock', () =>
     withManager({}, async ({ manager, store, events }) => {
       const result = await manager.using('a', async (lease) => {
         await Promise.resolve()
@@ -16,7 +16,7 @@ describe('using', () => {
       expect(events.lines).to.deep.equal(['acquired a', 'released a'])
     }))
 
-  it('takes work that is not asynchronous', () =>
+  it('accepts synchronous work', () =>
     withManager({}, async ({ manager, store }) => {
       expect(await manager.using('a', () => 5)).to.equal(5)
       expect(await manager.using('a', () => undefined)).to.equal(undefined)
@@ -41,7 +41,7 @@ describe('using', () => {
       expect(store.keys()).to.deep.equal([])
     }))
 
-  it('releases and passes on what the work throws', () =>
+  it('releases the lock and rethrows the error of the work', () =>
     withManager({}, async ({ manager, store, events }) => {
       const fault = new Error('from the work')
       expect(await rejectionOf(manager.using('a', () => Promise.reject(fault)))).to.equal(fault)
@@ -55,7 +55,7 @@ describe('using', () => {
       expect(events.lines).to.deep.equal(['acquired a', 'released a', 'acquired a', 'released a'])
     }))
 
-  it('rejects with LeaseLostError where the lease was lost before the work was done', () =>
+  it('rejects with LeaseLostError if the lease was lost before the work ended', () =>
     withManager({}, async ({ manager, clock, store, events }) => {
       let finish = (): void => undefined
       const call = watch(
@@ -75,13 +75,13 @@ describe('using', () => {
       expect(store.get('lease:a')).to.equal('somebody')
     }))
 
-  it('P1 rejects with LeaseLostError where nobody has noticed the loss yet: the work blocked the event loop', () =>
+  it('P1 rejects with LeaseLostError if blocking work hid the loss', () =>
     withManager({}, async ({ manager, clock }) => {
       const error = await rejectionOf(manager.using('a', () => clock.jump(heldFor(TTL))))
       expect(error).to.be.instanceOf(LeaseLostError).and.to.include({ reason: 'expired' })
     }))
 
-  it('rejects with LeaseLostError where the loss is found only by the release, for the work was not done under the lock', () =>
+  it('rejects with LeaseLostError if only the release finds the loss', () =>
     withManager({}, async ({ manager, store, events }) => {
       const error = await rejectionOf(
         manager.using('a', () => {
@@ -93,7 +93,7 @@ describe('using', () => {
       expect(error).to.be.instanceOf(LeaseLostError).and.to.include({ reason: 'taken' })
     }))
 
-  it('tells the work of the loss by the signal of the lease', () =>
+  it('reports the loss to the work by the signal of the lease', () =>
     withManager({ autoRenew: false }, async ({ manager, clock }) => {
       const call = watch(
         manager.using('a', ({ signal }) => {
@@ -116,7 +116,7 @@ describe('using', () => {
       expect(events.lines).to.deep.equal(['acquired a', 'released a'])
     }))
 
-  it('does not take longer for a release that is not answered than its timeout', () =>
+  it('takes no longer than its timeout for an unanswered release', () =>
     withManager({ timeout: 200 }, async ({ manager, backend, clock, events }) => {
       const call = watch(manager.using('a', () => backend.block()))
       await clock.advance(200 + 2 * TICK)
@@ -124,7 +124,7 @@ describe('using', () => {
       expect(events.lines).to.deep.equal(['acquired a', 'released a, unconfirmed'])
     }))
 
-  it('does not begin the work where the lock was not acquired', () =>
+  it('does not begin the work if the lock was not acquired', () =>
     withManager({}, async ({ manager, backend, clock, store }) => {
       let begun = 0
       const work = (): void => {
@@ -140,7 +140,7 @@ describe('using', () => {
       expect(begun).to.equal(0)
     }))
 
-  it('takes turns with others who use the same key', () =>
+  it('takes turns with other users of the same key', () =>
     withManager({}, async ({ manager, clock }) => {
       let inside = 0
       let most = 0
@@ -158,7 +158,7 @@ describe('using', () => {
       expect(most).to.equal(1)
     }))
 
-  it('rejects work that is no function, and asks nobody', () =>
+  it('rejects work that is no function, and sends no request', () =>
     withManager({}, async ({ manager, backend }) => {
       for (const work of [undefined, 5, {}]) {
         const error = await rejectionOf(manager.using('a', work as () => void))

@@ -3,7 +3,7 @@ import { ManualClock } from 'leasewheel/memory'
 import sinon from 'sinon'
 
 describe('ManualClock', () => {
-  it('stands still until it is told to move', async () => {
+  it('stands still until it is moved', async () => {
     const clock = new ManualClock()
     expect(clock.now()).to.equal(1_000_000)
     await new Promise(setImmediate)
@@ -12,11 +12,11 @@ describe('ManualClock', () => {
     expect(clock.now()).to.equal(1_000_005)
   })
 
-  it('starts where it is told to', () => {
+  it('starts at the given time', () => {
     expect(new ManualClock(42).now()).to.equal(42)
   })
 
-  it('rings each timer at its time, and once', async () => {
+  it('fires each timer at its time, and once', async () => {
     const clock = new ManualClock(0)
     const rung: [string, number][] = []
     for (const [name, delay] of [
@@ -43,7 +43,7 @@ describe('ManualClock', () => {
     expect(clock.now()).to.equal(120)
   })
 
-  it('rings timers of one time in the order in which they were set', async () => {
+  it('fires timers of one time in the order in which they were set', async () => {
     const clock = new ManualClock()
     const rung: number[] = []
     for (const name of [1, 2, 3]) clock.setTimer(() => rung.push(name), 10)
@@ -51,7 +51,7 @@ describe('ManualClock', () => {
     expect(rung).to.deep.equal([1, 2, 3])
   })
 
-  it('rings timers that are set on the way, at their time', async () => {
+  it('fires timers that are set during a move, at their time', async () => {
     const clock = new ManualClock(0)
     const rung: number[] = []
     const again = (): void => {
@@ -64,7 +64,7 @@ describe('ManualClock', () => {
     expect(clock.timers).to.equal(1)
   })
 
-  it('rings a timer that is due at once or earlier when it moves next, by nothing at all if need be', async () => {
+  it('fires a timer that is due already on the next move, even by 0', async () => {
     const clock = new ManualClock(0)
     const ring = sinon.fake()
     clock.setTimer(ring, 0)
@@ -75,7 +75,7 @@ describe('ManualClock', () => {
     expect(clock.now()).to.equal(0)
   })
 
-  it('rings no timer that was taken back', async () => {
+  it('fires no cancelled timer', async () => {
     const clock = new ManualClock()
     const ring = sinon.fake()
     const second = clock.setTimer(ring, 10)
@@ -87,7 +87,7 @@ describe('ManualClock', () => {
     second.cancel()
   })
 
-  it('lets everything that follows from a timer happen before the next one rings', async () => {
+  it('lets the consequences of a timer run before the next one fires', async () => {
     const clock = new ManualClock(0)
     const happened: string[] = []
     clock.setTimer(() => {
@@ -102,7 +102,7 @@ describe('ManualClock', () => {
     expect(happened).to.deep.equal(['first', 'soon at 10', 'later at 10', 'second'])
   })
 
-  it('lets happen what is under way before it moves', async () => {
+  it('lets pending work run before it moves', async () => {
     const clock = new ManualClock(0)
     let seen: number | undefined
     clock.soon(() => {
@@ -113,7 +113,7 @@ describe('ManualClock', () => {
     expect(seen).to.equal(0)
   })
 
-  it('jumps without letting anything happen, and rings what is overdue when it moves next', async () => {
+  it('jumps without running anything, and fires overdue timers on the next move', async () => {
     const clock = new ManualClock(0)
     const rung: number[] = []
     clock.setTimer(() => rung.push(clock.now()), 10)
@@ -138,7 +138,7 @@ describe('ManualClock', () => {
     expect(ring.callCount).to.equal(0)
   })
 
-  it('does not go back when a timer jumps beyond where it was told to move', async () => {
+  it('does not go back if a timer jumps beyond the target time', async () => {
     const clock = new ManualClock(0)
     clock.setTimer(() => clock.jump(500), 10)
     await clock.advance(20)

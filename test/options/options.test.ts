@@ -269,7 +269,7 @@ describe('the options', () => {
         })
       }
 
-      it('reject a name that is not known', async () => {
+      it('reject an unknown name', async () => {
         const known = Object.keys(rules)
         for (const unknown of ['ttls', 'TTL', 'driftfactor', 'toString', '']) {
           const { name: type, message } = await complaintOf(attempt({ ...required, [unknown]: 1 }))
@@ -281,7 +281,7 @@ describe('the options', () => {
         bench.expectUntouched()
       })
 
-      it('reject what is no object of options', async () => {
+      it('reject a value that is no options object', async () => {
         for (const [value, shown, type] of allTypesBut('object', 'date', 'bare')) {
           const message = `Expected \`options\` to be an object of options of \`${name}\`, got ${shown}`
           await expectComplaint(attempt(value), type, message)
@@ -311,7 +311,7 @@ describe('the options', () => {
     expect(resolveManager({ owner: 'x'.repeat(128) }).owner).to.have.length(128)
   })
 
-  it('have a default strategy that polls where changes are not told, and otherwise asks about once a minute', () => {
+  it('have a default strategy that polls without notifications, and else asks each minute', () => {
     const { retry: strategy } = resolveManager({})
     const backoff = exponentialBackoff()
     for (const random of [0, 0.5, 0.999]) {
@@ -323,7 +323,7 @@ describe('the options', () => {
     }
   })
 
-  it('are what the documentation says where nothing is said', () => {
+  it('have the documented defaults', () => {
     const { clock, retry: strategy, ...settings } = resolveManager({})
     expect(settings).to.deep.equal({
       ttl: 30_000,
@@ -345,7 +345,7 @@ describe('the options', () => {
     expect(strategy.next(context)).to.equal(exponentialBackoff().next(context))
   })
 
-  it('of a call go before those of the manager, which go before the defaults', () => {
+  it('options of a call override those of the manager, which override the defaults', () => {
     const strategy = fixedInterval({ interval: 5 })
     const manager = resolveManager({
       ttl: 5_000,
@@ -379,7 +379,7 @@ describe('the options', () => {
     expect(resolveAcquireMany({ ...own, onProgress }, manager)).to.deep.equal({ ...own, onProgress })
   })
 
-  it('give a timeout that follows from the ttl of the lease, unless the manager has one', () => {
+  it('derive a timeout from the lease’s ttl, unless the manager has one', () => {
     const free = resolveManager({ ttl: 30_000 })
     expect([100, 1_200, 60_000].map((each) => resolveTryAcquire({ ttl: each }, free).timeout)).to.deep.equal([
       50, 200, 2_000,
@@ -389,14 +389,14 @@ describe('the options', () => {
     expect([100, 30_000].map((each) => resolveTryAcquire({ ttl: each }, fixed).timeout)).to.deep.equal([100, 5_000])
   })
 
-  it('bound a timeout by the ttl that stands beside it', async () => {
+  it('limit a timeout by the ttl of the same options', async () => {
     const message = 'Expected `timeout` to be an integer >= 10 and <= 200 (ms), got `201` (number)'
     await expectComplaint(() => bench.leases.acquire('a', { ttl: 200, timeout: 201 }), RangeError, message)
     await expectComplaint(() => new LeaseManager(bench.backend, { ttl: 200, timeout: 201 }), RangeError, message)
     bench.expectUntouched()
   })
 
-  it('bound maxTimeout by the minTimeout that stands beside it', async () => {
+  it('limit maxTimeout by the minTimeout of the same options', async () => {
     const message = 'Expected `maxTimeout` to be a number >= 2000 (ms), got `1999` (number)'
     await expectComplaint(() => exponentialBackoff({ minTimeout: 2_000, maxTimeout: 1_999 }), RangeError, message)
   })
@@ -410,7 +410,7 @@ describe('the options', () => {
     expect(await bench.leases.tryAcquire('a')).not.to.equal(null)
   })
 
-  it('leave nothing behind when a manager that would connect rejects them', async () => {
+  it('leave nothing behind if a connecting manager rejects them', async () => {
     const before = await openResources()
     for (const options of [{ ttl: 5 }, { ttls: 30_000 }, null]) {
       await complaintOf(() => new LeaseManager('redis://127.0.0.1:1', options as never))
@@ -453,7 +453,7 @@ describe('the keys', () => {
   for (const [name, pass] of Object.entries(takersOfAny)) {
     const attempt = (key: unknown) => () => pass(bench.leases, key as never)
 
-    it(`of ${name} are strings of 1 to 4,096 characters`, async () => {
+    it(`keys of ${name} are strings of 1 to 4,096 characters`, async () => {
       for (const [value, shown] of [...allTypesBut('string', 'longString'), [undefined, '`undefined`']]) {
         await expectComplaint(attempt(value), TypeError, `Expected \`key\` to be a string, got ${String(shown)}`)
       }
@@ -471,7 +471,7 @@ describe('the keys', () => {
   }
 
   for (const [name, pass] of Object.entries(takersOfMany)) {
-    it(`of ${name} are a list`, async () => {
+    it(`keys of ${name} are an array`, async () => {
       for (const [value, shown] of [...allTypesBut('array'), [undefined, '`undefined`']]) {
         const message = `Expected \`keys\` to be an array of strings, got ${String(shown)}`
         await expectComplaint(() => pass(bench.leases, value as never), TypeError, message)
@@ -482,14 +482,14 @@ describe('the keys', () => {
     })
   }
 
-  it('of acquireAll are named once each', async () => {
+  it('keys of acquireAll are unique', async () => {
     const message = 'Expected `keys` to name each key once, got `b` (string) twice'
     await expectComplaint(() => bench.leases.acquireAll(['a', 'b', 'c', 'b']), RangeError, message)
     bench.expectUntouched()
     expect(checkDistinctKeys(['a', 'b'])).to.deep.equal(['a', 'b'])
   })
 
-  it('of acquireMany may be named twice, and any iterable of them will do', () => {
+  it('keys of acquireMany can have duplicates, and come from any iterable', () => {
     expect(
       listOfKeys(
         new Map([
@@ -501,7 +501,7 @@ describe('the keys', () => {
     expect(listOfKeys(['a', 'a'])).to.deep.equal(['a', 'a'])
   })
 
-  it('come with work that is a function', async () => {
+  it('keys come with work that is a function', async () => {
     for (const [value, shown, type] of allTypesBut('function')) {
       const message = `Expected \`work\` to be a function, got ${shown}`
       await expectComplaint(() => bench.leases.using('a', value as never), type, message)
@@ -519,13 +519,13 @@ describe('the connection', () => {
     expect(await openResources()).to.deep.equal(before)
   }
 
-  it('is not nothing, and not any value', async () => {
+  it('is neither missing nor any value', async () => {
     await expectRejected(undefined, '`undefined`')
     for (const [value, shown] of allTypesBut('string', 'longString', 'array')) await expectRejected(value, shown)
     await expectRejected([], 'an array: one manager works with one server')
   })
 
-  it('is not just any object, and not half a backend or half a client', async () => {
+  it('is not any object, half a backend or half a client', async () => {
     const advice = 'an object of options: pass a client made of it, `new Redis(options)`'
     await expectRejected({ host: 'localhost', port: 6_379 }, advice)
     await expectRejected({ open() {}, acquire() {}, renew() {}, release() {} }, 'an object (Object)')
@@ -534,7 +534,7 @@ describe('the connection', () => {
     await expectRejected(new Map(), 'an object (Map)')
   })
 
-  it('is not a text other than a URL of Redis, which is not shown because it may hold a password', async () => {
+  it('must be a Redis URL if it is a text, and errors never show it', async () => {
     for (const url of [
       '',
       'localhost',
@@ -548,12 +548,12 @@ describe('the connection', () => {
     }
   })
 
-  it('is not a cluster yet', async () => {
+  it('cannot be a cluster yet', async () => {
     const cluster = { isCluster: true, duplicate() {}, options: {}, nodes() {} }
     await expectRejected(cluster, 'a Redis Cluster client: clusters are not supported yet')
   })
 
-  it('may be a backend', async () => {
+  it('can be a backend', async () => {
     const leases = new LeaseManager(new MemoryBackend())
     expect(await leases.tryAcquire('a')).not.to.equal(null)
     await leases.close()

@@ -15,28 +15,28 @@ const RUNS = { seed: 2_112, numRuns: 300 }
 const anyRandom = fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true })
 
 describe('fixedInterval', () => {
-  it('pauses for as long each time', () => {
+  it('pauses equally long each time', () => {
     expect(pauses(fixedInterval({ interval: 100, jitter: false }), 4)).to.deep.equal([100, 100, 100, 100])
   })
 
-  it('draws each pause from the upper half of the interval unless told otherwise', () => {
+  it('draws each pause from the upper half of the interval by default', () => {
     const strategy = fixedInterval({ interval: 100 })
     expect([0, 0.5, 0.999].map((random) => strategy.next(context(1, random)))).to.deep.equal([50, 75, 99.95])
   })
 
-  it('gives up after the last of its attempts, the first one counted', () => {
+  it('gives up after the last of its attempts, including the first one', () => {
     const strategy = fixedInterval({ interval: 100, maxAttempts: 3, jitter: false })
     expect(pauses(strategy, 5)).to.deep.equal([100, 100, null, null, null])
     expect(pauses(fixedInterval({ interval: 100, maxAttempts: 1 }), 1)).to.deep.equal([null])
   })
 
-  it('never gives up unless told to', () => {
+  it('never gives up by default', () => {
     expect(fixedInterval({ interval: 100, jitter: false }).next(context(1_000_000_000))).to.equal(100)
   })
 })
 
 describe('exponentialBackoff', () => {
-  it('doubles from 50 ms to a second unless told otherwise', () => {
+  it('doubles from 50 ms to a second by default', () => {
     const strategy = exponentialBackoff({ jitter: false })
     expect(pauses(strategy, 8)).to.deep.equal([50, 100, 200, 400, 800, 1_000, 1_000, 1_000])
     expect(strategy.next(context(1_000_000_000))).to.equal(1_000)
@@ -51,20 +51,20 @@ describe('exponentialBackoff', () => {
     expect(pauses(exponentialBackoff({ factor: 1, jitter: false }), 3)).to.deep.equal([50, 50, 50])
   })
 
-  it('does not grow at all from a minTimeout above the default maxTimeout', () => {
+  it('does not grow from a minTimeout above the default maxTimeout', () => {
     expect(pauses(exponentialBackoff({ minTimeout: 5_000, jitter: false }), 3)).to.deep.equal([5_000, 5_000, 5_000])
   })
 
-  it('draws each pause from its upper half unless told otherwise', () => {
+  it('draws each pause from its upper half by default', () => {
     expect(pauses(exponentialBackoff(), 3, 0)).to.deep.equal([25, 50, 100])
     expect(pauses(exponentialBackoff(), 3, 0.5)).to.deep.equal([37.5, 75, 150])
   })
 
-  it('gives up after the last of its attempts, the first one counted', () => {
+  it('gives up after the last of its attempts, including the first one', () => {
     expect(pauses(exponentialBackoff({ maxAttempts: 2, jitter: false }), 3)).to.deep.equal([50, null, null])
   })
 
-  it('pauses within its bounds, whatever they are and however many attempts there were', () => {
+  it('pauses within its bounds for any options and number of attempts', () => {
     const options = fc.record({
       minTimeout: fc.integer({ min: 1, max: 10_000 }),
       maxTimeout: fc.integer({ min: 10_000, max: 100_000 }),
@@ -81,7 +81,7 @@ describe('exponentialBackoff', () => {
 })
 
 describe('the strategies', () => {
-  it('keep nothing of one caller, so that any number may share them', () => {
+  it('keep no state of one caller, so that any number can share them', () => {
     for (const strategy of [fixedInterval({ interval: 10 }), exponentialBackoff({ maxAttempts: 5 })]) {
       const alone = pauses(strategy, 6)
       // Two callers, one attempt each in turn, and then the first of them again.

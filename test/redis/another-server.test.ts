@@ -1,4 +1,4 @@
-/** Another server answers behind the same address, or the two connections of a manager part. */
+/** Another server answers at the same address, or the two connections of a manager lead to different servers. */
 import { expect } from 'chai'
 import { Redis } from 'ioredis'
 import type { Lease } from 'leasewheel'
@@ -64,7 +64,7 @@ describe('another server behind the same address', () => {
       ))
   }
 
-  it('P26 is noticed when a server comes back with other data, although its process is the same: REPLICAOF', () =>
+  it('P26 is noticed when the same server process returns with other data: REPLICAOF', () =>
     withRedis(
       (server) =>
         withRedis(
@@ -160,7 +160,7 @@ describe('the two connections of a manager', () => {
       FAST,
     ))
 
-  it('P23 are known to lead to one server by name, if the user may not ask who it is', () =>
+  it('P23 are known to share a server by name if INFO is denied', () =>
     withRedis(async (server) => {
       await server.command('ACL', 'SETUSER', 'worker', 'on', '>s3cret', '~*', '&*', '+@all', '-info')
       const url = `redis://worker:s3cret@127.0.0.1:${server.port}`
@@ -176,7 +176,7 @@ describe('the two connections of a manager', () => {
       })
     }))
 
-  it('P26 the loss of the second one has leases looked at, not renewed', () =>
+  it('P26 have leases looked at, not renewed, if the second one breaks', () =>
     withRedis((server) =>
       withManager(server.url, OPTIONS, async (session) => {
         const { manager, journal } = session

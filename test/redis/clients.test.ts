@@ -1,4 +1,4 @@
-/** What may be passed as a connection: clients told by their shape, and URLs. */
+/** What a connection can be: clients, recognised by their shape, and URLs. */
 import { connect, type Socket } from 'node:net'
 import { inspect } from 'node:util'
 import { expect } from 'chai'
@@ -75,7 +75,7 @@ const FOREIGN: readonly (readonly [what: string, value: () => unknown, expected:
   ['a manager', () => new LeaseManager(new MemoryBackend()), /an object/],
 ]
 
-describe('a client that is not one of ioredis', () => {
+describe('a client of another library than ioredis', () => {
   for (const [what, value, expected] of FOREIGN) {
     it(`is refused by its shape, and named: ${what}`, async () => {
       const { message } = await refusalOf(value())
@@ -85,7 +85,7 @@ describe('a client that is not one of ioredis', () => {
 })
 
 describe('a client of ioredis', () => {
-  it('is one with any class name, and as a subclass: bundlers rename classes', () =>
+  it('is recognised with any class name, and as a subclass: bundlers rename classes', () =>
     withRedis(async (server) => {
       const a = class extends Redis {}
       Object.defineProperty(a, 'name', { value: 'a' })
@@ -96,7 +96,7 @@ describe('a client of ioredis', () => {
       })
     }))
 
-  it('is one of iovalkey too: the shape is the same, less what only ioredis 6 has', () =>
+  it('can be of iovalkey, which has the same shape without ioredis 6’s additions', () =>
     withRedis(async (server) => {
       await withClient({ port: server.port, db: 2 }, async (model) => {
         const { protocol: _protocol, replyMapping: _replyMapping, ...options } = model.options
@@ -116,7 +116,7 @@ describe('a client of ioredis', () => {
       })
     }))
 
-  it('may connect in a way of its own: the option `Connector` is used for our connections', () =>
+  it('can connect with its own `Connector`, which our connections use, too', () =>
     withRedis(async (server) => {
       const sockets: Socket[] = []
       class Connector {
@@ -139,7 +139,7 @@ describe('a client of ioredis', () => {
       })
     }))
 
-  it('is refused if its database is no number', async () => {
+  it('is refused if its database is not a number', async () => {
     const { message } = await refusalOf(new Redis('redis://localhost/locks', { lazyConnect: true }))
     expect(message).to.include('`db`').and.include('NaN')
   })
@@ -167,12 +167,12 @@ describe('a URL', () => {
       ))
   }
 
-  it('may begin with valkeys://, as with rediss://', () => {
+  it('can begin with valkeys://, as with rediss://', () => {
     expect(readServerUrl('valkeys://:p%40ss@host:1/%32?family=6')).to.equal('rediss://:p%40ss@host:1/2?family=6')
   })
 
   for (const protocol of ['valkey', 'VALKEY', 'REDIS']) {
-    it(`may begin with ${protocol}://`, () =>
+    it(`can begin with ${protocol}://`, () =>
       withRedis((server) =>
         withNewManager(server.url.replace(/^redis/, protocol), LASTING, async ({ manager }) => {
           expect((await manager.acquire('a')).held).to.equal(true)

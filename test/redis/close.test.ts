@@ -1,4 +1,4 @@
-/** `close()`: every caller is answered, every lease has its end, and nothing is left open, whatever state the server is in. */
+/** `close()`: every caller is answered, every lease ends, and nothing stays open, whatever state the server is in. */
 import { once } from 'node:events'
 import { expect } from 'chai'
 import { LeaseManager, ManagerClosedError } from 'leasewheel'
@@ -42,7 +42,7 @@ describe('close', () => {
       }),
     ))
 
-  it('P24 answers whoever still waits, and gives back what is granted meanwhile', () =>
+  it('P24 answers every remaining waiter, and releases what is granted meanwhile', () =>
     withRedis((server) =>
       withManager(server.url, LASTING, async ({ manager, journal }) => {
         await server.command('SET', 'lease:theirs', 'theirs')
@@ -78,7 +78,7 @@ describe('close', () => {
     ['hangs', async (server) => server.pause()],
     ['is gone', (server) => server.kill()],
   ] satisfies readonly (readonly [string, (server: RedisServer) => Promise<void>])[]) {
-    it(`P14 P24 comes to its end when the server ${what}, and so does every lease`, () =>
+    it(`P14 P24 ends when the server ${what}, and so does every lease`, () =>
       withRedis((server) =>
         inSilence(async () => {
           const handles = await openHandles()
@@ -103,7 +103,7 @@ describe('close', () => {
       ))
   }
 
-  it('P24 leaves nothing open when it comes before the connection is made', () =>
+  it('P24 leaves nothing open if it comes before the connection is made', () =>
     withRedis((server) =>
       inSilence(async () => {
         const handles = await openHandles()

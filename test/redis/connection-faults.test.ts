@@ -1,4 +1,4 @@
-/** Why there is no connection: told once, and with each rejection. */
+/** Why there is no connection: reported once, and with each rejection. */
 import { once } from 'node:events'
 import { type AddressInfo, createServer, Socket } from 'node:net'
 import { setImmediate } from 'node:timers/promises'
@@ -44,8 +44,8 @@ async function withListener(
   }
 }
 
-describe('a connection that cannot be had', () => {
-  it('P18 because nobody listens at any address of the name says so, instead of an empty message', async () => {
+describe('a connection that cannot be made', () => {
+  it('P18 a name without a listening address is reported in the message', async () => {
     // Both addresses of `localhost` refuse at this port.
     await withClient({ host: 'localhost', port: 1, family: 0, lazyConnect: true }, (client) =>
       withNewManager(client, QUICK, async ({ manager, journal }) => {
@@ -58,7 +58,7 @@ describe('a connection that cannot be had', () => {
     )
   })
 
-  it('P18 because the other side closes it during the handshake is told once, and is the reason of each rejection', () =>
+  it('P18 a broken handshake is reported once, as the cause of each rejection', () =>
     withListener(
       (socket) => socket.once('data', () => socket.end()),
       (port, accepted) =>
@@ -74,7 +74,7 @@ describe('a connection that cannot be had', () => {
         ),
     ))
 
-  it('P18 because no Sentinel is there is told once, though the message of ioredis names another delay each time', () =>
+  it('P18 missing Sentinels are reported once, despite ioredis’ varying delays', () =>
     withListener(
       (socket) => socket.destroy(),
       (port, accepted) =>
@@ -87,7 +87,7 @@ describe('a connection that cannot be had', () => {
         ),
     ))
 
-  it('P18 because the Sentinels do not know the name says so', () =>
+  it('P18 a name that the Sentinels do not know is reported', () =>
     withRedis((server) =>
       withSentinel(server, (port) =>
         withClient({ sentinels: [{ host: '127.0.0.1', port }], name: 'nobody', lazyConnect: true }, (client) =>
@@ -100,7 +100,7 @@ describe('a connection that cannot be had', () => {
       ),
     ))
 
-  it('P18 stays quiet while Sentinels answer, however often the connection is made anew', () =>
+  it('P18 no error is reported while Sentinels answer, however often it reconnects', () =>
     withRedis((server) =>
       withSentinel(server, (port) =>
         withClient({ sentinels: [{ host: '127.0.0.1', port }], name: 'primary', lazyConnect: true }, (client) =>
@@ -117,7 +117,7 @@ describe('a connection that cannot be had', () => {
       ),
     ))
 
-  it('P18 P24 because the server has room for one client less: locks come first, changes are not told', () =>
+  it('P18 P24 with room for one client less, locks work without change notifications', () =>
     withRedis(
       (server) =>
         withClient({ port: server.port }, async (client) => {
@@ -144,7 +144,7 @@ describe('a connection that cannot be had', () => {
       { args: ['--maxclients', '100'] },
     ))
 
-  it('P18 because the server has no room at all is told once, in its own words', () =>
+  it('P18 a full server is reported once, in its own words', () =>
     withRedis((server) =>
       withClient({ port: server.port }, async (client) => {
         await client.ping()
@@ -161,7 +161,7 @@ describe('a connection that cannot be had', () => {
       }),
     ))
 
-  it('P18 leads to a Sentinel: that is said at once, and asked for no longer', () =>
+  it('P18 a connection that leads to a Sentinel is reported at once, without a retry', () =>
     withRedis((server) =>
       withSentinel(server, (port) =>
         withClient({ port, lazyConnect: true }, (client) =>
@@ -176,7 +176,7 @@ describe('a connection that cannot be had', () => {
       ),
     ))
 
-  it('P18 leads to a node of a cluster: that is said at once', () =>
+  it('P18 a connection that leads to a node of a cluster is reported at once', () =>
     withRedis(
       (server) =>
         withNewManager(server.url, QUICK, async ({ manager }) => {
@@ -191,7 +191,7 @@ describe('a connection that cannot be had', () => {
 describe('credentials', () => {
   const rules = ['on', '>first', '~*', '&*', '+@all']
 
-  it('P21 that the application changes on its client are used for the next connection', () =>
+  it('P21 credentials that the application changes are used for the next connection', () =>
     withRedis(async (server) => {
       await server.command('ACL', 'SETUSER', 'worker', ...rules)
       const options = { port: server.port, username: 'worker', password: 'first', lazyConnect: true }
@@ -210,7 +210,7 @@ describe('credentials', () => {
       )
     }))
 
-  it('P21 are asked for before each connection; where that fails the ones before are tried, and it is told once', () =>
+  it('P21 are requested for each connection; a failure is reported once, the previous are tried', () =>
     withRedis(async (server) => {
       await server.command('ACL', 'SETUSER', 'worker', ...rules)
       let password: string | undefined = 'first'
@@ -248,8 +248,8 @@ describe('credentials', () => {
     }))
 })
 
-describe('credentials that are no help', () => {
-  it('P21 are waited for no longer than a connection may take: the ones before are tried', () =>
+describe('credentials that do not help', () => {
+  it('P21 credentials that come too late are replaced by the previous ones', () =>
     withRedis(async (server) => {
       let hangs = false
       const credentials = () => (hangs ? new Promise<never>(() => undefined) : Promise.resolve({ password: '' }))
@@ -265,7 +265,7 @@ describe('credentials that are no help', () => {
       )
     }))
 
-  it('P21 leave the user name as it is, if they bring none', () =>
+  it('P21 credentials without a user name leave it unchanged', () =>
     withRedis(async (server) => {
       await server.command('ACL', 'SETUSER', 'worker', 'on', '>second', '~*', '&*', '+@all')
       const url = `redis://worker:first@127.0.0.1:${server.port}`
@@ -276,8 +276,8 @@ describe('credentials that are no help', () => {
     }))
 })
 
-describe('a connection that breaks at the moment of an attempt', () => {
-  it('P11 has the attempt wait for another one: tryAcquire, in whichever turn the end shows', () =>
+describe('a connection that breaks during an attempt', () => {
+  it('P11 makes the attempt wait for another one: tryAcquire, in every turn', () =>
     withRedis((server) =>
       withProxy(server.port, (proxy) =>
         withManager(`redis://127.0.0.1:${proxy.port}`, { ...LASTING, timeout: 10_000 }, async ({ manager }) => {
@@ -292,8 +292,8 @@ describe('a connection that breaks at the moment of an attempt', () => {
     ))
 })
 
-describe('a server that refuses in words of its own', () => {
-  it('P18 to tell of changes: one `error` event, callers poll, and no connection is made anew', () =>
+describe('a server that refuses with unusual errors', () => {
+  it('P18 refused notifications cause one `error`, polling, and no connection is made anew', () =>
     withRedis((server) =>
       withScriptedProxy(
         server.port,
@@ -317,7 +317,7 @@ describe('a server that refuses in words of its own', () => {
       ),
     ))
 
-  it('P18 to say who it is: locks are had all the same, on two connections', () =>
+  it('P18 refused INFO causes no error, and locks use two connections', () =>
     withRedis((server) =>
       withScriptedProxy(
         server.port,
@@ -332,7 +332,7 @@ describe('a server that refuses in words of its own', () => {
       ),
     ))
 
-  it('P18 P23 to be listened to, for want of memory: callers poll meanwhile, and it is tried again', () =>
+  it('P18 P23 a subscription refused for want of memory means polling until a retry', () =>
     withRedis((server) => {
       let full = true
       return withScriptedProxy(
@@ -357,7 +357,7 @@ describe('a server that refuses in words of its own', () => {
 })
 
 describe('an idle connection', () => {
-  it('is kept alive more often than load balancers forget it, whatever the client of the application does', () =>
+  it('is kept alive more often than load balancers forget it, whatever the client’s options', () =>
     withRedis((server) =>
       withClient({ port: server.port, keepAlive: 0, lazyConnect: true }, (client) =>
         withManager(client, LASTING, async () => {

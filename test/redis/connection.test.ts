@@ -12,7 +12,7 @@ import { withProxy } from '../support/proxy.ts'
 import { connectionsNamed, LASTING, rejectionOf, until, withClient, withManager } from './support.ts'
 
 describe('the failure of a request', () => {
-  it('says that its connection is broken only while that is so: one that is read late concerns the one before', () =>
+  it('reports a broken connection only while that is so, not for an earlier one', () =>
     withRedis(async (server) => {
       const connection = new Connection({
         source: server.url,
@@ -39,7 +39,7 @@ describe('the failure of a request', () => {
 })
 
 describe("the manager's connection", () => {
-  it('is made of a URL, of a client that is connected, and of one that is not yet', () =>
+  it('is made from a URL, a connected client or an unconnected one', () =>
     withRedis(async (server) => {
       await withManager(server.url, LASTING, async ({ manager }) => worksOn(manager, server))
       await withClient({ port: server.port }, async (client) => {
@@ -118,7 +118,7 @@ describe("the manager's connection", () => {
       { password: 'p@ss:/?' },
     ))
 
-  it('has the user of the client, or of the URL, and needs no more rights than these', () =>
+  it('uses the user of the client or the URL, and needs only these rights', () =>
     withRedis(async (server) => {
       await server.command(
         'ACL',
@@ -147,7 +147,7 @@ describe("the manager's connection", () => {
       await withManager(url, LASTING, async ({ manager }) => worksOn(manager, server))
     }))
 
-  it("puts the client's own key prefix before ours, and not before the fence counter", () =>
+  it("puts the client's key prefix before ours, but not before the fence counter", () =>
     withRedis(async (server) => {
       await withClient({ port: server.port, keyPrefix: 'app:' }, async (client) =>
         withManager(client, LASTING, async ({ manager }) => {
@@ -166,7 +166,7 @@ describe("the manager's connection", () => {
       })
     }))
 
-  it('P6 counts the fences of a key on, however it is split between the prefixes of client and manager', () =>
+  it('P6 counts the fences of a key on, however client and manager prefixes split it', () =>
     withRedis(async (server) => {
       // A counter that is ahead of the time: only whoever reads this one continues it.
       await server.command('SET', 'leasewheel:fence', Number.MAX_SAFE_INTEGER - 100)
@@ -189,7 +189,7 @@ describe("the manager's connection", () => {
       expect(await server.command('KEYS', '*')).to.deep.equal(['leasewheel:fence'])
     }))
 
-  it('refuses the key that would be the fence counter, also if the prefix of the client makes it so', () =>
+  it('refuses the key that would be the fence counter, also with the client’s prefix', () =>
     withRedis((server) =>
       withClient({ port: server.port, keyPrefix: 'leasewheel:' }, async (client) =>
         withManager(client, { ...LASTING, prefix: '' }, async ({ manager }) => {
@@ -238,7 +238,7 @@ describe("the manager's connection", () => {
       )
     }))
 
-  it('is asked for what it needs, whatever the options of the client are', () =>
+  it('requests what it needs, whatever the options of the client are', () =>
     withRedis(async (server) => {
       const options = {
         stringNumbers: true,
@@ -266,7 +266,7 @@ describe("the manager's connection", () => {
       )
     }))
 
-  it('is named leasewheel, after the name of the client if that has one, and is one', () =>
+  it('is named leasewheel behind the client’s own name, and is a single connection', () =>
     withRedis(async (server) => {
       for (const [connectionName, expected] of [
         [undefined, 'leasewheel'],
@@ -285,7 +285,7 @@ describe("the manager's connection", () => {
 })
 
 describe("the application's own client", () => {
-  it('is used as before, while a manager works beside it and after that is closed', () =>
+  it('is used as before, while a manager works beside it and after its close', () =>
     withRedis(async (server) =>
       withClient({ port: server.port }, async (client) => {
         client.defineCommand('two', { lua: 'return 2', numberOfKeys: 0 })
@@ -302,7 +302,7 @@ describe("the application's own client", () => {
       }),
     ))
 
-  it('may wait in a BLPOP for ever without delaying a lock', () =>
+  it('can wait in a BLPOP for ever without delaying a lock', () =>
     withRedis(async (server) =>
       withClient({ port: server.port }, async (client) => {
         const popped = client.blpop('queue', 0)
@@ -316,7 +316,7 @@ describe("the application's own client", () => {
       }),
     ))
 
-  it('may be subscribed, or in a transaction', () =>
+  it('can be subscribed, or in a transaction', () =>
     withRedis(async (server) =>
       withClient({ port: server.port }, async (client) => {
         await client.subscribe('channel')
@@ -329,7 +329,7 @@ describe("the application's own client", () => {
       }),
     ))
 
-  it('keeps its offline queue to itself: what waits in it stands before no lock, and is still carried out', () =>
+  it('keeps its own offline queue, which delays no lock and is still sent', () =>
     withRedis(async (server) => {
       // It knocks where nobody opens, and tries again only after the test.
       await withClient({ port: server.port, lazyConnect: true }, async (client) => {

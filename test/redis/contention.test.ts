@@ -1,4 +1,4 @@
-/** Processes that want the same locks, again and again. */
+/** Processes that compete for the same locks, again and again. */
 import { expect } from 'chai'
 import { withRedis } from '../support/redis-server.ts'
 import { MANAGER_PROCESS, untilReady } from './manager-process.ts'
@@ -78,8 +78,8 @@ function times<T>(count: number, value: T): T[] {
   return Array.from({ length: count }, () => value)
 }
 
-describe('several processes that want the same locks', () => {
-  it('P6 P7 P10 P23 exclude each other, and every caller in each of them has its turn, again and again', () =>
+describe('several processes that compete for the same locks', () => {
+  it('P6 P7 P10 P23 exclude each other, and every caller in each gets its turn', () =>
     withRedis((server) =>
       withWorkers(times(3, CONTENDER), server, async (workers) => {
         await untilReady(workers)
@@ -99,7 +99,7 @@ describe('several processes that want the same locks', () => {
       }),
     ))
 
-  it('P1 P6 P7 P13 never hold a lock at the same time, though one after another is stopped for longer than the ttl', () =>
+  it('P1 P6 P7 P13 never share a lock, even if each is stopped past its ttl', () =>
     withRedis((server) =>
       withWorkers(times(3, WITNESS), server, async (workers) => {
         await untilReady(workers)

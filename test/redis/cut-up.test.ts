@@ -1,3 +1,4 @@
+/** Finds the entries of a batch that a server refuses, with few more requests. */
 import { expect } from 'chai'
 import fc from 'fast-check'
 import { cutUp } from '#src/redis/cut-up.js'
@@ -51,13 +52,13 @@ describe('cutUp', () => {
     }
   })
 
-  it('asks nothing more for an entry that was alone', async () => {
+  it('sends no more requests for an entry that was alone', async () => {
     const { batches, answers } = await ask(1, () => FORBIDDEN)
     expect(batches).to.deep.equal([])
     expect(answers).to.deep.equal([FORBIDDEN])
   })
 
-  it('asks nothing more if the server as a whole cannot, or what failed is no reply', async () => {
+  it('sends no more requests after a server-wide fault, or without a reply', async () => {
     for (const message of ["READONLY You can't write", 'CROSSSLOT Keys', "NOPERM ... run the 'evalsha' command"]) {
       const { batches, answers } = await ask(10, () => message)
       expect(batches).to.deep.equal([])
@@ -78,7 +79,7 @@ describe('cutUp', () => {
     expect(outcomes).to.deep.equal([1, 2].map(() => ({ type: 'unknown', error: broken })))
   })
 
-  it('finds one that is refused for a reason that is unclear, and stops if all are', async () => {
+  it('finds one entry refused for unclear reasons, and stops if all are', async () => {
     const one = await ask(256, (entry) => (entry === 7 ? UNCLEAR : undefined))
     expect(one.alone).to.deep.equal([7])
     const spread = await ask(256, (entry) => (entry % 16 === 3 ? UNCLEAR : undefined))

@@ -25,7 +25,7 @@ function decode(command: Buffer): Buffer[] {
 }
 
 describe('encode', () => {
-  it('makes a command that a server reads as what was meant, whatever is in it', () => {
+  it('makes a command that a server reads as it was meant, with any arguments', () => {
     // All that a string may have in it: half a surrogate pair as well, and an end of line.
     const text = fc.oneof(
       fc.string({ unit: 'binary-ascii', maxLength: 30 }),

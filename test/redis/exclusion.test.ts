@@ -1,4 +1,4 @@
-/** Managers on connections of their own, as in processes of their own. */
+/** Two managers on connections of their own, as in two processes. */
 import { expect } from 'chai'
 import { fixedInterval, type Lease, LockNotAcquiredError } from 'leasewheel'
 import { type RedisServer, withRedis } from '../support/redis-server.ts'
@@ -45,7 +45,7 @@ describe('two managers', () => {
       await untilRenewed(next)
     }))
 
-  it('P6 P7 never hold a lock at the same time, and each holder has a larger fence than the one before', () =>
+  it('P6 P7 never share a lock, and each holder has a larger fence', () =>
     withTwo(async (first, second) => {
       const keys = ['a', 'b', 'c']
       const holders = new Map<string, Lease>()
@@ -77,7 +77,7 @@ describe('two managers', () => {
       expect(first.journal.count('lost') + second.journal.count('lost')).to.equal(0)
     }))
 
-  it('P7 share out many keys, none of them twice', () =>
+  it('P7 divide many keys between them, none of them twice', () =>
     withTwo(async (first, second, server) => {
       const keys = Array.from({ length: 2_000 }, (_, index) => `key ${index}`)
       const leases = (await Promise.all([first, second].map(async ({ manager }) => manager.acquireMany(keys)))).flat()

@@ -91,7 +91,7 @@ describe('a failover that the Sentinels announce', () => {
       }))
   }
 
-  it('P7 P23 takes a caller that waits along: a key that is free on the old server only is not granted', () =>
+  it('P7 P23 moves a waiter along, without a grant from the old server', () =>
     withScene({}, async ({ group, manager }) => {
       const master = await group.master()
       await master.command('SET', 'lease:a', 'theirs')
@@ -108,7 +108,7 @@ describe('a failover that the Sentinels announce', () => {
       expect(await group.at(to).command('EXISTS', 'lease:a')).to.equal(1)
     }))
 
-  it('P21 P26 of a master that hangs ends the attempts to reach it, and those who ask are served by the new one', () =>
+  it('P21 P26 a failover of a master that hangs ends the attempts to reach it', () =>
     // Nothing else would end what is under way: a request may take longer than this test.
     withScene({ timeout: 60_000 }, async ({ group, manager, journal }) => {
       const lease = await manager.acquire('a')
@@ -125,7 +125,7 @@ describe('a failover that the Sentinels announce', () => {
       expect(journal.count('lost')).to.equal(0)
     }))
 
-  it('P7 leaves nobody behind on a master that hangs and goes on later', () =>
+  it('P7 leaves no caller on a master that hangs and goes on later', () =>
     withScene({}, async ({ group, manager }) => {
       const master = await group.master()
       await master.command('SET', 'lease:a', 'theirs', 'PX', 600_000)
@@ -143,7 +143,7 @@ describe('a failover that the Sentinels announce', () => {
       expect((await call).held).to.equal(true)
     }))
 
-  it('P7 a process that was stopped meanwhile reads of it before it asks for anything', () =>
+  it('P7 a process that was stopped meanwhile learns of it before it sends any request', () =>
     withScene({}, async ({ group, manager }) => {
       const [old] = group.servers
       const held = await manager.acquire('held')

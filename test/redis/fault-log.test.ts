@@ -1,7 +1,8 @@
+/** The log of faults: why there is no connection, reported once. */
 import { FaultLog, noConnection, tellingError } from '#src/redis/fault-log.js'
 import { expect } from 'chai'
 
-describe('why there is no connection', () => {
+describe('the reported cause of a missing connection', () => {
   it('says what each of them said, if a name has several addresses', () => {
     const errors = [new Error('connect ECONNREFUSED ::1:6379'), new Error('connect ECONNREFUSED 127.0.0.1:6379')]
     const telling = tellingError(new AggregateError(errors))
@@ -12,7 +13,7 @@ describe('why there is no connection', () => {
     expect(noConnection(telling).message).to.equal(telling.message)
   })
 
-  it('is the code of an error that has no message, and never nothing', () => {
+  it('is the code of an error without a message, and never empty', () => {
     expect(tellingError(Object.assign(new Error(''), { code: 'ECONNRESET' })).message).to.match(/: ECONNRESET$/)
     expect(tellingError(new Error('')).message).to.match(/: unknown reason$/)
     const telling = new Error('read ECONNRESET')
@@ -20,7 +21,7 @@ describe('why there is no connection', () => {
     expect(noConnection(undefined).message).to.equal('No connection to Redis')
   })
 
-  it('is told once, whatever numbers are in it, and again after the server has answered', () => {
+  it('is reported once despite changing numbers, and again after the server has answered', () => {
     const log = new FaultLog()
     expect(log.add(new Error('Retrying after 10 ms'))).to.equal(true)
     expect(log.add(new Error('Retrying after 20 ms'))).to.equal(false)

@@ -1,4 +1,4 @@
-/** Leases that change processes, are looked at from other processes, and are taken away by operators. */
+/** Leases that change processes, and locks that operators inspect and take away. */
 import { hostname } from 'node:os'
 import { setImmediate } from 'node:timers/promises'
 import { expect } from 'chai'
@@ -52,8 +52,8 @@ const PROCESS = `
   }
 `
 
-describe('a lease that is handed over', () => {
-  it('P6 P7 P14 goes from process to process and back, with its token and its fence, and is held all the time', () =>
+describe('a lease that moves to another process', () => {
+  it('P6 P7 P14 goes there and back with its token and fence, held throughout', () =>
     withRedis((server) =>
       withManager(server.url, LASTING, async ({ manager, journal }) =>
         withWorkers([PROCESS, PROCESS], server, async ([first, second]) => {
@@ -90,7 +90,7 @@ describe('a lease that is handed over', () => {
       ),
     ))
 
-  it("P4 P18 is not adopted where its key has gone or is another's", () =>
+  it("P4 P18 is not adopted if its key is gone or is another's", () =>
     withRedis((server) =>
       withManager(server.url, LASTING, async ({ manager, journal }) => {
         const lease = await manager.acquire('a')
@@ -109,7 +109,7 @@ describe('a lease that is handed over', () => {
       }),
     ))
 
-  it('P18 is told of changes where it was adopted', () =>
+  it('P18 learns of changes after its adoption', () =>
     withRedis((server) =>
       withManager(server.url, LASTING, async ({ manager: first }) =>
         withManager(server.url, { ...LASTING, random: () => 0 }, async ({ manager: second, journal }) => {
@@ -122,7 +122,7 @@ describe('a lease that is handed over', () => {
       ),
     ))
 
-  it('P18 is told of a change that comes while it is being adopted', () =>
+  it('P18 learns of a change that comes during its adoption', () =>
     withRedis((server) =>
       withManager(server.url, { ...LASTING, random: () => 0 }, async ({ manager, journal }) => {
         await untilWatching(manager)
@@ -138,7 +138,7 @@ describe('a lease that is handed over', () => {
       }),
     ))
 
-  it('P23 that nobody adopts comes free after its ttl', () =>
+  it('P23 a lease that nobody adopts is free after its ttl', () =>
     withRedis((server) =>
       withManager(server.url, LASTING, async ({ manager: first }) =>
         withManager(server.url, { ...LASTING, retry: new Hourly() }, async ({ manager: second }) => {
@@ -152,7 +152,7 @@ describe('a lease that is handed over', () => {
 })
 
 describe('a lock that is held in another process', () => {
-  it('P18 P23 is looked at, and taken away by an operator: the holder learns of it at once, and the next one has it', () =>
+  it('P18 P23 is taken away by an operator: its holder learns of it at once', () =>
     withRedis((server) =>
       withManager(server.url, LASTING, async ({ manager: operator, journal }) => {
         await untilWatching(operator)

@@ -108,7 +108,7 @@ for (const [name, { key, create }] of Object.entries(OTHERS)) {
         ),
       )
 
-    it('P7 what a manager holds is locked for others, until it is released', () =>
+    it('P7 a lock of the manager excludes others until it is released', () =>
       withBoth(async ({ manager }, other) => {
         const lease = await manager.acquire(key)
         expect(await other.acquire()).to.equal(false)
@@ -119,7 +119,7 @@ for (const [name, { key, create }] of Object.entries(OTHERS)) {
         expect(await other.acquire()).to.equal(true)
       }))
 
-    it('P7 what others hold is locked for a manager, until they release it', () =>
+    it('P7 a lock of others excludes the manager until it is released', () =>
       withBoth(async ({ manager }, other) => {
         expect(await other.acquire()).to.equal(true)
         expect(await manager.tryAcquire(key)).to.equal(null)
@@ -133,7 +133,7 @@ for (const [name, { key, create }] of Object.entries(OTHERS)) {
         await untilRenewed(lease)
       }))
 
-    it('P5 nobody extends or releases what is another’s', () =>
+    it('P5 no side extends or releases a lock of the other', () =>
       withBoth(async ({ manager, journal }, other, server) => {
         expect(await other.acquire()).to.equal(true)
         await server.command('DEL', key)

@@ -1,4 +1,4 @@
-/** Holders hear at once that somebody else has deleted or overwritten their key: no renewal of theirs is due for a long time. */
+/** Holders learn at once that another client has deleted or overwritten their key, long before a renewal is due. */
 import { expect } from 'chai'
 import type { Lease } from 'leasewheel'
 import { type RedisServer, withRedis } from '../support/redis-server.ts'
@@ -58,7 +58,7 @@ const WAYS: readonly {
 
 describe('a lock that is held', () => {
   for (const { what, interfere, reason } of WAYS) {
-    it(`P3 P18 is lost at once when its key is ${what}`, () =>
+    it(`P3 P18 is lost at once if its key is ${what}`, () =>
       withHolder(async ({ manager, journal, server }) => {
         const [lease, other] = await manager.acquireAll(['a', 'b'])
         if (!lease || !other) expect.fail('expected two leases')
@@ -92,7 +92,7 @@ describe('a lock that is held', () => {
       }))
   }
 
-  it('P18 P20 is lost at once, a thousand times among ten thousand, and nothing else is', () =>
+  it('P18 P20 is lost at once, a thousand times among ten thousand, and no other is', () =>
     withHolder(async ({ manager, journal, server }) => {
       const leases = await manager.acquireAll(Array.from({ length: 10_000 }, (_, index) => `key ${index}`))
       const [gone, kept] = [
@@ -111,7 +111,7 @@ describe('a lock that is held', () => {
       })
     }))
 
-  it('P18 is watched on after each renewal', () =>
+  it('P18 is still watched after each renewal', () =>
     withHolder(async ({ manager, journal, server }) => {
       const [first, second] = await manager.acquireAll(['first', 'second'])
       if (!first || !second) expect.fail('expected two leases')
@@ -124,7 +124,7 @@ describe('a lock that is held', () => {
       expect(manager.stats().renewals, 'renewals by the wheel').to.equal(renewals)
     }))
 
-  it('is not looked at because of what its own manager does', () =>
+  it('is not verified because of its own manager’s changes', () =>
     withHolder(async ({ manager, server }) => {
       const leases = await manager.acquireAll(Array.from({ length: 100 }, (_, index) => `key ${index}`))
       const before = manager.stats()
@@ -139,7 +139,7 @@ describe('a lock that is held', () => {
       expect(after.requests - before.requests).to.equal(5 + 50 + 1)
     }))
 
-  it('P18 is watched where it is not renewed by the wheel, too', () =>
+  it('P18 is watched if the wheel does not renew it, too', () =>
     withHolder(
       async ({ manager, journal, server }) => {
         const [first, second] = await manager.acquireAll(['first', 'second'])
@@ -154,7 +154,7 @@ describe('a lock that is held', () => {
       { ...LASTING, autoRenew: false },
     ))
 
-  it('P18 is watched, though it was acquired before the server could tell of anything', () =>
+  it('P18 is watched even if it was acquired before notifications began', () =>
     withRedis((server) =>
       withManager(server.url, UNRENEWED, async ({ manager, journal }) => {
         const leases = await manager.acquireAll(['a', 'b'])
@@ -167,7 +167,7 @@ describe('a lock that is held', () => {
       }),
     ))
 
-  it('P18 stays held when somebody changes its key and leaves our token there', () =>
+  it('P18 stays held if somebody changes its key and leaves our token there', () =>
     withHolder(async ({ manager, journal, server }) => {
       const lease = await manager.acquire('a')
       for (const command of [
@@ -186,7 +186,7 @@ describe('a lock that is held', () => {
       expect(manager.get('a')).to.equal(lease)
     }))
 
-  it('P18 is lost at once, though its key was changed before in a way that left our token there', () =>
+  it('P18 is lost at once even after an earlier change that left our token', () =>
     withHolder(async ({ manager, journal, server }) => {
       const lease = await manager.acquire('a')
       const before = manager.stats()
@@ -198,7 +198,7 @@ describe('a lock that is held', () => {
       expect(journal.story(lease).at(-1)).to.equal('lost: missing')
     }))
 
-  it('P1 P7 P18 is not believed in for a third of its ttl after somebody has cut that short', () =>
+  it('P1 P7 P18 is not trusted for long after somebody has shortened its ttl', () =>
     withHolder(async ({ manager, journal, server }) => {
       const lease = await manager.acquire('a')
       await server.command('PEXPIRE', 'lease:a', 300)
@@ -208,7 +208,7 @@ describe('a lock that is held', () => {
       expect(journal.count('lost')).to.be.at.most(1)
     }))
 
-  it('is not watched where there are more than the limit, be it that they come all at once', () =>
+  it('is not watched above the limit, even if all come at once', () =>
     withHolder(
       async ({ manager, server }) => {
         await manager.acquireAll(Array.from({ length: 100 }, (_, index) => `key ${index}`))
@@ -217,7 +217,7 @@ describe('a lock that is held', () => {
       { ...UNRENEWED, watchLimit: 50 },
     ))
 
-  it('is not watched where that is switched off, and the server remembers nothing', () =>
+  it('is not watched if that is switched off, and the server remembers nothing', () =>
     withRedis((server) =>
       withManager(server.url, { ...UNRENEWED, watch: false }, async ({ manager }) => {
         const leases = await manager.acquireAll(['a', 'b'])
@@ -227,7 +227,7 @@ describe('a lock that is held', () => {
       }),
     ))
 
-  it('is forgotten by the server when it is released', () =>
+  it('is forgotten by the server on release', () =>
     withHolder(async ({ manager, server }) => {
       const leases = await manager.acquireAll(['a', 'b', 'c'])
       await Promise.all(leases.map(async (lease) => lease.renew()))

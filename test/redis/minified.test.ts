@@ -28,7 +28,7 @@ const APPLICATION = `
 
 describe('a minified bundle', () => {
   for (const ioredis of ['ioredis', 'ioredis-5']) {
-    it(`P18 P23 is told that the server tells of no changes, and polls: ${ioredis}`, async () => {
+    it(`P18 P23 learns that the server sends no notifications, and polls: ${ioredis}`, async () => {
       const directory = mkdtempSync(join(tmpdir(), 'leasewheel-bundle-'))
       try {
         const outfile = join(directory, 'application.cjs')

@@ -1,4 +1,4 @@
-/** What is special about Redis as a backend. What every backend does is in `test/contract`. */
+/** What only Redis has as a backend. test/contract has what every backend does. */
 import { expect } from 'chai'
 import type { AcquireOutcome, Backend, LockEntry } from 'leasewheel'
 import { RedisBackend } from '#src/redis/redis-backend.js'
@@ -23,7 +23,7 @@ async function withBackend(work: (backend: Backend, server: RedisServer) => Prom
 }
 
 describe('RedisBackend', () => {
-  it('keeps a lock as `SET key token NX PX ttl` does, and nothing besides but one counter', () =>
+  it('stores `SET key token NX PX ttl`, and nothing besides but one counter', () =>
     withBackend(async (backend, server) => {
       await backend.acquire([entry('a', 'mine')])
       await server.command('SET', 'b', 'mine', 'NX', 'PX', TTL)
@@ -53,7 +53,7 @@ describe('RedisBackend', () => {
       }
     }))
 
-  it('P6 counts on from a counter that is ahead of the time: a clock that went back, or another server', () =>
+  it('P6 continues from a counter ahead of the time, as after a failover', () =>
     withBackend(async (backend, server) => {
       const ahead = Number.MAX_SAFE_INTEGER - 1_000
       await server.command('SET', FENCE, ahead)
@@ -63,7 +63,7 @@ describe('RedisBackend', () => {
       expect(await server.command('GET', FENCE), 'to the last digit').to.equal(String(ahead + 5))
     }))
 
-  it('P6 goes by the time, in µs, when the counter is lost or behind: a failover that lost writes', () =>
+  it('P6 restarts from the time in µs if the counter is lost or behind', () =>
     withBackend(async (backend, server) => {
       for (const [turn, spoil] of [
         async () => server.command('DEL', FENCE),
@@ -80,14 +80,14 @@ describe('RedisBackend', () => {
       }
     }))
 
-  it('does not count where nothing was granted', () =>
+  it('does not count if nothing was granted', () =>
     withBackend(async (backend, server) => {
       await server.command('SET', 'a', 'theirs')
       await backend.acquire([entry('a', 'mine')])
       expect(await server.command('EXISTS', FENCE)).to.equal(0)
     }))
 
-  it('asks once for many keys', () =>
+  it('sends one request for many keys', () =>
     withBackend(async (backend, server) => {
       const entries = Array.from({ length: 256 }, (_, index) => entry(`key ${index}`, 'mine'))
       for (const ask of [
@@ -128,7 +128,7 @@ describe('RedisBackend', () => {
     ['a set', ['SADD', 'a', 'mine']],
     ['a stream', ['XADD', 'a', '*', 'mine', 1]],
   ] as [string, [string, ...(string | number)[]]][]) {
-    it(`P4 P5 takes a key that holds ${what} for somebody else's, and leaves it alone`, () =>
+    it(`P4 P5 treats a key that holds ${what} as another’s, and leaves it alone`, () =>
       withBackend(async (backend, server) => {
         await server.command(...put)
         const entries = [entry('before', 'mine'), entry('a', 'mine'), entry('behind', 'mine')]

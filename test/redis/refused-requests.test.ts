@@ -89,7 +89,7 @@ describe('a key that the ACL denies', () => {
       expect(await server.command('DBSIZE'), 'it and the fence counter').to.equal(2)
     }))
 
-  it('P20 may come many times over, among keys that it allows', () =>
+  it('P20 can come many times over, among keys that it allows', () =>
     withUser([], async ({ backend, allow }) => {
       const keys = Array.from({ length: 40 }, (_, index) => `${index % 2 ? 'denied' : 'key'} ${index}`)
       await allow('resetkeys', '~lease:key*', '~leasewheel:fence')
@@ -97,7 +97,7 @@ describe('a key that the ACL denies', () => {
       expect(answers.map(({ type }) => type)).to.deep.equal(keys.map((_, index) => (index % 2 ? 'unknown' : 'granted')))
     }))
 
-  it('is named where somebody looks at it, or deletes it', () =>
+  it('is named if somebody inspects or deletes it', () =>
     withUser([], async ({ backend, allow }) => {
       await allow('resetkeys', '~lease:key*', '~leasewheel:fence')
       for (const call of [backend.inspect('denied'), backend.forceRelease('denied')]) {
@@ -109,7 +109,7 @@ describe('a key that the ACL denies', () => {
       }
     }))
 
-  it('P23 leaves the neighbours watched that were asked for again', () =>
+  it('P23 leaves the repeated neighbours watched', () =>
     withUser([], async ({ backend, server, listener, allow }) => {
       await allow('resetkeys', '~lease:key*', '~leasewheel:fence')
       const batch = entries('key 1', 'denied', 'key 2')
@@ -125,7 +125,7 @@ describe('a key that the ACL denies', () => {
 })
 
 describe('a server that refuses everything for a while', () => {
-  it('P18 says so once, until it has done what it refused: REPLICAOF, READONLY', () =>
+  it('P18 reports it once, until it has done what it refused: REPLICAOF, READONLY', () =>
     withUser(
       [],
       async ({ backend, server, listener }) => {
@@ -152,7 +152,7 @@ describe('a server that refuses everything for a while', () => {
       false,
     ))
 
-  it('P18 says so once while it still does other things: maxmemory, OOM', () =>
+  it('P18 reports it once while it still does other things: maxmemory, OOM', () =>
     withUser([], async ({ backend, server, listener }) => {
       const held = entries('held')
       await backend.acquire(held)
@@ -169,7 +169,7 @@ describe('a server that refuses everything for a while', () => {
 })
 
 describe('a command that the ACL denies', () => {
-  it('is final inside a script, and told once', () =>
+  it('is final inside a script, and reported once', () =>
     withUser(['-set'], async ({ backend, listener }) => {
       for (let turn = 0; turn < 3; turn += 1) {
         const outcome = only(await backend.acquire(entries('a')))
@@ -236,7 +236,7 @@ describe('a script', () => {
       },
     ],
   ] as const) {
-    it(`P23 that is sent again watches its keys all the same: ${what}`, () =>
+    it(`P23 a script that is sent again still watches its keys: ${what}`, () =>
       withUser([], async (scene) => {
         const { backend, server, listener } = scene
         await worksAsEver(backend, 'other')

@@ -1,4 +1,4 @@
-/** Servers that do not tell of changes: to be asked again and again, as long as there was nothing better. */
+/** Servers that send no change notifications: the manager tries again, and polls meanwhile. */
 import { expect } from 'chai'
 import { type RetryContext, UnavailableError } from 'leasewheel'
 import { type RedisServer, withRedis } from '../support/redis-server.ts'
@@ -43,9 +43,9 @@ function withDenied(
   })
 }
 
-describe('a server that refuses to tell of changes', () => {
+describe('a server that refuses change notifications', () => {
   for (const { what, rules } of DENIALS) {
-    it(`P18 P23 for want of ${what}: says so once, and everything works without`, () =>
+    it(`P18 P23 missing rights for ${what} are reported once, and everything works without`, () =>
       withDenied(rules, async ({ manager, journal, server, contexts }) => {
         const [held, deleted] = await manager.acquireAll(['held', 'deleted'])
         if (!held || !deleted) expect.fail('expected two leases')
@@ -85,7 +85,7 @@ describe('a server that refuses to tell of changes', () => {
       }))
   }
 
-  it('P18 P23 and changes its mind: whatever the user may do later is used from the next connection on', () =>
+  it('P18 P23 rights that are granted later apply to the next connection', () =>
     withDenied(['-client|tracking'], async ({ manager, journal, server }) => {
       await until('it is known that nothing is told', () => journal.errors.length > 0)
       const lease = await manager.acquire('a')
@@ -97,7 +97,7 @@ describe('a server that refuses to tell of changes', () => {
       expect(journal.errors).to.have.length(1)
     }))
 
-  it('P18 P23 all of a sudden: who waits is not left asleep', () =>
+  it('P18 P23 rights that are suddenly missing leave no waiter asleep', () =>
     withRedis(async (server) => {
       await server.command('ACL', 'SETUSER', 'worker', 'on', '>s3cret', '~*', '&*', '+@all')
       const url = `redis://worker:s3cret@127.0.0.1:${server.port}`
@@ -116,7 +116,7 @@ describe('a server that refuses to tell of changes', () => {
       })
     }))
 
-  it('P23 when it was about to tell of one: who waits asks again without', () =>
+  it('P23 a waiter asks again without a notification that is refused meanwhile', () =>
     withRedis(async (server) => {
       await server.command('ACL', 'SETUSER', 'worker', 'on', '>s3cret', '~*', '&*', '+@all')
       const url = `redis://worker:s3cret@127.0.0.1:${server.port}`
@@ -138,7 +138,7 @@ describe('a server that refuses to tell of changes', () => {
     }))
 })
 
-describe('a manager that does not want to be told of changes', () => {
+describe('a manager without change notifications', () => {
   it('P18 P23 has one connection, and asks again', () =>
     withRedis((server) =>
       withManager(server.url, { ...LASTING, watch: false }, async ({ manager, journal }) => {

@@ -1,4 +1,4 @@
-/** What servers were seen to say, and what it is taken for. */
+/** The replies that servers were seen to send, and how they are classified. */
 import { expect } from 'chai'
 import { Redis } from 'ioredis'
 import { codeOf, explainReply, isReply, kindOf, refusesCommand } from '#src/redis/reply-fault.js'
@@ -64,7 +64,7 @@ describe('an error reply', () => {
     })
   }
 
-  it('has a code, also where Redis before 7 puts words in front of it', () => {
+  it('has a code, also if Redis before 7 puts words in front of it', () => {
     expect(codeOf(new Error(`READONLY You can't write. ${IN_SCRIPT}`))).to.equal('READONLY')
     expect(codeOf(new Error(`${FAILED_SCRIPT} -READONLY You can't write.`))).to.equal('READONLY')
     expect(codeOf(new Error(''))).to.equal('')
@@ -101,7 +101,7 @@ describe('an error reply', () => {
     }
   })
 
-  it('is told from what ioredis says of commands that it gave up', () =>
+  it('is told apart from what ioredis says of commands that it gave up', () =>
     withRedis(async (server) => {
       const client = new Redis(server.url, { retryStrategy: () => null, maxRetriesPerRequest: 0 })
       client.on('error', () => undefined)

@@ -8,7 +8,7 @@ const COUNT = 10_000
 const TTL = 3_000
 
 describe('ten thousand locks', () => {
-  it('P19 P22 P24 are held over several ttls by one timer, in batches, and all given back', () =>
+  it('P19 P22 P24 are held over several ttls by one timer, in batches, and all released', () =>
     withRedis((server) =>
       withManager(server.url, { ttl: TTL, timeout: TTL, wait: 15_000 }, async ({ manager, journal }) => {
         const leases = await manager.acquireAll(Array.from({ length: COUNT }, (_, index) => `key ${index}`))

@@ -15,7 +15,7 @@ import {
 } from './support.ts'
 
 describe('a server behind Sentinel', () => {
-  it('P18 P21 is found through it, and found again after a crash, to tell of changes as before', () =>
+  it('P18 P21 is found again after a crash, and sends change notifications as before', () =>
     withRedis(
       (server) =>
         withSentinel(server, (port) =>

@@ -1,4 +1,4 @@
-/** The two connections of a manager break, in every order, and something happens before they are back. */
+/** The two connections of a manager break, in every order, and keys change before they are back. */
 import { expect } from 'chai'
 import type { Lease } from 'leasewheel'
 import { type RedisServer, withRedis } from '../support/redis-server.ts'
@@ -60,7 +60,7 @@ describe('connections that break while locks are waited for and held', () => {
     ['the one on which locks are asked for', [COMMANDS]],
     ['both', [COMMANDS, PUSHES]],
   ] as const) {
-    it(`P18 P21 P23 no wake-up, no loss and no lease goes missing with ${what}`, () =>
+    it(`P18 P21 P23 lose no wake-up, no loss and no lease with ${what}`, () =>
       withPair(async ({ server, holder, waiter, retry }) => {
         const kept = await holder.manager.acquireAll(KEYS)
         for (let turn = 0; turn < 4; turn += 1) {
@@ -85,7 +85,7 @@ describe('connections that break while locks are waited for and held', () => {
       }))
   }
 
-  it('P18 P23 broken again and again, in no order, they come back, and what is held and waited for with them', () =>
+  it('P18 P23 come back with all leases and waiters after any number of breaks', () =>
     withPair(async ({ server, holder, waiter, retry }) => {
       const kept = await holder.manager.acquireAll(KEYS)
       const call = waiter.manager.acquire('key 0')
@@ -110,7 +110,7 @@ describe('connections that break while locks are waited for and held', () => {
       expectQuiet(waiter)
     }))
 
-  it('P18 what is mended at once is not told as a refusal: the server has forgotten a connection that still looks alive', () =>
+  it('P18 are mended without an error if the server forgot a live-looking one', () =>
     withRedis((server) =>
       withProxy(server.port, (proxy) =>
         withManager(
@@ -131,7 +131,7 @@ describe('connections that break while locks are waited for and held', () => {
       ),
     ))
 
-  it('P4 P18 P23 a server that comes back empty: what was held is lost, and what was waited for is granted', () =>
+  it('P4 P18 P23 lead to an emptied server: leases are lost, and waiters granted', () =>
     withPair(async ({ server, holder, waiter, retry }) => {
       const leases = await holder.manager.acquireAll(KEYS)
       const call = waiter.manager.acquire('key 0')
@@ -150,8 +150,8 @@ describe('connections that break while locks are waited for and held', () => {
     }))
 })
 
-describe('a network in which only the connection goes silent on which changes are told', () => {
-  it('P23 a lock that was given back is still taken, at the end of what was left of its ttl', () =>
+describe('a network in which only the notification connection is silent', () => {
+  it('P23 grants a released lock by the end of its remaining ttl', () =>
     withRedis((server) =>
       withProxy(server.port, (proxy) => {
         const retry = new Hourly()
@@ -172,7 +172,7 @@ describe('a network in which only the connection goes silent on which changes ar
       }),
     ))
 
-  it('P18 a loss is noticed by the next renewal', () =>
+  it('P18 has a loss noticed by the next renewal', () =>
     withRedis((server) =>
       withProxy(server.port, (proxy) =>
         withManager(

@@ -1,4 +1,4 @@
-/** Callers that wait for a lock are woken by the server. None of them would ask again by itself within the hour. */
+/** The server wakes callers that wait for a lock. None of them would ask again by itself within the hour. */
 import { expect } from 'chai'
 import { Redis } from 'ioredis'
 import type { LeaseManager, LeaseManagerOptions } from 'leasewheel'
@@ -110,7 +110,7 @@ describe('a caller that waits', () => {
       expect(lease.held).to.equal(true)
     }))
 
-  it('P7 P23 is woken when another takes the lock, asks in vain, and is woken again when that one is gone', () =>
+  it('P7 P23 is woken, refused because another took the lock, and woken again', () =>
     withWaiting(async ({ manager, server, retry }) => {
       await server.command('SET', 'lease:a', 'first', 'PX', 600_000)
       const call = manager.acquire('a')
@@ -185,7 +185,7 @@ describe('a caller that waits', () => {
       ),
     ))
 
-  it('P23 has its turn before hundreds in another manager who came before it and pass the lock on among themselves', () =>
+  it('P23 has its turn before hundreds that queue in another manager', () =>
     withWaiting(async ({ manager, server, retry }) => {
       await withManager(server.url, { ...LASTING, retry: new Hourly() }, async ({ manager: other }) => {
         await untilWatching(other)
@@ -201,7 +201,7 @@ describe('a caller that waits', () => {
       })
     }))
 
-  it('P23 is told of the next change, though the server had forgotten the script', () =>
+  it('P23 learns of the next change, though the server had forgotten the script', () =>
     withWaiting(async ({ manager, server, retry }) => {
       await server.command('SET', 'lease:a', 'theirs', 'PX', 600_000)
       const call = manager.acquire('a')
@@ -217,7 +217,7 @@ describe('a caller that waits', () => {
       expect(manager.stats().wakeUps).to.deep.equal({ handOver: 0, change: 4, reconnect: 0, timeout: 0 })
     }))
 
-  it('P11 that gives up is not woken any more, and takes nothing', () =>
+  it('P11 a caller that gives up is no longer woken, and acquires nothing', () =>
     withWaiting(async ({ manager, server, retry }) => {
       await server.command('SET', 'lease:a', 'theirs', 'PX', 600_000)
       const controller = new AbortController()
@@ -291,9 +291,9 @@ const PLACES: readonly {
   },
 ]
 
-describe('changes of keys are told', () => {
+describe('notifications of key changes', () => {
   for (const { what, connect, options, database, prefix } of PLACES) {
-    it(`P18 P23 ${what}, to waiters and holders`, () =>
+    it(`P18 P23 notifications ${what} reach waiters and holders`, () =>
       withRedis(async (server) => {
         const client = connect(server.port)
         client.on('error', () => undefined)
@@ -305,7 +305,7 @@ describe('changes of keys are told', () => {
       }))
   }
 
-  it('P18 P23 over TLS, to waiters and holders', () =>
+  it('P18 P23 notifications over TLS reach waiters and holders', () =>
     withRedis(async (server) => {
       const certificate = createCertificate()
       await withProxy(
@@ -318,7 +318,7 @@ describe('changes of keys are told', () => {
       )
     }))
 
-  it('P18 P23 with a password, to waiters and holders', () =>
+  it('P18 P23 notifications with a password reach waiters and holders', () =>
     withRedis(
       async (server) =>
         withClient({ port: server.port, password: 's3cret' }, async (client) =>
@@ -327,7 +327,7 @@ describe('changes of keys are told', () => {
       { password: 's3cret' },
     ))
 
-  it('of another database only as a hint: nothing is lost, and nobody gets what is held', () =>
+  it('notifications from another database are mere hints: no lease is lost or granted twice', () =>
     withWaiting(async ({ manager, journal, server, retry }) => {
       const lease = await manager.acquire('held')
       await server.command('SET', 'lease:wanted', 'theirs')
@@ -347,7 +347,7 @@ describe('changes of keys are told', () => {
 })
 
 describe('the end of a ttl', () => {
-  it('P23 wakes a waiter that is watching, even if the server tells of expiries late or never', () =>
+  it('P23 wakes a watching waiter even if the server reports expiries late or never', () =>
     withRedis(async (server) => {
       await server.command('DEBUG', 'SET-ACTIVE-EXPIRE', 0)
       const retry = new Hourly()

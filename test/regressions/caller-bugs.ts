@@ -16,11 +16,11 @@ export const CALLER_BUGS: readonly Regression[] = [
         replace: '    if (ready !== null) return false\n    this.#repeatable',
       },
     ],
-    harness: tests('test/acquire/broken-connection.test.ts', 'is asked again through the next one'),
+    harness: tests('test/acquire/broken-connection.test.ts', 'is asked again through the next connection'),
     report: /P11 is asked again through/,
   },
   {
-    failure: 'an answer that would never change was asked for again for the whole of `wait`',
+    failure: 'a final answer was requested again for the whole of `wait`',
     patches: [
       {
         file: 'src/acquire/acquisition.ts',
@@ -44,13 +44,13 @@ export const CALLER_BUGS: readonly Regression[] = [
     report: /P28 fails for the lease/,
   },
   {
-    failure: 'a lease that was denied was renewed together with others again, and spoiled their request each time',
+    failure: 'a denied lease was renewed in a batch with others again, which failed',
     patches: [{ file: 'src/renewal/renewal-queue.ts', find: ' || next.apart !== cohorts[0]?.apart', replace: '' }],
     harness: tests('test/renewal/partial-renewal.test.ts', 'sends what was denied apart|concerns cohorts of one lease'),
     report: /P28/,
   },
   {
-    failure: 'a caller that came between the refusal of another and its next pause was not noticed, and hung',
+    failure: 'a caller between another’s refusal and its next pause went unnoticed, and hung',
     patches: [
       {
         file: 'src/acquire/acquisition.ts',
@@ -62,7 +62,7 @@ export const CALLER_BUGS: readonly Regression[] = [
     report: /P23 is answered within its timeout/,
   },
   {
-    failure: 'who shared the attempt of another waited for as long as that did',
+    failure: 'a caller that shared another’s attempt waited as long as the other',
     patches: [
       {
         file: 'src/acquire/patience.ts',
@@ -74,7 +74,7 @@ export const CALLER_BUGS: readonly Regression[] = [
     report: /P23 obeys its own timeout/,
   },
   {
-    failure: 'no timeout rang while every turn of the event loop was late',
+    failure: 'no timeout fired while every turn of the event loop was late',
     patches: [
       {
         file: 'src/time/scheduler.ts',
@@ -87,7 +87,7 @@ export const CALLER_BUGS: readonly Regression[] = [
     report: /keeps the time limit/,
   },
   {
-    failure: 'a key that stood twice was waited for, though the same call held it',
+    failure: 'a call waited for a duplicate of a key that it held itself',
     patches: [
       {
         file: 'src/acquire/bulk-acquisition.ts',
@@ -99,7 +99,7 @@ export const CALLER_BUGS: readonly Regression[] = [
     report: /gives null the second time/,
   },
   {
-    failure: 'what was thrown while an answer was applied kept all others of its request from theirs',
+    failure: 'a fault in applying one answer lost the other answers of its batch',
     patches: [
       {
         file: ASSEMBLY,
@@ -117,7 +117,7 @@ export const CALLER_BUGS: readonly Regression[] = [
     report: /P31 reaches one caller/,
   },
   {
-    failure: 'what was thrown while a lease was made left it half made, and held',
+    failure: 'a fault while a lease was made left it half made, and held',
     patches: [
       {
         file: ASSEMBLY,
@@ -131,7 +131,7 @@ export const CALLER_BUGS: readonly Regression[] = [
     report: /P31 reaches one caller/,
   },
   {
-    failure: 'a caller whose lease was ended by a listener was told that the server had answered late',
+    failure: 'a lease that a listener had ended was reported as granted too late',
     patches: [
       {
         file: 'src/acquire/granting.ts',
@@ -155,7 +155,7 @@ export const CALLER_BUGS: readonly Regression[] = [
     report: /P21 do not count as under way/,
   },
   {
-    failure: 'callers without patience asked for a lock that was left to other processes',
+    failure: 'callers without a wait requested a lock that was yielded to other processes',
     patches: [
       {
         file: 'src/acquire/acquisition.ts',
@@ -167,13 +167,13 @@ export const CALLER_BUGS: readonly Regression[] = [
     report: /is not asked for by tryAcquire/,
   },
   {
-    failure: 'a request that landed after its lease had been acquired by another one, and released, left a key',
+    failure: 'a request that landed after its lease was acquired and released left a key',
     patches: [{ file: 'src/acquire/granting.ts', find: '    if (doubt) record.own.doubt = doubt\n', replace: '' }],
     harness: tests('test/acquire/unanswered-acquire.test.ts', 'first request lands after it is released'),
     report: /P11 leaves no key behind/,
   },
   {
-    failure: 'only the first of several requests that were not answered was looked for',
+    failure: 'only the first of several unanswered requests was looked for',
     patches: [{ file: 'src/rules/doubt.ts', find: '(doubt?.unanswered ?? 0) + 1', replace: '1' }],
     harness: tests('test/acquire/unanswered-acquire.test.ts', 'looks for each request'),
     report: /P11 looks for each request/,
@@ -187,7 +187,7 @@ export const CALLER_BUGS: readonly Regression[] = [
     report: /P11 rejects at once on a server/,
   },
   {
-    failure: 'an abort while the strategy was asked was noticed only after the pause',
+    failure: 'an abort during the call of the strategy was noticed only after the pause',
     patches: [
       {
         file: 'src/acquire/acquisition.ts',

@@ -49,19 +49,19 @@ export const CLIENT_BUGS: readonly Regression[] = [
     report: /P20 fails alone/,
   },
   {
-    failure: 'a command that the ACL denies was asked for again and again',
+    failure: 'a command that the ACL denies was repeated again and again',
     patches: [{ file: REPLIES, find: 'final: true', replace: 'final: false' }],
     harness: tests(REFUSAL_TESTS, 'is final inside a script'),
     report: /is final inside a script/,
   },
   {
-    failure: 'a server that refuses everything for a while was told by no event',
+    failure: 'no event reported a server that refuses everything for a while',
     patches: [{ file: TOLD, find: '    if (!isNew) return\n', replace: '    if (isNew || !isNew) return\n' }],
     harness: tests(REFUSAL_TESTS, 'REPLICAOF'),
     report: /REPLICAOF/,
   },
   {
-    failure: 'a server that refuses everything for a while was told with each request',
+    failure: 'each request reported again that a server refuses everything for a while',
     patches: [{ file: TOLD, find: '    if (!isNew) return\n', replace: '' }],
     harness: tests(REFUSAL_TESTS, 'REPLICAOF'),
     report: /REPLICAOF/,
@@ -73,13 +73,13 @@ export const CLIENT_BUGS: readonly Regression[] = [
     report: /is loaded before it is run/,
   },
   {
-    failure: 'a script that was sent again, as the server had forgotten it, watched nothing',
+    failure: 'a script sent again after the server had forgotten it watched nothing',
     patches: [{ file: SCRIPT, find: '    prepare?.()\n    try {\n', replace: '    try {\n' }],
     harness: tests(REFUSAL_TESTS, 'the server has forgotten it'),
     report: /the server has forgotten it/,
   },
   {
-    failure: 'six renewals in a row failed where EVAL is allowed and EVALSHA is not',
+    failure: 'six renewals in a row failed if only EVAL was allowed, not EVALSHA',
     patches: [
       {
         file: SCRIPT,
@@ -103,7 +103,7 @@ export const CLIENT_BUGS: readonly Regression[] = [
     report: /literally/,
   },
   {
-    failure: 'replies were told by class names, which a minifier changes',
+    failure: 'replies were recognised by class names, which a minifier changes',
     patches: [
       {
         file: REPLIES,
@@ -127,7 +127,7 @@ export const CLIENT_BUGS: readonly Regression[] = [
     report: /P6 counts the fences/,
   },
   {
-    failure: 'the key of a lock could be that of the fence counter, by the keyPrefix of the client',
+    failure: 'a lock could have the key of the fence counter through the client’s keyPrefix',
     patches: [
       {
         file: BACKEND,
@@ -139,7 +139,7 @@ export const CLIENT_BUGS: readonly Regression[] = [
     report: /refuses the key that would be/,
   },
   {
-    failure: 'a failure that was read late marked the connection made since then as broken',
+    failure: 'a failure that was read late marked a newer connection as broken',
     patches: [
       {
         file: 'src/redis/connection.ts',

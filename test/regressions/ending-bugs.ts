@@ -2,7 +2,7 @@
 import { type Regression, tests } from './regression.ts'
 
 const MANAGER = 'src/lease-manager.ts'
-const STRANGERS = 'test/manager/strangers.test.ts'
+const ENVIRONMENT = 'test/manager/caller-environment.test.ts'
 const TABLE = 'src/lease/lease-table.ts'
 
 const ASSEMBLY = 'src/manager/assembly.ts'
@@ -10,7 +10,7 @@ const CLOSING = 'src/manager/closing.ts'
 
 export const ENDING_BUGS: readonly Regression[] = [
   {
-    failure: 'losses were told from inside reads, so a listener that read other leases recursed once for each',
+    failure: 'reads emitted losses, so a listener that read other leases recursed for each',
     patches: [
       {
         file: TABLE,
@@ -19,17 +19,17 @@ export const ENDING_BUGS: readonly Regression[] = [
           "    record.has.controller?.abort(error)\n    this.#tell('lost', record, (lease) => ({ lease, reason, error }))\n",
       },
     ],
-    harness: tests('test/lease/reads.test.ts', 'P30 that reads all others'),
-    report: /P30 that reads all others/,
+    harness: tests('test/lease/reads.test.ts', 'P30 a listener that reads all others'),
+    report: /P30 a listener that reads all others/,
   },
   {
-    failure: 'a loss found by a read was not told before the key was acquired again',
+    failure: 'a loss found by a read was not emitted before the next acquire',
     patches: [{ file: TABLE, find: 'const told = this.tellLosses()', replace: 'const told = false' }],
     harness: tests('test/lease/reads.test.ts', 'P14 tells of the loss before the key'),
     report: /P14 tells of the loss before the key/,
   },
   {
-    failure: 'closing gave back locks whose work still ran, and `using` resolved as if nothing had happened',
+    failure: 'close released locks whose work still ran, and `using` resolved without an error',
     patches: [
       { file: CLOSING, find: '    await usages.drain()\n', replace: '' },
       { file: CLOSING, find: '    usages.forewarn()\n', replace: '' },
@@ -43,13 +43,13 @@ export const ENDING_BUGS: readonly Regression[] = [
     report: /P29 gives no lock away before/,
   },
   {
-    failure: 'work that still ran after the drain learned of it in the turn in which its lock was given back',
+    failure: 'work that outlasted the drain learned of it only with the lock’s release',
     patches: [{ file: CLOSING, find: '    usages.forewarn()\n', replace: '' }],
     harness: tests('test/manager/drain.test.ts', 'P29 lets work that listens'),
     report: /P29 lets work that listens/,
   },
   {
-    failure: 'a lock was given back by hand under running work without a word to it',
+    failure: 'a lock was released by hand under running work without aborting its signal',
     patches: [
       {
         file: TABLE,
@@ -61,7 +61,7 @@ export const ENDING_BUGS: readonly Regression[] = [
     report: /P29 has its signal aborted before/,
   },
   {
-    failure: '`forceRelease(null)` complained about something else',
+    failure: '`forceRelease(null)` complained about another value',
     patches: [
       { file: MANAGER, find: '    this.#throwIfClosed(this.#checkKey(key))\n    try {\n', replace: '    try {\n' },
       {
@@ -70,11 +70,11 @@ export const ENDING_BUGS: readonly Regression[] = [
         replace: '    for (const key of keys) {\n      key.length\n',
       },
     ],
-    harness: tests(STRANGERS, 'complains about the key that came'),
+    harness: tests(ENVIRONMENT, 'complains about the key that came'),
     report: /complains about the key that came/,
   },
   {
-    failure: 'a key with half of a surrogate pair was taken, and its changes were told under another name',
+    failure: 'a key with half a surrogate pair was accepted, but notified under another name',
     patches: [
       {
         file: 'src/options/keys.ts',
@@ -82,11 +82,11 @@ export const ENDING_BUGS: readonly Regression[] = [
         replace: '  if (text) return text\n',
       },
     ],
-    harness: tests(STRANGERS, 'is refused, with the reason'),
+    harness: tests(ENVIRONMENT, 'is refused, with the reason'),
     report: /is refused, with the reason/,
   },
   {
-    failure: 'a nested `using` of one key was told that another holds the lock',
+    failure: 'a nested `using` of one key was refused as if another held it',
     patches: [
       {
         file: 'src/acquire/acquisition.ts',
@@ -94,17 +94,17 @@ export const ENDING_BUGS: readonly Regression[] = [
         replace: 'this.#parts.table.isHeld(`${this.key}?`))',
       },
     ],
-    harness: tests(STRANGERS, 'is told that this manager holds it'),
+    harness: tests(ENVIRONMENT, 'is told that this manager holds it'),
     report: /is told that this manager holds it/,
   },
   {
     failure: 'a lease showed as `{}` in logs',
     patches: [{ file: 'src/show-in-logs.ts', find: "Symbol.for('nodejs.util.inspect.custom')", replace: "'inspect'" }],
-    harness: tests(STRANGERS, 'of a lease is its key'),
+    harness: tests(ENVIRONMENT, 'of a lease is its key'),
     report: /of a lease is its key/,
   },
   {
-    failure: 'a connection that failed was told to nobody where nobody listened',
+    failure: 'a failed connection went unreported if there was no listener',
     patches: [
       {
         file: MANAGER,
@@ -112,11 +112,11 @@ export const ENDING_BUGS: readonly Regression[] = [
         replace: "reportFault: (error) => void this.emit('error', error)",
       },
     ],
-    harness: tests(STRANGERS, 'is a warning of the process, once'),
+    harness: tests(ENVIRONMENT, 'is a warning of the process, once'),
     report: /is a warning of the process, once/,
   },
   {
-    failure: 'each manager had a listener of its own on a signal that all of them shared',
+    failure: 'each manager had a listener of its own on a shared signal',
     patches: [
       {
         file: ASSEMBLY,
@@ -125,7 +125,7 @@ export const ENDING_BUGS: readonly Regression[] = [
       },
       { file: ASSEMBLY, find: 'AbortWatch = ABORTS', replace: 'AbortWatch = new AbortWatch()' },
     ],
-    harness: tests(STRANGERS, 'that eleven managers share'),
+    harness: tests(ENVIRONMENT, 'that eleven managers share'),
     report: /that eleven managers share/,
   },
   {
@@ -137,13 +137,13 @@ export const ENDING_BUGS: readonly Regression[] = [
         replace: "    !(value instanceof AbortSignal) ||\n    typeof aborted !== 'boolean' ||\n",
       },
     ],
-    harness: tests(STRANGERS, 'of another realm aborts'),
+    harness: tests(ENVIRONMENT, 'of another realm aborts'),
     report: /of another realm aborts/,
   },
   {
     failure: 'a manual clock hung under fake timers',
     patches: [{ file: 'src/time/clock.ts', find: '    endOfTurn(resolve)\n', replace: '    setImmediate(resolve)\n' }],
-    harness: tests(STRANGERS, 'do not stop a manual clock'),
+    harness: tests(ENVIRONMENT, 'do not stop a manual clock'),
     report: /do not stop a manual clock/,
   },
   {
@@ -155,7 +155,7 @@ export const ENDING_BUGS: readonly Regression[] = [
         replace: '    super(message, options)\n    this.name = new.target.name\n',
       },
     ],
-    harness: tests(STRANGERS, 'has a name that no minifier changes'),
+    harness: tests(ENVIRONMENT, 'has a name that no minifier changes'),
     report: /has a name that no minifier changes/,
   },
 ]

@@ -10,31 +10,31 @@ const FAULTS = 'test/redis/connection-faults.test.ts'
 
 export const FAILOVER_BUGS: readonly Regression[] = [
   {
-    failure: 'a planned failover left every lease on the old master, which took writes for ten more seconds',
+    failure: 'a planned failover left every lease on the old master for ten seconds',
     patches: [{ file: PAIR, find: '      commands.follow(address)\n', replace: '' }],
     harness: tests(FAILOVER, 'has every lease renewed on the new server, though the old one goes on, not watched'),
     report: /P26 has every lease renewed/,
   },
   {
-    failure: 'leases were believed on the word of the server before: another one answered, and nobody was asked',
+    failure: 'leases counted as held on the word of a server that had been replaced',
     patches: [{ file: PAIR, find: 'listener.onSuspect()', replace: 'listener.onRecovered()' }],
     harness: tests(ANOTHER, 'has every lease renewed there at once, not watched'),
     report: /P26 has every lease renewed/,
   },
   {
-    failure: 'a server that had followed another one meanwhile was taken for the one that it had been',
+    failure: 'a server that had followed another meanwhile was taken for its former self',
     patches: [{ file: 'src/redis/server-info.ts', find: ' && one.history === other.history', replace: '' }],
-    harness: tests(ANOTHER, 'although its process is the same'),
-    report: /P26 is noticed when a server comes back/,
+    harness: tests(ANOTHER, 'the same server process returns'),
+    report: /P26 is noticed when the same server process/,
   },
   {
-    failure: 'a proxy changed the server behind a connection, and nobody looked',
+    failure: 'a proxy changed the server behind a connection, and no lease was verified',
     patches: [{ file: PAIR, find: '      void this.#checkServer()\n', replace: '' }],
     harness: tests(ANOTHER, 'changes it without a word'),
     report: /P26 is noticed behind a proxy/,
   },
   {
-    failure: 'changes were redirected to a stranger that had the same number on the new server',
+    failure: 'changes were redirected to a foreign client with the same id after a failover',
     patches: [
       { file: TRACKING, find: 'return one === other', replace: 'return true' },
       { file: TRACKING, find: "    if (arrival === 'other') this.#pushes.leave()\n", replace: '' },
@@ -43,7 +43,7 @@ export const FAILOVER_BUGS: readonly Regression[] = [
     report: /a failover by name leaves neither behind/,
   },
   {
-    failure: 'each loss of the connection on which changes are told had all leases renewed',
+    failure: 'each loss of the notification connection renewed all leases',
     patches: [
       {
         file: TRACKING,
@@ -55,13 +55,13 @@ export const FAILOVER_BUGS: readonly Regression[] = [
     report: /looked at, not renewed/,
   },
   {
-    failure: 'attempts to reach a master that hangs went on after the Sentinels had named another',
+    failure: 'attempts to reach a hung master continued after the Sentinels had named another',
     patches: [{ file: CONNECTION, find: '    if (this.#named.outdated) this.leave()\n', replace: '' }],
     harness: tests(FAILOVER, 'of a master that hangs ends the attempts'),
-    report: /P21 P26 of a master that hangs/,
+    report: /P21 P26 a failover of a master/,
   },
   {
-    failure: 'a Sentinel that hung was waited for, for ever',
+    failure: 'the manager waited for ever for a Sentinel that hung',
     patches: [
       {
         file: 'src/redis/connection-options.ts',
@@ -73,7 +73,7 @@ export const FAILOVER_BUGS: readonly Regression[] = [
     report: /a Sentinel that hangs/,
   },
   {
-    failure: 'a password that had changed locked the manager out at the next connection',
+    failure: 'a changed password locked the manager out at the next connection',
     patches: [
       {
         file: CONNECTION,
@@ -85,7 +85,7 @@ export const FAILOVER_BUGS: readonly Regression[] = [
     report: /credentials P21/,
   },
   {
-    failure: 'a fault was told again with each attempt, because a number in its text changed',
+    failure: 'each attempt reported a fault again, because a number in its text changed',
     patches: [
       {
         file: 'src/redis/fault-log.ts',
@@ -93,11 +93,11 @@ export const FAILOVER_BUGS: readonly Regression[] = [
         replace: 'fault.message + Math.random()',
       },
     ],
-    harness: tests(FAULTS, 'told once'),
-    report: /told once/,
+    harness: tests(FAULTS, 'reported once'),
+    report: /reported once/,
   },
   {
-    failure: 'an address with two meanings that nobody listens at was told with an empty message',
+    failure: 'a dead name with two addresses was reported with an empty message',
     patches: [
       {
         file: 'src/redis/fault-log.ts',
@@ -109,7 +109,7 @@ export const FAILOVER_BUGS: readonly Regression[] = [
     report: /says what each of them said/,
   },
   {
-    failure: 'tracking that was refused in other words was tried again with ever new connections',
+    failure: 'tracking refused with another error was tried again on ever new connections',
     patches: [
       {
         file: TRACKING,
@@ -121,13 +121,13 @@ export const FAILOVER_BUGS: readonly Regression[] = [
     report: /no connection is made anew/,
   },
   {
-    failure: 'where there was room for one connection only, the one on which changes are told took it',
+    failure: 'the notification connection took the only place that the server had left',
     patches: [{ file: TRACKING, find: "    commands.on('failed', () => this.#pushes.stop())\n", replace: '' }],
     harness: tests(FAULTS, 'room for one client less'),
     report: /room for one client less/,
   },
   {
-    failure: 'a server that may not be asked what it is was never used',
+    failure: 'a server that refused INFO was never used',
     patches: [
       {
         file: 'src/redis/own-client.ts',
@@ -135,11 +135,11 @@ export const FAILOVER_BUGS: readonly Regression[] = [
         replace: '          if (error) {\n',
       },
     ],
-    harness: tests(FAULTS, 'to say who it is'),
-    report: /to say who it is/,
+    harness: tests(FAULTS, 'refused INFO causes no error'),
+    report: /refused INFO causes no error/,
   },
   {
-    failure: 'the address of a Sentinel was asked for a lock again and again',
+    failure: 'a Sentinel’s address got requests for a lock again and again',
     patches: [
       {
         file: CONNECTION,
@@ -151,7 +151,7 @@ export const FAILOVER_BUGS: readonly Regression[] = [
     report: /leads to a Sentinel/,
   },
   {
-    failure: 'a process that was stopped while the Sentinels switched asked the old master for locks once more',
+    failure: 'a process stopped during a failover asked the old master for locks again',
     patches: [{ file: PAIR, find: 'if (this.#sentinels && now >=', replace: 'if (now < 0 && now >=' }],
     harness: tests(FAILOVER, 'stopped meanwhile'),
     report: /P7 a process that was stopped/,

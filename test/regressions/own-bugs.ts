@@ -10,7 +10,7 @@ const RENEWER = 'src/renewal/renewer.ts'
 
 export const OWN_BUGS: readonly Regression[] = [
   {
-    failure: 'a process that was stopped while it set its timer was told of a loss too late',
+    failure: 'a process stopped while it set its timer reported a loss too late',
     patches: [
       {
         file: SCHEDULER,
@@ -18,7 +18,7 @@ export const OWN_BUGS: readonly Regression[] = [
         replace: 'if (this.#clock.now() >= now) return',
       },
     ],
-    harness: tests('test/time/scheduler.test.ts', 'come at once where the process was stopped'),
+    harness: tests('test/time/scheduler.test.ts', 'come at once if the process was stopped'),
     report: /P13 P15 come at once/,
   },
   {
@@ -50,7 +50,7 @@ export const OWN_BUGS: readonly Regression[] = [
     report: /P22 survives what is thrown/,
   },
   {
-    failure: 'a lease whose deadline had passed unnoticed stood in the way of the next caller',
+    failure: 'a lease that had expired unnoticed blocked the next caller',
     patches: [
       {
         file: 'src/lease/lease-table.ts',
@@ -62,7 +62,7 @@ export const OWN_BUGS: readonly Regression[] = [
     report: /P1 asks the server again/,
   },
   {
-    failure: 'a hint that came between an answer and the pause after it was lost',
+    failure: 'a hint between an answer and the following pause was lost',
     patches: [
       {
         file: ACQUISITION,
@@ -70,23 +70,23 @@ export const OWN_BUGS: readonly Regression[] = [
         replace: 'this.#stale ||= this.#question.wanted\n    else if (!this.#parts.table',
       },
     ],
-    harness: tests('test/manager/bad-moments.test.ts', 'loses no hint'),
+    harness: tests('test/manager/change-races.test.ts', 'loses no hint'),
     report: /loses no hint/,
   },
   {
-    failure: 'a key that a manager deleted late was not hinted at, since nobody is told of their own changes',
+    failure: 'a late deletion caused no hint, because a manager ignores its own changes',
     patches: [{ file: 'src/release/releaser.ts', find: 'this.#parts.onChangedHere(goal.entry.key)', replace: '' }],
-    harness: tests('test/manager/bad-moments.test.ts', 'a key that this process deletes late'),
-    report: /P23 because/,
+    harness: tests('test/manager/change-races.test.ts', 'a key that this process deletes late'),
+    report: /deletes late P23/,
   },
   {
-    failure: 'a lease whose renewal was under way was not verified when everything might have changed',
+    failure: 'a lease was not verified during its renewal when everything might have changed',
     patches: [{ file: RENEWER, find: 'cohort.size > 0 && cohort.stale && ', replace: 'cohort.size < 0 && ' }],
-    harness: tests('test/manager/bad-moments.test.ts', 'are verified, too'),
+    harness: tests('test/manager/change-races.test.ts', 'are verified, too'),
     report: /P18 are verified, too/,
   },
   {
-    failure: 'an adoption was aborted by a listener that had just heard of its lease: held, and nobody knew',
+    failure: 'a listener aborted the adoption of its lease, which stayed held without an owner',
     patches: [
       {
         file: 'src/acquire/adoption.ts',
@@ -94,11 +94,11 @@ export const OWN_BUGS: readonly Regression[] = [
         replace: '    if (reject) {',
       },
     ],
-    harness: tests('test/lease/detach.test.ts', 'cannot be aborted any more'),
-    report: /cannot be aborted any more/,
+    harness: tests('test/lease/detach.test.ts', 'can no longer be aborted'),
+    report: /can no longer be aborted/,
   },
   {
-    failure: 'a replica that was behind said that keys were gone, and their leases were lost',
+    failure: 'a replica behind its master reported missing keys, and their leases were lost',
     patches: [
       {
         file: 'src/redis/scripts.ts',
@@ -106,11 +106,11 @@ export const OWN_BUGS: readonly Regression[] = [
         replace: '      exceptions',
       },
     ],
-    harness: tests('test/faults/awkward-server.test.ts', 'was made a replica and does not have a key'),
-    report: /P18 P27 that was made a replica and does not have a key/,
+    harness: tests('test/faults/server-states.test.ts', 'server made a replica that lacks a key'),
+    report: /P18 P27 a server made a replica that lacks a key/,
   },
   {
-    failure: 'a process that was stopped while it read its clocks took that for a sleep of the machine, or missed one',
+    failure: 'a process stopped while it read its clocks miscounted the sleep of its machine',
     patches: [
       {
         file: 'src/time/clock.ts',
@@ -122,7 +122,7 @@ export const OWN_BUGS: readonly Regression[] = [
     report: /P8 P13 counts a later suspend/,
   },
   {
-    failure: 'a sleep of the machine went unnoticed when its wall clock was set back meanwhile by as much as it slept',
+    failure: 'a sleep went unnoticed if the wall clock was set back by its length',
     patches: [
       {
         file: 'src/time/clock.ts',
@@ -130,7 +130,7 @@ export const OWN_BUGS: readonly Regression[] = [
         replace: 'else if (Number.isNaN(this.#bootDue))',
       },
     ],
-    harness: tests('test/time/clock.test.ts', 'a suspend that a step of the wall clock hides'),
+    harness: tests('test/time/clock.test.ts', 'a suspend that a clock step hides'),
     report: /P8 counts, 10 ms later, a suspend/,
   },
 ]

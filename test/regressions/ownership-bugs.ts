@@ -54,8 +54,8 @@ export const OWNERSHIP_BUGS: readonly Regression[] = [
         replace: 'timeout, until, unanswered: 0 * unanswered })',
       },
     ],
-    harness: tests('test/acquire/unanswered-acquire.test.ts', 'P11 that may still land'),
-    report: /P11 that may still land/,
+    harness: tests('test/acquire/unanswered-acquire.test.ts', 'P11 an acquire that may still land'),
+    report: /P11 an acquire that may still land/,
   },
   {
     failure: 'acquire returned a lock that had expired by then',

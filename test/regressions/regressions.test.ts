@@ -63,7 +63,7 @@ describe('a bug that is put back', () => {
   })
 
   for (const task of CLEAN) {
-    it(`is not there otherwise: the source as it is gives ${task.harness.type} nothing to find`, async () => {
+    it(`is absent otherwise: the source gives ${task.harness.type} nothing to find`, async () => {
       expect(await findingsIn(task)).to.deep.equal([])
     })
   }
@@ -88,7 +88,7 @@ describe('a patch', () => {
     ['is gone', 'what nobody has ever written', 'src/time/scheduler.ts'],
     ['is there more than once', 'import ', 'src/lease-manager.ts'],
   ] as const) {
-    it(`whose place in the source ${place} is refused, and says so`, () => {
+    it(`is refused with the reason if its place in the source ${place}`, () => {
       const copy = (): unknown => new PatchedCopy([{ file, find, replace: '' }])
       expect(copy).to.throw(new RegExp(`fit ${file} any more.* does \\d+ times:\n${find}`))
     })

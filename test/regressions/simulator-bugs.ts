@@ -6,13 +6,13 @@ import { FAILOVERS, LONG_SIMULATION, type Regression } from './regression.ts'
 
 export const SIMULATOR_BUGS: readonly Regression[] = [
   {
-    failure: 'a backend stayed with a server that had been replaced for as long as that took writes',
+    failure: 'a backend stayed with a replaced server as long as it accepted writes',
     patches: [{ file: 'test/simulation/scenario.ts', find: 'follows: true,', replace: 'follows: false,' }],
     harness: LONG_SIMULATION,
     report: /^(P7|P23|P26): /,
   },
   {
-    failure: 'another server answered, and each lease was asked about when its renewal was due',
+    failure: 'after a server change, each lease was verified only when its renewal was due',
     patches: [
       {
         file: 'src/manager/assembly.ts',
@@ -24,7 +24,7 @@ export const SIMULATOR_BUGS: readonly Regression[] = [
     report: /^P26: .* was not asked about/,
   },
   {
-    failure: 'another server answered, and leases were asked about in no order of their deadlines',
+    failure: 'after a server change, leases were not verified in order of their deadlines',
     patches: [
       {
         file: 'src/renewal/renewal-queue.ts',

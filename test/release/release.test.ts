@@ -1,8 +1,9 @@
+/** lease.release(): what it resolves with, its repetition, and its race with renewals and later acquisitions. */
 import { expect } from 'chai'
 import { grant, grantAll, heldFor, only, TICK, TTL, watch, withManager, withStage } from '../support/manager.ts'
 
 describe('lease.release', () => {
-  it('gives the lock back: the key is deleted, and anybody may have it', () =>
+  it('deletes the key, and leaves the lock to any caller', () =>
     withStage(async ({ open, store }) => {
       const [first, second] = [open(), open()]
       const lease = await grant(first.manager.tryAcquire('a'))
@@ -13,7 +14,7 @@ describe('lease.release', () => {
       await grant(second.manager.tryAcquire('a'))
     }))
 
-  it('P3 ends the lease from the call on, before anything is answered or even sent', () =>
+  it('P3 ends the lease at the call, before anything is sent or answered', () =>
     withManager({}, async ({ manager, backend }) => {
       const lease = await grant(manager.tryAcquire('a'))
       const call = lease.release()
@@ -26,7 +27,7 @@ describe('lease.release', () => {
       await call
     }))
 
-  it('is one and the same for all who call it before it is answered, and false afterwards', () =>
+  it('returns one promise to all callers before the answer, and false afterwards', () =>
     withManager({}, async ({ manager, backend, events }) => {
       const lease = await grant(manager.tryAcquire('a'))
       expect(await Promise.all([lease.release(), lease.release(), lease.release()])).to.deep.equal([true, true, true])
@@ -51,7 +52,7 @@ describe('lease.release', () => {
       expect(only(backend.calls('release')).entries).to.have.length(50)
     }))
 
-  it('of a lock that has expired is false, and neither throws nor asks', () =>
+  it('resolves with false for an expired lock, and sends no request', () =>
     withManager({ autoRenew: false }, async ({ manager, backend, clock, events }) => {
       const lease = await grant(manager.tryAcquire('a'))
       clock.jump(2 * TTL)
@@ -60,7 +61,7 @@ describe('lease.release', () => {
       expect(backend.requests.renew).to.equal(0)
     }))
 
-  it('P16 of a lock that is gone is false, and reports the loss', () =>
+  it('P16 resolves with false if the key is gone, and reports the loss', () =>
     withManager({}, async ({ manager, store, events }) => {
       const lease = await grant(manager.tryAcquire('a'))
       const { signal } = lease
@@ -71,7 +72,7 @@ describe('lease.release', () => {
       expect(signal.aborted).to.equal(true)
     }))
 
-  it('P5 P16 of a lock that is somebody else’s is false, reports the loss, and leaves the key alone', () =>
+  it('P5 P16 resolves with false, reports the loss and leaves another holder’s key alone', () =>
     withManager({}, async ({ manager, store, events }) => {
       const lease = await grant(manager.tryAcquire('a'))
       store.set('lease:a', 'somebody', 60_000)
@@ -82,7 +83,7 @@ describe('lease.release', () => {
     }))
 
   for (const answer of ['done', 'refused', 'unknown'] as const) {
-    it(`P12 P16 that races a renewal is a release, whatever the renewal is answered: ${answer}`, () =>
+    it(`P12 P16 stays a release when it races a renewal with any answer: ${answer}`, () =>
       withManager({}, async ({ manager, backend, clock, events }) => {
         const lease = await grant(manager.tryAcquire('a'))
         await clock.advance(100)
@@ -109,7 +110,7 @@ describe('lease.release', () => {
       }))
   }
 
-  it('P16 that races a renewal which comes back first with the key already deleted is a release', () =>
+  it('P16 stays a release if a racing renewal finds the key already deleted', () =>
     withManager({}, async ({ manager, backend, clock, store, events }) => {
       const lease = await grant(manager.tryAcquire('a'))
       await clock.advance(100)
@@ -128,7 +129,7 @@ describe('lease.release', () => {
       expect(events.lines).to.deep.equal(['acquired a', 'released a'])
     }))
 
-  it('P12 stops the renewals, though the server hangs and throws: there are no zombies', () =>
+  it('P12 stops the renewals, even if the server hangs and throws', () =>
     withManager({}, async ({ manager, backend, clock, events }) => {
       const lease = await grant(manager.tryAcquire('a'))
       backend.fail(new Error('ECONNREFUSED'))
@@ -140,7 +141,7 @@ describe('lease.release', () => {
       expect(clock.timers).to.equal(0)
     }))
 
-  it('takes no longer than its timeout where the server hangs; the key is deleted later', () =>
+  it('takes no longer than its timeout if the server hangs, and deletes later', () =>
     withManager({ timeout: 200 }, async ({ manager, backend, clock, store, events }) => {
       const lease = await grant(manager.tryAcquire('a'))
       backend.block()
@@ -158,7 +159,7 @@ describe('lease.release', () => {
       expect(manager.stats().undoing).to.equal(0)
     }))
 
-  it('is repeated within its timeout, so that a short failure is not noticed', () =>
+  it('is repeated within its timeout, so that a short failure goes unnoticed', () =>
     withManager({}, async ({ manager, backend, clock, events, store }) => {
       const lease = await grant(manager.tryAcquire('a'))
       backend.fail(new Error('ECONNRESET'))
@@ -171,7 +172,7 @@ describe('lease.release', () => {
       expect(store.keys()).to.deep.equal([])
     }))
 
-  it('P16 is no loss where it was carried out, its answer was lost, and it finds the key gone when repeated', () =>
+  it('P16 is no loss if its repetition finds the key gone after a lost answer', () =>
     withManager({}, async ({ manager, backend, clock, events }) => {
       const lease = await grant(manager.tryAcquire('a'))
       backend.holdAnswers('release')
@@ -184,7 +185,7 @@ describe('lease.release', () => {
       expect(events.all.map(({ name }) => name)).to.deep.equal(['acquired', 'released'])
     }))
 
-  it('P16 is no loss where its answer was lost and somebody else has come by the time it is repeated', () =>
+  it('P16 is no loss if its repetition finds another holder after a lost answer', () =>
     withManager({}, async ({ manager, backend, clock, events, store }) => {
       const lease = await grant(manager.tryAcquire('a'))
       backend.holdAnswers('release')
@@ -199,7 +200,7 @@ describe('lease.release', () => {
       expect(store.get('lease:a')).to.equal('somebody')
     }))
 
-  it('is answered by what lies in the socket, where the event loop was blocked past its timeout', () =>
+  it('reads an answer in the socket if a blocked event loop passed its timeout', () =>
     withManager({ timeout: 200 }, async ({ manager, backend, clock }) => {
       const lease = await grant(manager.tryAcquire('a'))
       backend.holdAnswers('release')
@@ -212,7 +213,7 @@ describe('lease.release', () => {
       expect(release.value).to.equal(true)
     }))
 
-  it('P5 does not delete a later acquisition of this manager, when it is repeated', () =>
+  it('P5 does not delete a later acquisition of this manager if it is repeated', () =>
     withManager({ timeout: 200 }, async ({ manager, backend, clock, store, events }) => {
       const first = await grant(manager.tryAcquire('a'))
       backend.dropAnswers(true)
@@ -228,7 +229,7 @@ describe('lease.release', () => {
       expect(events.lines.filter((line) => line.startsWith('lost'))).to.deep.equal([])
     }))
 
-  it('P5 does not delete a later acquisition of this manager, when it is carried out late', () =>
+  it('P5 does not delete a later acquisition of this manager if it lands late', () =>
     withManager({ timeout: 200, autoRenew: false }, async ({ manager, backend, clock, store }) => {
       const first = await grant(manager.tryAcquire('a'))
       backend.there = 1_000
@@ -243,7 +244,7 @@ describe('lease.release', () => {
       expect(second.held).to.equal(true)
     }))
 
-  it('P9 P5 is not mistaken for the release of a later acquisition: its late answer ends nothing', () =>
+  it('P9 P5 ends no later acquisition with its late answer', () =>
     withManager({ timeout: 200 }, async ({ manager, backend, clock, store, events }) => {
       const first = await grant(manager.tryAcquire('a'))
       backend.holdAnswers('release')
@@ -267,7 +268,7 @@ describe('an answer to a renewal', () => {
     ['missing', [{ type: 'refused', reason: 'missing' }]],
     ['unknown', [{ type: 'unknown', error: new Error('ECONNRESET') }]],
   ] as const) {
-    it(`P9 is applied only to the acquisition that asked, when it comes after a release and another acquisition: ${name}`, () =>
+    it(`P9 applies only to its own acquisition after a release and another acquire: ${name}`, () =>
       withManager({ autoRenew: false }, async ({ manager, backend, clock, events }) => {
         const first = await grant(manager.tryAcquire('a'))
         await clock.advance(100)

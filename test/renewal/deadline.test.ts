@@ -1,10 +1,11 @@
+/** The deadline of a lease, and answers and losses that come after it. */
 import { expect } from 'chai'
 import fc from 'fast-check'
 import { LeaseLostError, LockNotHeldError } from 'leasewheel'
 import { grant, heldFor, only, rejectionOf, runs, TICK, TTL, watch, withManager } from '../support/manager.ts'
 
 describe('the deadline of a lease', () => {
-  it('P1 counts from the sending of the acquire, not from its answer', () =>
+  it('P1 counts from the send time of the acquire, not from its answer', () =>
     withManager({ autoRenew: false }, async ({ manager, backend, clock }) => {
       backend.there = 200
       backend.back = 250
@@ -22,7 +23,7 @@ describe('the deadline of a lease', () => {
       expect(lease.remaining).to.equal(0)
     }))
 
-  it('P1 moves with each confirmed renewal, and counts from the sending of that renewal', () =>
+  it('P1 moves with each confirmed renewal, and counts from that renewal’s send time', () =>
     withManager({}, async ({ manager, backend, clock }) => {
       const acquiredAt = clock.now()
       const lease = await grant(manager.tryAcquire('a'))
@@ -37,7 +38,7 @@ describe('the deadline of a lease', () => {
       expect(lease.remaining, 'after the answer').to.equal(sentAt + heldFor(TTL) - clock.now())
     }))
 
-  it('P1 leaves a margin for a server whose clock runs faster, and its width is an option', async () => {
+  it('P1 leaves a margin for a server with a fast clock, set by an option', async () => {
     for (const driftFactor of [0, 0.01, 0.1, 0.5]) {
       await withManager({ driftFactor, autoRenew: false }, async ({ manager, clock }) => {
         const lease = await grant(manager.tryAcquire('a'))
@@ -48,7 +49,7 @@ describe('the deadline of a lease', () => {
     }
   })
 
-  it('P1 holds for a hung server: the lease is over on time although nothing is answered', () =>
+  it('P1 holds for a hung server: the lease expires on time without any answer', () =>
     withManager({}, async ({ manager, backend, clock, events }) => {
       const start = clock.now()
       const lease = await grant(manager.tryAcquire('a'))
@@ -62,7 +63,7 @@ describe('the deadline of a lease', () => {
       expect(lost.at - start).to.be.within(heldFor(TTL), heldFor(TTL) + TICK)
     }))
 
-  it('P1 holds for lost answers: renewals that nobody hears of extend nothing', () =>
+  it('P1 is not extended by a renewal whose answer is lost', () =>
     withManager({}, async ({ manager, backend, clock, store, events }) => {
       const lease = await grant(manager.tryAcquire('a'))
       backend.dropAnswers(true)
@@ -73,7 +74,7 @@ describe('the deadline of a lease', () => {
       expect(events.lines).to.deep.equal(['acquired a', 'jeopardy a', 'lost a: expired'])
     }))
 
-  it('P1 holds while the event loop is blocked: whoever asks afterwards is told the truth before any timer has fired', () =>
+  it('P1 holds for a blocked event loop: the first read is true before any timer', () =>
     withManager({}, async ({ manager, clock, events }) => {
       const lease = await grant(manager.tryAcquire('a'))
       clock.jump(heldFor(TTL))
@@ -87,7 +88,7 @@ describe('the deadline of a lease', () => {
     }))
 
   for (const question of ['held', 'remaining', 'state', 'signal', 'get', 'iteration', 'release', 'renew'] as const) {
-    it(`P1 is noticed by whoever asks first: ${question}`, () =>
+    it(`P1 is noticed by the first read: ${question}`, () =>
       withManager({ autoRenew: false }, async ({ manager, clock, events }) => {
         const lease = await grant(manager.tryAcquire('a'))
         clock.jump(heldFor(TTL) + 1)
@@ -149,7 +150,7 @@ describe('the deadline of a lease', () => {
 })
 
 describe('an answer that arrives after the deadline', () => {
-  it('P2 does not revive the lease, where it is read before any timer has fired', () =>
+  it('P2 does not revive the lease if it is read before any timer fires', () =>
     withManager({ timeout: TTL }, async ({ manager, backend, clock, events, store }) => {
       const lease = await grant(manager.tryAcquire('a'))
       backend.holdAnswers('renew')
@@ -163,7 +164,7 @@ describe('an answer that arrives after the deadline', () => {
       expect(store.get('lease:a'), 'the key that it had extended').to.equal(undefined)
     }))
 
-  it('P2 does not revive the lease, where the timers fire first', () =>
+  it('P2 does not revive the lease if the timers fire first', () =>
     withManager({ timeout: TTL }, async ({ manager, backend, clock, events }) => {
       const lease = await grant(manager.tryAcquire('a'))
       backend.holdAnswers('renew')
@@ -175,7 +176,7 @@ describe('an answer that arrives after the deadline', () => {
       expect(events.lines).to.deep.equal(['acquired a', 'lost a: expired'])
     }))
 
-  it('P2 does not revive the lease, where the server hung and then caught up', () =>
+  it('P2 does not revive the lease if the server hung and then caught up', () =>
     withManager({}, async ({ manager, backend, clock, events, store }) => {
       const lease = await grant(manager.tryAcquire('a'))
       await clock.advance(TTL / 6)
@@ -189,7 +190,7 @@ describe('an answer that arrives after the deadline', () => {
       expect(store.keys()).to.deep.equal([])
     }))
 
-  it('P2 does not revive a lease that was found over while a listener took its time', () =>
+  it('P2 does not revive a lease that expired while a listener took its time', () =>
     withManager({}, async ({ manager, clock }) => {
       const leases = [await grant(manager.tryAcquire('a')), await grant(manager.tryAcquire('b'))]
       const over = new Set<string>()
@@ -205,7 +206,7 @@ describe('an answer that arrives after the deadline', () => {
       for (const { key, held } of leases) if (over.has(key)) expect(held).to.equal(false)
     }))
 
-  it('P2 leaves the key to nobody: an answer too late is followed by a deletion', () =>
+  it('P2 leaves no key without a holder: a late answer is followed by a deletion', () =>
     withManager({ ttl: 30_000 }, async ({ manager, backend, clock, store }) => {
       await grant(manager.tryAcquire('a'))
       backend.dropAnswers(true)
@@ -249,7 +250,7 @@ describe('a lease that is not held', () => {
       store.delete('lease:a')
     }))
 
-  it('says what it was: its handle stays readable', () =>
+  it('keeps a readable handle with its last values', () =>
     withManager({}, async ({ manager, clock }) => {
       const lease = await grant(manager.tryAcquire('a'))
       const { key, token, fence, ttl } = lease
@@ -267,7 +268,7 @@ describe('a lease that is not held', () => {
 
 describe('the loss of a lease', () => {
   for (const ttl of [100, 101, 137, 999, 3_000, 30_000, 100_000]) {
-    it(`P15 is told once, at most one tick after the deadline, with nobody asking: ttl ${ttl}`, () =>
+    it(`P15 is reported once, within a tick after the deadline, without any read: ttl ${ttl}`, () =>
       withManager({ ttl, autoRenew: false }, async ({ manager, clock, events }) => {
         const start = clock.now()
         await grant(manager.tryAcquire('a'))
@@ -280,7 +281,7 @@ describe('the loss of a lease', () => {
       }))
   }
 
-  it('P15 is told of each of many leases, at each one’s own time', () =>
+  it('P15 is reported for each of many leases, at each one’s own time', () =>
     withManager({ autoRenew: false }, async ({ manager, clock, events }) => {
       const start = clock.now()
       const ttls = Array.from({ length: 200 }, (_, index) => 100 + 7 * index)
@@ -312,7 +313,7 @@ describe('the loss of a lease', () => {
       expect(reason).to.equal(only(errors))
     }))
 
-  it('P15 aborts the signal before the event is told, so that a listener finds it aborted', () =>
+  it('P15 aborts the signal before the event, so that a listener finds it aborted', () =>
     withManager({ autoRenew: false }, async ({ manager, clock }) => {
       const lease = await grant(manager.tryAcquire('a'))
       const { signal } = lease
@@ -324,7 +325,7 @@ describe('the loss of a lease', () => {
       expect(aborted).to.equal(true)
     }))
 
-  it('P15 finds a signal that is asked for only afterwards aborted already, with the same reason', () =>
+  it('P15 leaves a signal that is first read afterwards aborted with the same reason', () =>
     withManager({ autoRenew: false }, async ({ manager, clock }) => {
       const errors: Error[] = []
       manager.on('lost', ({ error }) => {
@@ -338,7 +339,7 @@ describe('the loss of a lease', () => {
       expect(lease.signal).to.equal(signal)
     }))
 
-  it('P15 aborts a signal that is first asked for at the deadline', () =>
+  it('P15 aborts a signal that is first read at the deadline', () =>
     withManager({ autoRenew: false }, async ({ manager, clock }) => {
       const lease = await grant(manager.tryAcquire('a'))
       clock.jump(heldFor(TTL))

@@ -1,3 +1,4 @@
+/** The load meter: when an overload begins and ends, and what the server can renew. */
 import { expect } from 'chai'
 import { ManualClock } from 'leasewheel/memory'
 import { LoadMeter } from '#src/renewal/load-meter.js'
@@ -24,7 +25,7 @@ function bench() {
 }
 
 describe('LoadMeter', () => {
-  it('tells of an overload in a turn of its own: it is noticed while renewals are being sent', async () => {
+  it('reports an overload in a turn of its own, never during a send', async () => {
     const { clock, meter, reports } = bench()
     meter.onWaited(TTL / 6 - 1, TTL)
     await clock.settle()
@@ -35,7 +36,7 @@ describe('LoadMeter', () => {
     expect(reports).to.deep.equal([{ lag: 1 / 6, behind: 7, demand: 50, capacity: 0, overloaded: true }])
   })
 
-  it('does not say that it is over while one goes on waiting and nothing is sent', async () => {
+  it('does not end an overload while one renewal waits and nothing is sent', async () => {
     const { clock, meter, reports } = bench()
     meter.onWaiting(TTL / 6, TTL)
     await clock.advance(3_500)
@@ -47,7 +48,7 @@ describe('LoadMeter', () => {
     expect(clock.timers).to.equal(0)
   })
 
-  it('counts what is confirmed while others wait, and nothing else', async () => {
+  it('counts renewals that are confirmed while others wait, and nothing else', async () => {
     const { clock, meter, reports } = bench()
     meter.onConfirmed(1_000)
     await clock.advance(5_000)

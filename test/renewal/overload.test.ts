@@ -1,4 +1,4 @@
-/** A server that answers, but more slowly than all the leases need. */
+/** Overload: a server that answers, but more slowly than all the leases need. */
 import { expect } from 'chai'
 import type { OverloadEvent } from 'leasewheel'
 import { grantAll, type Member, type Stage, TICK, TTL, withManager } from '../support/manager.ts'
@@ -27,7 +27,7 @@ function withLeases(work: (loaded: Loaded) => Promise<void>): Promise<void> {
 }
 
 describe('renewals that keep up', () => {
-  it('are no overload, and have a server to spare', () =>
+  it('are no overload, and leave spare capacity', () =>
     withLeases(async ({ manager, backend, clock, reports }) => {
       backend.pace = 2 * NEEDED
       await clock.advance(5 * TTL)
@@ -40,14 +40,14 @@ describe('renewals that keep up', () => {
 })
 
 describe('renewals that do not keep up', () => {
-  it('P19 P21 come late, and lose nothing while each lease can still be renewed once before its deadline', () =>
+  it('P19 P21 are late without loss while each lease gets one before its deadline', () =>
     withLeases(async ({ manager, backend, clock }) => {
       backend.pace = BARELY_ENOUGH
       await clock.advance(10 * TTL)
       expect(manager.size).to.equal(COUNT)
     }))
 
-  it('are told of at once and every second: how far behind they are, what the server is able to do, what is needed', () =>
+  it('are reported at once and every second with delay, capacity and demand', () =>
     withLeases(async ({ manager, backend, clock, reports }) => {
       backend.pace = BARELY_ENOUGH
       await clock.advance(2 * TTL)
@@ -66,7 +66,7 @@ describe('renewals that do not keep up', () => {
       expect(manager.stats().load).to.include({ overloaded: true })
     }))
 
-  it('are told of once more when that is over', () =>
+  it('are reported once more when the overload ends', () =>
     withLeases(async ({ manager, backend, clock, reports }) => {
       backend.pace = BARELY_ENOUGH
       await clock.advance(3 * TTL)
@@ -77,7 +77,7 @@ describe('renewals that do not keep up', () => {
       expect(manager.stats().load).to.include({ overloaded: false, lag: 0, behind: 0 })
     }))
 
-  it('P18 P21 keep as many leases as the server is able to renew, and do not let all of them be late', () =>
+  it('P18 P21 keep as many leases as the server can renew in time', () =>
     withLeases(async ({ manager, backend, clock, events }) => {
       backend.pace = TOO_FEW
       await clock.advance(5 * TTL)
@@ -89,7 +89,7 @@ describe('renewals that do not keep up', () => {
       expect(manager.size).to.be.at.least(survivors * 0.9)
     }))
 
-  it('P21 delete no keys of lost leases, which expire anyway: that would be at the cost of those that can be kept', () =>
+  it('P21 delete no expiring keys of lost leases, to save capacity for others', () =>
     withLeases(async ({ manager, backend, clock }) => {
       backend.pace = TOO_FEW
       await clock.advance(5 * TTL)
@@ -97,7 +97,7 @@ describe('renewals that do not keep up', () => {
       expect(backend.calls('release')).to.deep.equal([])
     }))
 
-  it('P15 P20 P22 may be answered by a listener that releases leases, and none of the others is forgotten', () =>
+  it('P15 P20 P22 allow a listener to release leases, and none is forgotten', () =>
     withLeases(async ({ manager, backend, clock, events }) => {
       let shed = false
       manager.on('overload', () => {

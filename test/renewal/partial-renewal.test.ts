@@ -1,4 +1,4 @@
-/** Renewals of which only a part is answered, and renewals that are never answered. */
+/** Renewals that are answered in part, and renewals that are never answered. */
 import { expect } from 'chai'
 import { type ChangeOutcome, type Lease, type LockEntry, UnavailableError } from 'leasewheel'
 import { type Member, TICK, TTL, type TestBackend, watch, withManager } from '../support/manager.ts'
@@ -31,7 +31,7 @@ async function acquire({ manager }: Member, keys: readonly string[]): Promise<Re
   return Object.fromEntries(leases.map((lease) => [lease.key, lease]))
 }
 
-describe('a renewal of which a part is answered', () => {
+describe('a renewal with a partial answer', () => {
   for (const [how, outcome] of [
     ['denied', DENIED],
     ['left out', undefined],
@@ -58,7 +58,7 @@ describe('a renewal of which a part is answered', () => {
       }))
   }
 
-  it('P28 P21 sends what was denied apart from the others, and the others in one request', () =>
+  it('P28 P21 sends what was denied apart from the others, and the others together', () =>
     withManager({}, async (member) => {
       const { backend, clock } = member
       await acquire(member, ['a', 'b', 'c', 'd'])
@@ -76,7 +76,7 @@ describe('a renewal of which a part is answered', () => {
       expect(others.filter((keys) => keys.includes('b')).length).to.be.within(3, 30)
     }))
 
-  it('P14 is safe again once it is permitted, and is renewed together with the others from then on', () =>
+  it('P14 is safe again once it is permitted, and is renewed with the others', () =>
     withManager({}, async (member) => {
       const { backend, clock, events } = member
       await acquire(member, ['a', 'b', 'c'])
@@ -106,7 +106,7 @@ describe('a renewal of which a part is answered', () => {
       expect(String(failed.error)).to.match(/NOPERM/)
     }))
 
-  it('P20 counts when it comes late, too', () =>
+  it('P20 counts if it comes late, too', () =>
     withManager({ ttl: 10 * TTL, timeout: 500 }, async (member) => {
       const { backend, clock, events } = member
       const { a, b } = (await acquire(member, ['a', 'b', 'c'])) as { a: Lease; b: Lease }
@@ -130,7 +130,7 @@ describe('a renewal of which a part is answered', () => {
       expect([a.state, b.state]).to.deep.equal(['held', 'jeopardy'])
     }))
 
-  it('P28 concerns cohorts of one lease as well: those that are well are not asked for together with the others again', () =>
+  it('P28 concerns cohorts of one lease as well: the denied one is renewed apart', () =>
     withManager({}, async ({ manager, backend, clock }) => {
       for (const key of ['a', 'b', 'c']) await manager.acquire(key, { ttl: TTL, timeout: key === 'a' ? 400 : 450 })
       const requests = deny(backend, new Set(['b']))
@@ -168,7 +168,7 @@ describe('renewals that are never answered', () => {
     return count
   }
 
-  it('P19 P21 do not count as under way for ever: later on as many are sent at once as before', () =>
+  it('P19 P21 do not count as under way for ever, so the congestion window recovers', () =>
     withManager({ ttl: 10 * TTL, timeout: 500, batchSize: 1 }, async (member) => {
       const { manager, clock } = member
       await manager.acquireMany(Array.from({ length: 40 }, (_, index) => `k${index}`))
@@ -180,7 +180,7 @@ describe('renewals that are never answered', () => {
       expect(await mostAtOnce(member, clock)).to.equal(16)
     }))
 
-  it('P21 do not count any more once there is another connection, nor when they are answered after all', () =>
+  it('P21 no longer count on a new connection, even if they are answered later', () =>
     withManager({ ttl: 10 * TTL, timeout: 500, batchSize: 1 }, async (member) => {
       const { manager, backend, clock } = member
       await manager.acquireMany(Array.from({ length: 40 }, (_, index) => `k${index}`))

@@ -1,3 +1,4 @@
+/** lease.renew(): renewals that the owner of a lease asks for. */
 import { expect } from 'chai'
 import { LeaseLostError, LockNotHeldError, UnavailableError } from 'leasewheel'
 import { grant, grantAll, heldFor, only, rejectionOf, TICK, TTL, watch, withManager } from '../support/manager.ts'
@@ -30,7 +31,7 @@ describe('lease.renew', () => {
       expect(lease.held, 'and is renewed from then on').to.equal(true)
     }))
 
-  it('P12 P21 is sent even where the answer to an earlier one comes meanwhile', () =>
+  it('P12 P21 is sent even if the answer to an earlier one comes meanwhile', () =>
     withManager({ autoRenew: false, batchSize: 1 }, async ({ manager, backend, clock }) => {
       const lease = await grant(manager.tryAcquire('a'))
       const others = await grantAll(manager.acquireMany(Array.from({ length: 20 }, (_, index) => `other-${index}`)))
@@ -53,7 +54,7 @@ describe('lease.renew', () => {
       expect(lease.remaining).to.be.at.least(heldFor(TTL) - (clock.now() - sentAt) - TICK)
     }))
 
-  it('resolves each time, twice at one moment', () =>
+  it('resolves each time if it is called twice at one moment', () =>
     withManager({ autoRenew: false }, async ({ manager, clock, backend }) => {
       const lease = await grant(manager.tryAcquire('a'))
       await clock.advance(500)
@@ -79,14 +80,14 @@ describe('lease.renew', () => {
       expect(events.lines.at(-1)).to.equal('lost a: expired')
     }))
 
-  it('leaves a lease without renewals of its own to its end: the wheel sends none', () =>
+  it('is never sent by the wheel for a lease with `autoRenew: false`', () =>
     withManager({ autoRenew: false }, async ({ manager, clock, backend }) => {
       await grant(manager.tryAcquire('a'))
       await clock.advance(2 * TTL)
       expect(backend.requests.renew).to.equal(0)
     }))
 
-  it('may be called on a lease that the wheel renews as well', () =>
+  it('can be called on a lease that the wheel renews as well', () =>
     withManager({}, async ({ manager, clock }) => {
       const lease = await grant(manager.tryAcquire('a'))
       for (let step = 0; step < 20; step += 1) {
@@ -96,7 +97,7 @@ describe('lease.renew', () => {
       }
     }))
 
-  it('P21 joins a renewal that is under way, and any number of callers join each other', () =>
+  it('P21 joins a renewal that is under way, for any number of callers', () =>
     withManager({ autoRenew: false }, async ({ manager, backend, clock }) => {
       const lease = await grant(manager.tryAcquire('a'))
       await clock.advance(500)
@@ -134,7 +135,7 @@ describe('lease.renew', () => {
       expect(only(backend.calls('renew')).entries).to.have.length(50)
     }))
 
-  it('rejects with UnavailableError where it was not answered in time, and the lease is held on', () =>
+  it('rejects with UnavailableError after its timeout, and the lease stays held', () =>
     withManager({ autoRenew: false, timeout: 200 }, async ({ manager, backend, clock, events }) => {
       const lease = await grant(manager.tryAcquire('a'))
       await clock.advance(500)
@@ -155,7 +156,7 @@ describe('lease.renew', () => {
       expect(events.lines.slice(0, 2)).to.deep.equal(['acquired a', 'jeopardy a'])
     }))
 
-  it('rejects with UnavailableError where the server refused, and names that as its cause', () =>
+  it('rejects with UnavailableError if the server refuses, and names the cause', () =>
     withManager({ autoRenew: false }, async ({ manager, backend, clock }) => {
       const lease = await grant(manager.tryAcquire('a'))
       await clock.advance(500)
@@ -166,7 +167,7 @@ describe('lease.renew', () => {
       expect((error as UnavailableError).cause).to.equal(failure)
     }))
 
-  it('is not repeated for its owner: whoever renews by hand decides when', () =>
+  it('is not repeated for its owner, who decides when to renew by hand', () =>
     withManager({ autoRenew: false }, async ({ manager, backend, clock }) => {
       const lease = await grant(manager.tryAcquire('a'))
       await clock.advance(500)
@@ -176,7 +177,7 @@ describe('lease.renew', () => {
       expect(backend.requests.renew).to.equal(1)
     }))
 
-  it('rejects with LockNotHeldError where it finds the lock taken or gone, with the loss as its cause', () =>
+  it('rejects with LockNotHeldError if the lock is taken or gone, with the cause', () =>
     withManager({ autoRenew: false }, async ({ manager, clock, store, events }) => {
       const [taken, missing] = [await grant(manager.tryAcquire('a')), await grant(manager.tryAcquire('b'))]
       await clock.advance(500)
@@ -195,7 +196,7 @@ describe('lease.renew', () => {
       expect(events.lines.slice(2)).to.deep.equal(['lost a: taken', 'lost b: missing'])
     }))
 
-  it('rejects with LockNotHeldError, and asks nobody, where the lease has ended already', () =>
+  it('rejects with LockNotHeldError without a request if the lease has ended already', () =>
     withManager({ autoRenew: false }, async ({ manager, backend, clock }) => {
       const [released, lost] = [await grant(manager.tryAcquire('a')), await grant(manager.tryAcquire('b'))]
       await released.release()
@@ -209,7 +210,7 @@ describe('lease.renew', () => {
       expect(backend.requests.renew).to.equal(0)
     }))
 
-  it('rejects with LockNotHeldError where the deadline comes before the answer', () =>
+  it('rejects with LockNotHeldError if the deadline comes before the answer', () =>
     withManager({ autoRenew: false, timeout: TTL }, async ({ manager, backend, clock }) => {
       const lease = await grant(manager.tryAcquire('a'))
       await clock.advance(1_000)
@@ -219,7 +220,7 @@ describe('lease.renew', () => {
       expect(call.error).to.be.instanceOf(LockNotHeldError)
     }))
 
-  it('rejects with LockNotHeldError where the lease is released before the answer', () =>
+  it('rejects with LockNotHeldError if the lease is released before the answer', () =>
     withManager({ autoRenew: false }, async ({ manager, backend, clock }) => {
       const lease = await grant(manager.tryAcquire('a'))
       await clock.advance(500)
@@ -233,7 +234,7 @@ describe('lease.renew', () => {
       expect(lease.state).to.equal('released')
     }))
 
-  it('settles where the lease is released before the renewal was even sent, and sends none', () =>
+  it('settles without a request if the lease is released before the send', () =>
     withManager({ autoRenew: false }, async ({ manager, backend, clock }) => {
       const lease = await grant(manager.tryAcquire('a'))
       await clock.advance(500)
@@ -245,7 +246,7 @@ describe('lease.renew', () => {
       expect(backend.requests.renew).to.equal(0)
     }))
 
-  it('P2 rejects where the answer came after the deadline', () =>
+  it('P2 rejects if the answer came after the deadline', () =>
     withManager({ autoRenew: false, timeout: TTL }, async ({ manager, backend, clock }) => {
       const lease = await grant(manager.tryAcquire('a'))
       await clock.advance(1_000)

@@ -27,7 +27,7 @@ function takeAll(queue: RenewalQueue, answered = 0): (readonly LeaseCohort[])[] 
 }
 
 describe('RenewalQueue', () => {
-  it('gives out the nearest deadline first, as many leases together as may be', () => {
+  it('returns the nearest deadlines first, as many leases together as are allowed', () => {
     const [a, b, c, d] = [cohortOf(2, 400), cohortOf(2, 100), cohortOf(3, 300), cohortOf(2, 200)]
     const queue = queueOf(a, b, c, d)
     expect(queue.peek()).to.equal(b)
@@ -35,18 +35,18 @@ describe('RenewalQueue', () => {
     expect(queue.peek()).to.equal(undefined)
   })
 
-  it('gives out one that is larger than that, alone', () => {
+  it('returns a larger cohort alone', () => {
     const [large, small] = [cohortOf(9, 100), cohortOf(1, 200)]
     expect(takeAll(queueOf(large, small))).to.deep.equal([[large], [small]])
   })
 
-  it('P18 P21 lets those whose answer would come too late stand back until there is nothing else', () => {
+  it('P18 P21 postpones cohorts whose answer would be late until no other waits', () => {
     const [late, later, soon] = [cohortOf(1, 100), cohortOf(1, 120), cohortOf(4, 500)]
     const queue = queueOf(late, later, soon)
     expect(takeAll(queue, 200)).to.deep.equal([[soon], [late, later]])
   })
 
-  it('forgets those that do not wait any more', () => {
+  it('forgets cohorts that no longer wait', () => {
     const [answered, empty, waiting, late] = [cohortOf(1, 100), cohortOf(0, 200), cohortOf(1, 300), cohortOf(1, 50)]
     const queue = queueOf(answered, empty, waiting, late)
     expect(queue.take(60)).to.deep.equal([answered, waiting])
@@ -56,7 +56,7 @@ describe('RenewalQueue', () => {
     expect(takeAll(queueOf(answered, empty))).to.deep.equal([])
   })
 
-  it('P21 gives out once what was called back and queued again', () => {
+  it('P21 returns a cohort once that was taken back and queued again', () => {
     const cohort = cohortOf(1, 100)
     const queue = queueOf(cohort)
     cohort.renewal = undefined

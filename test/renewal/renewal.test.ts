@@ -41,7 +41,7 @@ function throwOnce(manager: LeaseManager, name: 'lost' | 'jeopardy') {
 }
 
 describe('renewal', () => {
-  it('P19 comes before half the ttl, again and again, for every one of many leases acquired at once', () =>
+  it('P19 comes before half the ttl for each lease of one burst', () =>
     withManager({ random: randomFrom(1) }, async ({ manager, clock }) => {
       const leases = await grantAll(manager.acquireMany(Array.from({ length: 2_000 }, (_, index) => `key-${index}`)))
       for (let elapsed = 0; elapsed < 3 * TTL; elapsed += TTL / 10) {
@@ -64,7 +64,7 @@ describe('renewal', () => {
     }))
 
   for (const random of [0, 0.5, 0.98, 0.999_999]) {
-    it(`P19 goes on whenever the first one was drawn to come, even at the moment of the acquisition: ${random}`, () =>
+    it(`P19 continues after any first due time, even the moment of the acquisition: ${random}`, () =>
       fc.assert(
         fc.asyncProperty(fc.integer({ min: 100, max: 5_000 }), fc.nat({ max: 2_000 }), async (ttl, idle) => {
           await withManager({ ttl, random: () => random }, async ({ manager, clock, events }) => {
@@ -79,7 +79,7 @@ describe('renewal', () => {
       ))
   }
 
-  it('is spread over the whole period, though the leases were acquired in one burst', () =>
+  it('spreads over the whole period, though the leases were acquired in one burst', () =>
     withManager({ ttl: 30_000, random: randomFrom(1), batchSize: 50 }, async ({ manager, backend, clock }) => {
       await manager.acquireMany(Array.from({ length: 2_000 }, (_, index) => `key-${index}`))
       await clock.advance(30_000)
@@ -100,7 +100,7 @@ describe('renewal', () => {
       expect(sizes).to.have.length.of.at.most(12)
     }))
 
-  it('asks for the ttl of the lease, not for that of the manager', () =>
+  it('sends the ttl of the lease, not that of the manager', () =>
     withManager({}, async ({ manager, backend, clock, store }) => {
       await grant(manager.tryAcquire('a', { ttl: 1_000 }))
       await clock.advance(5_000)
@@ -108,7 +108,7 @@ describe('renewal', () => {
       expect(store.remaining('lease:a')).to.be.at.most(1_000)
     }))
 
-  it('P20 of one lease that is not answered delays that of no other one', () =>
+  it('P20 the missing answer for one lease delays the renewal of no other', () =>
     withManager({ timeout: 1_000 }, async ({ manager, backend, clock }) => {
       const hung = await grant(manager.tryAcquire('hung'))
       backend.holdAnswers('renew')
@@ -128,7 +128,7 @@ describe('renewal', () => {
       for (const answer of stuck) answer.deliver()
     }))
 
-  it('is sent before the end of the turn in which it fell due, so that a listener that throws does not stand before it', () =>
+  it('is sent in the turn in which it falls due, before any throwing listener', () =>
     withManager({}, async ({ manager, clock, events }) => {
       manager.on('lost', () => {
         throw new Error('from a listener')
@@ -168,7 +168,7 @@ describe('renewal during an outage', () => {
   }
 
   for (const [name, fault] of Object.entries(faults)) {
-    it(`P21 loses nothing where it is shorter than what was left: ${name}`, () =>
+    it(`P21 loses nothing in an outage shorter than the remaining time: ${name}`, () =>
       withManager({}, async ({ manager, backend, clock, events }) => {
         const leases = await grantAll(manager.acquireMany(Array.from({ length: 20 }, (_, index) => `key-${index}`)))
         for (let outage = 0; outage < 5; outage += 1) {
@@ -207,7 +207,7 @@ describe('renewal during an outage', () => {
       ))
   }
 
-  it('P20 P21 loses nothing where there are more requests than may be on their way at once', () =>
+  it('P20 P21 loses nothing if more requests are due than can be under way', () =>
     withManager({ batchSize: 1 }, async ({ manager, backend, clock, events }) => {
       const leases = await grantAll(manager.acquireMany(Array.from({ length: 100 }, (_, index) => `key-${index}`)))
       backend.block()
@@ -220,7 +220,7 @@ describe('renewal during an outage', () => {
       expect(manager.size).to.equal(100)
     }))
 
-  it('P20 P21 loses only what nobody could have kept, where more requests are due than may be on their way at once', () =>
+  it('P20 P21 loses no lease that could be kept if too many requests are due', () =>
     withManager({ batchSize: 1 }, async ({ manager, backend, clock }) => {
       // Slower than the leases can bear, if they were renewed one after another.
       backend.there = 100
@@ -232,7 +232,7 @@ describe('renewal during an outage', () => {
       expect(manager.size).to.equal(100)
     }))
 
-  it('P21 asks again at once when the server is back, for those in danger and for nobody else', () =>
+  it('P21 is repeated at once for leases in jeopardy when the server returns', () =>
     withManager({ watch: false }, async ({ manager, backend, clock, events }) => {
       await grant(manager.tryAcquire('a'))
       backend.fail(new Error('connect ECONNREFUSED'))
@@ -259,7 +259,7 @@ describe('renewal during an outage', () => {
       expect(backend.requests.renew).to.equal(1)
     }))
 
-  it('P21 has at most one renewal of a lease on its way until that is answered or has timed out', () =>
+  it('P21 has at most one request per lease under way until answer or timeout', () =>
     fc.assert(
       fc.asyncProperty(
         fc.integer({ min: 100, max: 5_000 }),
@@ -296,7 +296,7 @@ describe('renewal during an outage', () => {
 })
 
 describe('renewal of short leases', () => {
-  it('P21 is no hot loop: a few requests per ttl, for every ttl and every latency that permits it', () =>
+  it('P21 is no hot loop, but a few requests per ttl at any latency', () =>
     fc.assert(
       fc.asyncProperty(
         fc.integer({ min: 100, max: 1_250 }),
@@ -320,7 +320,7 @@ describe('renewal of short leases', () => {
       runs(60),
     ))
 
-  it('P21 is no hot loop where every answer is too late to be of use', () =>
+  it('P21 is no hot loop if every answer is too late', () =>
     fc.assert(
       fc.asyncProperty(fc.integer({ min: 100, max: 1_250 }), async (ttl) => {
         await withManager({ ttl, timeout: ttl }, async ({ manager, backend, clock }) => {
@@ -335,7 +335,7 @@ describe('renewal of short leases', () => {
 })
 
 describe('the timer of a manager', () => {
-  it('P22 is one while a lease is held, and none without', () =>
+  it('P22 is set once while a lease is held, and not otherwise', () =>
     withManager({}, async ({ manager, clock }) => {
       expect(clock.timers).to.equal(0)
       const leases = await grantAll(manager.acquireMany(Array.from({ length: 100 }, (_, index) => `key-${index}`)))
@@ -349,14 +349,14 @@ describe('the timer of a manager', () => {
       expect(manager.stats().timers).to.equal(0)
     }))
 
-  it('P22 is none after the last lease was lost', () =>
+  it('P22 is gone after the last lease was lost', () =>
     withManager({ autoRenew: false }, async ({ manager, clock }) => {
       await manager.acquireMany(['a', 'b', 'c'])
       await clock.advance(TTL + TICK)
       expect(clock.timers).to.equal(0)
     }))
 
-  it('P22 is none after a refusal, a rejection or an abort', () =>
+  it('P22 is gone after a refusal, a rejection or an abort', () =>
     withManager({}, async ({ manager, backend, clock, store }) => {
       store.set('lease:a', 'somebody', TTL)
       await manager.tryAcquire('a')
@@ -373,7 +373,7 @@ describe('the timer of a manager', () => {
       expect(backend.requests.acquire).to.equal(3)
     }))
 
-  it('P22 survives what is thrown inside a tick, where leases are lost: the others are lost on time, and renewed', () =>
+  it('P22 survives what is thrown during a loss, and other leases are still served', () =>
     withManager({}, async ({ manager, clock, events }) => {
       const emit = throwOnce(manager, 'lost')
       const unrenewed = [
@@ -396,7 +396,7 @@ describe('the timer of a manager', () => {
       expect(clock.timers).to.equal(1)
     }))
 
-  it('P22 survives what is thrown inside a tick, where a renewal has timed out: the lease is renewed all the same', () =>
+  it('P22 survives what is thrown at a renewal’s timeout, and the renewal is repeated', () =>
     withManager({ timeout: 200 }, async ({ manager, backend, clock, events }) => {
       const emit = throwOnce(manager, 'jeopardy')
       const lease = await grant(manager.tryAcquire('a'))

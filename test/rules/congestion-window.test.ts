@@ -15,18 +15,18 @@ function answer(window: CongestionWindow, now: number, took: number, count = 1):
 }
 
 describe('CongestionWindow', () => {
-  it('begins with as many as there may be, and knows nothing of the time that an answer takes', () => {
+  it('starts at its maximum, without a known round-trip time', () => {
     const window = new CongestionWindow()
     expect(window.limit(0)).to.equal(MOST)
     expect(window.roundTrip).to.equal(0)
   })
 
-  it('P20 takes what was given up off, and leaves room for two in any case', () => {
+  it('P20 subtracts overdue batches, and always leaves room for two', () => {
     const window = new CongestionWindow()
     expect([1, 14, 15, 16, 1_000].map((overdue) => window.limit(overdue))).to.deep.equal([15, FEWEST, FEWEST, 2, 2])
   })
 
-  it('is halved by answers that took too long because of a queue, once for those that were on their way together', () => {
+  it('is halved once for all batches in flight that a queue delayed', () => {
     const window = new CongestionWindow()
     let now = answer(window, 0, 10)
     window.onAnswered(now, now + 400, TIMEOUT)
@@ -40,13 +40,13 @@ describe('CongestionWindow', () => {
     expect(window.limit(0)).to.equal(FEWEST)
   })
 
-  it('is not halved by a long way', () => {
+  it('is not halved by a long round trip', () => {
     const window = new CongestionWindow()
     answer(window, 0, 400, 100)
     expect(window.limit(0)).to.equal(MOST)
   })
 
-  it('is not halved for good by a way that has become longer', () => {
+  it('is not halved for good by a longer round trip', () => {
     const window = new CongestionWindow()
     let now = answer(window, 0, 100, 10)
     now = answer(window, now, 400, 10)
@@ -69,7 +69,7 @@ describe('CongestionWindow', () => {
     expect(window.limit(0)).to.equal(MOST)
   })
 
-  it('P20 is halved by what is given up where nothing is answered meanwhile, and only there', () => {
+  it('P20 is halved by a timeout if nothing is answered meanwhile, and only then', () => {
     const window = new CongestionWindow()
     answer(window, 0, 10)
     window.onOverdue(5, 605)
@@ -80,7 +80,7 @@ describe('CongestionWindow', () => {
     expect(window.limit(0)).to.equal(MOST / 2)
   })
 
-  it('comes to know how long an answer takes, and by how much that differs', () => {
+  it('measures the round-trip time, and how much it varies', () => {
     const window = new CongestionWindow()
     let now = answer(window, 0, 100, 200)
     expect(window.roundTrip).to.be.closeTo(100, 1)

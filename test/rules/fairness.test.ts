@@ -9,7 +9,7 @@ function stretch(turns: Fairness, now = 0): number {
 }
 
 describe('turns', () => {
-  it('are eight at first, and twice as many each time nobody else took the lock', () => {
+  it('are eight at first, and double each time nobody else acquired the lock', () => {
     const turns = new Fairness()
     const stretches: number[] = []
     for (let round = 0; round < 6; round += 1) {
@@ -19,7 +19,7 @@ describe('turns', () => {
     expect(stretches).to.deep.equal([8, 16, 32, 64, 128, 256])
   })
 
-  it('are eight again when somebody else took it', () => {
+  it('are eight again if another process acquired it', () => {
     const turns = new Fairness()
     stretch(turns)
     turns.onUnwanted()
@@ -31,7 +31,7 @@ describe('turns', () => {
     expect(stretch(turns)).to.equal(16)
   })
 
-  it('take half a second at most, from the first time the lock is passed on', () => {
+  it('end after half a second, counted from the first hand-off', () => {
     const turns = new Fairness()
     expect(turns.passOn(10_000)).to.equal(true)
     expect(turns.passOn(10_499)).to.equal(true)
@@ -42,14 +42,14 @@ describe('turns', () => {
     expect(turns.passOn(11_000)).to.equal(false)
   })
 
-  it('are over until others have had theirs', () => {
+  it('are over until other processes have had theirs', () => {
     const turns = new Fairness()
     stretch(turns)
     expect(turns.passOn(0)).to.equal(false)
     expect(turns.passOn(0)).to.equal(false)
   })
 
-  it('leave the lock to others for as long as they need to hear of it and to ask for it', () => {
+  it('yield the lock as long as others need to learn of it and ask', () => {
     const turns = new Fairness()
     expect(turns.pause).to.equal(5)
     turns.onAnswered(30)

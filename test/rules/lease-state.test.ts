@@ -69,7 +69,7 @@ function timedAt(now: number): LeaseInput[] {
 }
 
 describe('the states of a lease', () => {
-  it('are such that work may go on, or not', () => {
+  it('either allow work or do not', () => {
     expect(STATES.filter(isActive)).to.deep.equal(['held', 'jeopardy'])
   })
 
@@ -92,7 +92,7 @@ describe('the states of a lease', () => {
         expect(told(state, unlimited, input), input.type).not.to.include('expired')
     })
 
-    it(`P2 ${state}: an answer that comes at the deadline or after it does not revive the lease`, () => {
+    it(`P2 ${state}: an answer at the deadline or later does not revive the lease`, () => {
       for (const now of [DEADLINE, DEADLINE + 0.001, DEADLINE + 1_000_000]) {
         const answer = transition(state, unlimited, { type: 'confirmed', now, sentAt: now })
         expect(answer).to.deep.equal({ to: 'lost', notice: 'lost', reason: 'expired' })
@@ -107,14 +107,14 @@ describe('the states of a lease', () => {
   }
 
   for (const state of ['releasing', 'released', 'lost'] as const) {
-    it(`${state}: takes no notice of the deadline or of maxHold`, () => {
+    it(`${state}: ignores the deadline and maxHold`, () => {
       for (const now of [RETIRED, DEADLINE, Number.MAX_VALUE]) {
         for (const input of timedAt(now)) expect(told(state, limits, input), input.type).to.equal(state)
       }
     })
   }
 
-  it('P3 never leaves a terminal state, and says nothing any more', () => {
+  it('P3 never leaves a terminal state, and emits nothing more', () => {
     for (const state of ['released', 'lost'] as const) {
       for (const input of [...TABLE.map(([, untimed]) => untimed), ...timedAt(DEADLINE)]) {
         expect(transition(state, limits, input)).to.deep.equal({ to: state })
@@ -122,7 +122,7 @@ describe('the states of a lease', () => {
     }
   })
 
-  it('P16 a lease that is being released is not lost by the answer to a renewal, nor by time', () => {
+  it('P16 a lease that is being released is lost neither by a renewal nor by time', () => {
     for (const now of [IN_TIME, RETIRED, DEADLINE]) {
       for (const input of timedAt(now))
         expect(transition('releasing', limits, input)).to.deep.equal({ to: 'releasing' })
@@ -136,7 +136,7 @@ describe('the states of a lease', () => {
     }
   })
 
-  it('P3 a lease that was given away has ended, and one that is over cannot be given away', () => {
+  it('P3 a detached lease has ended, and an ended lease cannot be detached', () => {
     for (const state of ['held', 'jeopardy'] as const) {
       const given = transition(state, unlimited, { type: 'detach', now: LAST_MOMENT })
       expect(given).to.deep.equal({ to: 'released', notice: 'released' })
@@ -145,7 +145,7 @@ describe('the states of a lease', () => {
     }
   })
 
-  it('P18 an unanswered renewal is no loss, however many follow each other', () => {
+  it('P18 an unanswered renewal is no loss, however many follow', () => {
     let state: LeaseState = 'held'
     const notices = []
     for (let now = 0; now < limits.deadline; now += 1) {
@@ -157,7 +157,7 @@ describe('the states of a lease', () => {
     expect(notices).to.deep.equal(['jeopardy'])
   })
 
-  it('answers with objects that exist already, so that a renewal allocates nothing', () => {
+  it('returns existing objects, so that a renewal allocates nothing', () => {
     for (const state of STATES) {
       for (const [, input] of TABLE) {
         expect(transition(state, limits, input)).to.equal(transition(state, limits, { ...input }))
@@ -165,7 +165,7 @@ describe('the states of a lease', () => {
     }
   })
 
-  it('knows no other states and no other inputs', () => {
+  it('has no other states and no other inputs', () => {
     // Not reachable through the types; shown because the branches are there to prove that nothing was forgotten.
     expect(transition('asleep' as never, limits, { type: 'deleted' })).to.equal('asleep')
     const input = { type: 'dreamt' } as never
@@ -266,7 +266,7 @@ describe('the life of a lease, whatever happens in whatever order', () => {
     }
   }
 
-  it('P1 is held no longer than a ttl less the margin after the send time of what was last confirmed', () => {
+  it('P1 is held no longer than the last confirmed send time allows', () => {
     forEveryLife((life) => {
       let allowed = deadlineOf(0, TTL, DRIFT)
       for (const { input, before, after } of life) {
@@ -278,7 +278,7 @@ describe('the life of a lease, whatever happens in whatever order', () => {
     })
   })
 
-  it('P1 has a deadline that moves with a confirmed answer only, and never to an earlier time', () => {
+  it('P1 moves its deadline only by a confirmed answer, and never backwards', () => {
     forEveryLife((life) => {
       for (const { input, before, after } of life) {
         expect(after.deadline).to.be.at.least(before.deadline)
@@ -287,7 +287,7 @@ describe('the life of a lease, whatever happens in whatever order', () => {
     })
   })
 
-  it('P2 P3 is not held again once it was not held for one instant', () => {
+  it('P2 P3 is never held again after one instant without it', () => {
     forEveryLife((life) => {
       const asked = life.flatMap(({ before, after }) => [before.held, after.held])
       const end = asked.indexOf(false)
@@ -295,13 +295,13 @@ describe('the life of a lease, whatever happens in whatever order', () => {
     })
   })
 
-  it('P3 stays as it ended', () => {
+  it('P3 stays in its final state', () => {
     forEveryLife((life) => {
       for (const { before, after } of life) if (isTerminal(before.state)) expect(after).to.deep.equal(before)
     })
   })
 
-  it('P14 tells its story in order: (renewed | jeopardy safe)* jeopardy? (released | lost), and no more', () => {
+  it('P14 emits its events in order: (renewed | jeopardy safe)* jeopardy? (released | lost)', () => {
     const letters: Record<string, string> = { renewed: 'n', jeopardy: 'j', safe: 's', released: 'r', lost: 'l' }
     forEveryLife((life) => {
       const story = life.map(({ notice }) => letters[notice ?? ''] ?? '').join('')
@@ -309,7 +309,7 @@ describe('the life of a lease, whatever happens in whatever order', () => {
     })
   })
 
-  it('P14 tells of its end when it ends, and of it once', () => {
+  it('P14 emits its end when it ends, and once', () => {
     forEveryLife((life) => {
       for (const { before, after, notice } of life) {
         const ends = !isTerminal(before.state) && isTerminal(after.state)
@@ -318,7 +318,7 @@ describe('the life of a lease, whatever happens in whatever order', () => {
     })
   })
 
-  it('P16 is not reported lost by a renewal or by time once its owner has let go', () => {
+  it('P16 is not lost by a renewal or by time after its owner’s release', () => {
     forEveryLife((life) => {
       for (const { input, before, notice } of life) {
         if (before.state === 'releasing' && notice === 'lost') expect(input.type).to.equal('gone')
@@ -326,7 +326,7 @@ describe('the life of a lease, whatever happens in whatever order', () => {
     })
   })
 
-  it('goes through every state and tells everything in these tests', () => {
+  it('goes through every state and emits everything in these tests', () => {
     const states = new Set<string>()
     const notices = new Set<string | undefined>()
     forEveryLife((life) => {

@@ -27,7 +27,7 @@ describe('the deadline', () => {
     expect(deadlineOf(1_000, 100, 0)).to.equal(1_098)
   })
 
-  it('P1 lies before the end of the ttl even where the other clock runs faster by the drift factor', () => {
+  it('P1 lies before the ttl’s end even if the other clock drifts ahead', () => {
     const driftFactor = fc.double({ min: 0, max: 0.5, noNaN: true })
     fc.assert(
       fc.property(anyTime, anyTtl, driftFactor, (sentAt, ttl, drift) => {
@@ -40,7 +40,7 @@ describe('the deadline', () => {
 })
 
 describe('the due time of a renewal', () => {
-  it('is a third of the ttl after the send time, or less than a beat before that', () => {
+  it('is a third of the ttl after the send time, or just before that', () => {
     fc.assert(
       fc.property(anyTime, anyTtl, (sentAt, ttl) => {
         const due = renewalDue(sentAt, ttl)
@@ -51,7 +51,7 @@ describe('the due time of a renewal', () => {
     )
   })
 
-  it('lies a whole number of thirds after its phase, or less than a beat before that', () => {
+  it('is a whole number of thirds after its phase, or just before that', () => {
     fc.assert(
       fc.property(anyTime, anyTtl, anyTime, (sentAt, ttl, phase) => {
         const thirds = (renewalDue(sentAt, ttl, phase) - phase) / (ttl / 3)
@@ -62,7 +62,7 @@ describe('the due time of a renewal', () => {
     )
   })
 
-  it('P21 is not once more the time at which the renewal was due that has just been confirmed', () => {
+  it('P21 is never the due time of the renewal that was just confirmed', () => {
     fc.assert(
       fc.property(anyTime, anyTtl, anyTime, (sentAt, ttl, phase) => {
         // More than the tick by which a wheel may be early.
@@ -83,7 +83,7 @@ describe('the due time of a renewal', () => {
     )
   })
 
-  it('P19 P21 makes three renewals per ttl where all succeed: no more, and no fewer but for the time they take', () => {
+  it('P19 P21 gives three renewals per ttl if all succeed', () => {
     const steady = fc.record({
       ttl: fc.oneof(anyTtl, fc.constantFrom(100, 1_000, 5_000, 10_000, 30_000)),
       latency: anyLatency,
@@ -113,7 +113,7 @@ describe('the due time of a renewal', () => {
     )
   })
 
-  it('P19 goes back to its own time after all leases were renewed at once, so that a burst does not stay one', () => {
+  it('P19 returns to its own phase after a simultaneous renewal, which spreads the burst', () => {
     const ttl = 30_000
     const leases = 10_000
     const blockedUntil = 1_000_000
@@ -134,7 +134,7 @@ describe('the due time of a renewal', () => {
     expect(dues.size).to.be.within(20, 21)
   })
 
-  it('is spread evenly over a third of the ttl for the first renewals of leases acquired at once', () => {
+  it('is spread over a third of the ttl for leases of one burst', () => {
     for (const ttl of [100, 1_000, 30_000, 600_000]) {
       const sentAt = 1_000_000
       const leases = 6_000
@@ -241,7 +241,7 @@ function attemptsOnWheelDuring(outage: Outage, phase: number): number[] {
 }
 
 describe('the repetition of failing renewals', () => {
-  it('P21 makes at most 21 attempts between a third of the ttl and the deadline, whatever the ttl and the latency', () => {
+  it('P21 makes at most 21 attempts between the due time and the deadline', () => {
     fc.assert(
       fc.property(anyOutage, (outage) => {
         expect(attemptsDuring(outage).length).to.be.at.most(21)
@@ -250,7 +250,7 @@ describe('the repetition of failing renewals', () => {
     )
   })
 
-  it('P21 makes at most 28 attempts where the first came right after the last confirmation', () => {
+  it('P21 makes at most 28 attempts if the first follows the last confirmation directly', () => {
     fc.assert(
       fc.property(anyOutage, (outage) => {
         expect(attemptsDuring({ ...outage, firstDue: 0 }).length).to.be.at.most(28)
@@ -259,7 +259,7 @@ describe('the repetition of failing renewals', () => {
     )
   })
 
-  it('P21 makes at most 28 attempts, or 40, on a wheel that comes early, and never two in one tick', () => {
+  it('P21 makes at most 28 attempts, or 40, one per tick, on an early wheel', () => {
     fc.assert(
       fc.property(anyOutage, fc.double({ min: 0, max: 10, noNaN: true }), (outage, phase) => {
         const attempts = attemptsOnWheelDuring(outage, phase)
@@ -271,7 +271,7 @@ describe('the repetition of failing renewals', () => {
     )
   })
 
-  it('P21 reaches these bounds and does not exceed them where pauses are shortest and answers come at once', () => {
+  it('P21 reaches these bounds exactly with the shortest pauses and immediate answers', () => {
     const most = { late: 0, early: 0, lateOnWheel: 0, earlyOnWheel: 0 }
     for (let ttl = 100; ttl < 1_000_000; ttl = Math.ceil(ttl * 1.002)) {
       const late = { ttl, latency: 0, randoms: [0], firstDue: renewalDue(0, ttl) }
@@ -286,7 +286,7 @@ describe('the repetition of failing renewals', () => {
     expect(most).to.deep.equal({ late: 21, early: 28, lateOnWheel: 28, earlyOnWheel: 40 })
   })
 
-  it('P21 makes ten attempts or more where each fails within a hundredth of the ttl', () => {
+  it('P21 makes ten attempts or more if each fails within a hundredth of the ttl', () => {
     fc.assert(
       fc.property(anyOutage, fc.double({ min: 0, max: 0.01, noNaN: true }), (outage, part) => {
         expect(attemptsDuring({ ...outage, latency: outage.ttl * part }).length).to.be.at.least(10)
@@ -295,7 +295,7 @@ describe('the repetition of failing renewals', () => {
     )
   })
 
-  it('P21 makes its last attempt right before the deadline, so that an outage that ends before it loses nothing', () => {
+  it('P21 makes its last attempt right before the deadline, so late recoveries still help', () => {
     fc.assert(
       fc.property(anyOutage, (outage) => {
         const { ttl, latency } = outage

@@ -304,7 +304,7 @@ class Overheard {
 }
 
 describe('the simulated Redis', () => {
-  it('answers what the real one answers, and tells of the same changes', () =>
+  it('answers like the real one, and notifies of the same changes', () =>
     withRedis(async (server) => {
       const real = await RealWorld.open(server)
       try {

@@ -37,7 +37,7 @@ describe('managers in a simulated world', () => {
     expect(faults).to.be.greaterThan(RUNS * 5)
   }).timeout(120_000)
 
-  it('do the same whenever they have the same seed', async () => {
+  it('behave the same for the same seed', async () => {
     const stories = []
     for (let turn = 0; turn < 2; turn += 1) {
       const lines: string[] = []
@@ -51,7 +51,7 @@ describe('managers in a simulated world', () => {
 })
 
 describe('npm run simulate', () => {
-  it('says how many runs found nothing', async () => {
+  it('reports how many runs found nothing', async () => {
     const { code, output } = await simulate('--runs', '3', '--seconds', '5', '--processes', '2')
     expect(output).to.match(/^3 runs, .* leases, \d+ faults, in .* s$/m)
     expect(output).to.include('Nothing was found.')

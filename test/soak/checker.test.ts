@@ -1,4 +1,4 @@
-/** The checker, fed with histories that are as they must be, and with such as must not be. */
+/** The checker, fed with correct histories and with faulty ones. */
 import { expect } from 'chai'
 import fc from 'fast-check'
 import { judge } from './checker.ts'
@@ -40,23 +40,23 @@ const SHRUNK = ['P6: a fence does not grow from one holder to the next']
 const STALE = ['P6: a write of a stale holder was accepted']
 
 describe('the checker of a soak', () => {
-  it('finds nothing in holds that follow each other, in whatever order they are told', () => {
+  it('finds no fault in holds that follow each other, in any order of report', () => {
     expect(found([THIRD, FIRST, SECOND], [FIRST, FIRST, SECOND, THIRD, THIRD].map(write))).to.deep.equal([])
   })
 
-  it('finds nothing in holds of different keys, whatever their times and fences', () => {
+  it('finds no fault in holds of different keys, whatever their times and fences', () => {
     const other = hold('2.1', 5, 15, 50, { key: 'other' })
     expect(found([FIRST, other], [write(FIRST), write(other), write(FIRST)])).to.deep.equal([])
   })
 
-  it('P7 finds two that hold one key at once', () => {
+  it('P7 finds two holders of one key at once', () => {
     const violations = judge({ holds: [FIRST, hold('2.1', 9.5, 20, 200)], writes: [] }).violations
     expect(violations).to.have.length(1)
     expect(violations[0]?.message).to.match(OVERLAP).and.include('"id":"1.1"').and.include('"id":"2.1"')
     expect(violations[0]?.message).to.include('for 0.500 ms')
   })
 
-  it('P7 finds one that held a key all the time while others came and went', () => {
+  it('P7 finds one long hold during which other holds came and went', () => {
     const long = hold('3.1', 0, 100, 50)
     expect(found([long, hold('1.1', 10, 20, 100), hold('2.1', 30, 40, 200), hold('1.2', 101, 110, 300)]))
       .to.have.length(2)
@@ -67,13 +67,13 @@ describe('the checker of a soak', () => {
     expect(found([FIRST, hold('1.2', 5, 8, 200)]).join()).to.match(OVERLAP)
   })
 
-  it('P7 forgives what is within the tolerance, and no more', () => {
+  it('P7 tolerates what is within the tolerance, and no more', () => {
     const early = hold('2.1', 8, 20, 200)
     expect(found([FIRST, early], [], 2)).to.deep.equal([])
     expect(found([FIRST, early], [], 1.9).join()).to.match(OVERLAP)
   })
 
-  it('P6 finds a fence that is smaller than one before, or the same', () => {
+  it('P6 finds a fence that is smaller than an earlier one, or equal', () => {
     expect(found([FIRST, hold('2.1', 11, 20, 99)])).to.deep.equal(SHRUNK)
     expect(found([FIRST, hold('2.1', 11, 20, 100)])).to.deep.equal(SHRUNK)
   })
@@ -82,13 +82,13 @@ describe('the checker of a soak', () => {
     expect(found([FIRST, hold('2.1', 11, 20, 50), hold('1.2', 21, 30, 75)])).to.deep.equal([...SHRUNK, ...SHRUNK])
   })
 
-  it('P6 lets a lease that is adopted keep its fence, and demands that it does', () => {
+  it('P6 demands that an adopted lease keeps its fence', () => {
     const { token } = FIRST
     expect(found([FIRST, hold('2.1', 11, 20, 100, { token }), THIRD])).to.deep.equal([])
     expect(found([FIRST, hold('2.1', 11, 20, 101, { token }), THIRD])).to.deep.equal(SHRUNK)
   })
 
-  it('P7 finds a lease that is held by who detached it and by who adopted it', () => {
+  it('P7 finds a lease held by both its former and its adopting process', () => {
     expect(found([FIRST, hold('2.1', 9, 20, 100, { token: FIRST.token })]).join()).to.match(OVERLAP)
   })
 
@@ -97,7 +97,7 @@ describe('the checker of a soak', () => {
     expect(found([FIRST, SECOND], writes)).to.deep.equal(STALE)
   })
 
-  it('P6 finds a stale write also where the fences are the same', () => {
+  it('P6 finds a stale write even if the fences are equal', () => {
     const later = hold('2.1', 11, 20, 100)
     expect(found([FIRST, later], [FIRST, later, FIRST].map(write))).to.deep.equal([...SHRUNK, ...STALE])
   })
@@ -113,12 +113,12 @@ describe('the checker of a soak', () => {
     expect(found([FIRST], writes)).to.deep.equal(STALE)
   })
 
-  it('P6 permits a write of who detached a lease after one of who adopted it: they have one fence', () => {
+  it('P6 permits writes of a detached lease’s former process, which share its fence', () => {
     const adopted = hold('2.1', 11, 20, 100, { token: FIRST.token })
     expect(found([FIRST, adopted], [FIRST, adopted, FIRST].map(write))).to.deep.equal([])
   })
 
-  it('P6 finds a write of somebody who never held the lock', () => {
+  it('P6 finds a write of a process that never held the lock', () => {
     expect(found([FIRST], [write(SECOND)])).to.deep.equal([
       'P6: a write was accepted of somebody who never held the lock',
     ])
@@ -128,7 +128,7 @@ describe('the checker of a soak', () => {
     expect(found([{ ...FIRST, refusedAt: 5 }])).to.deep.equal(['P6: a holder was refused as stale'])
   })
 
-  describe('in histories at random', () => {
+  describe('the checker of random histories', () => {
     /** Holds of some keys, disjoint for each key, with fences that grow; each writes some times. */
     const histories = fc
       .array(
@@ -164,7 +164,7 @@ describe('the checker of a soak', () => {
       return [first, second]
     }
 
-    it('finds nothing where all is well', () => {
+    it('finds nothing in a correct history', () => {
       fc.assert(fc.property(histories, (history) => judge(history).violations.length === 0))
     })
 
@@ -179,7 +179,7 @@ describe('the checker of a soak', () => {
       )
     })
 
-    it('P6 finds a fence that was handed out too late', () => {
+    it('P6 finds a fence that was assigned too late', () => {
       fc.assert(
         fc.property(histories, fc.nat(), ({ holds }, at) => {
           const [first, second] = neighbours(holds, at)

@@ -1,4 +1,4 @@
-/** What is read out of the lines that a worker leaves behind. */
+/** The history that a worker’s lines prove. */
 import { expect } from 'chai'
 import { type HistoryRecord, readHistory } from './history.ts'
 
@@ -10,7 +10,7 @@ function text(...records: readonly HistoryRecord[]): string {
 }
 
 describe('the history of a worker', () => {
-  it('has a hold from the first to the last moment at which it is proven', () => {
+  it('has a hold from the first to the last proven moment', () => {
     const holds = readHistory(
       text(
         BEGIN,
@@ -50,7 +50,7 @@ describe('the history of a worker', () => {
     ])
   })
 
-  it('has a hold of one moment where nothing more is proven', () => {
+  it('has a hold of one moment if nothing more is proven', () => {
     expect(readHistory(text(BEGIN), 1)[0]).to.include({ begin: 10, end: 10, ending: 'unfinished' })
   })
 
@@ -59,7 +59,7 @@ describe('the history of a worker', () => {
     expect(readHistory(text(BEGIN, ...refusals), 1)[0]).to.include({ refusedAt: 13 })
   })
 
-  it('does not count a line that a kill cut off', () => {
+  it('ignores a line that a kill cut off', () => {
     const cut = text({ type: 'held', holds: [1], at: 123_456 }).slice(0, -1)
     expect(readHistory(text(BEGIN) + cut, 1)[0]).to.include({ end: 10 })
     expect(readHistory('', 1)).to.deep.equal([])
@@ -71,7 +71,7 @@ describe('the history of a worker', () => {
     ['a hold that has not begun', '{"type":"held","holds":[2],"at":3}'],
     ['a hold that begins twice', JSON.stringify(BEGIN)],
   ] as const) {
-    it(`is refused where a line is ${what}`, () => {
+    it(`is refused if a line is ${what}`, () => {
       expect(() => readHistory(`${text(BEGIN)}${line}\n`, 4)).to.throw(
         `The history of worker 4 has a line that makes no sense: ${line}`,
       )

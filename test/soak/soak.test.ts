@@ -68,7 +68,7 @@ async function kindsFound(options: Omit<SoakOptions, 'directory'>, awaited: stri
 }
 
 describe('processes that share locks while things go wrong', () => {
-  it('P6 P7 P13 never hold one at the same time, and no stale write of theirs is accepted', async () => {
+  it('P6 P7 P13 never share a lock, and no stale write of theirs is accepted', async () => {
     const { faults, holds, accepted, violations } = await soak(SMALL)
     expect(violations.map(({ message }) => message)).to.deep.equal([])
     expect(Object.values(faults).reduce((sum, count) => sum + count, 0)).to.be.greaterThan(10)
@@ -76,7 +76,7 @@ describe('processes that share locks while things go wrong', () => {
     expect(accepted).to.be.greaterThan(50)
   }).timeout(150_000)
 
-  it('P7 never hold one at the same time although their master is killed and a replica takes its place', async () => {
+  it('P7 never share a lock although their master dies and a replica follows', async () => {
     const { failovers, holds, violations } = await soak({
       ...SMALL,
       ttl: 3_000,
@@ -95,7 +95,7 @@ describe('processes that share locks while things go wrong', () => {
     expect(String(failure)).to.match(/^Error: Worker \d ended by itself, with code 1\n.*ENOENT/s)
   }).timeout(150_000)
 
-  describe('are found out', () => {
+  describe('the checker of a soak', () => {
     const STALE = 'P6: a write of a stale holder was accepted'
     let overstaying: readonly string[]
     let repeating: readonly string[]
@@ -108,15 +108,15 @@ describe('processes that share locks while things go wrong', () => {
       ])
     }).timeout(600_000)
 
-    it('when they believe in a lease that is lost', () => {
+    it('detects trust in a lost lease', () => {
       expect(overstaying).to.include('P7: two hold one key at once')
     })
 
-    it('when their fences do not grow', () => {
+    it('detects fences that do not grow', () => {
       expect(repeating).to.include.members(['P6: a fence does not grow from one holder to the next', STALE])
     })
 
-    it('when the store accepts what they write too late', () => {
+    it('detects a store that accepts late writes', () => {
       expect(gullible).to.deep.equal([STALE])
     })
   })
@@ -132,7 +132,7 @@ describe('npm run soak', () => {
     })
   }
 
-  it('tells what happened, and that nothing was violated', async () => {
+  it('reports what happened, and that nothing was violated', async () => {
     const { code, output } = await run('--minutes', '0.02', '--processes', '1', '--keys', '20', '--seed', '3')
     expect(output).to.match(/^npm run soak -- --minutes 0\.02 --processes 1 --keys 20 --ttl 1000 --seed 3$/m)
     expect(output).to.match(/^\| acquisitions +\| +[1-9]/m)
@@ -156,13 +156,13 @@ describe('npm run soak', () => {
     }
   }).timeout(150_000)
 
-  it('has a longer ttl with Sentinels, unless it is told one', () => {
+  it('has a longer ttl with Sentinels by default', () => {
     expect(readArguments(['--sentinel', '--seed', '1'], () => 0)).to.include({ sentinel: true, ttl: 3_000 })
     expect(readArguments(['--sentinel', '--ttl', '500'], () => 0)).to.include({ sentinel: true, ttl: 500 })
     expect(readArguments([], () => 0)).to.include({ sentinel: false, ttl: 1_000 })
   })
 
-  it('explains itself', async () => {
+  it('prints its help', async () => {
     expect(await run('--help')).to.deep.equal({ code: 0, output: `${HELP}\n` })
   })
 

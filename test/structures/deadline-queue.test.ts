@@ -34,13 +34,13 @@ function deadlinesOf(items: readonly Item[]): number[] {
 }
 
 describe('DeadlineQueue', () => {
-  it('has nothing when it is empty', () => {
+  it('has nothing if it is empty', () => {
     const queue = queueOf([])
     expect(queue.size).to.equal(0)
     expect(queue.peek(isWanted)).to.equal(undefined)
   })
 
-  it('hands out the nearest deadline first', () => {
+  it('returns the nearest deadline first', () => {
     expect(deadlinesOf(take(queueOf([30, 10, 20])))).to.deep.equal([10, 20, 30])
   })
 
@@ -53,14 +53,14 @@ describe('DeadlineQueue', () => {
     expect(queue.size).to.equal(1)
   })
 
-  it('puts what is added later in its place among those that still wait', () => {
+  it('puts later additions in their place among waiting items', () => {
     const queue = queueOf([10, 20, 30, 40])
     expect(deadlinesOf(take(queue, 2))).to.deep.equal([10, 20])
     for (const deadline of [35, 5]) queue.add({ deadline, wanted: true })
     expect(deadlinesOf(take(queue))).to.deep.equal([5, 30, 35, 40])
   })
 
-  it('drops what is not wanted any more, and only when its turn comes', () => {
+  it('drops unwanted items, and only when their turn comes', () => {
     const queue = new DeadlineQueue<Item>(0)
     const items = [1, 2, 3, 4].map((deadline) => ({ deadline, wanted: true }))
     for (const item of items) queue.add(item)
@@ -81,7 +81,7 @@ describe('DeadlineQueue', () => {
     expect(deadlinesOf(take(queue))).to.deep.equal([2, 9])
   })
 
-  it('shifts nothing out of an empty queue', () => {
+  it('returns nothing from an empty queue', () => {
     const queue = queueOf([])
     queue.shift()
     expect(queue.size).to.equal(0)
@@ -89,16 +89,16 @@ describe('DeadlineQueue', () => {
     expect(deadlinesOf(take(queue))).to.deep.equal([1])
   })
 
-  it('does not mind an order that is wrong by less than its slack', () => {
+  it('ignores an order that is wrong by less than its slack', () => {
     expect(deadlinesOf(take(queueOf([100, 91, 105, 96], 10)))).to.deep.equal([100, 91, 105, 96])
   })
 
-  it('minds when many small steps add up to more than its slack', () => {
+  it('corrects many small steps that add up to more than its slack', () => {
     const deadlines = Array.from({ length: 100 }, (_, index) => 1_000 - index * 9)
     expect(deadlinesOf(take(queueOf(deadlines, 10)))).to.deep.equal(deadlines.toReversed())
   })
 
-  it('hands out everything once, in order but for the slack, whatever is added and taken in between', () => {
+  it('returns everything once, in order within its slack, for any sequence of calls', () => {
     const operation = fc.oneof(
       { weight: 3, arbitrary: fc.record({ type: fc.constant('add' as const), deadline: fc.nat(200) }) },
       { weight: 1, arbitrary: fc.record({ type: fc.constant('take' as const), count: fc.nat(6) }) },
@@ -146,7 +146,7 @@ describe('DeadlineQueue', () => {
     )
   })
 
-  it('P25 lets go of what it has handed out, even when it never runs empty', async () => {
+  it('P25 releases returned items, even if it never becomes empty', async () => {
     setFlagsFromString('--expose-gc')
     const collectGarbage = runInNewContext('gc') as () => void
     const queue = queueOf(Array.from({ length: 10 }, () => 0))

@@ -20,7 +20,7 @@ function exactPercentile(durations: readonly number[], fraction: number): number
 }
 
 describe('Histogram', () => {
-  it('says nothing but zeros while nothing has been recorded', () => {
+  it('reports zeros while nothing has been recorded', () => {
     expect(new Histogram().summary()).to.deep.equal(NOTHING)
   })
 
@@ -49,12 +49,12 @@ describe('Histogram', () => {
     expect(p99).to.be.within(1, 1.125)
   })
 
-  it('counts what is no duration as 0', () => {
+  it('counts an invalid duration as 0', () => {
     const { count, mean, p50, p99, max } = histogramOf([-5, Number.NaN, Number.NEGATIVE_INFINITY]).summary()
     expect({ count, mean, p50, p99, max }).to.deep.equal({ count: 3, mean: 0, p50: 0, p99: 0, max: 0 })
   })
 
-  it('counts what is too long as the longest it can count, but reports the longest it has seen', () => {
+  it('counts an excessive duration in its last bucket, but reports the true maximum', () => {
     const { p50, max, mean } = histogramOf([10_000_000, 10_000_000]).summary()
     expect(p50).to.equal(LARGEST)
     expect(max).to.equal(10_000_000)
@@ -62,14 +62,14 @@ describe('Histogram', () => {
     expect(histogramOf([LARGEST, 10_000_000]).summary().p50).to.equal(LARGEST)
   })
 
-  it('is never off by more than an eighth, all over its range', () => {
+  it('is never off by more than an eighth, over all its range', () => {
     for (let duration = 0.001; duration < LARGEST; duration *= 1.01) {
       const { p50 } = histogramOf([duration, duration, LARGEST]).summary()
       expect(p50).to.be.within(duration - 0.0005, duration * 1.125 + 0.0005)
     }
   })
 
-  it('reports percentiles within an eighth of the exact ones, whatever was recorded', () => {
+  it('reports percentiles within an eighth of the exact ones, for any durations', () => {
     const duration = fc.oneof(
       fc.double({ min: 0, max: 0.1, noNaN: true }),
       fc.double({ min: 0, max: 100, noNaN: true }),

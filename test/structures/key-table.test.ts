@@ -10,7 +10,7 @@ interface Entry {
 const SEEDS = [0, 0.37, 0.5, 1 - Number.EPSILON]
 
 describe('KeyTable', () => {
-  it('does what a Map does, whatever is done to it', () => {
+  it('behaves like a Map under any operations', () => {
     const keys = fc.constantFrom('', 'a', 'b', 'aa', 'order:1', 'order:2', 'x'.repeat(100), '漢字')
     const operation = fc.record({
       // Twice as many come as go, so that the tables grow.
@@ -51,7 +51,7 @@ describe('KeyTable', () => {
     )
   })
 
-  it('finds all that is left, however it grew and shrank', () => {
+  it('finds every remaining entry after any growth and shrinking', () => {
     for (const seed of SEEDS) {
       const table = new KeyTable<Entry>(seed)
       for (let value = 0; value < 50_000; value += 1) table.set({ key: `key ${value}`, value })
@@ -99,7 +99,7 @@ describe('KeyTable', () => {
     })
   }
 
-  it('may be changed while its values are come to', () => {
+  it('can be changed during an iteration over its values', () => {
     const table = new KeyTable<Entry>(0.37)
     for (let value = 0; value < 1_000; value += 1) table.set({ key: `key ${value}`, value })
     const seen: string[] = []

@@ -14,7 +14,7 @@ function wheelOf(names: readonly string[], options: { tick?: number; slots?: num
 }
 
 describe('TimerWheel', () => {
-  it('has a tick of 10 ms unless told otherwise', () => {
+  it('has a tick of 10 ms by default', () => {
     expect(new TimerWheel(START).tick).to.equal(10)
     expect(new TimerWheel(START, { tick: 25 }).tick).to.equal(25)
   })
@@ -33,21 +33,21 @@ describe('TimerWheel', () => {
   })
 
   describe('handing out', () => {
-    it('hands an entry out at the start of its tick: early, but never by a whole tick', () => {
+    it('returns an entry at the start of its tick, less than a tick early', () => {
       const { wheel, ids } = wheelOf(['a'])
       wheel.schedule(ids[0], START + 109)
       expect(wheel.advance(START + 99)).to.deep.equal([])
       expect(wheel.advance(START + 100)).to.deep.equal(['a'])
     })
 
-    it('hands an entry out exactly on time when it is due at the start of a tick', () => {
+    it('returns an entry exactly on time if it is due at a tick’s start', () => {
       const { wheel, ids } = wheelOf(['a'])
       wheel.schedule(ids[0], START + 100)
       expect(wheel.advance(START + 99.999)).to.deep.equal([])
       expect(wheel.advance(START + 100)).to.deep.equal(['a'])
     })
 
-    it('hands an entry out once', () => {
+    it('returns an entry once', () => {
       const { wheel, ids } = wheelOf(['a'])
       wheel.schedule(ids[0], START + 100)
       expect(wheel.advance(START + 100)).to.deep.equal(['a'])
@@ -56,20 +56,20 @@ describe('TimerWheel', () => {
       expect(wheel.size).to.equal(0)
     })
 
-    it('hands out earlier slots first', () => {
+    it('returns earlier slots first', () => {
       const { wheel, ids } = wheelOf(['a', 'b', 'c'])
       for (const [index, due] of [300, 100, 200].entries()) wheel.schedule(ids[index] as number, START + due)
       expect(wheel.advance(START + 1_000)).to.deep.equal(['b', 'c', 'a'])
     })
 
-    it('hands out all entries of one slot', () => {
+    it('returns all entries of one slot', () => {
       const names = Array.from({ length: 100 }, (_, index) => `${index}`)
       const { wheel, ids } = wheelOf(names)
       for (const id of ids) wheel.schedule(id, START + 50 + (id % 10))
       expect(wheel.advance(START + 50)).to.have.members(names)
     })
 
-    it('hands out what is due in the past with the next tick', () => {
+    it('returns overdue entries with the next tick', () => {
       const { wheel, ids } = wheelOf(['a', 'b'])
       wheel.schedule(ids[0], START - 5_000)
       wheel.schedule(ids[1], Number.NEGATIVE_INFINITY)
@@ -78,7 +78,7 @@ describe('TimerWheel', () => {
       expect(wheel.advance(START + 10)).to.have.members(['a', 'b'])
     })
 
-    it('hands an entry out at most once per tick, however often its owner schedules it in the past', () => {
+    it('returns an entry once per tick, even if it is scheduled in the past', () => {
       const { wheel, ids } = wheelOf(['a'])
       let handedOut = 0
       wheel.schedule(ids[0], START)
@@ -93,7 +93,7 @@ describe('TimerWheel', () => {
       expect(handedOut).to.equal(99)
     })
 
-    it('takes nothing back when the time goes backwards', () => {
+    it('takes nothing back if the time goes backwards', () => {
       const { wheel, ids } = wheelOf(['a', 'b'])
       wheel.schedule(ids[0], START + 100)
       wheel.schedule(ids[1], START + 300)
@@ -135,7 +135,7 @@ describe('TimerWheel', () => {
       expect(wheel.advance(START + horizon + 50)).to.deep.equal(['a'])
     })
 
-    it('schedules an entry again that was handed out', () => {
+    it('schedules an entry again after its return', () => {
       const { wheel, ids } = wheelOf(['a'])
       for (let due = START + 100; due < START + 2_000; due += 100) {
         wheel.schedule(ids[0], due)
@@ -170,7 +170,7 @@ describe('TimerWheel', () => {
       expect(wheel.advance(START + 1_000_000)).to.deep.equal([])
     })
 
-    it('does nothing when it cancels an idle entry', () => {
+    it('does nothing if it cancels an idle entry', () => {
       const { wheel, ids } = wheelOf(['a', 'b'])
       wheel.schedule(ids[0], START + 100)
       wheel.cancel(ids[1])
@@ -191,7 +191,7 @@ describe('TimerWheel', () => {
   })
 
   describe('when to wake', () => {
-    it('P22 is never to be woken while nothing is scheduled', () => {
+    it('P22 has no wake-up time while nothing is scheduled', () => {
       const { wheel, ids } = wheelOf(['a'])
       expect(wheel.nextDue()).to.equal(undefined)
       wheel.schedule(ids[0], START + 100)
@@ -229,7 +229,7 @@ describe('TimerWheel', () => {
   })
 
   describe('beyond the horizon', () => {
-    it('visits an entry once per horizon and hands it out when it is due', () => {
+    it('visits an entry once per horizon and returns it when it is due', () => {
       const { wheel, ids } = wheelOf(['a'], { slots: 32 })
       const due = START + 3 * 320 + 150
       wheel.schedule(ids[0], due)
@@ -251,7 +251,7 @@ describe('TimerWheel', () => {
       expect(wheel.advance(START + 1_000_000)).to.deep.equal(['c'])
     })
 
-    it('does not hand out early what is re-placed into a slot that the same call still passes', () => {
+    it('returns no entry early that moves into a slot of the same call', () => {
       const { wheel, ids } = wheelOf(['near', 'far'], { slots: 32 })
       wheel.schedule(ids[0], START + 10)
       wheel.advance(START)
@@ -262,7 +262,7 @@ describe('TimerWheel', () => {
       expect(wheel.advance(START + 700)).to.deep.equal(['far'])
     })
 
-    it('holds an entry that is due after any time there is', () => {
+    it('keeps an entry that is due after any time there is', () => {
       const { wheel, ids } = wheelOf(['a'], { slots: 32 })
       wheel.schedule(ids[0], Number.MAX_VALUE)
       expect(wheel.advance(START + 10_000_000)).to.deep.equal([])
@@ -271,7 +271,7 @@ describe('TimerWheel', () => {
   })
 
   describe('its entries', () => {
-    it('gives the ids of removed entries to new ones', () => {
+    it('reuses the ids of removed entries', () => {
       const { wheel, ids } = wheelOf(['a', 'b', 'c'])
       const [a, b] = ids
       wheel.schedule(a, START + 100)
@@ -284,7 +284,7 @@ describe('TimerWheel', () => {
       expect(wheel.advance(START + 100)).to.deep.equal([])
     })
 
-    it('does not know an entry by an id that it has not given out, or has taken back', () => {
+    it('rejects an id that it never gave out or has taken back', () => {
       const { wheel, ids } = wheelOf(['a', 'b'])
       wheel.schedule(ids[0], START + 100)
       wheel.remove(ids[1])
@@ -299,7 +299,7 @@ describe('TimerWheel', () => {
       expect(wheel.advance(START + 100)).to.deep.equal(['a'])
     })
 
-    it('keeps everything when it grows', () => {
+    it('keeps everything as it grows', () => {
       const { wheel } = wheelOf([])
       const names = Array.from({ length: 10_000 }, (_, index) => `${index}`)
       for (const [index, name] of names.entries()) wheel.schedule(wheel.add(name), START + 10 + index)
@@ -307,7 +307,7 @@ describe('TimerWheel', () => {
       expect(wheel.advance(START + 20_000)).to.have.members(names)
     })
 
-    it('starts over with the ids when the last entry is removed', () => {
+    it('starts the ids over after the last entry is removed', () => {
       const { wheel } = wheelOf([])
       for (let round = 0; round < 3; round += 1) {
         const ids = Array.from({ length: 200 }, () => wheel.add('a'))
@@ -319,7 +319,7 @@ describe('TimerWheel', () => {
       }
     })
 
-    it('P25 gives the memory of its busiest moment back when the last entry is removed', () => {
+    it('P25 frees the memory of its peak when the last entry is removed', () => {
       const { wheel } = wheelOf([])
       const before = typedArrayBytes()
       const ids = Array.from({ length: 1_000_000 }, () => wheel.add('a'))
@@ -339,7 +339,7 @@ describe('TimerWheel', () => {
       { tick: 7, slots: 64 },
       { tick: 10, slots: 4_096 },
     ]) {
-      it(`hands out exactly what is due, once and in its tick, with ${slots} slots of ${tick} ms`, () => {
+      it(`returns exactly the due entries, once, in their tick: ${slots} slots of ${tick} ms`, () => {
         fc.assert(
           fc.property(fc.nat(10 * tick * slots), commands(slots), (start, steps) => {
             const model = new Model(start, tick, slots)

@@ -42,7 +42,7 @@ export function randomFrom(seed: number): () => number {
   }
 }
 
-/** For how long a key's holder counts on it after sending the request that gave it `ttl` (ms): the margin of DESIGN §3.1 taken off. */
+/** How long a lease counts as held after its request was sent: the ttl less the margin, `ttl * driftFactor + 2` (ms). See docs/guarantees.md. */
 export function heldFor(ttl: number, driftFactor = 0.01): number {
   return ttl - (ttl * driftFactor + 2)
 }

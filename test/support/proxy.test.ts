@@ -100,7 +100,7 @@ describe('Proxy', () => {
     ['up', ({ proxy, client, server }) => [proxy.up, client, server]],
     ['down', ({ proxy, client, server }) => [proxy.down, server, client]],
   ] satisfies readonly (readonly [string, (line: Line) => [Direction, End, End]])[]) {
-    it(`${name}: delays what passes, in order, and the other direction not`, () =>
+    it(`${name}: delays bytes in order, but not those of the other direction`, () =>
       withLine(async (line) => {
         const [direction, from, to] = of(line)
         direction.delay = 100
@@ -114,7 +114,7 @@ describe('Proxy', () => {
         expect(to.received).to.equal('ab')
       }))
 
-    it(`${name}: passes at once what was delayed when it is not any more`, () =>
+    it(`${name}: passes delayed bytes at once when the delay ends`, () =>
       withLine(async (line) => {
         const [direction, from, to] = of(line)
         direction.delay = 3_600_000
@@ -125,7 +125,7 @@ describe('Proxy', () => {
         await to.until(({ received }) => received === 'a')
       }))
 
-    it(`${name}: lets only so many bytes pass in a second`, () =>
+    it(`${name}: limits the bytes per second`, () =>
       withLine(async (line) => {
         const [direction, from, to] = of(line)
         direction.bytesPerSecond = 10_000
@@ -141,7 +141,7 @@ describe('Proxy', () => {
         await to.until(({ received }) => received.length === 5_601)
       }))
 
-    it(`${name}: is a black hole for the connections that are there, and is none again`, () =>
+    it(`${name}: is a black hole for existing connections, and stops being one`, () =>
       withLine(async (line) => {
         const [direction, from, to] = of(line)
         direction.blackHole()
@@ -157,7 +157,7 @@ describe('Proxy', () => {
         expect(to.received).to.equal('a')
       }))
 
-    it(`${name}: is a black hole for later connections too, where that is asked for`, () =>
+    it(`${name}: is a black hole for later connections too if asked to`, () =>
       withLine(async (line) => {
         const [direction, from, to] = of(line)
         direction.blackHole({ future: true })
@@ -172,7 +172,7 @@ describe('Proxy', () => {
         await laterTo.until(({ received }) => received === 'b')
       }))
 
-    it(`${name}: closes itself, and the other direction not`, () =>
+    it(`${name}: closes itself, but not the other direction`, () =>
       withLine(async (line) => {
         const [direction, from, to] = of(line)
         direction.halfClose()
@@ -199,7 +199,7 @@ describe('Proxy', () => {
       }))
   }
 
-  it('does to some connections what it does not to others', () =>
+  it('treats connections differently', () =>
     withLine(async ({ proxy, client, server, connect: open }) => {
       const [hole, silent, closed, broken] = [
         await open('to be a hole'),
@@ -218,7 +218,7 @@ describe('Proxy', () => {
       expect([hole, silent, closed, broken].map((other) => other.server.received)).to.deep.equal(['', '', '', 'x'])
     }))
 
-  it('stays silent for good where it was told so, and does not say that an end has closed', () =>
+  it('stays silent for good if told so, and hides that an end has closed', () =>
     withLine(async ({ proxy, client, server, connect: open }) => {
       proxy.silence()
       client.socket.write('a')

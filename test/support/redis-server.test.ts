@@ -23,13 +23,13 @@ describe('RedisServer', () => {
     expect(existsSync(directory)).to.equal(false)
   })
 
-  it('stops as often as it is asked to', async () => {
+  it('can be stopped any number of times', async () => {
     const server = await RedisServer.start()
     await Promise.all([server.stop(), server.stop()])
     await server.stop()
   })
 
-  it('stops the server when the callback throws', async () => {
+  it('stops the server if the callback throws', async () => {
     let pid = 0
     const failure = new Error('from the callback')
     const outcome = await withRedis(async (server) => {
@@ -40,13 +40,13 @@ describe('RedisServer', () => {
     expect(isAlive(pid)).to.equal(false)
   })
 
-  it('gives each of many servers started at once a port of its own', async () => {
+  it('gives each of many simultaneous servers a port of its own', async () => {
     const servers = await Promise.all([1, 2, 3, 4].map(() => RedisServer.start()))
     expect(new Set(servers.map(({ port }) => port)).size).to.equal(4)
     await Promise.all(servers.map((server) => server.stop()))
   })
 
-  it('keeps what was written across a kill and a restart on the same port, with persistence aof', async () => {
+  it('keeps its data across a kill and a restart on its port with AOF', async () => {
     await withRedis(
       async (server) => {
         const { port, pid } = server
@@ -61,7 +61,7 @@ describe('RedisServer', () => {
     )
   })
 
-  it('keeps what was written across an orderly restart, with persistence rdb', async () => {
+  it('keeps its data across an orderly restart with RDB', async () => {
     await withRedis(
       async (server) => {
         await server.command('SET', 'a', 1)
@@ -72,7 +72,7 @@ describe('RedisServer', () => {
     )
   })
 
-  it('forgets everything at a restart, without persistence', async () => {
+  it('loses its data at a restart without persistence', async () => {
     await withRedis(async (server) => {
       await server.command('SET', 'a', 1)
       await server.restart()
@@ -109,7 +109,7 @@ describe('RedisServer', () => {
     })
   })
 
-  it('asks for the password it was given', async () => {
+  it('requires the password it was given', async () => {
     await withRedis(
       async (server) => {
         expect(server.url).to.include(':p%40ss@')
@@ -155,7 +155,7 @@ describe('RedisServer', () => {
     ['gets SIGTERM', 'process.kill(process.pid, "SIGTERM")'],
     ['gets SIGINT', 'process.kill(process.pid, "SIGINT")'],
   ] as const) {
-    it(`takes the server along when its process ${ending}`, async () => {
+    it(`stops the server if its process ${ending}`, async () => {
       const child = runModule(`
         const server = await RedisServer.start()
         server.pause()
@@ -223,7 +223,7 @@ describe('findServerBinary', () => {
     expect(lookUp(programs, { REDIS_SERVER: 'valkey-server' }).stdout.trim()).to.equal(join(folder, 'valkey-server'))
   })
 
-  it('fails when $REDIS_SERVER names nothing that can be executed, though there is a server on the PATH', () => {
+  it('fails if $REDIS_SERVER is not executable, even with a server on the PATH', () => {
     const { status, stderr } = lookUp({ 'redis-server': '' }, { REDIS_SERVER: '/nowhere/redis-server' })
     expect(status).not.to.equal(0)
     expect(stderr).to.include(
@@ -231,13 +231,13 @@ describe('findServerBinary', () => {
     )
   })
 
-  it('fails in one sentence when there is neither a server nor a package manager', () => {
+  it('fails in one sentence without a server and a package manager', () => {
     const { status, stderr } = lookUp({})
     expect(status).not.to.equal(0)
     expect(stderr).to.include('none could be installed (no known package manager was found)')
   })
 
-  it('installs redis-server with apt-get, after an update that may fail, and says so on stderr', () => {
+  it('installs redis-server with apt-get, even if the update fails, and reports it', () => {
     const { status, stdout, stderr } = lookUp(packageManager('redis-server'))
     expect(stderr).to.match(/No Redis server on the PATH: installing one with .*apt-get\n[^]*apt-get talks/)
     expect(stdout.trim()).to.equal(join(folder, 'redis-server'))
@@ -245,12 +245,12 @@ describe('findServerBinary', () => {
     expect(printLog()).to.equal('update\ninstall -y --no-install-recommends redis-server\n')
   })
 
-  it('installs valkey-server where there is no redis-server to install', () => {
+  it('installs valkey-server if there is no redis-server to install', () => {
     expect(lookUp(packageManager('valkey-server')).stdout.trim()).to.equal(join(folder, 'valkey-server'))
     expect(printLog()).to.match(/redis-server\n.*valkey-server\n$/)
   })
 
-  it('fails in one sentence when nothing can be installed', () => {
+  it('fails in one sentence if nothing can be installed', () => {
     const { status, stderr } = lookUp(packageManager('something-else'))
     expect(status).not.to.equal(0)
     expect(stderr).to.include('(apt-get could not install redis-server or valkey-server)')

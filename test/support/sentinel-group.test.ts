@@ -22,7 +22,7 @@ describe('SentinelGroup', () => {
     expectGone(group)
   })
 
-  it('makes another server the master when asked to, twice in a row', () =>
+  it('promotes another server on request, twice in a row', () =>
     withSentinelGroup(async (group) => {
       const first = await group.failover()
       expect(first.from).to.equal(group.servers[0].port)
@@ -50,7 +50,7 @@ describe('SentinelGroup', () => {
       expect(await group.at(second.to).command('PING')).to.equal('PONG')
     }))
 
-  it('ends everything when the work throws, servers that are paused or killed too', async () => {
+  it('stops everything if the work throws, even paused and killed servers', async () => {
     let left: SentinelGroup | undefined
     const failure = new Error('from the work')
     const outcome = await withSentinelGroup(async (group) => {

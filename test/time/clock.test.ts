@@ -70,13 +70,13 @@ function setUp(coarseness?: number): { machine: Machine; clock: SystemClock; ela
 }
 
 describe('SystemClock', () => {
-  it('counts the time that passes', () => {
+  it('counts elapsed time', () => {
     const { machine, elapsed } = setUp()
     machine.run(1_234.5)
     expect(elapsed()).to.be.closeTo(1_234.5, 1e-6)
   })
 
-  it('asks the boot-time clock no more than once in 10 ms while the other two agree, however often it is read', () => {
+  it('reads the boot-time clock at most once in 10 ms while the others agree', () => {
     const { machine, clock } = setUp()
     const { bootReads } = machine
     for (let reading = 0; reading < 10_000; reading += 1) {
@@ -86,7 +86,7 @@ describe('SystemClock', () => {
     expect(machine.bootReads - bootReads).to.be.within(95, 100)
   })
 
-  it('asks the boot-time clock once for each step of the wall clock', () => {
+  it('reads the boot-time clock once for each step of the wall clock', () => {
     const { machine, clock } = setUp()
     for (const step of [HOUR, -HOUR, 251]) {
       const { bootReads } = machine
@@ -102,7 +102,7 @@ describe('SystemClock', () => {
     ['forward by less than it tolerates', 249],
     ['back by just more than it tolerates', -251],
   ] as const) {
-    it(`P8 is not moved when the wall clock steps ${direction}`, () => {
+    it(`P8 does not move if the wall clock steps ${direction}`, () => {
       const { machine, elapsed } = setUp()
       for (let round = 1; round <= 10; round += 1) {
         machine.step(step)
@@ -127,7 +127,7 @@ describe('SystemClock', () => {
     ['forward', HOUR],
     ['back', -HOUR],
   ] as const) {
-    it(`P8 counts the minute of a suspend during which the wall clock was set an hour ${direction}`, () => {
+    it(`P8 counts a minute of suspend, even if the wall clock moved ${direction} an hour`, () => {
       const { machine, elapsed } = setUp()
       machine.suspend(MINUTE)
       machine.step(step)
@@ -146,7 +146,7 @@ describe('SystemClock', () => {
   }
 
   for (const left of [0, 249, -249]) {
-    it(`P8 counts, 10 ms later, a suspend that a step of the wall clock hides but for ${left} ms`, () => {
+    it(`P8 counts, 10 ms later, a suspend that a clock step hides but for ${left} ms`, () => {
       for (const coarseness of [0, 10, SECOND]) {
         const { machine, elapsed } = setUp(coarseness)
         machine.run(777)
@@ -161,7 +161,7 @@ describe('SystemClock', () => {
     })
   }
 
-  it('P8 is not moved by the rounding of a boot-time clock that counts whole seconds', () => {
+  it('P8 is not moved by the rounding of a boot-time clock in whole seconds', () => {
     const { machine, elapsed } = setUp(SECOND)
     for (let passed = 10; passed <= MINUTE; passed += 10) {
       machine.run(10)
@@ -187,7 +187,7 @@ describe('SystemClock', () => {
     }
   })
 
-  it('P8 works with a boot-time clock that counts whole seconds: off by less than one, and not more each time', () => {
+  it('P8 is off by less than a second with a boot-time clock in seconds', () => {
     const { machine, elapsed } = setUp(SECOND)
     let passed = 0
     for (let round = 0; round < 100; round += 1) {
@@ -202,7 +202,7 @@ describe('SystemClock', () => {
   })
 
   for (const clockRead of ['wall', 'boot'] as const) {
-    it(`P8 P13 counts a later suspend in full, though the process was once stopped right before it read the ${clockRead} clock`, () => {
+    it(`P8 P13 counts a later suspend in full after a stop before the ${clockRead} clock’s reading`, () => {
       const { machine, elapsed } = setUp()
       // What the stop makes the clocks look like must not be taken for a suspend, nor kept as the measure of one.
       machine.step(HOUR)
@@ -214,7 +214,7 @@ describe('SystemClock', () => {
       expect(elapsed()).to.be.closeTo(MINUTE + 10 * SECOND, 1e-6)
     })
 
-    it(`P8 P13 counts a suspend in full, though the process was stopped while the clock was made, before it read the ${clockRead} clock`, () => {
+    it(`P8 P13 counts a suspend in full after a stop before the first ${clockRead} reading`, () => {
       const machine = new Machine()
       machine.onRead = { clock: clockRead, before: () => machine.run(10 * SECOND) }
       const clock = new SystemClock(machine)
@@ -234,7 +234,7 @@ describe('SystemClock', () => {
     })
   }
 
-  it('P8 never goes back and follows the time that has passed, whatever happens to the clocks of the machine', () => {
+  it('P8 never goes back and follows elapsed time, whatever the machine’s clocks do', () => {
     const duration = fc.oneof(fc.integer({ min: 0, max: 1_000 }), fc.integer({ min: 0, max: 24 * HOUR }))
     const step = fc.integer({ min: -HOUR, max: HOUR })
     const slew = fc.double({ min: -0.2, max: 0.2, noNaN: true })
@@ -292,7 +292,7 @@ describe('SystemClock', () => {
       }
     }
 
-    it('ring once, when their time has come', () => {
+    it('fire once, when they are due', () => {
       const { machine, clock } = setUp()
       const ring = sinon.fake()
       clock.setTimer(ring, 20)
@@ -305,7 +305,7 @@ describe('SystemClock', () => {
       expect(timers.countTimers()).to.equal(0)
     })
 
-    it('ring at the next turn of the event loop when their time is over already', () => {
+    it('fire in the next turn of the event loop if they are overdue', () => {
       for (const delay of [0, -5]) {
         const { clock } = setUp()
         const ring = sinon.fake()
@@ -316,7 +316,7 @@ describe('SystemClock', () => {
       }
     })
 
-    it('never sleep for longer than a second at a time, and ring exactly in time all the same', () => {
+    it('never sleep for longer than a second at once, and fire on time', () => {
       const { machine, clock } = setUp()
       const ring = sinon.fake()
       const sleep = sinon.spy(globalThis, 'setTimeout')
@@ -329,7 +329,7 @@ describe('SystemClock', () => {
       sleep.restore()
     })
 
-    it('P8 notice within a second that the machine was suspended past their time', () => {
+    it('P8 notice within a second that the machine was suspended past their due time', () => {
       const { machine, clock } = setUp()
       const ring = sinon.fake()
       clock.setTimer(ring, MINUTE)
@@ -341,7 +341,7 @@ describe('SystemClock', () => {
       expect(ring.callCount).to.equal(1)
     })
 
-    it('P8 are neither hurried nor delayed by a wall clock that steps', () => {
+    it('P8 are neither early nor late after a step of the wall clock', () => {
       for (const step of [HOUR, -HOUR]) {
         const { machine, clock } = setUp()
         const ring = sinon.fake()
@@ -355,7 +355,7 @@ describe('SystemClock', () => {
       }
     })
 
-    it('sleep again when they are woken before their time', () => {
+    it('sleep again if they are woken before their time', () => {
       const { machine, clock } = setUp()
       const ring = sinon.fake()
       clock.setTimer(ring, 10)
@@ -368,7 +368,7 @@ describe('SystemClock', () => {
       expect(ring.callCount).to.equal(1)
     })
 
-    it('can be taken back at any time', () => {
+    it('can be cancelled at any time', () => {
       const { machine, clock } = setUp()
       const ring = sinon.fake()
       const atOnce = clock.setTimer(ring, 3_500)
@@ -382,7 +382,7 @@ describe('SystemClock', () => {
       expect(ring.callCount).to.equal(0)
     })
 
-    it('may be taken back after they have rung, and set again while they ring', () => {
+    it('can be cancelled after they have fired, and set again as they fire', () => {
       const { machine, clock } = setUp()
       const second = sinon.fake()
       const timer = clock.setTimer(() => clock.setTimer(second, 10), 10)
@@ -411,7 +411,7 @@ describe('SystemClock', () => {
       expect(clock.now() - start).to.be.within(45, 5_000)
     })
 
-    it('rings no timer early, and rings it', async () => {
+    it('fires no timer early, and fires it', async () => {
       const clock = new SystemClock()
       await Promise.all(
         [0, 0.1, 1, 1.5, 7.3, 20, 50].map(async (delay) => {
@@ -424,7 +424,7 @@ describe('SystemClock', () => {
       )
     })
 
-    it('does not ring a timer that was taken back', async () => {
+    it('does not fire a cancelled timer', async () => {
       const clock = new SystemClock()
       const ring = sinon.fake()
       const timers = [0, 1, 10].map((delay) => clock.setTimer(ring, delay))
@@ -435,7 +435,7 @@ describe('SystemClock', () => {
       expect(ring.callCount).to.equal(0)
     })
 
-    it('does soon what is to be done soon, and not at once', async () => {
+    it('runs a `soon` callback soon, but not at once', async () => {
       const done: string[] = []
       await new Promise<void>((resolve) => {
         new SystemClock().soon(() => {

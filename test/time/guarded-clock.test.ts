@@ -4,7 +4,7 @@ import { ManualClock } from 'leasewheel/memory'
 import sinon from 'sinon'
 
 describe('a clock that throws', () => {
-  it('P22 P31 stands still, is told of, and calls back all the same', async () => {
+  it('P22 P31 stands still, is reported, and still fires its timers', async () => {
     const clock = new ManualClock(5)
     const faults: unknown[] = []
     const guarded = new GuardedClock(clock, (fault) => faults.push(fault))
@@ -21,7 +21,7 @@ describe('a clock that throws', () => {
     expect(guarded.now()).to.equal(15)
   })
 
-  it('is not missed while it does not throw', () => {
+  it('is not reported while it does not throw', () => {
     const clock = new ManualClock()
     const guarded = new GuardedClock(clock, () => expect.fail('nothing was thrown'))
     const timer = guarded.setTimer(() => undefined, 10)

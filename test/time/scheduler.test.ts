@@ -120,7 +120,7 @@ class Bench {
 
 describe('Scheduler', () => {
   describe('its alarms', () => {
-    it('ring at a time that was named, no earlier, and at most a tick later', () => {
+    it('fire at a named time, no earlier, and at most a tick later', () => {
       const bench = new Bench()
       const rung: number[] = []
       for (const delay of [0, 95, 100, 101])
@@ -130,7 +130,7 @@ describe('Scheduler', () => {
       for (const late of rung) expect(late).to.be.within(0, TICK)
     })
 
-    it('P13 P15 ring within a tick where that time is past', () => {
+    it('P13 P15 fire within a tick if that time is past', () => {
       const bench = new Bench()
       let rung = false
       const due = bench.clock.now() + 100
@@ -155,7 +155,7 @@ describe('Scheduler', () => {
       expect(bench.scheduler.tick).to.equal(TICK)
     })
 
-    it('P13 P15 come at once where the process was stopped while the timer for them was set', () => {
+    it('P13 P15 come at once if the process was stopped while their timer was set', () => {
       const bench = new Bench()
       bench.clock.stopBeforeNext = 5_000
       bench.add('a', 1_000)
@@ -164,7 +164,7 @@ describe('Scheduler', () => {
       expect(bench.clock.timers.now).to.equal(0)
     })
 
-    it('come together when they are due in one tick, before its end is told', () => {
+    it('come together if they are due in one tick, before its end is emitted', () => {
       const bench = new Bench()
       for (const [name, delay] of [
         ['a', 100],
@@ -180,7 +180,7 @@ describe('Scheduler', () => {
       expect(bench.names.slice(-2)).to.deep.equal(['d', 'end'])
     })
 
-    it('can be moved, taken out and forgotten', () => {
+    it('can be moved, removed and forgotten', () => {
       const bench = new Bench()
       const [earlier, later, cancelled, removed] = ['earlier', 'later', 'cancelled', 'removed'].map((name) =>
         bench.add(name, 500),
@@ -200,7 +200,7 @@ describe('Scheduler', () => {
       expect(bench.names).to.include('cancelled')
     })
 
-    it('can be scheduled again while they are told', () => {
+    it('can be scheduled again as they come', () => {
       const bench = new Bench()
       const id = bench.add('a', 100, ({ now }) => bench.scheduler.schedule(id, now + 100))
       bench.clock.advance(1_000)
@@ -208,7 +208,7 @@ describe('Scheduler', () => {
       expect(bench.clock.timers.now).to.equal(1)
     })
 
-    it('come in several turns where they take long, so that the event loop is kept for no longer than some ms', () => {
+    it('come in several turns if they take long, so the event loop stays responsive', () => {
       const bench = new Bench()
       const { clock } = bench
       for (let index = 0; index < 10; index += 1) bench.add(`item ${index}`, 100, () => clock.jump(1))
@@ -225,7 +225,7 @@ describe('Scheduler', () => {
       expect(bench.faults).to.deep.equal([])
     })
 
-    it('P24 do not come any more when it is closed between two turns', () => {
+    it('P24 no longer come if it is closed between two turns', () => {
       const bench = new Bench()
       const { clock } = bench
       for (let index = 0; index < 10; index += 1) bench.add(`item ${index}`, 100, () => clock.jump(4))
@@ -236,7 +236,7 @@ describe('Scheduler', () => {
       expect(bench.names).to.have.length(told)
     })
 
-    it('come at most once per tick, however often they ask to', () => {
+    it('come at most once per tick, however often they are scheduled', () => {
       const bench = new Bench()
       const id = bench.add('a', 10, ({ now }) => bench.scheduler.schedule(id, now - 1_000))
       bench.clock.advance(1_000)
@@ -245,7 +245,7 @@ describe('Scheduler', () => {
   })
 
   describe('its alarms', () => {
-    it('ring once, not before their time and at most a tick later', () => {
+    it('fire once, not before their time and at most a tick later', () => {
       for (const delay of [0, 1, 5, 9.99, 10, 101, 50_000]) {
         for (const phase of [0, 3, 9.5]) {
           const bench = new Bench()
@@ -262,7 +262,7 @@ describe('Scheduler', () => {
       }
     })
 
-    it('do not ring when they were cancelled', () => {
+    it('do not fire if they were cancelled', () => {
       const bench = new Bench()
       const alarm = bench.after('a', 100)
       alarm.cancel()
@@ -271,7 +271,7 @@ describe('Scheduler', () => {
       expect(bench.told).to.deep.equal([])
     })
 
-    it('do not ring when something else that was due in the same tick has cancelled them', () => {
+    it('do not fire if another item of the same tick has cancelled them', () => {
       const bench = new Bench()
       // Each cancels all the others: whichever comes first is the only one to ring.
       const alarms: Alarm[] = []
@@ -283,7 +283,7 @@ describe('Scheduler', () => {
       expect(bench.faults).to.deep.equal([])
     })
 
-    it('cancel nobody else when they are cancelled after they have rung', () => {
+    it('cancel no other if they are cancelled after they have fired', () => {
       const bench = new Bench()
       const first = bench.after('first', 10)
       bench.clock.advance(100)
@@ -294,7 +294,7 @@ describe('Scheduler', () => {
       expect(bench.names).to.include('second')
     })
 
-    it('may set others while they ring', () => {
+    it('can set others as they fire', () => {
       const bench = new Bench()
       bench.after('a', 100, () => bench.after('b', 100))
       bench.clock.advance(300)
@@ -304,7 +304,7 @@ describe('Scheduler', () => {
   })
 
   describe('its timer', () => {
-    it('P22 is not there while nothing is scheduled', () => {
+    it('P22 does not exist while nothing is scheduled', () => {
       const bench = new Bench()
       const { scheduler, clock } = bench
       expect(scheduler.timers).to.equal(0)
@@ -328,7 +328,7 @@ describe('Scheduler', () => {
       expect([clock.timers.now, scheduler.timers]).to.deep.equal([0, 0])
     })
 
-    it('is one, whatever the number of items', () => {
+    it('is a single one for any number of items', () => {
       const bench = new Bench()
       for (let index = 0; index < 1_000; index += 1) bench.add('a', 10 + ((index * 7_919) % 10_000))
       expect(bench.clock.timers.now).to.equal(1)
@@ -339,7 +339,7 @@ describe('Scheduler', () => {
       expect(bench.clock.timers.now).to.equal(0)
     })
 
-    it('stays where something is scheduled again before the turn ends, and costs nothing', () => {
+    it('stays if something is scheduled again in the same turn, at no cost', () => {
       const { scheduler, clock } = new Bench()
       for (let step = 0; step < 100; step += 1) {
         scheduler.after(100, () => undefined).cancel()
@@ -349,7 +349,7 @@ describe('Scheduler', () => {
       expect(clock.timers).to.deep.equal({ now: 1, everSet: 1 })
     })
 
-    it('is set anew when something is due earlier, and left alone when it is due later', () => {
+    it('is set anew for an earlier item, and left alone for a later one', () => {
       const bench = new Bench()
       bench.add('a', 500)
       bench.add('b', 1_000)
@@ -368,7 +368,7 @@ describe('Scheduler', () => {
       expect(bench.clock.timers).to.deep.equal({ now: 0, everSet: 3 })
     })
 
-    it('is taken back by close, and never set again', () => {
+    it('is cancelled by close, and never set again', () => {
       const bench = new Bench()
       const id = bench.add('a', 100)
       const alarm = bench.after('b', 100)
@@ -386,7 +386,7 @@ describe('Scheduler', () => {
       expect(bench.clock.timers).to.deep.equal({ now: 0, everSet: 1 })
     })
 
-    it('is not set again by a tick in which the scheduler is closed', () => {
+    it('is not set again by a tick that closes the scheduler', () => {
       const bench = new Bench()
       bench.add('a', 100, () => bench.scheduler.close())
       bench.add('b', 500)
@@ -397,7 +397,7 @@ describe('Scheduler', () => {
   })
 
   describe('the lateness of a tick', () => {
-    it('is told when the event loop was blocked', () => {
+    it('is reported if the event loop was blocked', () => {
       const bench = new Bench()
       bench.add('a', 100)
       bench.clock.jump(100 + 51)
@@ -405,7 +405,7 @@ describe('Scheduler', () => {
       expect(bench.told[0]?.tick).to.deep.equal({ now: 1_000_151, late: true })
     })
 
-    it('is not told of a delay that any process may have', () => {
+    it('is not reported for a delay that any process may have', () => {
       const bench = new Bench()
       bench.add('a', 100)
       bench.clock.jump(100 + 50)
@@ -413,7 +413,7 @@ describe('Scheduler', () => {
       expect(bench.told[0]?.tick.late).to.equal(false)
     })
 
-    it('is over with the next tick', () => {
+    it('ends with the next tick', () => {
       const bench = new Bench()
       bench.add('a', 100)
       bench.after('b', 200)
@@ -427,7 +427,7 @@ describe('Scheduler', () => {
       ])
     })
 
-    it('is not told when something is scheduled for a time that is past', () => {
+    it('is not reported if something is scheduled for a past time', () => {
       for (const idle of [0, 200, 60_000, 3_600_000]) {
         const bench = new Bench()
         bench.clock.advance(idle)
@@ -462,7 +462,7 @@ describe('Scheduler', () => {
     }
 
     for (const [what, set] of Object.entries(throwers)) {
-      it(`P22 ${what} throws: one timer is armed afterwards for what is still to come, and it comes`, () => {
+      it(`P22 ${what} throws: one timer is armed afterwards for the next item, which comes`, () => {
         const bench = new Bench()
         bench.add('before', 100)
         set(bench)
@@ -477,7 +477,7 @@ describe('Scheduler', () => {
         expect(bench.names).to.include('later')
       })
 
-      it(`P22 ${what} throws, and nothing is to come: no timer is armed`, () => {
+      it(`P22 ${what} throws, and nothing is scheduled: no timer is armed`, () => {
         const bench = new Bench()
         set(bench)
         bench.clock.advance(110)
@@ -485,7 +485,7 @@ describe('Scheduler', () => {
         expect([bench.clock.timers.now, bench.scheduler.timers]).to.deep.equal([0, 0])
       })
 
-      it(`P22 ${what} throws every time: items that schedule themselves again go on`, () => {
+      it(`P22 ${what} throws every time: items that schedule themselves again continue`, () => {
         const bench = new Bench()
         const id = bench.add('steady', 100, ({ now }) => bench.scheduler.schedule(id, now + 100))
         for (let round = 0; round < 10; round += 1) {
@@ -497,7 +497,7 @@ describe('Scheduler', () => {
       })
     }
 
-    it('P22 has one timer while anything is scheduled and none otherwise, and is never late, whatever happens', () => {
+    it('P22 has one timer while anything is scheduled, and is never late', () => {
       const what = fc.nat(100)
       const delay = fc.oneof(fc.integer({ min: -100, max: 300 }), fc.integer({ min: 0, max: 100_000 }))
       const operation = fc.oneof(

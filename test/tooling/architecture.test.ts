@@ -1,4 +1,4 @@
-/** The check of the architecture, tried on trees that break it: one that finds nothing passes every clean tree. */
+/** The check of the architecture, tried on trees that break it: a check that finds nothing passes every clean tree. */
 import { spawnSync } from 'node:child_process'
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'

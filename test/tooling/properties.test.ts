@@ -62,7 +62,7 @@ describe('the properties', () => {
     expect(listed().filter((name) => !places.has(name))).to.deep.equal([])
   })
 
-  it('are all that the titles of tests name', () => {
+  it('are the only numbers that titles name', () => {
     const known = new Set(listed())
     const unknown = [...named()].filter(([name]) => !known.has(name)).flatMap(([, places]) => places)
     expect(unknown).to.deep.equal([])
@@ -70,11 +70,11 @@ describe('the properties', () => {
 })
 
 describe('the failures of other libraries', () => {
-  it('are those that are put back by the regressions, in that order', () => {
+  it('are those that the regressions put back, in that order', () => {
     expect(rows().map(([failure]) => failure)).to.deep.equal(BUGS_ELSEWHERE.map(({ failure }) => failure))
   })
 
-  it('are found by what the page says', () => {
+  it('are found by what the page names', () => {
     const finders = BUGS_ELSEWHERE.map(({ harness }) =>
       harness.type === 'simulation' ? 'the simulator' : harness.files.map((file) => `\`${file}\``).join(', '),
     )

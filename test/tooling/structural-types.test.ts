@@ -1,4 +1,4 @@
-/** The declarations that are published: whoever has the shape of something fits. */
+/** The published declarations are structural: any object of the right shape fits. */
 import { execFileSync } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'

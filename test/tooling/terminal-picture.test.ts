@@ -17,12 +17,12 @@ function textOf(svg: string): readonly string[] {
 }
 
 describe('the picture of a terminal', () => {
-  it('has the lines that are left after those that were redrawn', () => {
+  it('has only the lines that no later output replaced', () => {
     const output = `first\n${ERASE}1 s${ERASE}second\n1 s${ERASE}2 s${ERASE}3 s\nlast\n`
     expect(linesOnScreen(output)).to.deep.equal(['first', 'second', '3 s', 'last'])
   })
 
-  it('refuses a control sequence that it does not know', () => {
+  it('refuses an unknown control sequence', () => {
     expect(() => linesOnScreen('a \u001b[1A b\n')).to.throw(Error, 'control characters')
   })
 
@@ -31,7 +31,7 @@ describe('the picture of a terminal', () => {
     expect(textOf(drawTerminal(lines, 'a title'))).to.deep.equal(lines)
   })
 
-  it('marks what was lost, and has another colour for it on dark pages', () => {
+  it('marks losses, in another colour on dark pages', () => {
     const svg = drawTerminal(['         event  lost: missing       200'], 'a title')
     expect(svg).to.include('<tspan class="bad">lost: missing</tspan>')
     const [light = '', dark = ''] = svg.split('@media (prefers-color-scheme: dark)')
@@ -51,7 +51,7 @@ describe('docs/demo.svg', () => {
     expect(lines.filter((line) => line.includes('FAILED'))).to.deep.equal([])
   })
 
-  it('is small, and is drawn by the code as it is', () => {
+  it('is small, and matches what the code draws', () => {
     expect(svg.length).to.be.below(60_000)
     expect(drawTerminal(lines, 'The output of npm run demo')).to.equal(svg)
   })

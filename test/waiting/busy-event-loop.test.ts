@@ -1,4 +1,4 @@
-/** An event loop that is late in every turn: what has a time limit keeps it all the same, once its sockets have been read. */
+/** An event loop that is late in every turn: time limits are kept once the sockets have been read. */
 import { expect } from 'chai'
 import { LockNotAcquiredError, UnavailableError } from 'leasewheel'
 import { ManualClock } from 'leasewheel/memory'

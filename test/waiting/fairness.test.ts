@@ -1,4 +1,4 @@
-/** A process that hands a lock on among its own callers leaves it to others from time to time. */
+/** Fairness between processes: a process that passes a lock among its own callers yields it from time to time. */
 import { expect } from 'chai'
 import { grant, type Member, TICK, type Watched, watch, withManager, withStage } from '../support/manager.ts'
 
@@ -66,7 +66,7 @@ async function handOn(calls: readonly Watched<{ release(): Promise<boolean> }>[]
 }
 
 describe('a process whose callers want the same lock', () => {
-  it('hands it on at once eight times, then leaves it to others for a moment, and takes it where nobody else wants it', () =>
+  it('passes it on eight times, yields it briefly, and reacquires it if nobody wants it', () =>
     withManager({}, async ({ manager, clock }) => {
       const first = watch(manager.acquire('a'))
       await clock.settle()
@@ -88,7 +88,7 @@ describe('a process whose callers want the same lock', () => {
       await clock.advance(TICK)
     }))
 
-  it('hands it on for half a second at most, however few they are', () =>
+  it('passes it on for half a second at most, even among few callers', () =>
     withManager({}, async ({ manager, clock }) => {
       const calls = Array.from({ length: 10 }, () => watch(manager.acquire('a', { wait: HOUR })))
       await clock.settle()
@@ -105,7 +105,7 @@ describe('a process whose callers want the same lock', () => {
       await clock.advance(TICK)
     }))
 
-  it('hands it on eight times while others want it', () =>
+  it('passes it on eight times while other processes want it', () =>
     withStage(async ({ open, clock }) => {
       const [one, other] = [new Crowd(open()), new Crowd(open())]
       const log: string[] = []
@@ -121,7 +121,7 @@ describe('a process whose callers want the same lock', () => {
       await stopped
     }))
 
-  it('keeps the order in which its callers came, whoever else wants the lock', () =>
+  it('keeps the order of its callers, even while other processes compete', () =>
     withStage(async ({ open, clock }) => {
       const [here, there] = [open(), new Crowd(open())]
       const pass = (): Promise<void> => new Promise((resolve) => void clock.setTimer(resolve, 5))
@@ -141,7 +141,7 @@ describe('a process whose callers want the same lock', () => {
       await stopped
     }))
 
-  it('gives way, too, where its callers come and go one by one', () =>
+  it('yields, too, if its callers come and go one by one', () =>
     withStage(async ({ open, clock }) => {
       const [here, there] = [open(), open()]
       // Whoever holds it here is followed by one who came meanwhile: the line is empty in between.
@@ -167,7 +167,7 @@ describe('a process whose callers want the same lock', () => {
       await lease.release()
     }))
 
-  it('gives way to many, each in another process', () =>
+  it('yields to many callers, each in another process', () =>
     withStage(async ({ open, clock }) => {
       const crowds = Array.from({ length: 4 }, () => new Crowd(open()))
       const log: string[] = []
@@ -197,8 +197,8 @@ async function offered(member: Member, settle: () => Promise<void>, callers: num
   return { calls: calls.slice(8), aborts: aborts.slice(8) }
 }
 
-describe('a lock that is left to others for a moment', () => {
-  it('is watched from its deletion on, as no other that is released', () =>
+describe('a lock that is yielded to other processes', () => {
+  it('is watched from its deletion on, unlike any other release', () =>
     withStage(async ({ open, clock }) => {
       const member = open()
       await offered(member, () => clock.settle(), 1)
@@ -209,7 +209,7 @@ describe('a lock that is left to others for a moment', () => {
       await clock.advance(TICK)
     }))
 
-  it('P23 is taken by whoever waits for it elsewhere, and then waited for as any other', () =>
+  it('P23 goes to a waiter elsewhere, and is then waited for as usual', () =>
     withStage(async ({ open, clock }) => {
       const [here, there] = [open(), open()]
       const { calls } = await offered(here, () => clock.settle(), 1)
@@ -227,7 +227,7 @@ describe('a lock that is left to others for a moment', () => {
       await calls[0]?.value.release()
     }))
 
-  it('P23 is taken by the next of its callers where the first aborts', () =>
+  it('P23 goes to the next caller of this process if the first aborts', () =>
     withStage(async ({ open, clock }) => {
       const { calls, aborts } = await offered(open(), () => clock.settle(), 3)
       aborts[0]?.abort()
@@ -241,7 +241,7 @@ describe('a lock that is left to others for a moment', () => {
       await calls[2]?.value.release()
     }))
 
-  it('P5 P7 P11 is asked for no second time by a caller whose patience ends together with that moment, and whose question may still be granted', () =>
+  it('P5 P7 P11 is not requested again by a caller whose wait ends with the yield', () =>
     withStage(async ({ open, clock, store }) => {
       const { manager, backend } = open()
       backend.there = 20
@@ -269,7 +269,7 @@ describe('a lock that is left to others for a moment', () => {
       await clock.advance(100)
     }))
 
-  it('P22 leaves no timer where all its callers abort', () =>
+  it('P22 leaves no timer if all its callers abort', () =>
     withStage(async ({ open, clock, store }) => {
       const member = open()
       const { calls, aborts } = await offered(member, () => clock.settle(), 3)
@@ -281,7 +281,7 @@ describe('a lock that is left to others for a moment', () => {
       expect((await grant(member.manager.tryAcquire('a'))).held).to.equal(true)
     }))
 
-  it('P24 leaves nothing behind where the manager is closed', () =>
+  it('P24 leaves nothing behind if the manager is closed', () =>
     withStage(async ({ open, clock, store }) => {
       const member = open()
       const { calls } = await offered(member, () => clock.settle(), 3)
@@ -293,7 +293,7 @@ describe('a lock that is left to others for a moment', () => {
       expect(store.get('lease:a')).to.equal(undefined)
     }))
 
-  it('may be had at once by somebody in this process who comes to ask, if he is the only one', () =>
+  it('is granted at once to a new caller that has no competitor', () =>
     withStage(async ({ open, clock }) => {
       const member = open()
       const { aborts } = await offered(member, () => clock.settle(), 1)
@@ -303,7 +303,7 @@ describe('a lock that is left to others for a moment', () => {
       expect(lease.held).to.equal(true)
     }))
 
-  it('does not keep those waiting who do not want to: they are answered, one way or the other, by the end of that moment', () =>
+  it('answers callers without a wait by the end of the yield', () =>
     withStage(async ({ open, clock }) => {
       const member = open()
       const { calls } = await offered(member, () => clock.settle(), 1)
@@ -315,9 +315,9 @@ describe('a lock that is left to others for a moment', () => {
     }))
 })
 
-describe('a lock that is left to other processes', () => {
+describe('a lock that is yielded to others, and attempts without a wait', () => {
   for (const call of ['tryAcquire', 'acquire', 'acquireMany'] as const) {
-    it(`is not asked for by ${call} without a wait: it is refused at once, and the others have their moment`, () =>
+    it(`is not asked for by ${call} without a wait, so the other processes go first`, () =>
       withManager({}, async ({ manager, backend, clock }) => {
         const attempt = {
           tryAcquire: async () => manager.tryAcquire('a'),

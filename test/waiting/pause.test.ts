@@ -18,7 +18,7 @@ function bench() {
 }
 
 describe('a pause', () => {
-  it('P22 ends when its time has come, and leaves no timer', async () => {
+  it('P22 ends on time, and leaves no timer', async () => {
     const { clock, pause } = bench()
     const rest = pause.rest(100)
     expect(pause.active).to.equal(true)
@@ -30,7 +30,7 @@ describe('a pause', () => {
     expect(clock.timers).to.equal(0)
   })
 
-  it('P22 may be ended before, once, and leaves no timer', async () => {
+  it('P22 can be ended early, once, and leaves no timer', async () => {
     const { clock, pause } = bench()
     const rest = pause.rest(100)
     pause.end()
@@ -39,7 +39,7 @@ describe('a pause', () => {
     expect([pause.active, clock.timers]).to.deep.equal([false, 0])
   })
 
-  it('P22 that is Infinity has no timer', async () => {
+  it('P22 has no timer if it is Infinity', async () => {
     const { clock, pause } = bench()
     const rest = pause.rest(Number.POSITIVE_INFINITY)
     expect([pause.active, clock.timers]).to.deep.equal([true, 0])
@@ -48,7 +48,7 @@ describe('a pause', () => {
     expect(await rest).to.equal(false)
   })
 
-  it('P22 may be prolonged, shortened, or made Infinity, with one timer at most', async () => {
+  it('P22 can be prolonged, shortened or made Infinity, with at most one timer', async () => {
     const { clock, pause } = bench()
     const rest = pause.rest(100)
     await clock.advance(90)
@@ -66,7 +66,7 @@ describe('a pause', () => {
     expect(clock.timers).to.equal(0)
   })
 
-  it('is none before it has begun: to end it does nothing', async () => {
+  it('cannot be ended before it has begun', async () => {
     const { clock, pause } = bench()
     pause.end()
     expect(pause.active).to.equal(false)
@@ -75,7 +75,7 @@ describe('a pause', () => {
     expect(await rest).to.equal(true)
   })
 
-  it('may be had again and again', async () => {
+  it('can be reused any number of times', async () => {
     const { clock, pause } = bench()
     for (let times = 0; times < 3; times += 1) {
       const rest = pause.rest(50)

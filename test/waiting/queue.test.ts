@@ -1,9 +1,10 @@
+/** The queue of callers of one process that want the same key. */
 import { expect } from 'chai'
 import { fixedInterval, LockNotAcquiredError, UnavailableError } from 'leasewheel'
 import { grant, only, TICK, TTL, watch, withManager, withStage } from '../support/manager.ts'
 
 describe('callers of one process that want the same key', () => {
-  it('are served in the order in which they came', () =>
+  it('are served in their order of arrival', () =>
     withManager({}, async ({ manager, clock }) => {
       const order: number[] = []
       const calls = Array.from({ length: 50 }, async (_, index) => {
@@ -17,7 +18,7 @@ describe('callers of one process that want the same key', () => {
       expect(order).to.deep.equal(Array.from({ length: 50 }, (_, index) => index))
     }))
 
-  it('hand the lock on in no time: release and next acquire travel together', () =>
+  it('pass the lock on instantly: release and next acquire travel together', () =>
     withManager({}, async ({ manager, backend, clock, store }) => {
       const start = clock.now()
       const calls = Array.from({ length: 9 }, () => watch(manager.acquire('a', { wait: Infinity })))
@@ -31,7 +32,7 @@ describe('callers of one process that want the same key', () => {
       expect(backend.requests.acquire).to.equal(9)
     }))
 
-  it('send one competitor into the race: thousands ask no more often than one', () =>
+  it('send one request for thousands of callers', () =>
     withStage(async ({ clock, store, open }) => {
       const retry = fixedInterval({ interval: 100, jitter: false })
       const [crowd, single] = [open({ retry }), open({ retry })]
@@ -49,7 +50,7 @@ describe('callers of one process that want the same key', () => {
       expect(crowd.manager.stats()).to.include({ waiting: 0, timers: 0 })
     }))
 
-  it('give up by their own patience, and those who never came to ask say so', () =>
+  it('time out each on its own, and report it if they never asked', () =>
     withManager({}, async ({ manager, clock, store }) => {
       store.set('lease:a', 'somebody', 60_000)
       const first = watch(manager.acquire('a', { wait: 2_000 }))
@@ -63,7 +64,7 @@ describe('callers of one process that want the same key', () => {
       expect(first.state).to.equal('rejected')
     }))
 
-  it('wait for the lease that this manager holds, without asking the server about it', () =>
+  it('wait for this manager’s own lease without asking the server about it', () =>
     withManager({}, async ({ manager, backend, clock }) => {
       const lease = await manager.acquire('a')
       const call = watch(manager.acquire('a', { wait: 60_000 }))
@@ -75,7 +76,7 @@ describe('callers of one process that want the same key', () => {
       expect(call.value.held).to.equal(true)
     }))
 
-  it('are woken when that lease is lost', () =>
+  it('wake up when that lease is lost', () =>
     withManager({ autoRenew: false }, async ({ manager, clock }) => {
       const lease = await manager.acquire('a')
       const call = watch(manager.acquire('a', { wait: 60_000 }))
@@ -84,7 +85,7 @@ describe('callers of one process that want the same key', () => {
       expect(call.value.held).to.equal(true)
     }))
 
-  it('P7 do not hold the key at once, where the former lease was lost but its key is not deleted yet', () =>
+  it('P7 do not get the key of a lost lease before it is deleted', () =>
     withManager({ autoRenew: false, timeout: 100 }, async ({ manager, backend, clock }) => {
       const lease = await manager.acquire('a')
       const call = watch(manager.acquire('a', { wait: 60_000 }))
@@ -98,7 +99,7 @@ describe('callers of one process that want the same key', () => {
       expect(call.value.held).to.equal(true)
     }))
 
-  it('do not wait for those who want another key', () =>
+  it('do not wait for callers of another key', () =>
     withManager({}, async ({ manager, store, clock }) => {
       store.set('lease:a', 'somebody', 60_000)
       const waiting = watch(manager.acquire('a', { wait: 1_000 }))
@@ -108,7 +109,7 @@ describe('callers of one process that want the same key', () => {
       expect(waiting.state).to.equal('rejected')
     }))
 
-  it('pass the turn on when the first one gives up, aborts or fails', () =>
+  it('pass the turn on when the first one times out, aborts or fails', () =>
     withManager({}, async ({ manager, clock, store }) => {
       store.set('lease:a', 'somebody', 2_000)
       const abort = new AbortController()
@@ -131,7 +132,7 @@ describe('callers of one process that want the same key', () => {
       ])
     }))
 
-  it('P23 do not sleep through a release that came while the first of them was asking', () =>
+  it('P23 do not miss a release that came while the first of them was asking', () =>
     withStage(async ({ clock, open }) => {
       const [holder, waiter] = [open(), open({ retry: fixedInterval({ interval: 5_000 }) })]
       const held = await grant(holder.manager.tryAcquire('a', { ttl: 1_000 }))
@@ -144,7 +145,7 @@ describe('callers of one process that want the same key', () => {
     }))
 })
 
-describe('callers that do not want to wait', () => {
+describe('callers without a wait', () => {
   it('share one attempt: one of them acquires the lock, the others are refused', () =>
     withManager({}, async ({ manager, backend }) => {
       const results = await Promise.all(Array.from({ length: 100 }, () => manager.tryAcquire('a')))
@@ -161,7 +162,7 @@ describe('callers that do not want to wait', () => {
       expect(backend.requests.acquire).to.be.at.most(100)
     }))
 
-  it('share an attempt that was not answered, and are told so', () =>
+  it('share an attempt without an answer, and learn that', () =>
     withManager({}, async ({ manager, backend, clock }) => {
       backend.block()
       const calls = Array.from({ length: 10 }, () => watch(manager.tryAcquire('a', { timeout: 100 })))
@@ -169,7 +170,7 @@ describe('callers that do not want to wait', () => {
       for (const call of calls) expect(call.error).to.be.instanceOf(UnavailableError)
     }))
 
-  it('are answered by an attempt of the one who waits, made for their sake, and do not wait with him', () =>
+  it('are answered by one attempt of a waiter, and do not wait with it', () =>
     withManager({}, async ({ manager, clock, store, backend }) => {
       store.set('lease:a', 'somebody', 60_000)
       const waiting = watch(manager.acquire('a', { retry: fixedInterval({ interval: 5_000, jitter: false }) }))
@@ -186,7 +187,7 @@ describe('callers that do not want to wait', () => {
       expect(waiting.value.held).to.equal(true)
     }))
 
-  it('do not use up the attempts of the one who waits', () =>
+  it('do not use up the attempts of a waiter', () =>
     withManager({}, async ({ manager, clock, store }) => {
       store.set('lease:a', 'somebody', 60_000)
       const retry = fixedInterval({ interval: 1_000, maxAttempts: 3, jitter: false })
@@ -201,7 +202,7 @@ describe('callers that do not want to wait', () => {
       expect(waiting.error).to.be.instanceOf(LockNotAcquiredError)
     }))
 
-  it('are told that the server is unavailable where somebody who waits finds it so', () =>
+  it('learn that the server is unavailable if the waiter’s attempt finds that', () =>
     withManager({}, async ({ manager, clock, backend }) => {
       backend.fail(new Error('ECONNREFUSED'))
       const waiting = watch(manager.acquire('a', { wait: 1_000 }))
@@ -251,7 +252,7 @@ describe('a caller that shares the attempt of another', () => {
       }
     }))
 
-  it('P23 obeys its own timeout, whatever that of the other is', () =>
+  it('P23 obeys its own timeout, whatever the other’s is', () =>
     withManager({ ttl: 60_000 }, async ({ manager, backend, clock }) => {
       backend.block()
       const others = [
@@ -270,7 +271,7 @@ describe('a caller that shares the attempt of another', () => {
       backend.unblock()
     }))
 
-  it('P23 has no more than its timeout in all, if the other goes and it has to ask itself', () =>
+  it('P23 gets no second timeout if the other leaves and it asks itself', () =>
     withManager({ ttl: 60_000 }, async ({ manager, backend, clock }) => {
       backend.block()
       const abort = new AbortController()

@@ -1,4 +1,4 @@
-/** Callers that are told of changes: they ask when there is a reason to, and not otherwise. */
+/** Callers that the server notifies of changes: they ask again if there is a reason, and not otherwise. */
 import { expect } from 'chai'
 import {
   exponentialBackoff,
@@ -33,7 +33,7 @@ describe('a caller that waits for the lock of another process', () => {
     ['is gone with everything else', ({ store }) => store.clear()],
   ]
   for (const [end, work] of ends) {
-    it(`P23 has it at once where it ${end}`, () =>
+    it(`P23 acquires it at once if it ${end}`, () =>
       withManager({}, async ({ manager, clock, store, backend }) => {
         store.set('lease:a', 'somebody', HOUR)
         const call = watch(manager.acquire('a'))
@@ -47,7 +47,7 @@ describe('a caller that waits for the lock of another process', () => {
       }))
   }
 
-  it('P23 has it at once where its holder releases it', () =>
+  it('P23 acquires it at once if its holder releases it', () =>
     withStage(async ({ open, clock }) => {
       const [holder, waiter] = [open(), open()]
       const lease = await grant(holder.manager.tryAcquire('a'))
@@ -62,7 +62,7 @@ describe('a caller that waits for the lock of another process', () => {
       expect(waiter.manager.stats().wakeUps).to.include({ change: 1, timeout: 0 })
     }))
 
-  it('P23 has it at once where an operator takes it away from its holder, who hears of it', () =>
+  it('P23 acquires it at once if an operator deletes it, and its holder learns of that', () =>
     withStage(async ({ open, clock }) => {
       const [holder, waiter, operator] = [open(), open(), open()]
       await grant(holder.manager.tryAcquire('a'))
@@ -74,7 +74,7 @@ describe('a caller that waits for the lock of another process', () => {
       expect(only(holder.events.lines.filter((line) => line.startsWith('lost')))).to.match(/^lost a: (missing|taken)$/)
     }))
 
-  it('asks again where the lock goes over to somebody else, and no sooner than the new holder’s ttl is over after that', () =>
+  it('waits for the ttl of the new holder if the lock changes hands', () =>
     withManager({ wait: HOUR }, async ({ manager, clock, store, backend }) => {
       store.set('lease:a', 'somebody', 10_000)
       const call = watch(manager.acquire('a'))
@@ -89,7 +89,7 @@ describe('a caller that waits for the lock of another process', () => {
       expect(call.value.held).to.equal(true)
     }))
 
-  it('P23 has an expired one as soon as anybody finds it expired, without waiting for its pause', () =>
+  it('P23 acquires an expired lock as soon as anybody finds it expired, during its pause', () =>
     withManager({}, async ({ manager, clock, store }) => {
       store.set('lease:a', 'somebody', 5_000)
       const call = watch(manager.acquire('a'))
@@ -101,7 +101,7 @@ describe('a caller that waits for the lock of another process', () => {
       expect(call.value.held).to.equal(true)
     }))
 
-  it('asks once for each of its holder’s renewals, and goes on waiting', () =>
+  it('asks once for each of the holder’s renewals, and goes on waiting', () =>
     withStage(async ({ open, clock }) => {
       const [holder, waiter] = [open(), open()]
       await grant(holder.manager.tryAcquire('a'))
@@ -115,7 +115,7 @@ describe('a caller that waits for the lock of another process', () => {
       expect(waiter.manager.stats().timers).to.equal(1)
     }))
 
-  it('asks for all callers of its process, however many they are', () =>
+  it('asks for all callers of its process, however many there are', () =>
     withStage(async ({ open, clock }) => {
       const [holder, crowd] = [open(), open()]
       await grant(holder.manager.tryAcquire('a'))
@@ -128,7 +128,7 @@ describe('a caller that waits for the lock of another process', () => {
       for (const call of calls) expect(call.error).to.be.instanceOf(LockNotAcquiredError)
     }))
 
-  it('does not poll: it asks when the holder’s ttl is over', () =>
+  it('does not poll, but asks when the holder’s ttl is over', () =>
     withManager({ wait: HOUR }, async ({ manager, clock, store, backend }) => {
       store.set('lease:a', 'somebody', 20_000)
       const call = watch(manager.acquire('a'))
@@ -139,7 +139,7 @@ describe('a caller that waits for the lock of another process', () => {
       expect(call.value.held).to.equal(true)
     }))
 
-  it('does not poll: it asks about once a minute where the holder has no ttl', () =>
+  it('does not poll: it asks about once a minute if the holder has no ttl', () =>
     withManager({ wait: HOUR, random: () => 0.999_999 }, async ({ manager, clock, store, backend }) => {
       store.set('lease:a', 'somebody', Infinity)
       void watch(manager.acquire('a'))
@@ -148,7 +148,7 @@ describe('a caller that waits for the lock of another process', () => {
       expect(pauses(backend).length).to.be.within(58, 60)
     }))
 
-  it('P23 has a free lock by the end of its former holder’s ttl, though it was not told of its release', () =>
+  it('P23 acquires the lock by the end of the holder’s ttl after a missed release', () =>
     withStage(async ({ open, clock }) => {
       const [holder, waiter] = [open(), open()]
       const lease = await grant(holder.manager.tryAcquire('a'))
@@ -162,7 +162,7 @@ describe('a caller that waits for the lock of another process', () => {
       expect(call.value.held).to.equal(true)
     }))
 
-  it('polls as its own strategy says all the same, if it was given one', () =>
+  it('polls as its own strategy says if it has one', () =>
     withManager({}, async ({ manager, clock, store, backend }) => {
       store.set('lease:a', 'somebody', HOUR)
       const contexts: RetryContext[] = []
@@ -187,7 +187,7 @@ describe('a caller that waits for the lock of another process', () => {
 })
 
 describe('a hint that the key may have changed', () => {
-  it('P23 is not lost where it comes while a question is under way', () =>
+  it('P23 is not lost if it comes while a request is under way', () =>
     withManager({}, async ({ manager, clock, store, backend }) => {
       store.set('lease:a', 'somebody', HOUR)
       backend.holdAnswers('acquire')
@@ -203,7 +203,7 @@ describe('a hint that the key may have changed', () => {
       expect(call.value.held).to.equal(true)
     }))
 
-  it('P23 is not lost where it comes while a question that another hint caused is under way', () =>
+  it('P23 is not lost if it comes while another hint’s request is under way', () =>
     withManager({}, async ({ manager, clock, store, backend }) => {
       store.set('lease:a', 'somebody', HOUR)
       const call = watch(manager.acquire('a'))
@@ -219,7 +219,7 @@ describe('a hint that the key may have changed', () => {
       expect(backend.requests.acquire).to.equal(3)
     }))
 
-  it('is no verdict: who is refused again goes on waiting', () =>
+  it('is no verdict: a caller that is refused again goes on waiting', () =>
     withManager({}, async ({ manager, clock, store, backend }) => {
       store.set('lease:a', 'somebody', HOUR)
       const call = watch(manager.acquire('a', { wait: 5_000 }))
@@ -233,7 +233,7 @@ describe('a hint that the key may have changed', () => {
       expect(call.error).to.be.instanceOf(LockNotAcquiredError).and.to.include({ attempts: 2 })
     }))
 
-  it('is followed with growing delays where hints come for nothing, and a release is found all the same', () =>
+  it('is followed with growing delays after false alarms, and a release is still noticed', () =>
     withManager({ wait: HOUR, retry: { next: () => HOUR } }, async ({ manager, clock, store, backend }) => {
       store.set('lease:a', 'somebody', HOUR)
       const call = watch(manager.acquire('a'))
@@ -259,7 +259,7 @@ describe('a hint that the key may have changed', () => {
       expect(call.value.held).to.equal(true)
     }))
 
-  it('is followed at once again when there was something to it', () =>
+  it('is followed at once again after one that was justified', () =>
     withManager({ wait: HOUR }, async ({ manager, clock, store, backend }) => {
       store.set('lease:a', 'somebody', HOUR)
       void watch(manager.acquire('a'))
@@ -275,7 +275,7 @@ describe('a hint that the key may have changed', () => {
       expect(backend.requests.acquire).to.equal(before + 1)
     }))
 
-  it('does not use up the attempts that a strategy grants', () =>
+  it('does not use up the attempts that a strategy allows', () =>
     withManager({}, async ({ manager, clock, store, backend }) => {
       store.set('lease:a', 'somebody', HOUR)
       const retry = fixedInterval({ interval: 1_000, maxAttempts: 3, jitter: false })
@@ -291,7 +291,7 @@ describe('a hint that the key may have changed', () => {
       expect(call.error).to.be.instanceOf(LockNotAcquiredError).and.to.include({ attempts: 23 })
     }))
 
-  it('brings the caller what its strategy throws, or a bad answer of it', () =>
+  it('rejects the caller with its strategy’s error or invalid pause', () =>
     withManager({}, async ({ manager, clock, store, backend }) => {
       const thrown = new Error('thrown by the strategy')
       const bad: readonly [() => number, (error: unknown) => void][] = [
@@ -323,7 +323,7 @@ describe('a hint that the key may have changed', () => {
       }
     }))
 
-  it('ends the wait where the strategy has had enough after it', () =>
+  it('ends the wait if the strategy gives up after it', () =>
     withManager({}, async ({ manager, clock, store, backend }) => {
       store.set('lease:a', 'somebody', HOUR)
       let asked = 0
@@ -334,7 +334,7 @@ describe('a hint that the key may have changed', () => {
       expect(call.error).to.be.instanceOf(LockNotAcquiredError)
     }))
 
-  it('reaches everybody where nobody knows what has changed, thousands of lines included', () =>
+  it('reaches every queue if any key may have changed, even with thousands', () =>
     withManager({ wait: HOUR }, async ({ manager, clock, store }) => {
       const keys = Array.from({ length: 5_000 }, (_, index) => `key-${index}`)
       for (const key of keys) store.set(`lease:${key}`, 'somebody', HOUR)
@@ -346,7 +346,7 @@ describe('a hint that the key may have changed', () => {
       expect(manager.stats().wakeUps.reconnect).to.equal(5_000)
     }))
 
-  it('P21 P23 makes callers ask again when the server is back, or tells of nothing any more', () =>
+  it('P21 P23 makes callers ask again when the server or its notifications return', () =>
     withManager({ wait: HOUR }, async ({ manager, clock, store, backend }) => {
       store.set('lease:a', 'somebody', HOUR)
       const call = watch(manager.acquire('a'))
@@ -369,10 +369,10 @@ describe('a hint that the key may have changed', () => {
     }))
 })
 
-describe('a question asked because of a hint', () => {
+describe('a request caused by a hint', () => {
   const ends = ['an abort', 'the end of the wait', 'close'] as const
   for (const end of ends) {
-    it(`P11 brings nothing that is left behind where ${end} comes first`, () =>
+    it(`P11 leaves no key behind if ${end} comes first`, () =>
       withStage(async ({ open, clock, store }) => {
         const { manager, backend } = open()
         store.set('lease:a', 'somebody', HOUR)
@@ -395,7 +395,7 @@ describe('a question asked because of a hint', () => {
       }))
   }
 
-  it('P11 brings nothing that is left behind where the caller aborts at the very moment of the grant', () =>
+  it('P11 leaves no key behind if the caller aborts at the moment of the grant', () =>
     withManager({}, async ({ manager, backend, clock, store, events }) => {
       store.set('lease:a', 'somebody', HOUR)
       const abort = new AbortController()
@@ -417,7 +417,7 @@ describe('a question asked because of a hint', () => {
       expect(events.lines.filter((line) => line.startsWith('lost'))).to.deep.equal([])
     }))
 
-  it('P11 does not leave the key to nobody, at whatever moment its caller aborts', () =>
+  it('P11 leaves no key without a holder, whenever its caller aborts', () =>
     withStage(async ({ open, clock, store }) => {
       for (let moment = 0; moment < 25; moment += 1) {
         const { manager, backend } = open()
@@ -438,7 +438,7 @@ describe('a question asked because of a hint', () => {
       }
     }))
 
-  it('P11 is asked again with the same token where it is not answered', () =>
+  it('P11 is repeated with the same token if it gets no answer', () =>
     withManager({}, async ({ manager, backend, clock, store }) => {
       store.set('lease:a', 'somebody', HOUR)
       const call = watch(manager.acquire('a', { wait: HOUR }))
@@ -452,7 +452,7 @@ describe('a question asked because of a hint', () => {
       expect(call.value.token).to.equal(token)
     }))
 
-  it('goes on as the attempt of the caller whose pause is over meanwhile', () =>
+  it('continues as the attempt of the caller if its pause ends meanwhile', () =>
     withManager({}, async ({ manager, backend, clock, store }) => {
       store.set('lease:a', 'somebody', HOUR)
       const retry = fixedInterval({ interval: 300, jitter: false })
@@ -469,7 +469,7 @@ describe('a question asked because of a hint', () => {
     }))
 })
 
-describe('where changes are not told', () => {
+describe('without change notifications', () => {
   it('a caller polls with backoff, at most a second apart', () =>
     withStage(async ({ open, clock, store }) => {
       const { manager, backend } = open({ random: () => 0.999_999 }, { watch: false })
@@ -483,7 +483,7 @@ describe('where changes are not told', () => {
       }
     }))
 
-  it('P23 a caller asks when the holder’s ttl is over, if that comes before', () =>
+  it('P23 a caller asks when the holder’s ttl ends, if that comes before', () =>
     withStage(async ({ open, clock, store }) => {
       const { manager } = open({ retry: exponentialBackoff({ minTimeout: 5_000, jitter: false }) }, { watch: false })
       store.set('lease:a', 'somebody', 777)
@@ -494,7 +494,7 @@ describe('where changes are not told', () => {
       expect(call.value.held).to.equal(true)
     }))
 
-  it('is what `watch: false` makes of any backend', () =>
+  it('`watch: false` makes callers poll on any backend', () =>
     withManager({ watch: false }, async ({ manager, backend, clock, store }) => {
       const held = await grant(manager.tryAcquire('held'))
       store.set('lease:a', 'somebody', HOUR)
@@ -514,7 +514,7 @@ describe('where changes are not told', () => {
       for (const { watched } of backend.calls()) expect(watched).to.deep.equal([])
     }))
 
-  it('a caller is told that the server cannot be asked, where that is so at the end of its wait', () =>
+  it('a caller learns that the server is unavailable at the end of its wait', () =>
     withStage(async ({ open, clock, store }) => {
       const { manager, backend } = open({}, { watch: false })
       store.set('lease:a', 'somebody', HOUR)

@@ -1,4 +1,4 @@
-/** Callers that give up at any moment: whatever they leave behind, the others get the lock. */
+/** Callers that give up at any moment: the other callers still get the lock. */
 import { setImmediate, setTimeout } from 'node:timers/promises'
 import { expect } from 'chai'
 import type { LeaseManager } from 'leasewheel'
@@ -28,8 +28,8 @@ async function visit(manager: LeaseManager, round: number): Promise<boolean> {
   return visited
 }
 
-describe('callers that change their minds', () => {
-  it('P11 P23 leave no lock to nobody, and nobody behind', () =>
+describe('callers that abort at random moments', () => {
+  it('P11 P23 leave no key without a holder, and no waiter behind', () =>
     withRedis((server) =>
       withManager(server.url, LASTING, (one) =>
         withManager(server.url, LASTING, (two) =>

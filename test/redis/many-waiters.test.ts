@@ -1,4 +1,4 @@
-/** Thousands that wait, and thousands that are held: while nothing changes nobody asks, and what changes is not lost among them. */
+/** Thousands of waiters and leases: no requests while nothing changes, and no change is lost among them. */
 import { setTimeout } from 'node:timers/promises'
 import { expect } from 'chai'
 import { ManagerClosedError } from 'leasewheel'
@@ -18,12 +18,12 @@ async function occupy(server: RedisServer, keys: readonly string[], ttl?: number
   if (ttl !== undefined) await Promise.all(keys.map(async (key) => server.command('PEXPIRE', `lease:${key}`, ttl)))
 }
 
-describe('a crowd', () => {
+describe('many waiters', () => {
   for (const [what, keys, callers] of [
     ['ten thousand callers of one key', 1, 10_000],
-    ['twenty thousand keys, each with a caller', 20_000, 1],
+    ['callers of twenty thousand keys', 20_000, 1],
   ] as const) {
-    it(`P22 P24 of ${what} costs no timers and no questions while nothing changes`, () =>
+    it(`P22 P24 ${what} cost no timers and no requests while nothing changes`, () =>
       withRedis((server) =>
         // No question of so many goes unanswered for so long, and would have to be repeated.
         withManager(
@@ -58,7 +58,7 @@ describe('a crowd', () => {
       ))
   }
 
-  it('P4 P6 P7 P23 finds everything free after a FLUSHALL, and every caller is served', () =>
+  it('P4 P6 P7 P23 find everything free after a FLUSHALL, and are all served', () =>
     withRedis((server) => {
       // What is renewed would be changed, and no renewal is due for as long as a test takes.
       const options = { ...LASTING, random: () => 0 }
@@ -87,7 +87,7 @@ describe('a crowd', () => {
       })
     }))
 
-  it('P18 P20 P23 larger than the server has room for: nothing is lost, nobody storms, and what comes free is taken', () =>
+  it('P18 P20 P23 exceed the server’s room: no loss, no request storm, no missed key', () =>
     withRedis((server) =>
       withManager(server.url, { ...LASTING, random: () => 0 }, (holder) =>
         withManager(server.url, LASTING, async ({ manager }) => {
@@ -120,7 +120,7 @@ describe('a crowd', () => {
       ),
     ))
 
-  it('P23 larger than the server has room for: it forgets keys without a word, and whoever waits for them polls', () =>
+  it('P23 exceed the server’s tracking table: waiters for forgotten keys poll', () =>
     withRedis(async (server) => {
       await server.command('CONFIG', 'SET', 'tracking-table-max-keys', 10)
       const wanted = keysNamed('wanted', 300)

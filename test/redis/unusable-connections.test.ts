@@ -1,4 +1,4 @@
-/** Connections that cannot work: whoever asks for a lock is told why, in a bounded time, and nothing is left behind. */
+/** Connections that cannot work: every caller gets the cause in a bounded time, and nothing is left behind. */
 import { once } from 'node:events'
 import { createServer, type AddressInfo, type Server, type Socket } from 'node:net'
 import { expect } from 'chai'
@@ -32,7 +32,7 @@ describe('a connection that cannot work', () => {
   // P24.
   afterEach(async () => untilNoMoreHandles(handles))
 
-  it('with a wrong password fails with what the server said about it', () =>
+  it('a wrong password fails with the server’s message', () =>
     withRedis(
       async (server) => {
         const at = { port: server.port, lazyConnect: true }
@@ -47,7 +47,7 @@ describe('a connection that cannot work', () => {
       { password: 'right' },
     ))
 
-  it('without the right to run scripts fails with what the server said about it', () =>
+  it('missing rights to run scripts fail with the server’s message', () =>
     withRedis(async (server) => {
       await server.command('ACL', 'SETUSER', 'reader', 'on', '>s3cret', '~*', '-@all', '+@read', '+info', '+client')
       await withClient(
@@ -57,7 +57,7 @@ describe('a connection that cannot work', () => {
       expect(await server.command('DBSIZE')).to.equal(0)
     }))
 
-  it('to a port on which nobody listens fails', async () => {
+  it('a port without a listener fails', async () => {
     await Promise.all([
       withClient({ port: DEAD_PORT, lazyConnect: true }, async (client) => failsWith(client, /ECONNREFUSED/)),
       failsWith(`redis://127.0.0.1:${DEAD_PORT}`, /ECONNREFUSED/),
@@ -65,25 +65,25 @@ describe('a connection that cannot work', () => {
     ])
   })
 
-  it('to something that never says a word fails', () =>
+  it('a peer that never answers fails', () =>
     withListener(
       () => undefined,
       async (port) => failsWith(`redis://127.0.0.1:${port}`, /did not answer within 300 ms|Socket timeout/, 300),
     ))
 
-  it('to something that hangs up fails', () =>
+  it('a peer that hangs up fails', () =>
     withListener(
       (socket) => socket.destroy(),
       async (port) => failsWith(`redis://127.0.0.1:${port}`, /No connection to Redis/),
     ))
 
-  it('to something that is no Redis fails', () =>
+  it('a peer that is no Redis fails', () =>
     withListener(
       (socket) => socket.end('HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n'),
       async (port) => failsWith(`redis://127.0.0.1:${port}`, /"H"/),
     ))
 
-  it('to a server whose certificate it does not trust fails', () =>
+  it('a server with an untrusted certificate fails', () =>
     withRedis((server) =>
       withProxy(
         server.port,
@@ -92,7 +92,7 @@ describe('a connection that cannot work', () => {
       ),
     ))
 
-  it('without TLS to a server that wants it, or the other way round, fails', () =>
+  it('TLS on one side only fails', () =>
     withRedis((server) =>
       withProxy(
         server.port,
@@ -112,7 +112,7 @@ describe('a connection that cannot work', () => {
     ['a URL', (port) => `redis://127.0.0.1:${port}/99`],
     ['a URL without a ready check', (port) => `redis://127.0.0.1:${port}/99?enableReadyCheck=`],
   ] satisfies readonly (readonly [string, (port: number) => Redis | string])[]) {
-    it(`P7 with a database that the server does not have fails, and locks nothing in another one: ${what}`, () =>
+    it(`P7 a missing database fails, and nothing is locked elsewhere: ${what}`, () =>
       withRedis(async (server) => {
         const connection = connect(server.port)
         if (connection instanceof Redis) connection.on('error', () => undefined)
@@ -140,7 +140,7 @@ describe('a connection that cannot work', () => {
       }))
   }
 
-  it('P7 that comes to find its database missing asks no more about its locks in another one', () =>
+  it('P7 a manager whose database goes missing sends no requests to another one', () =>
     withRedis(async (server) =>
       withClient({ port: server.port, db: 3 }, async (client) => {
         await server.command('ACL', 'SETUSER', 'default', '+@all')
@@ -164,8 +164,8 @@ describe('a connection that cannot work', () => {
     ))
 })
 
-describe('a client that is over', () => {
-  it('still says where its server is: the manager connects by itself', () =>
+describe('a client that has ended', () => {
+  it('still names its server, so that the manager connects by itself', () =>
     withRedis(async (server) => {
       for (const end of [
         async (client: Redis) => client.quit(),
@@ -189,7 +189,7 @@ describe('a client that is over', () => {
       expect([...(await server.info('keyspace')).keys()].toSorted()).to.deep.equal(['db0', 'db2'])
     }))
 
-  it('may end while the manager works', () =>
+  it('can end while the manager works', () =>
     withRedis(async (server) =>
       withClient({ port: server.port }, async (client) =>
         withNewManager(client, LASTING, async ({ manager }) => {
@@ -202,7 +202,7 @@ describe('a client that is over', () => {
     ))
 })
 
-describe('what is no connection', () => {
+describe('an invalid connection', () => {
   for (const [what, create, expected] of [
     [
       'a Cluster',

@@ -1,4 +1,4 @@
-/** Locks that somebody else deletes or overwrites. */
+/** Keys that another client deletes or overwrites. */
 import { expect } from 'chai'
 import { type Lease, LeaseLostError, LockNotHeldError } from 'leasewheel'
 import { type RedisServer, withRedis } from '../support/redis-server.ts'
@@ -23,8 +23,8 @@ const FOREIGN_VALUES: readonly {
   { what: 'a list', put: ['RPUSH', 'lease:a', 'theirs'], look: ['LRANGE', 'lease:a', 0, -1], seen: ['theirs'] },
 ]
 
-describe('locks in the hands of others', () => {
-  it('P4 P18 a lock that somebody deletes is lost at its next renewal, and is not taken again', () =>
+describe('keys that another client changes', () => {
+  it('P4 P18 a deleted lock is lost at its next renewal, and not reacquired', () =>
     withRedis((server) =>
       withManager(server.url, LASTING, async ({ manager, journal }) => {
         const [lease, other] = await two(manager.acquireAll(['a', 'b']))
@@ -44,7 +44,7 @@ describe('locks in the hands of others', () => {
     ))
 
   for (const { what, put, look, seen } of FOREIGN_VALUES) {
-    it(`P4 P5 P18 a lock on which somebody puts ${what} is lost at its next renewal, and left as it is`, () =>
+    it(`P4 P5 P18 an overwritten lock is lost at renewal and left unchanged: ${what}`, () =>
       withRedis((server) =>
         // Otherwise it may be told between the two commands.
         withManager(server.url, { ...LASTING, watch: false }, async ({ manager, journal }) => {
@@ -72,7 +72,7 @@ describe('locks in the hands of others', () => {
     ['deletes', (server) => server.command('DEL', 'lease:a'), 'missing'],
     ['takes', (server) => server.command('SET', 'lease:a', 'theirs'), 'taken'],
   ] satisfies readonly (readonly [string, (server: RedisServer) => Promise<unknown>, string])[]) {
-    it(`P18 P20 the wheel notices that somebody ${what} one of many locks, and goes on with the others`, () =>
+    it(`P18 P20 the wheel notices that somebody ${what} one lock, and keeps the others`, () =>
       withRedis((server) =>
         withManager(
           server.url,
@@ -91,7 +91,7 @@ describe('locks in the hands of others', () => {
       ))
   }
 
-  it('P5 a release that finds the lock gone or taken says so, and deletes nothing', () =>
+  it('P5 a release that finds the lock gone or taken reports it, and deletes nothing', () =>
     withRedis((server) =>
       withManager(server.url, LASTING, async ({ manager, journal }) => {
         const [gone, taken] = await two(manager.acquireAll(['gone', 'taken']))
@@ -105,7 +105,7 @@ describe('locks in the hands of others', () => {
       }),
     ))
 
-  it('P3 P4 P6 everything is lost when everything is deleted, and can be acquired again with larger fences', () =>
+  it('P3 P4 P6 everything is lost on a FLUSHALL, and reacquired with larger fences', () =>
     withRedis((server) =>
       withManager(server.url, LASTING, async ({ manager, journal }) => {
         const keys = ['a', 'b', 'c']

@@ -16,8 +16,8 @@ import {
 
 const KEYS = Array.from({ length: 50 }, (_, index) => `key ${index}`)
 
-describe('a server', () => {
-  it('P18 that forgets its scripts is told them again, unnoticed: SCRIPT FLUSH', () =>
+describe('the state of a server', () => {
+  it('P18 a server that forgets its scripts gets them again, unnoticed: SCRIPT FLUSH', () =>
     withRedis((server) =>
       withManager(server.url, IMPATIENT, async ({ manager, journal }) => {
         const lease = await manager.acquire('a')
@@ -37,7 +37,7 @@ describe('a server', () => {
       }),
     ))
 
-  it('P18 P27 that was made a replica and does not have a key does not say that it is gone: REPLICAOF, READONLY', () =>
+  it('P18 P27 a server made a replica that lacks a key ends no lease: REPLICAOF', () =>
     withRedis((server) =>
       // Nothing is renewed but what the test asks for, and nobody hears of what is done before the server is a replica.
       withManager(server.url, { ...IMPATIENT, autoRenew: false, watch: false }, async ({ manager, journal }) => {
@@ -62,7 +62,7 @@ describe('a server', () => {
     ))
 
   for (const enableReadyCheck of [true, false]) {
-    it(`P18 P21 that is loading its data is waited for, with enableReadyCheck: ${enableReadyCheck}`, () =>
+    it(`P18 P21 a server that loads its data is awaited, with enableReadyCheck: ${enableReadyCheck}`, () =>
       withRedis(
         async (server) => {
           // Loading takes a millisecond a key.
@@ -87,7 +87,7 @@ describe('a server', () => {
       ))
   }
 
-  it('P11 P18 that is full refuses to lock, keeps what is locked, and nothing is left behind: maxmemory, noeviction, OOM', () =>
+  it('P11 P18 a full server refuses new locks, keeps existing ones, leaves no key: OOM', () =>
     withRedis((server) =>
       withManager(server.url, IMPATIENT, async ({ manager, journal }) => {
         await untilWatching(manager)
@@ -111,7 +111,7 @@ describe('a server', () => {
       }),
     ))
 
-  it('P18 P20 that is full says which lock was taken, and renews its neighbours: OOM', () =>
+  it('P18 P20 a full server names the taken lock, and its neighbours are renewed: OOM', () =>
     withRedis((server) =>
       withManager(server.url, IMPATIENT, async ({ manager, journal }) => {
         const leases = await manager.acquireAll(KEYS)

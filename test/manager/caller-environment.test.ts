@@ -1,4 +1,4 @@
-/** What callers from other realms, scripts, logs and test suites meet. */
+/** Callers from other realms, unusual keys, log output, unheard faults, fake timers and process exit. */
 import { spawn } from 'node:child_process'
 import { type EventEmitter, getEventListeners, once } from 'node:events'
 import { syncBuiltinESMExports } from 'node:module'
@@ -55,7 +55,7 @@ describe('a key with half of a surrogate pair', () => {
       expect(error).to.be.instanceOf(RangeError)
     }))
 
-  it('is another thing than a whole pair, which is taken', () =>
+  it('is told apart from a whole pair, which is accepted', () =>
     withManager({}, async ({ manager }) => {
       expect((await manager.acquire('🔒')).key).to.equal('🔒')
     }))
@@ -72,7 +72,7 @@ describe('forceRelease', () => {
   }
 })
 
-describe('a caller that waits for a lock of its own manager', () => {
+describe('a refused caller', () => {
   for (const wait of [0, 300]) {
     it(`is told that this manager holds it, and that locks are not reentrant: wait ${wait}`, () =>
       withManager({}, async ({ manager, clock }) => {
@@ -86,7 +86,7 @@ describe('a caller that waits for a lock of its own manager', () => {
       }))
   }
 
-  it('is told that others were ahead, where nobody here holds it and it never asked', () =>
+  it('learns that others were ahead if its manager never asked', () =>
     withManager({}, async ({ manager, store, clock }) => {
       store.set('lease:a', 'somebody', 60_000)
       void manager.acquire('a', { wait: 1_000 }).catch(() => undefined)
@@ -98,7 +98,7 @@ describe('a caller that waits for a lock of its own manager', () => {
         .and.not.to.include('0 attempts')
     }))
 
-  it('is told who else holds it, where it is somebody else', () =>
+  it('learns the holder if it is another manager', () =>
     withManager({}, async ({ manager, store }) => {
       store.set('lease:a', 'somebody', 60_000)
       const error = await rejectionOf(manager.acquire('a', { wait: 0 }))
@@ -106,8 +106,8 @@ describe('a caller that waits for a lock of its own manager', () => {
     }))
 })
 
-describe('what a log shows', () => {
-  it('of a lease is its key and where it stands, never its token', () =>
+describe('the log output', () => {
+  it('the log of a lease is its key and its state, never its token', () =>
     withManager({}, async ({ manager, clock }) => {
       const lease = await grant(manager.tryAcquire('order:42'))
       const secret = lease.token.slice(-22)
@@ -128,7 +128,7 @@ describe('what a log shows', () => {
       expect(inspect(lease)).to.include("'lost'")
     }))
 
-  it('P30 of a lease that is lost emits nothing', () =>
+  it('P30 logging a lost lease emits no event', () =>
     withManager({ autoRenew: false }, async ({ manager, clock, events }) => {
       const lease = await grant(manager.tryAcquire('a'))
       clock.jump(TTL)
@@ -137,7 +137,7 @@ describe('what a log shows', () => {
       expect(events.lines).to.deep.equal(['acquired a'])
     }))
 
-  it('of a manager is how much it holds', () =>
+  it('the log of a manager is its number of leases', () =>
     withManager({}, async ({ manager }) => {
       await grant(manager.tryAcquire('a'))
       expect(inspect(manager)).to.equal('LeaseManager { held: 1, waiting: 0, closed: false }')
@@ -145,7 +145,7 @@ describe('what a log shows', () => {
     }))
 })
 
-describe('a fault that nobody listens to', () => {
+describe('a fault without a listener', () => {
   it('is a warning of the process, once for each manager', () =>
     withManager({}, async ({ manager, backend }) => {
       const warn = sinon.stub(process, 'emitWarning')
@@ -163,7 +163,7 @@ describe('a fault that nobody listens to', () => {
 })
 
 describe('a signal', () => {
-  it('that eleven managers share has one listener', () =>
+  it('a signal that eleven managers share has one listener', () =>
     withStage(async ({ open, store, clock }) => {
       store.set('lease:a', 'somebody', 60_000)
       const controller = new AbortController()
@@ -177,7 +177,7 @@ describe('a signal', () => {
       expect(getEventListeners(signal, 'abort')).to.have.length(0)
     }))
 
-  it('of another realm aborts like any other', () =>
+  it('a signal of another realm aborts like any other', () =>
     withManager({}, async ({ manager, store, clock }) => {
       store.set('lease:a', 'somebody', 60_000)
       const foreign = foreignSignal()
@@ -190,7 +190,7 @@ describe('a signal', () => {
     }))
 
   for (const value of [null, 5, {}, { aborted: false }, new EventTarget()]) {
-    it(`is nothing else: ${inspect(value)}`, () =>
+    it(`cannot be ${inspect(value)}`, () =>
       withManager({}, async ({ manager }) => {
         expect(await rejectionOf(manager.acquire('a', { signal: value as never }))).to.be.instanceOf(TypeError)
       }))
@@ -198,7 +198,7 @@ describe('a signal', () => {
 })
 
 describe('an error', () => {
-  it('has a name that no minifier changes, and a subclass may have its own', () => {
+  it('has a name that no minifier changes, and a subclass can have its own', () => {
     class Renamed extends LeaseLostError {}
     class Own extends LeaseLostError {
       override name = 'Own'
@@ -210,7 +210,7 @@ describe('an error', () => {
     expect(Object.keys(new LeaseLostError('a', 'taken'))).not.to.include('name')
   })
 
-  it('of another realm that a listener throws is told as it is', () =>
+  it('an error of another realm that a listener throws is emitted unchanged', () =>
     withManager({}, async ({ manager, events }) => {
       const fault: unknown = runInNewContext("new Error('from another realm')")
       expect(fault).not.to.be.instanceOf(Error)
@@ -221,7 +221,7 @@ describe('an error', () => {
       expect(only(events.takeErrors())).to.equal(fault)
     }))
 
-  it('of another realm that a listener rejects with is told, too', () =>
+  it('an error of another realm that a listener rejects with is emitted, too', () =>
     withManager({}, async ({ manager, events, clock }) => {
       const rejected: unknown = runInNewContext("Promise.reject(new Error('later'))")
       manager.on('acquired', () => rejected)
@@ -249,7 +249,7 @@ describe('fake timers', () => {
     })
   }
 
-  it('do not stop a manual clock where they replace what `node:timers` exports, for those who have imported it, too', async () => {
+  it('do not stop a manual clock if they replace the exports of `node:timers`', async () => {
     const { setImmediate } = timers
     try {
       timers.setImmediate = (() => undefined) as unknown as typeof setImmediate
@@ -263,7 +263,7 @@ describe('fake timers', () => {
 })
 
 describe('unref', () => {
-  it('takes the timer and the backend from what keeps the process alive, now and later', async () => {
+  it('unreferences the timer and the backend, the present and the later ones', async () => {
     const unreferenced: string[] = []
     class Watched extends ManualClock {
       override setTimer(callback: () => void, delay: number): ReturnType<Clock['setTimer']> {
@@ -287,8 +287,8 @@ describe('unref', () => {
   })
 })
 
-describe('a timer of the machine', () => {
-  it('that is not to keep the process alive does not after its first sleep either', () => {
+describe('an unreferenced timer', () => {
+  it('does not keep the process alive, even after its first sleep', () => {
     const unreferenced: number[] = []
     const sleeps: (() => void)[] = []
     let now = 0
@@ -325,7 +325,7 @@ describe('a timer of the machine', () => {
 })
 
 describe('once of node:events', () => {
-  it('takes a manager for an emitter', () =>
+  it('accepts a manager as an emitter', () =>
     withManager({ autoRenew: false }, async ({ manager, clock }) => {
       await manager.acquire('a')
       const lost = once(manager as unknown as EventEmitter, 'lost')

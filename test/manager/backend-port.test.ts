@@ -1,4 +1,4 @@
-/** What a manager promises to the backend it is given. */
+/** The backend port: what a manager promises to the backend that it is given. */
 import { expect } from 'chai'
 import type { Backend, BackendListener, BackendSettings } from 'leasewheel'
 import { LeaseManager, UnavailableError } from 'leasewheel'
@@ -39,7 +39,7 @@ describe('the backend of a manager', () => {
     expect(close.callCount).to.equal(1)
   })
 
-  it('may report faults that belong to no request', () =>
+  it('can report faults that belong to no request', () =>
     withManager({}, async ({ backend, events, manager }) => {
       let listener: BackendListener | undefined
       const own: Backend = {
@@ -69,7 +69,7 @@ describe('the backend of a manager', () => {
       await other.close()
     }))
 
-  it('is not asked before it is ready, and the deadline counts from when it is', () =>
+  it('gets no request before it is ready, and the deadline counts from then', () =>
     withManager({ autoRenew: false }, async ({ manager, backend, clock }) => {
       let open = (): void => undefined
       const ready = sinon.stub(backend, 'ready').returns(
@@ -86,7 +86,7 @@ describe('the backend of a manager', () => {
       expect((await grant(Promise.resolve(call.value))).remaining).to.equal(TTL * 0.99 - 2)
     }))
 
-  it('is unavailable where it does not become ready in time, and nothing is undone that was never sent', () =>
+  it('is unavailable if it never becomes ready, and no unsent request is undone', () =>
     withManager({}, async ({ manager, backend, clock }) => {
       const ready = sinon.stub(backend, 'ready').returns(new Promise(() => undefined) as unknown as undefined)
       const call = watch(manager.tryAcquire('a', { timeout: 200 }))
@@ -101,7 +101,7 @@ describe('the backend of a manager', () => {
       ready.restore()
     }))
 
-  it('may reject or throw, which is an attempt that was not answered', () =>
+  it('can reject or throw, which counts as an unanswered attempt', () =>
     withManager({}, async ({ manager, backend, clock, store }) => {
       for (const operation of ['acquire', 'release'] as const) {
         const lease = operation === 'release' ? await grant(manager.tryAcquire('a')) : undefined
@@ -119,7 +119,7 @@ describe('the backend of a manager', () => {
       }
     }))
 
-  it('may throw where it is asked whether it is ready, which is an attempt that was not answered', () =>
+  it('can throw when it reports its readiness, which counts as an unanswered attempt', () =>
     withManager({ batchSize: 1 }, async ({ manager, backend, clock }) => {
       const ready = sinon.stub(backend, 'ready').throws(new Error('not yet'))
       const [first, second] = [watch(manager.tryAcquire('a')), watch(manager.acquire('a'))]
@@ -130,7 +130,7 @@ describe('the backend of a manager', () => {
       expect(second.value.held).to.equal(true)
     }))
 
-  it('may give too few outcomes, which is an attempt that was not answered', () =>
+  it('can return too few outcomes, which counts as an unanswered attempt', () =>
     withManager({}, async ({ manager, backend, clock, store }) => {
       const stub = sinon.stub(backend, 'acquire').resolves([])
       expect(await rejectionOf(manager.tryAcquire('a'))).to.be.instanceOf(UnavailableError)
@@ -139,7 +139,7 @@ describe('the backend of a manager', () => {
       expect(store.keys()).to.deep.equal([])
     }))
 
-  it('is asked in the order of the calls, releases before acquires, so that a key changes hands in one turn', () =>
+  it('gets releases before acquires, so that a key changes hands in one turn', () =>
     withManager({ clock: new TurningClock() }, async ({ manager, backend }) => {
       const lease = await grant(manager.tryAcquire('a'))
       const next = manager.acquire('a')
@@ -149,7 +149,7 @@ describe('the backend of a manager', () => {
       expect(backend.calls().map(({ operation }) => operation)).to.deep.equal(['acquire', 'release', 'acquire'])
     }))
 
-  it('is not asked for a lock whose caller is gone before the request is sent', () =>
+  it('gets no request for a caller that left before the request was sent', () =>
     withManager({ clock: new TurningClock() }, async ({ manager, backend, clock }) => {
       const abort = new AbortController()
       const first = watch(manager.acquire('a', { signal: abort.signal }))
@@ -162,7 +162,7 @@ describe('the backend of a manager', () => {
       expect(repeated(backend)).to.deep.equal([])
     }))
 
-  it('is not handed a key twice in one call, when the deletion of an unanswered acquire is repeated', () =>
+  it('gets no key twice in one call when an unanswered acquire is deleted again', () =>
     withManager({ timeout: 150 }, async ({ manager, backend, clock }) => {
       backend.block()
       const call = watch(manager.acquire('a', { wait: 300 }))
@@ -171,7 +171,7 @@ describe('the backend of a manager', () => {
       expect(repeated(backend)).to.deep.equal([])
     }))
 
-  it('is not handed a key twice in one call, whoever asks for it at once', () =>
+  it('gets no key twice in one call from simultaneous callers', () =>
     withManager({ clock: new TurningClock() }, async ({ manager, backend, clock }) => {
       const calls = watch(
         Promise.all([

@@ -1,12 +1,12 @@
-/** Holders that are told of changes: what was taken from them they hear of at once, and of nothing else. */
+/** Verification: the server notifies a holder of a change, and the holder asks once whether it still holds the key. */
 import { expect } from 'chai'
 import type { LeaseLostError } from 'leasewheel'
 import { grant, heldFor, only, TICK, TTL, watch, withManager, withStage } from '../support/manager.ts'
 
 const HOUR = 3_600_000
 
-describe('the holder of a lock that somebody else takes away', () => {
-  it('P18 is told at once, and of the reason', () =>
+describe('the holder of a lock that another client takes away', () => {
+  it('P18 learns of the loss and its reason at once', () =>
     withManager({}, async ({ manager, backend, clock, store, events }) => {
       const leases = [await grant(manager.tryAcquire('gone')), await grant(manager.tryAcquire('stolen'))]
       const signals = leases.map(({ signal }) => signal)
@@ -21,7 +21,7 @@ describe('the holder of a lock that somebody else takes away', () => {
       expect(store.get('lease:stolen')).to.equal('somebody')
     }))
 
-  it('P18 is told at once after any number of renewals', () =>
+  it('P18 learns of the loss at once after any number of renewals', () =>
     withManager({}, async ({ manager, clock, store, events }) => {
       await grant(manager.tryAcquire('a'))
       await clock.advance(5 * TTL)
@@ -31,7 +31,7 @@ describe('the holder of a lock that somebody else takes away', () => {
       expect(events.lines).to.deep.equal(['lost a: missing'])
     }))
 
-  it('P18 is told at once of a lease that it has adopted', () =>
+  it('P18 learns at once of the loss of a lease that it has adopted', () =>
     withStage(async ({ open, store, clock }) => {
       const [from, to] = [open(), open()]
       await to.manager.adopt((await grant(from.manager.tryAcquire('a'))).detach())
@@ -40,7 +40,7 @@ describe('the holder of a lock that somebody else takes away', () => {
       expect(to.events.lines).to.deep.equal(['acquired a', 'lost a: taken'])
     }))
 
-  it('P18 is told of many at once, after one question about all of them', () =>
+  it('P18 learns of many losses at once, after one batch', () =>
     withManager({}, async ({ manager, backend, clock, store, events }) => {
       const keys = Array.from({ length: 100 }, (_, index) => `key-${index}`)
       await manager.acquireMany(keys)
@@ -52,7 +52,7 @@ describe('the holder of a lock that somebody else takes away', () => {
       expect(manager.size).to.equal(40)
     }))
 
-  it('P18 is told of the change that came while its lock was being granted', () =>
+  it('P18 learns of a change that came while its lock was being granted', () =>
     withManager({}, async ({ manager, backend, clock, store, events }) => {
       backend.holdAnswers('acquire')
       const call = watch(manager.tryAcquire('a'))
@@ -65,7 +65,7 @@ describe('the holder of a lock that somebody else takes away', () => {
       expect(events.lines).to.deep.equal(['acquired a', 'lost a: missing'])
     }))
 
-  it('hears nothing of what it does itself: it asks nobody about its own renewals and releases', () =>
+  it('ignores its own changes, and verifies nothing after its own renewals and releases', () =>
     withManager({}, async ({ manager, backend, clock }) => {
       const lease = await grant(manager.tryAcquire('a'))
       await clock.advance(5 * TTL)
@@ -77,7 +77,7 @@ describe('the holder of a lock that somebody else takes away', () => {
 })
 
 describe('a lock that goes from caller to caller in one process', () => {
-  it('is asked for once by each of them, and is not verified', () =>
+  it('is requested once by each of them, and is not verified', () =>
     withManager({}, async ({ manager, backend, clock }) => {
       const calls = Array.from({ length: 50 }, async () => {
         const lease = await manager.acquire('a', { wait: HOUR })
@@ -103,7 +103,7 @@ describe('a verification', () => {
       expect(events.lines).to.deep.equal(['acquired a'])
     }))
 
-  it('P1 P7 gives a key its whole ttl again, and has it watched again: somebody may have shortened that and left our token', () =>
+  it('P1 P7 restores a shortened ttl and watches the key again', () =>
     withManager({}, async ({ manager, clock, store, events }) => {
       const lease = await grant(manager.tryAcquire('a'))
       store.set('lease:a', lease.token, 50)
@@ -115,7 +115,7 @@ describe('a verification', () => {
       expect(events.lines).to.deep.equal(['acquired a', 'lost a: missing'])
     }))
 
-  it('P21 renews once only where hints come again and again: a server without room for watched keys makes them itself', () =>
+  it('P21 renews only once under repeated hints, as from a server with little memory', () =>
     withManager({ ttl: 60_000 }, async ({ manager, backend, clock }) => {
       await grant(manager.tryAcquire('a'))
       for (let times = 0; times < 50; times += 1) {
@@ -126,7 +126,7 @@ describe('a verification', () => {
       expect(backend.requests.verify).to.equal(49)
     }))
 
-  it('P12 is not sent where the lease is released in the same turn', () =>
+  it('P12 is not sent if the lease is released in the same turn', () =>
     withManager({}, async ({ manager, backend, clock }) => {
       const lease = await grant(manager.tryAcquire('a'))
       backend.listener.onChange(['a'])
@@ -135,7 +135,7 @@ describe('a verification', () => {
       expect(backend.requests).to.include({ renew: 0, verify: 0 })
     }))
 
-  it('P18 that is not answered is not a loss', () =>
+  it('P18 is not a loss if it gets no answer', () =>
     withManager({}, async ({ manager, backend, clock, events }) => {
       const lease = await grant(manager.tryAcquire('a', { autoRenew: false }))
       backend.listener.onChange(['a'])
@@ -151,7 +151,7 @@ describe('a verification', () => {
       expect(events.lines).to.deep.equal(['acquired a'])
     }))
 
-  it('P18 is believed even when the answer comes after its timeout, for it is a definite one', () =>
+  it('P18 counts as definite even if the answer comes after its timeout', () =>
     withManager({ autoRenew: false }, async ({ manager, backend, clock, store, events }) => {
       const lease = await grant(manager.tryAcquire('a'))
       backend.holdAnswers('verify')
@@ -165,7 +165,7 @@ describe('a verification', () => {
       expect(events.lines).to.deep.equal(['acquired a', 'lost a: missing'])
     }))
 
-  it('is made again where another change is hinted at before its answer, which may be older', () =>
+  it('is repeated if another hint comes before its answer, which may be outdated', () =>
     withManager({ autoRenew: false }, async ({ manager, backend, clock, store, events }) => {
       await grant(manager.tryAcquire('a'))
       backend.holdAnswers('verify')
@@ -182,7 +182,7 @@ describe('a verification', () => {
       expect(events.lines).to.deep.equal(['acquired a', 'lost a: missing'])
     }))
 
-  it('P16 that is answered “missing” while the release is under way tells of no loss', () =>
+  it('P16 reports no loss if its “missing” arrives during the release', () =>
     withManager({ autoRenew: false }, async ({ manager, backend, clock, events }) => {
       const lease = await grant(manager.tryAcquire('a'))
       backend.holdAnswers('verify')
@@ -202,7 +202,7 @@ describe('a verification', () => {
       expect(events.lines).to.deep.equal(['acquired a', 'released a'])
     }))
 
-  it('P9 whose answer is late does not concern a later lease of the same key', () =>
+  it('P9 does not affect a later lease of the same key if it is late', () =>
     withManager({ autoRenew: false }, async ({ manager, backend, clock, events }) => {
       const lease = await grant(manager.tryAcquire('a'))
       backend.holdAnswers('verify')
@@ -216,7 +216,7 @@ describe('a verification', () => {
       expect(events.lines).to.deep.equal(['acquired a', 'released a', 'acquired a'])
     }))
 
-  it('P9 P14 and a renewal may both find the loss: it is told once', () =>
+  it('P9 P14 reports a loss once, even if a renewal finds it, too', () =>
     withManager({ autoRenew: false }, async ({ manager, backend, clock, store, events }) => {
       const lease = await grant(manager.tryAcquire('a'))
       backend.holdAnswers('verify')
@@ -248,8 +248,8 @@ describe('a verification', () => {
     }))
 })
 
-describe('when any key may have changed', () => {
-  it('P18 every lease is asked about, and those that are gone are lost', () =>
+describe('a notification that any key may have changed', () => {
+  it('P18 makes the manager ask about every lease, and lose the missing ones', () =>
     withManager({}, async ({ manager, clock, store, events }) => {
       await grant(manager.tryAcquire('renewed'))
       await grant(manager.tryAcquire('by hand', { autoRenew: false }))
@@ -260,7 +260,7 @@ describe('when any key may have changed', () => {
       expect(events.lines.slice(2).toSorted()).to.deep.equal(['lost by hand: missing', 'lost renewed: missing'])
     }))
 
-  it('P12 leases with `autoRenew: false` are asked about, and not prolonged', () =>
+  it('P12 makes the manager ask about leases with `autoRenew: false` without prolonging them', () =>
     withManager({}, async ({ manager, backend, clock, store }) => {
       const renewed = await grant(manager.tryAcquire('renewed'))
       const byHand = await grant(manager.tryAcquire('by hand', { autoRenew: false }))
@@ -274,7 +274,7 @@ describe('when any key may have changed', () => {
       expect(backend.calls('renew').at(-1)?.watched).to.deep.equal(['renewed'])
     }))
 
-  it('P21 that is so after an outage: what was lost meanwhile is told as soon as the server is back', () =>
+  it('P21 reports losses during an outage as soon as the server is back', () =>
     withManager({ ttl: 30_000 }, async ({ manager, backend, clock, store, events }) => {
       await grant(manager.tryAcquire('a'))
       await grant(manager.tryAcquire('b'))
@@ -289,7 +289,7 @@ describe('when any key may have changed', () => {
 })
 
 describe('the option `watchLimit`', () => {
-  it('ends the watching of held leases while there are more, and losses are noticed at the next renewal', () =>
+  it('stops watching held leases above it, so that renewals notice losses', () =>
     withManager({ watchLimit: 2 }, async ({ manager, backend, clock, store, events }) => {
       const leases = []
       for (const key of ['a', 'b', 'c']) leases.push(await grant(manager.tryAcquire(key)))
@@ -312,7 +312,7 @@ describe('the option `watchLimit`', () => {
       expect(events.lines).to.deep.equal(['lost b: missing'])
     }))
 
-  it('P23 concerns nobody who waits', () =>
+  it('P23 does not affect waiters', () =>
     withManager({ watchLimit: 0 }, async ({ manager, clock, store }) => {
       store.set('lease:a', 'somebody', HOUR)
       const call = watch(manager.acquire('a'))
@@ -324,7 +324,7 @@ describe('the option `watchLimit`', () => {
 })
 
 describe('a hint that any key may have changed', () => {
-  it('P17 P22 comes while a renewal is under way whose listener releases the lease: there is nothing to renew once more', () =>
+  it('P17 P22 does not repeat a renewal if a listener releases the lease', () =>
     withManager({ batchSize: 1 }, async ({ manager, backend, clock, events }) => {
       const lease = await grant(manager.tryAcquire('a'))
       backend.holdAnswers('renew')

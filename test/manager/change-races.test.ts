@@ -1,4 +1,4 @@
-/** Wake-ups and hints that come at a bad moment, and what is left behind then. */
+/** Hints and wake-ups that race a request, a late deletion or a timeout. */
 import { expect } from 'chai'
 import { fixedInterval, UnavailableError } from 'leasewheel'
 import { grant, TICK, TTL, watch, withManager, withStage } from '../support/manager.ts'
@@ -6,7 +6,7 @@ import { grant, TICK, TTL, watch, withManager, withStage } from '../support/mana
 const HOUR = 3_600_000
 
 describe('a caller that waits', () => {
-  it('P11 gives back what its last question brings, where the event loop was blocked when its wait was over', () =>
+  it('P11 releases a late grant if the event loop was blocked at its timeout', () =>
     withManager({}, async ({ manager, backend, clock, store }) => {
       store.set('lease:a', 'somebody', HOUR)
       const call = watch(manager.acquire('a', { wait: 1_000 }))
@@ -49,7 +49,7 @@ describe('a caller that waits', () => {
       expect(lost).to.deep.equal([])
     }))
 
-  it('P23 asks again where the lock is given back while the answer to what a hint made it ask is on its way', () =>
+  it('P23 asks again if the lock is released before a hint’s request is answered', () =>
     withManager({}, async ({ manager, backend, clock }) => {
       const handle = (await grant(manager.tryAcquire('a'))).detach()
       const call = watch(manager.acquire('a', { wait: HOUR }))
@@ -92,7 +92,7 @@ describe('a caller that waits', () => {
 })
 
 describe('a key that this process deletes late', () => {
-  it('P23 because the first of a line aborted, does not make the second wait for a whole ttl', () =>
+  it('P23 does not make the second caller wait for a ttl if the first aborted', () =>
     withManager({ ttl: 30_000 }, async ({ manager, backend, clock, store }) => {
       backend.there = 50
       backend.back = 50
@@ -107,7 +107,7 @@ describe('a key that this process deletes late', () => {
       expect(store.get('lease:a')).to.equal(second.value.token)
     }))
 
-  it('P23 because its lease was lost by time, does not make the next one wait for a whole ttl', () =>
+  it('P23 does not make the next caller wait for a ttl after an expired lease', () =>
     withManager({ ttl: 30_000, timeout: 500 }, async ({ manager, backend, clock }) => {
       const lease = await grant(manager.tryAcquire('a'))
       const next = watch(manager.acquire('a', { wait: HOUR }))
@@ -121,7 +121,7 @@ describe('a key that this process deletes late', () => {
       expect(next.state).to.equal('fulfilled')
     }))
 
-  it('P23 because its release took several attempts, is had by the next caller then', () =>
+  it('P23 goes to the next caller at once after several release attempts', () =>
     withStage(async ({ open, clock }) => {
       const member = open()
       const { manager, backend } = member
@@ -145,7 +145,7 @@ describe('a key that this process deletes late', () => {
 })
 
 describe('leases that may have been lost', () => {
-  it('P18 are verified, too, where their renewal is under way when everything may have changed', () =>
+  it('P18 are verified, too, if everything may have changed during their renewal', () =>
     withManager({ timeout: 900 }, async ({ manager, backend, clock, store, events }) => {
       await grant(manager.tryAcquire('a'))
       backend.holdAnswers('renew')
@@ -169,7 +169,7 @@ describe('leases that may have been lost', () => {
 })
 
 describe('adoptions at once', () => {
-  it('hand the backend no key twice in one call', () =>
+  it('pass the backend no key twice in one call', () =>
     withStage(async ({ open }) => {
       const [from, to] = [open(), open()]
       const handle = (await grant(from.manager.tryAcquire('a'))).detach()
