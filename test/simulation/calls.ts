@@ -23,6 +23,8 @@ export interface Call {
   readonly startedAt: number
   /** How long it may take whatever fails around it, in ms. */
   readonly limit: number
+  /** The part of `limit` that it takes after its wait is over, in ms: a process that was stopped meanwhile has it still before it. */
+  readonly afterwards: number
   /** True time; Infinity if its signal is not aborted. */
   abortedAt: number
 }
@@ -31,6 +33,8 @@ export interface Call {
 export interface CallTerms {
   /** ms. */
   readonly limit: number
+  /** See `Call.afterwards`. Default 0. */
+  readonly afterwards?: number
   readonly waitsFor?: string | undefined
   readonly signal?: AbortSignal | undefined
 }
@@ -53,7 +57,7 @@ export class Calls {
     member: Member,
     what: string,
     keys: readonly string[],
-    { limit, waitsFor, signal }: CallTerms,
+    { limit, afterwards = 0, waitsFor, signal }: CallTerms,
     promise: Promise<T>,
     then: (value: T) => void = () => undefined,
   ): Call {
@@ -66,6 +70,7 @@ export class Calls {
       key: waitsFor,
       startedAt: process.time,
       limit,
+      afterwards,
       abortedAt: signal?.aborted ? process.time : Number.POSITIVE_INFINITY,
     }
     this.pending.add(call)
@@ -98,7 +103,7 @@ export class Calls {
     for (const call of this.pending) this.#checkTime(call)
   }
 
-  #checkTime({ member, what, keys, startedAt, limit, abortedAt, working }: Call): void {
+  #checkTime({ member, what, keys, startedAt, limit, afterwards, abortedAt, working }: Call): void {
     const { process } = member
     // A slow event loop is busy nearly always.
     if (working || (process.lag > 0 ? process.condition !== 'running' : !process.observable)) return
@@ -107,7 +112,8 @@ export class Calls {
     const begun = Math.max(startedAt, process.wentOnAt)
     const due = Math.min(begun + limit * 1.01, abortedAt)
     const [since, slack] = process.lag > 0 ? [process.ranSince, LATE + TURNS * process.lag] : [process.freeSince, LATE]
-    const late = process.time - Math.max(due, since) - slack
+    const left = process.time < abortedAt ? afterwards * 1.01 : 0
+    const late = process.time - Math.max(due, since + left) - slack
     const reason = abortedAt < startedAt + limit ? 'it was aborted' : 'its time was up'
     const why = process.lag > 0 ? `${reason} (its event loop lags)` : reason
     this.#verdict.expect(late < 0, 'P24', () => `${what} of ${keys.join(', ')} is not over ${late} ms after ${why}`)

@@ -267,6 +267,7 @@ export class Workload {
     const single = what === 'acquire' || what === 'using'
     const terms: CallTerms = {
       limit: (wait === 0 ? timeout : wait) + more,
+      afterwards: more,
       waitsFor: single && wait > 0 && signal === undefined ? keys[0] : undefined,
       signal,
     }
