@@ -51,7 +51,7 @@ export interface DetachedLease {
  * A lock that was acquired, from then until it is released or lost. The same object stands for it in every event.
  * After its end it stays readable and does nothing any more.
  */
-export class Lease implements AsyncDisposable {
+export class Lease {
   readonly #record: LeaseFacts
   readonly #port: LeasePort
 
@@ -59,7 +59,7 @@ export class Lease implements AsyncDisposable {
     showInLogs(this.prototype, 'Lease')
   }
 
-  /** Made by the manager only. */
+  /** Only the manager makes one. @internal */
   constructor(record: LeaseFacts, port: LeasePort) {
     this.#record = record
     this.#port = port

@@ -3,8 +3,9 @@ import { EventEmitter } from 'eventemitter3'
 import { asError, isError } from '../as-error.ts'
 import type { LeaseEvents } from '../lease/events.ts'
 
-type EventName = keyof LeaseEvents
-type Listener<E extends EventName> = EventEmitter.EventListener<LeaseEvents, E>
+export type LeaseEventName = keyof LeaseEvents
+/** What an event calls: a function of its payload. */
+export type LeaseListener<E extends LeaseEventName> = EventEmitter.EventListener<LeaseEvents, E>
 type AnyListener = (...values: never[]) => unknown
 
 /**
@@ -19,44 +20,49 @@ export class GuardedEmitter extends EventEmitter<LeaseEvents> {
   /** Whether it was said that nobody listens to `error`. */
   #warned = false
 
-  override on<E extends EventName>(event: E, listener: Listener<E>, context?: unknown): this {
+  override on<E extends LeaseEventName>(event: E, listener: LeaseListener<E>, context?: unknown): this {
     return super.on(event, this.#guard(listener), context)
   }
 
-  override addListener<E extends EventName>(event: E, listener: Listener<E>, context?: unknown): this {
+  override addListener<E extends LeaseEventName>(event: E, listener: LeaseListener<E>, context?: unknown): this {
     return this.on(event, listener, context)
   }
 
-  override once<E extends EventName>(event: E, listener: Listener<E>, context?: unknown): this {
+  override once<E extends LeaseEventName>(event: E, listener: LeaseListener<E>, context?: unknown): this {
     return super.once(event, this.#guard(listener), context)
   }
 
-  override off<E extends EventName>(event: E, listener?: Listener<E>, context?: unknown, once?: boolean): this {
+  override off<E extends LeaseEventName>(
+    event: E,
+    listener?: LeaseListener<E>,
+    context?: unknown,
+    once?: boolean,
+  ): this {
     // A function that was never registered has no guard and matches nothing; `undefined` would remove every listener.
-    const guard = listener && ((this.#guards.get(listener) ?? listener) as Listener<E>)
+    const guard = listener && ((this.#guards.get(listener) ?? listener) as LeaseListener<E>)
     return super.off(event, guard, context, once)
   }
 
-  override removeListener<E extends EventName>(
+  override removeListener<E extends LeaseEventName>(
     event: E,
-    listener?: Listener<E>,
+    listener?: LeaseListener<E>,
     context?: unknown,
     once?: boolean,
   ): this {
     return this.off(event, listener, context, once)
   }
 
-  override listeners<E extends EventName>(event: E): Listener<E>[] {
-    return super.listeners(event).map((guard) => this.#listeners.get(guard) as Listener<E>)
+  override listeners<E extends LeaseEventName>(event: E): LeaseListener<E>[] {
+    return super.listeners(event).map((guard) => this.#listeners.get(guard) as LeaseListener<E>)
   }
 
-  /** Emits `error`, or a process warning where nobody listens to it. */
+  /** Emits `error`, or a process warning where nobody listens to it. @internal */
   protected report(fault: unknown): void {
     const error = asError(fault)
     if (!this.emit('error', error)) process.emitWarning(error)
   }
 
-  /** The same for faults of a connection. They may come often, and calls and leases tell of them as well: one warning says that nobody listens. */
+  /** The same for faults of a connection. They may come often, and calls and leases tell of them as well: one warning says that nobody listens. @internal */
   protected reportFault(error: Error): void {
     if (this.emit('error', error) || this.#warned) return
     this.#warned = true
@@ -66,12 +72,12 @@ export class GuardedEmitter extends EventEmitter<LeaseEvents> {
     })
   }
 
-  #guard<E extends EventName>(listener: Listener<E>): Listener<E> {
+  #guard<E extends LeaseEventName>(listener: LeaseListener<E>): LeaseListener<E> {
     if (typeof listener !== 'function') {
       throw new TypeError(`Expected \`listener\` to be a function, got \`${String(listener)}\` (${typeof listener})`)
     }
     const known = this.#guards.get(listener)
-    if (known) return known as Listener<E>
+    if (known) return known as LeaseListener<E>
     const emitter = this
     function guard(this: unknown, ...values: EventEmitter.EventArgs<LeaseEvents, E>): void {
       const fail = (fault: unknown): void => {

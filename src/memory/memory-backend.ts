@@ -22,7 +22,8 @@ export interface MemoryBackendOptions {
   readonly watch?: boolean | undefined
 }
 
-type Operation = 'acquire' | 'renew' | 'release' | 'verify' | 'inspect' | 'forceRelease'
+/** What a backend can be asked for. */
+export type Operation = 'acquire' | 'renew' | 'release' | 'verify' | 'inspect' | 'forceRelease'
 
 /** A request that waits: for the server to go on, or for the end. */
 interface Held {

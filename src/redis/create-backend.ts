@@ -10,7 +10,7 @@ import { readServerUrl } from './server-url.ts'
  * What a client of ioredis 5 or 6, or of iovalkey, has, whichever copy of which version it comes from. A client of another library has not
  * all of it.
  */
-interface RedisClient {
+export interface RedisClient {
   readonly status: string
   readonly mode: string
   readonly options: object
