@@ -3,9 +3,16 @@ import type { LossReason } from './rules/lease-state.ts'
 
 export type LeaseErrorCode = 'ERR_NOT_ACQUIRED' | 'ERR_NOT_HELD' | 'ERR_LEASE_LOST' | 'ERR_UNAVAILABLE' | 'ERR_CLOSED'
 
+/** Options of an error. The global `ErrorOptions` is unknown to a `lib` older than ES2022. */
+export interface LeaseErrorOptions {
+  readonly cause?: unknown
+}
+
 /** The base of all errors of this library. `code` says which one it is, and `cause` what caused it. */
 export abstract class LeaseError extends Error {
   abstract readonly code: LeaseErrorCode
+  /** `Error` has it, but a `lib` older than ES2022 does not say so. */
+  declare readonly cause?: unknown
   /** The key of the lock; undefined if the error concerns no particular lock. */
   readonly key: string | undefined
 
@@ -13,7 +20,7 @@ export abstract class LeaseError extends Error {
     nameOf(this.prototype, 'LeaseError')
   }
 
-  constructor(message: string, key?: string, options?: ErrorOptions) {
+  constructor(message: string, key?: string, options?: LeaseErrorOptions) {
     super(message, options)
     this.key = key
   }
@@ -24,7 +31,8 @@ function nameOf(prototype: Error, name: string): void {
   Object.defineProperty(prototype, 'name', { value: name, writable: true, configurable: true })
 }
 
-interface RefusalDetails {
+/** Details of a `LockNotAcquiredError`. */
+export interface RefusalDetails {
   /** Set if this process was in the way: a lease of the same manager holds the lock, or other callers were ahead. */
   readonly here?: 'held' | 'ahead' | undefined
   readonly attempts: number
@@ -87,7 +95,7 @@ export class LockNotHeldError extends LeaseError {
     nameOf(this.prototype, 'LockNotHeldError')
   }
 
-  constructor(key: string, state: string, options?: ErrorOptions) {
+  constructor(key: string, state: string, options?: LeaseErrorOptions) {
     super(`Lock \`${key}\` is not held by this lease any more (it is ${state})`, key, options)
   }
 }
@@ -108,15 +116,14 @@ export class LeaseLostError extends LeaseError {
     nameOf(this.prototype, 'LeaseLostError')
   }
 
-  constructor(key: string, reason: LossReason, options?: ErrorOptions) {
+  constructor(key: string, reason: LossReason, options?: LeaseErrorOptions) {
     super(`Lease of \`${key}\` was lost: ${LOSSES[reason]}`, key, options)
     this.reason = reason
   }
 }
 
 /** Options of the constructor of `UnavailableError`. */
-export interface UnavailableErrorOptions {
-  readonly cause?: unknown
+export interface UnavailableErrorOptions extends LeaseErrorOptions {
   /** Default: the value of the cause, if that is an `UnavailableError`; otherwise `false`. */
   readonly final?: boolean | undefined
 }

@@ -10,6 +10,7 @@ export type {
   BackendSettings,
   ChangeOutcome,
   Credentials,
+  Granted,
   LockEntry,
   LockView,
   Refusal,
@@ -22,10 +23,12 @@ export type { LeaseState, LossReason } from './rules/lease-state.ts'
 export {
   LeaseError,
   type LeaseErrorCode,
+  type LeaseErrorOptions,
   LeaseLostError,
   LockNotAcquiredError,
   LockNotHeldError,
   ManagerClosedError,
+  type RefusalDetails,
   UnavailableError,
   type UnavailableErrorOptions,
 } from './errors.ts'
@@ -41,6 +44,7 @@ export type {
 } from './lease/events.ts'
 export type { DetachedLease, Lease, LeaseEnd, LeaseSummary } from './lease/lease.ts'
 export { LeaseManager, type LockInspection } from './lease-manager.ts'
+export type { GuardedEmitter, LeaseEventName, LeaseListener } from './manager/guarded-emitter.ts'
 export type { LoadReport } from './stats.ts'
 export type {
   AcquireManyOptions,
@@ -60,5 +64,12 @@ export {
   type RetryContext,
   type RetryStrategy,
 } from './options/retry.ts'
-export type { Connectable } from './redis/create-backend.ts'
+export type { Connectable, RedisClient } from './redis/create-backend.ts'
 export type { LeaseManagerStats, WakeUpCause } from './stats.ts'
+
+/** The symbol of `await using`. A `lib` older than `esnext.disposable` does not declare it. */
+declare global {
+  interface SymbolConstructor {
+    readonly asyncDispose: unique symbol
+  }
+}

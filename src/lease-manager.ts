@@ -61,7 +61,7 @@ export interface LockInspection {
  * Every method that asks the backend rejects with `ManagerClosedError` once `close` has been called. Every method rejects
  * with a `TypeError` or `RangeError` that names the argument if one is invalid.
  */
-export class LeaseManager extends GuardedEmitter implements AsyncDisposable, Iterable<Lease> {
+export class LeaseManager extends GuardedEmitter implements Iterable<Lease> {
   readonly #settings: ManagerSettings
   readonly #tryDefaults: AcquireSettings
   readonly #waitDefaults: AcquireSettings

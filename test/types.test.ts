@@ -22,7 +22,9 @@ import {
   type LeaseEnd,
   type LeaseError,
   type LeaseErrorCode,
+  type LeaseEventName,
   type LeaseEvents,
+  type LeaseListener,
   type LeaseLostError,
   type LeaseManager,
   type LeaseManagerOptions,
@@ -107,6 +109,8 @@ describe('the types of', () => {
     }
     expectTypeOf(subscribe).toBeFunction()
     expectTypeOf<LeaseManager['on']>().parameter(0).toEqualTypeOf<keyof LeaseEvents>()
+    expectTypeOf<LeaseEventName>().toEqualTypeOf<keyof LeaseEvents>()
+    expectTypeOf<LeaseListener<'lost'>>().toEqualTypeOf<(event: LostEvent) => void>()
     expectTypeOf<'expired'>().not.toExtend<Parameters<LeaseManager['on']>[0]>()
   })
 
@@ -242,6 +246,7 @@ describe('the types of', () => {
     expectTypeOf<ManagerClosedError['code']>().toEqualTypeOf<'ERR_CLOSED'>()
     expectTypeOf<LeaseLostError>().toExtend<LeaseError>()
     expectTypeOf<LeaseError>().toExtend<Error>()
+    expectTypeOf<LeaseError['cause']>().toEqualTypeOf<unknown>()
     expectTypeOf<LeaseLostError['reason']>().toEqualTypeOf<LossReason>()
     expectTypeOf<LockNotAcquiredError['remaining']>().toEqualTypeOf<number | undefined>()
     const narrow = (error: LockNotHeldError | LeaseLostError): void => {

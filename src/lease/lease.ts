@@ -51,7 +51,7 @@ export interface DetachedLease {
  * An acquired lock, until it is released or lost. Every event of the lease carries this same object. After its end the
  * lease stays readable and does nothing any more.
  */
-export class Lease implements AsyncDisposable {
+export class Lease {
   readonly #record: LeaseFacts
   readonly #port: LeasePort
 
@@ -59,7 +59,7 @@ export class Lease implements AsyncDisposable {
     showInLogs(this.prototype, 'Lease')
   }
 
-  /** Only the manager makes leases. */
+  /** Only the manager makes leases. @internal */
   constructor(record: LeaseFacts, port: LeasePort) {
     this.#record = record
     this.#port = port

@@ -3,8 +3,9 @@ import { EventEmitter } from 'eventemitter3'
 import { asError, isError } from '../as-error.ts'
 import type { LeaseEvents } from '../lease/events.ts'
 
-type EventName = keyof LeaseEvents
-type Listener<E extends EventName> = EventEmitter.EventListener<LeaseEvents, E>
+export type LeaseEventName = keyof LeaseEvents
+/** What an event calls: a function of its payload. */
+export type LeaseListener<E extends LeaseEventName> = EventEmitter.EventListener<LeaseEvents, E>
 type AnyListener = (...values: never[]) => unknown
 
 /**
@@ -19,38 +20,43 @@ export class GuardedEmitter extends EventEmitter<LeaseEvents> {
   /** Whether the warning about a missing `error` listener was given. */
   #warned = false
 
-  override on<E extends EventName>(event: E, listener: Listener<E>, context?: unknown): this {
+  override on<E extends LeaseEventName>(event: E, listener: LeaseListener<E>, context?: unknown): this {
     return super.on(event, this.#guard(listener), context)
   }
 
-  override addListener<E extends EventName>(event: E, listener: Listener<E>, context?: unknown): this {
+  override addListener<E extends LeaseEventName>(event: E, listener: LeaseListener<E>, context?: unknown): this {
     return this.on(event, listener, context)
   }
 
-  override once<E extends EventName>(event: E, listener: Listener<E>, context?: unknown): this {
+  override once<E extends LeaseEventName>(event: E, listener: LeaseListener<E>, context?: unknown): this {
     return super.once(event, this.#guard(listener), context)
   }
 
-  override off<E extends EventName>(event: E, listener?: Listener<E>, context?: unknown, once?: boolean): this {
+  override off<E extends LeaseEventName>(
+    event: E,
+    listener?: LeaseListener<E>,
+    context?: unknown,
+    once?: boolean,
+  ): this {
     // A function that was never registered has no guard and matches nothing; `undefined` would remove every listener.
-    const guard = listener && ((this.#guards.get(listener) ?? listener) as Listener<E>)
+    const guard = listener && ((this.#guards.get(listener) ?? listener) as LeaseListener<E>)
     return super.off(event, guard, context, once)
   }
 
-  override removeListener<E extends EventName>(
+  override removeListener<E extends LeaseEventName>(
     event: E,
-    listener?: Listener<E>,
+    listener?: LeaseListener<E>,
     context?: unknown,
     once?: boolean,
   ): this {
     return this.off(event, listener, context, once)
   }
 
-  override listeners<E extends EventName>(event: E): Listener<E>[] {
-    return super.listeners(event).map((guard) => this.#listeners.get(guard) as Listener<E>)
+  override listeners<E extends LeaseEventName>(event: E): LeaseListener<E>[] {
+    return super.listeners(event).map((guard) => this.#listeners.get(guard) as LeaseListener<E>)
   }
 
-  /** Emits `error`; if nobody listens to it, each fault becomes a process warning. */
+  /** Emits `error`; if nobody listens to it, each fault becomes a process warning. @internal */
   protected report(fault: unknown): void {
     const error = asError(fault)
     if (!this.emit('error', error)) process.emitWarning(error)
@@ -59,6 +65,8 @@ export class GuardedEmitter extends EventEmitter<LeaseEvents> {
   /**
    * Emits `error` for a fault of a connection; if nobody listens, the first one per manager becomes a process warning (LEASEWHEEL_UNHEARD_ERROR).
    * Such faults may come often, and calls and leases report them as well.
+   *
+   * @internal
    */
   protected reportFault(error: Error): void {
     if (this.emit('error', error) || this.#warned) return
@@ -81,12 +89,12 @@ export class GuardedEmitter extends EventEmitter<LeaseEvents> {
     }
   }
 
-  #guard<E extends EventName>(listener: Listener<E>): Listener<E> {
+  #guard<E extends LeaseEventName>(listener: LeaseListener<E>): LeaseListener<E> {
     if (typeof listener !== 'function') {
       throw new TypeError(`Expected \`listener\` to be a function, got \`${String(listener)}\` (${typeof listener})`)
     }
     const known = this.#guards.get(listener)
-    if (known) return known as Listener<E>
+    if (known) return known as LeaseListener<E>
     const emitter = this
     function guard(this: unknown, ...values: EventEmitter.EventArgs<LeaseEvents, E>): void {
       const fail = (fault: unknown): void => {

@@ -4,5 +4,5 @@
  * @module leasewheel/memory
  */
 export { ManualClock } from './manual-clock.ts'
-export { MemoryBackend, type MemoryBackendOptions } from './memory-backend.ts'
-export { MemoryStore, type MemoryStoreOptions } from './memory-store.ts'
+export { MemoryBackend, type MemoryBackendOptions, type Operation } from './memory-backend.ts'
+export { MemoryStore, type MemoryStoreOptions, type StoreWatcher } from './memory-store.ts'

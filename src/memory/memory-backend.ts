@@ -21,7 +21,8 @@ export interface MemoryBackendOptions {
   readonly watch?: boolean | undefined
 }
 
-type Operation = 'acquire' | 'renew' | 'release' | 'verify' | 'inspect' | 'forceRelease'
+/** What a backend can be asked for. */
+export type Operation = 'acquire' | 'renew' | 'release' | 'verify' | 'inspect' | 'forceRelease'
 
 /** A request that waits until the server goes on, or until `close`. */
 interface Held {

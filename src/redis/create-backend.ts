@@ -10,7 +10,7 @@ import { readServerUrl } from './server-url.ts'
  * The members that every client of ioredis 5 or 6 and of iovalkey has, from any copy of the library. Clients of other libraries lack some of
  * them.
  */
-interface RedisClient {
+export interface RedisClient {
   readonly status: string
   readonly mode: string
   readonly options: object

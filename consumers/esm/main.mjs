@@ -1,0 +1,6 @@
+import * as ioredis from 'ioredis'
+import * as leasewheel from 'leasewheel'
+import * as memory from 'leasewheel/memory'
+import { scenario } from '../scenario.cjs'
+
+await scenario({ ioredis, leasewheel, memory }, process.env.REDIS_URL)

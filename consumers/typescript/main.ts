@@ -1,0 +1,32 @@
+import { Redis } from 'ioredis'
+import { type Lease, LeaseError, LeaseManager, type LeaseManagerOptions, type RenewedEvent } from 'leasewheel'
+import { ManualClock, MemoryBackend, MemoryStore } from 'leasewheel/memory'
+
+async function holdALease(leases: LeaseManager, pass: () => Promise<void>): Promise<void> {
+  const renewal = new Promise<RenewedEvent>((resolve) => leases.once('renewed', resolve))
+  const key = `consumer-${process.pid}`
+  const lease: Lease = await leases.acquire(key, { ttl: 300 })
+  const refusal: unknown = await leases.acquire(key, { wait: 0 }).catch((error: unknown) => error)
+  if (!(refusal instanceof LeaseError)) throw new Error(`Expected a LeaseError, got ${String(refusal)}`)
+  if (refusal.code !== 'ERR_NOT_ACQUIRED' || refusal.cause !== undefined) throw refusal
+  await pass()
+  const event = await renewal
+  if (event.lease !== lease || lease.signal.aborted) throw new Error('Another lease was renewed')
+  if (!(await lease.release())) throw new Error('The lease was not released')
+  await leases.close()
+}
+
+async function main(): Promise<void> {
+  const clock = new ManualClock()
+  const options: LeaseManagerOptions = { clock }
+  const backend = new MemoryBackend({ store: new MemoryStore(options) })
+  await holdALease(new LeaseManager(backend, options), () => clock.advance(200))
+  const client = new Redis(process.env['REDIS_URL'] ?? '')
+  await holdALease(new LeaseManager(client), () => Promise.resolve())
+  client.disconnect()
+}
+
+main().catch((error: unknown) => {
+  console.error(error)
+  process.exitCode = 1
+})

@@ -1,0 +1,168 @@
+/** What `npm run build` writes, and so what is published. */
+import { execFileSync, spawnSync } from 'node:child_process'
+import {
+  cpSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  realpathSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join, relative, resolve } from 'node:path'
+import { decode } from '@jridgewell/sourcemap-codec'
+import { expect } from 'chai'
+import { parseSync } from 'oxc-parser'
+
+const MODULES = ['index', 'memory', 'shared']
+const FORMATS = ['js', 'cjs']
+
+interface Declarations {
+  /** What stands at the top level of the file. */
+  readonly declared: readonly string[]
+  readonly exported: readonly string[]
+}
+
+/** What a program prints, or its complaint. */
+function run(program: string, ...args: readonly string[]): string {
+  const { stdout, stderr } = spawnSync(program, args, { encoding: 'utf8', env: { ...process.env, NODE_OPTIONS: '' } })
+  return `${stdout}${stderr}`.trim()
+}
+
+function readDeclarations(file: string): Declarations {
+  const declared: string[] = []
+  const exported: string[] = []
+  for (const statement of parseSync(file, readFileSync(file, 'utf8')).program.body) {
+    const isGlobal = statement.type === 'TSModuleDeclaration'
+    if (!isGlobal && 'id' in statement && statement.id?.type === 'Identifier') declared.push(statement.id.name)
+    if (statement.type !== 'ExportNamedDeclaration') continue
+    for (const { exported: name } of statement.specifiers) if ('name' in name) exported.push(name.name)
+  }
+  return { declared, exported }
+}
+
+describe('the build', function () {
+  this.timeout(60_000)
+  let folder = ''
+  let dist = ''
+  const read = (file: string): string => readFileSync(join(dist, file), 'utf8')
+
+  before(() => {
+    folder = realpathSync(mkdtempSync(join(tmpdir(), 'leasewheel-build-')))
+    dist = join(folder, 'dist')
+    execFileSync(process.execPath, ['--import', 'tsx', 'scripts/build.ts', dist])
+    symlinkSync(resolve('node_modules'), join(folder, 'node_modules'))
+    writeFileSync(join(folder, 'package.json'), '{ "type": "module" }')
+  })
+
+  after(() => rmSync(folder, { recursive: true, force: true }))
+
+  it('has each entry in two formats, with declarations and source maps', () => {
+    const extensions = ['js', 'js.map', 'd.ts', 'cjs', 'cjs.map', 'd.cts']
+    const files = MODULES.flatMap((module) => extensions.map((extension) => `${module}.${extension}`))
+    expect(readdirSync(dist).sort()).to.deep.equal([...files, 'licenses.txt'].sort())
+  })
+
+  for (const format of FORMATS) {
+    it(`has every class once, whatever the entry it comes from: ${format}`, () => {
+      const sources = MODULES.flatMap((module) => {
+        const map = JSON.parse(read(`${module}.${format}.map`)) as { readonly sources: readonly string[] }
+        return map.sources.map((source) => relative('.', join(dist, source)))
+      })
+      expect(sources).to.include.members(['src/lease-manager.ts', 'src/memory/memory-backend.ts', 'src/time/clock.ts'])
+      expect(sources.filter((source, index) => sources.indexOf(source) !== index)).to.deep.equal([])
+    })
+
+    it(`asks for nothing but its peer, its dependency and Node.js: ${format}`, () => {
+      const pattern = format === 'js' ? /^import .*from "(.+)";$/gm : /\brequire\("(.+?)"\)/g
+      const asked = MODULES.flatMap((module) =>
+        [...read(`${module}.${format}`).matchAll(pattern)].map(([, name = '']) => name),
+      )
+      const packages = new Set(asked.filter((name) => !name.startsWith('node:')))
+      expect([...packages].sort()).to.deep.equal([`./shared.${format}`, 'eventemitter3', 'ioredis'])
+    })
+
+    it(`leaves ioredis alone where only locks in memory are used: ${format}`, () => {
+      expect(read(`memory.${format}`) + read(`shared.${format}`)).to.not.include('ioredis')
+    })
+
+    it(`gives classes the names by which they are exported: ${format}`, () => {
+      const program = `for (const entry of ['index', 'memory']) {
+        for (const [name, value] of Object.entries(await import('${dist}/' + entry + '.${format}'))) {
+          if (/^[A-Z]/.test(name) && name !== 'default') console.log(name, value.name)
+        }
+      }`
+      const lines = run(process.execPath, '--input-type=module', '--eval', program).split('\n')
+      expect(lines.length).to.be.at.least(11)
+      for (const line of lines) expect(line).to.match(/^(\w+) \1$/)
+    })
+
+    it(`has source maps that lead a stack trace to the source: ${format}`, () => {
+      const program = `const { LeaseManager } = await import('${dist}/index.${format}')
+        new LeaseManager(5)`
+      const trace = run(process.execPath, '--enable-source-maps', '--input-type=module', '--eval', program)
+      const [, line] = /\(.*\/src\/lease-manager\.ts:(\d+):\d+\)/.exec(trace) ?? []
+      expect(line, trace).to.be.a('string')
+      expect(readFileSync('src/lease-manager.ts', 'utf8').split('\n')[Number(line) - 1]).to.include('createBackend(')
+    })
+  }
+
+  it('has source maps that tell lines apart, and nothing else', () => {
+    for (const format of FORMATS) {
+      const { mappings } = JSON.parse(read(`index.${format}.map`)) as { readonly mappings: string }
+      const lines = decode(mappings).map((line) => line.map(([, source, row]) => `${source}:${row}`))
+      expect(lines.flatMap((line) => line.filter((place, index) => place === line[index - 1]))).to.deep.equal([])
+      // Several lines of the source may have become one.
+      expect(lines.some((line) => line.length > 1)).to.equal(true)
+    }
+  })
+
+  it('names the licences of the packages that went into it', () => {
+    const packages = [...read('licenses.txt').matchAll(/^These files contain (\S+) /gm)].map(([, name]) => name)
+    expect(packages).to.deep.equal(['is-network-error', 'p-retry'])
+    expect(read('licenses.txt').match(/Permission is hereby granted/g)).to.have.length(2)
+  })
+
+  it('exports every type that its declarations use', () => {
+    const [index, memory, shared] = MODULES.map((module) => readDeclarations(join(dist, `${module}.d.ts`)))
+    const declared = [index, memory, shared].flatMap((file) => file?.declared ?? [])
+    const exported = new Set([index, memory].flatMap((file) => file?.exported ?? []))
+    expect(declared).to.include.members(['LeaseManager', 'MemoryBackend', 'Granted', 'Operation', 'RefusalDetails'])
+    expect(declared.filter((name) => !exported.has(name))).to.deep.equal([])
+  })
+
+  it('declares the same for both formats', () => {
+    for (const module of MODULES) {
+      expect(read(`${module}.d.cts`).replaceAll('shared.cjs', 'shared.js')).to.equal(read(`${module}.d.ts`))
+    }
+  })
+
+  it('has types by which two copies of it fit each other', () => {
+    cpSync(dist, join(folder, 'copy'), { recursive: true })
+    const classes = ['LeaseManager', 'Lease', 'SystemClock', 'UnavailableError', 'ManualClock', 'MemoryStore']
+    const program = [
+      ...['dist', 'copy'].map((copy) =>
+        ['index', 'memory'].map((entry) => `import type * as ${copy}_${entry} from './${copy}/${entry}.js'`),
+      ),
+      ...classes.map((name) => {
+        const entry = name.startsWith('M') ? 'memory' : 'index'
+        return `export const swap${name} = (value: dist_${entry}.${name}): copy_${entry}.${name} => value`
+      }),
+    ]
+    writeFileSync(join(folder, 'swap.ts'), program.flat().join('\n'))
+    const options = [
+      '--ignoreConfig',
+      '--noEmit',
+      '--strict',
+      '--module',
+      'nodenext',
+      '--target',
+      'es2023',
+      '--types',
+      'node',
+    ]
+    expect(run(process.execPath, 'node_modules/typescript/bin/tsc', ...options, join(folder, 'swap.ts'))).to.equal('')
+  })
+})
