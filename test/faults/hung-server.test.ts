@@ -40,8 +40,8 @@ async function holdFromHungServer(server: RedisServer, { manager, journal }: Ses
 
 describe('a server that hangs', () => {
   for (const [what, timeout, story] of [
-    ['renewals that are given up one after another', 200, ['acquired', 'jeopardy', 'lost: expired']],
-    ['one renewal that is waited for all the time', TTL, ['acquired', 'lost: expired']],
+    ['renewals time out', 200, ['acquired', 'jeopardy', 'lost: expired']],
+    ['one renewal pends', TTL, ['acquired', 'lost: expired']],
   ] as const) {
     it(`P1 P2 P3 P15 P18 loses leases at their deadline despite their keys: ${what}`, () =>
       withRedis((server) =>
@@ -120,8 +120,8 @@ describe('a server that hangs', () => {
     ))
 
   for (const [state, warm] of [
-    ['that knows the script', true],
-    ['that does not know the script yet', false],
+    ['with the script', true],
+    ['without the script', false],
   ] as const) {
     it(`P11 keeps no key of a timed-out acquire on a server ${state}`, () =>
       withRedis((server) =>

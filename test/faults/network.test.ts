@@ -97,7 +97,7 @@ describe('a bad network', () => {
 
   for (const [what, call] of [
     ['one attempt', ({ manager }) => manager.tryAcquire('a', { ttl: 600_000, timeout: 1_000 })],
-    ['a caller that does not wait', ({ manager }) => manager.acquire('a', { ttl: 600_000, timeout: 1_000, wait: 0 })],
+    ['a caller without a wait', ({ manager }) => manager.acquire('a', { ttl: 600_000, timeout: 1_000, wait: 0 })],
     ['many keys', ({ manager }) => manager.acquireMany(['b', 'a', 'c'], { ttl: 600_000, timeout: 1_000 })],
     ['all or none', ({ manager }) => manager.acquireAll(['b', 'a', 'c'], { ttl: 600_000, timeout: 1_000, wait: 0 })],
   ] satisfies readonly (readonly [string, (session: Session) => Promise<unknown>])[]) {

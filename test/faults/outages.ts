@@ -47,8 +47,8 @@ function eachWay(inflict: (direction: Direction) => void): readonly Outage[] {
 
 /** By title. */
 export const OUTAGES: Readonly<Record<string, readonly Outage[]>> = {
-  'a network that is a black hole for requests, for answers and for both, on new connections too': eachWay(
-    (direction) => direction.blackHole({ future: true }),
+  'a network that is a black hole either way and both ways, for new connections, too': eachWay((direction) =>
+    direction.blackHole({ future: true }),
   ),
   'a network that delays requests, answers and both for longer than anybody waits': eachWay((direction) => {
     direction.delay = 5_000
@@ -142,7 +142,7 @@ export const OUTAGES: Readonly<Record<string, readonly Outage[]>> = {
       },
     },
   ],
-  'a server whose password is changed, or that has one now, and then again as before: WRONGPASS, NOAUTH': [
+  'a server whose password changes or is new, and changes back: WRONGPASS, NOAUTH': [
     {
       variant: 'changed',
       server: { password: 'right' },

@@ -56,7 +56,7 @@ describe("the manager's connection", () => {
     ['the options of the client', 3, (port: number) => new Redis({ port, db: 3 })],
     ['SELECT at runtime', 4, async (port: number) => after(new Redis({ port }), async (client) => client.select(4))],
     [
-      'SELECT at runtime, after another one in the options',
+      'SELECT at runtime, despite another in the options',
       4,
       async (port: number) => after(new Redis({ port, db: 3 }), async (client) => client.select(4)),
     ],
@@ -66,7 +66,7 @@ describe("the manager's connection", () => {
       async (port: number) => after(new Redis({ port, db: 3 }), async (client) => client.select(0)),
     ],
     [
-      'a SELECT that is still on its way',
+      'an unanswered SELECT',
       5,
       (port: number) => {
         const client = new Redis({ port })
@@ -74,15 +74,11 @@ describe("the manager's connection", () => {
         return client
       },
     ],
-    [
-      'options without a ready check, in which ioredis does not wait for the database',
-      3,
-      (port: number) => new Redis({ port, db: 3, enableReadyCheck: false }),
-    ],
+    ['options without a ready check', 3, (port: number) => new Redis({ port, db: 3, enableReadyCheck: false })],
     ['a URL', 6, (port: number) => `redis://127.0.0.1:${port}/6`],
     ['a URL with options', 7, (port: number) => `redis://127.0.0.1:${port}?db=7&enableReadyCheck=`],
   ] as const) {
-    it(`works in the database that is given by ${what}`, () =>
+    it(`works in the database given by ${what}`, () =>
       withRedis(async (server) => {
         const connection = await connect(server.port)
         try {

@@ -227,7 +227,7 @@ describe('a script', () => {
 
   for (const [what, forget] of [
     ['the server has forgotten it', async ({ server }: Scene) => server.command('SCRIPT', 'FLUSH')],
-    ['EVALSHA is not allowed any more', async ({ allow }: Scene) => allow('-evalsha')],
+    ['EVALSHA is now denied', async ({ allow }: Scene) => allow('-evalsha')],
     [
       'EVAL is not allowed',
       async ({ allow, server }: Scene) => {

@@ -56,8 +56,8 @@ async function breakAndDelete(server: RedisServer, names: readonly string[], key
 
 describe('connections that break while locks are waited for and held', () => {
   for (const [what, names] of [
-    ['the one on which changes are told', [PUSHES]],
-    ['the one on which locks are asked for', [COMMANDS]],
+    ['the notification connection', [PUSHES]],
+    ['the command connection', [COMMANDS]],
     ['both', [COMMANDS, PUSHES]],
   ] as const) {
     it(`P18 P21 P23 lose no wake-up, no loss and no lease with ${what}`, () =>

@@ -60,7 +60,7 @@ export const SERVER_BUGS: readonly Regression[] = [
         replace: "redis.call('SELECT', 0)\nlocal count = #KEYS - 1\n",
       },
     ],
-    harness: tests('test/redis/connection.test.ts', 'works in the database that is given by'),
+    harness: tests('test/redis/connection.test.ts', 'works in the database given by'),
     report: /works in the database/,
   },
   {

@@ -155,7 +155,7 @@ describe('renewal during an outage', () => {
       begin: (backend) => backend.dropAnswers(true),
       end: (backend) => backend.dropAnswers(false),
     },
-    'a network that takes longer than the timeout': {
+    'a network slower than the timeout': {
       begin: (backend, ttl) => {
         backend.there = ttl / 2
         backend.back = ttl / 2
