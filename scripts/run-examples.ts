@@ -1,11 +1,17 @@
 /**
  * `npm run examples`: runs every example, and the demo, first in memory and then on a Redis server of its own, each in a
- * process of its own with a time limit. Writes one line for each, and all the output of one that failed.
+ * process of its own with a time limit. Beside them the recipes, which have packages of their own and use the build: first those are
+ * installed and built, and the recipes type-checked. Writes one line for each, and all the output of one that failed.
  */
+import { execFile } from 'node:child_process'
 import { readdirSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
 import { withRedis } from '../test/support/redis-server.ts'
 import { type Outcome, outcomeOf, report } from './outcome.ts'
+
+/** Recipes that run at the same time, each on a server of its own: they wait more than they compute. */
+const LANES = 2
 
 interface Example {
   readonly name: string
@@ -13,15 +19,18 @@ interface Example {
   readonly args: readonly string[]
 }
 
-const folder = fileURLToPath(new URL('../examples/', import.meta.url))
+const root = fileURLToPath(new URL('../', import.meta.url))
+const folder = `${root}examples/`
+const recipeFolder = `${folder}recipes/`
 
 /** Every file of the folder itself is an example; so is the demo, held no longer than its story takes. */
 function findExamples(): readonly Example[] {
-  const files = readdirSync(folder).filter((file) => file.endsWith('.ts'))
-  return [
-    ...files.sort().map((file) => ({ name: file.slice(0, -3), file, args: [] })),
-    { name: 'demo', file: 'demo/main.ts', args: ['--seconds', '1'] },
-  ]
+  return [...filesOf(folder), { name: 'demo', file: 'demo/main.ts', args: ['--seconds', '1'] }]
+}
+
+function filesOf(directory: string): readonly Example[] {
+  const files = readdirSync(directory).filter((file) => file.endsWith('.ts'))
+  return files.sort().map((file) => ({ name: file.slice(0, -3), file, args: [] }))
 }
 
 function run({ file, args }: Example, url: string | undefined): Promise<Outcome> {
@@ -34,19 +43,67 @@ function run({ file, args }: Example, url: string | undefined): Promise<Outcome>
 /** @returns how many failed. */
 async function runAll(examples: readonly Example[], backend: string, url?: string): Promise<number> {
   let failures = 0
-  for (const example of examples) {
-    const outcome = await run(example, url)
-    report(`${example.name.padEnd(20)}  ${backend.padEnd(6)}`, outcome)
-    if (outcome.failure !== undefined) failures += 1
+  for (const example of examples) failures += tell(example.name, backend, await run(example, url))
+  return failures
+}
+
+/** @returns how many failed: 0 or 1. */
+function tell(name: string, backend: string, outcome: Outcome): number {
+  report(`${name.padEnd(20)}  ${backend.padEnd(6)}`, outcome)
+  return outcome.failure === undefined ? 0 : 1
+}
+
+/** What recipes need. @throws Error that says what went wrong. */
+async function prepareRecipes(): Promise<void> {
+  const execute = async (program: string, ...args: readonly string[]): Promise<void> => {
+    await promisify(execFile)(program, args, { cwd: root, shell: process.platform === 'win32' })
   }
+  try {
+    await execute('node', 'scripts/setup.mjs', 'examples/recipes')
+    await execute('npm', 'run', '--silent', 'build')
+    await execute('npx', 'tsc', '-p', 'examples/recipes')
+  } catch (error) {
+    const { stdout, stderr, message } = error as Error & { readonly stdout?: string; readonly stderr?: string }
+    throw new Error(`The recipes could not be prepared: ${message}\n${stdout ?? ''}${stderr ?? ''}`, { cause: error })
+  }
+}
+
+/** A recipe is a program of its own: no name for the source, and its own tsconfig.json. */
+function runRecipe({ file }: Example): Promise<Outcome> {
+  return withRedis(({ url }) =>
+    outcomeOf(process.execPath, ['--import', 'tsx', file], {
+      cwd: recipeFolder,
+      env: { ...process.env, REDIS_URL: url },
+    }),
+  )
+}
+
+/** @returns how many failed. */
+async function runRecipes(recipes: readonly Example[]): Promise<number> {
+  try {
+    await prepareRecipes()
+  } catch (error) {
+    console.log((error as Error).message)
+    return recipes.length
+  }
+  const left = [...recipes]
+  let failures = 0
+  const lane = async (): Promise<void> => {
+    for (let recipe = left.shift(); recipe !== undefined; recipe = left.shift()) {
+      const outcome = await runRecipe(recipe)
+      failures += tell(`recipes/${recipe.name}`, 'redis', outcome)
+    }
+  }
+  await Promise.all(Array.from({ length: LANES }, lane))
   return failures
 }
 
 const examples = findExamples()
+const recipes = filesOf(recipeFolder)
+const inRecipes = runRecipes(recipes)
 const inMemory = await runAll(examples, 'memory')
 const onRedis = await withRedis(({ url }) => runAll(examples, 'redis', url))
-const failures = inMemory + onRedis
-console.log(
-  failures === 0 ? `All ${2 * examples.length} runs are ok` : `${failures} of ${2 * examples.length} runs FAILED`,
-)
+const failures = inMemory + onRedis + (await inRecipes)
+const total = 2 * examples.length + recipes.length
+console.log(failures === 0 ? `All ${total} runs are ok` : `${failures} of ${total} runs FAILED`)
 process.exitCode = failures === 0 ? 0 : 1

@@ -24,7 +24,8 @@ function isInstalled() {
     return false
   }
   return Object.entries(packagesIn('package-lock.json')).every(([path, wanted]) => {
-    if (path === '') return true
+    // The folder itself, and what is linked from outside of it.
+    if (path === '' || path.startsWith('..')) return true
     const found = installed[path]
     // Binaries for other platforms are listed as optional and rightly absent.
     if (found === undefined) return wanted.optional === true
