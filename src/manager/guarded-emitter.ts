@@ -77,7 +77,7 @@ export class GuardedEmitter extends EventEmitter<LeaseEvents> {
     })
   }
 
-  /** Wraps a user's callback, and reports what it throws. */
+  /** Wraps a user's callback, and reports what it throws. @internal */
   protected guardCallback<T>(callback: ((value: T) => void) | undefined): ((value: T) => void) | undefined {
     if (callback === undefined) return undefined
     return (value) => {

@@ -105,7 +105,7 @@ describe('the build', function () {
       const trace = run(process.execPath, '--enable-source-maps', '--input-type=module', '--eval', program)
       const [, line] = /\(.*\/src\/lease-manager\.ts:(\d+):\d+\)/.exec(trace) ?? []
       expect(line, trace).to.be.a('string')
-      expect(readFileSync('src/lease-manager.ts', 'utf8').split('\n')[Number(line) - 1]).to.include('createBackend(')
+      expect(readFileSync('src/lease-manager.ts', 'utf8').split('\n')[Number(line) - 1]).to.include('new Assembly(')
     })
   }
 
