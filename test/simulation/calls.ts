@@ -109,7 +109,12 @@ export class Calls {
     if (working || (process.lag > 0 ? process.condition !== 'running' : !process.observable)) return
     // Its clock may be a little slow.
     // Where it was stopped between reckoning what is left and waiting for that, it waits for all of that afterwards.
-    const begun = Math.max(startedAt, process.wentOnAt)
+    // If it began while the event loop lagged, its request left some slow turns later, and its timeout counts from there.
+    const begun = Math.max(
+      startedAt,
+      process.wentOnAt,
+      startedAt < process.laggedUntil ? process.laggedUntil : startedAt,
+    )
     const due = Math.min(begun + limit * 1.01, abortedAt)
     const [since, slack] = process.lag > 0 ? [process.ranSince, LATE + TURNS * process.lag] : [process.freeSince, LATE]
     const left = process.time < abortedAt ? afterwards * 1.01 : 0

@@ -97,6 +97,8 @@ export class SimulatedProcess {
   /** It was stopped in the middle of the step that is being done, and in that of any step. */
   interrupted = false
   disturbed = false
+  /** Until when the turns of its event loop took long, the last time, in true time. */
+  laggedUntil: number = Number.NEGATIVE_INFINITY
   /** When it went on after it was stopped in the middle of a step, the last time, in true time. */
   wentOnAt: number = Number.NEGATIVE_INFINITY
   readonly #timeline: Timeline
@@ -156,6 +158,7 @@ export class SimulatedProcess {
     this.#lag = lag
     this.#leftInTurn = 0
     this.freeSince = Math.max(this.freeSince, this.#busyUntil, this.#timeline.now)
+    if (lag === 0) this.laggedUntil = this.freeSince
   }
 
   /** The true time of the instruction that is being done, in ms. */
