@@ -95,3 +95,6 @@ if (existsSync(folder)) rmSync(folder, { recursive: true })
 mkdirSync(folder, { recursive: true })
 for (const file of output) writeFileSync(join(folder, file.fileName), contentOf(file))
 writeFileSync(join(folder, 'licenses.txt'), licencesOf(output))
+// Programs that load the build by its path know the entry by this name.
+mkdirSync(join(folder, 'memory'))
+writeFileSync(join(folder, 'memory', 'index.js'), "export * from '../memory.js'\n")

@@ -62,7 +62,7 @@ describe('the build', function () {
   it('has each entry in two formats, with declarations and source maps', () => {
     const extensions = ['js', 'js.map', 'd.ts', 'cjs', 'cjs.map', 'd.cts']
     const files = MODULES.flatMap((module) => extensions.map((extension) => `${module}.${extension}`))
-    expect(readdirSync(dist).sort()).to.deep.equal([...files, 'licenses.txt'].sort())
+    expect(readdirSync(dist).sort()).to.deep.equal([...files, 'licenses.txt', 'memory'].sort())
   })
 
   for (const format of FORMATS) {
