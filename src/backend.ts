@@ -55,23 +55,23 @@ export type ChangeOutcome =
   | { readonly type: 'refused'; readonly reason: 'taken' | 'missing' }
   | Unknown
 
-/** What a backend reports to its manager on its own. */
+/** What a backend reports to its manager on its own. A report with a `route` concerns the keys of that route only. */
 export interface BackendListener {
   /** The backend can be asked again, after a time in which it could not. */
-  onRecovered(): void
+  onRecovered(route?: number): void
   /** Another server answers from now on. It may lack what the previous one confirmed, so the manager asks about everything at once (P26). */
-  onSuspect(): void
+  onSuspect(route?: number): void
   /** Notifications may have been missed for a time. Watched keys are still watched. */
-  onMissed(): void
+  onMissed(route?: number): void
   /**
    * Another may have changed or deleted these watched keys, or they have expired; without `keys`, any of them may have. This is a hint: the keys
    * are not watched any more, and the manager asks again if it needs to.
    */
-  onChange(keys?: readonly string[]): void
+  onChange(keys?: readonly string[], route?: number): void
   /** No key is watched any more: the backend reports no changes until the next `onChange()`. */
-  onUnwatched(): void
+  onUnwatched(route?: number): void
   /** The server may have forgotten some watched keys, with or without a notification. */
-  onForgotten(): void
+  onForgotten(route?: number): void
   /** A fault that belongs to no request. */
   onError(error: Error): void
 }
@@ -109,6 +109,35 @@ export interface LockView {
   readonly remaining: number
 }
 
+/** One of the servers of a backend. */
+export interface RouteView {
+  readonly route: number
+  /** What operators call it: host and port. */
+  readonly name: string
+  /** Whether requests can be sent there now. */
+  readonly usable: boolean
+  /** Whether it reports changes of keys now. */
+  readonly watching: boolean
+}
+
+/**
+ * What a backend over several servers adds. Each key has a place that never changes, and each place has a route: the server that serves it now.
+ * In a Redis cluster a place is a hash slot, and a route is a node. The manager puts keys of one route into a request, and keys of neighbouring
+ * places where it can, because a backend needs one call for each place. A backend without these has one place and one route, 0.
+ */
+export interface Routing {
+  /** The number of places. */
+  readonly places: number
+  /** The place of a key: an integer from 0 to `places` - 1. */
+  placeOf(key: string): number
+  /** The route of a place now, a small integer; -1 if no server is known for it. It may change at any time. */
+  routeOf(place: number): number
+  /** Why a route cannot be asked, or last could not be, if that is known. */
+  faultOf(route: number): Error | undefined
+  /** The servers that serve any place now. */
+  views(): readonly RouteView[]
+}
+
 /**
  * `acquire`, `renew`, `release` and `verify` each take an array and return outcomes in the same order, one for each entry. No key comes twice
  * in one `acquire`; in the others a key may come with two tokens, of which the server has at most one. The backend carries out the calls in
@@ -119,12 +148,18 @@ export interface Backend {
   readonly watching: boolean
   /** Why the backend cannot be asked, or last could not be, if that is known. It becomes the `cause` of unanswered requests. */
   readonly fault?: Error | undefined
+  /** Given if keys are spread over several servers. */
+  readonly routing?: Routing | undefined
   /** A key that cannot be a lock, because the backend uses it; known once the backend is open. Default: none. */
   readonly reservedKey?: string | undefined
   /** The manager calls this once, before anything else. */
   open(settings: BackendSettings, listener: BackendListener): void
-  /** `undefined` if requests can be sent now. Otherwise a promise that settles at the next change; it rejects with the reason if they cannot. */
-  ready(): Promise<void> | undefined
+  /**
+   * `undefined` if requests can be sent now. Otherwise a promise that settles at the next change; it rejects with the reason if they cannot.
+   *
+   * @param route the route of the request, if there are several. Default: 0.
+   */
+  ready(route?: number): Promise<void> | undefined
   /** @param watch whether to watch granted keys. Default: no. The backend always watches refused keys, if it can. */
   acquire(entries: readonly LockEntry[], watch?: boolean): Promise<readonly AcquireOutcome[]>
   /**
