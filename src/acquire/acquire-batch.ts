@@ -9,7 +9,7 @@ import type { Dispatch } from '../requests/dispatch.ts'
 import type { Batch } from '../requests/outbox.ts'
 import { type Doubt, doubtAfter, grantedAfter } from '../rules/doubt.ts'
 import type { AcquisitionParts } from './acquisition.ts'
-import { notAskedFor, TOO_LATE } from './failures.ts'
+import { unavailable, TOO_LATE } from './failures.ts'
 import type { Grant } from './granting.ts'
 
 export interface BulkParts extends AcquisitionParts {
@@ -159,6 +159,6 @@ export class AcquireBatch implements Batch<AcquireOutcome> {
   /** If the call waits and the failure is not final, the call asks for the key once more, with another token. */
   #fail({ key }: LeaseRecord, cause: Error): void {
     if (this.#settings.wait > 0 && !isFinal(cause)) return
-    this.failure ??= notAskedFor(key, cause)
+    this.failure ??= unavailable(key, cause)
   }
 }
