@@ -1,25 +1,13 @@
 /** One failover of one master of a cluster and what it did to the leases of that shard and of the others, seen from outside. */
-import { type ChildProcess, fork } from 'node:child_process'
-import { once } from 'node:events'
 import { setTimeout } from 'node:timers/promises'
-import { fileURLToPath } from 'node:url'
 import { Redis } from 'ioredis'
 import { machineTime } from '../soak/machine-clock.ts'
 import { type RedisCluster, withRedisCluster } from '../support/redis-cluster.ts'
 import type { RedisServer } from '../support/redis-server.ts'
 import type { ClusterFailoverArguments, ClusterFault } from './arguments.ts'
-import type {
-  ClusterOutcome,
-  ClusterTask,
-  MessageFromHolder,
-  MessageToHolder,
-  Shard,
-  Stretch,
-} from './cluster-messages.ts'
+import type { Stretch } from './cluster-messages.ts'
+import { countAstray, Holder, PREFIX } from './holder-process.ts'
 
-const HOLDER = fileURLToPath(new URL('cluster-holder.ts', import.meta.url))
-/** What stands before each key by the manager's default. */
-const PREFIX = 'lease:'
 /** How long ago a lease must have been seen to be held to count as held when the fault came, in ms. */
 const SEEN = 1_000
 /** From the promotion until a stopped master goes on, in ms. */
@@ -152,62 +140,4 @@ async function untilRenewed(replica: RedisServer, signal: AbortSignal): Promise<
     await setTimeout(LOOK)
   }
   return Number.POSITIVE_INFINITY
-}
-
-/** Of those that count as held, how many have no key, or somebody else's. */
-async function countAstray(cluster: RedisCluster, outcomes: readonly ClusterOutcome[]): Promise<number> {
-  const client = cluster.client()
-  const held = outcomes.filter(({ lost }) => lost === undefined)
-  const isAstray = await Promise.all(
-    held.map(async ({ key, token }) => {
-      const value = await client.get(PREFIX + key)
-      return value === null || !value.startsWith(token)
-    }),
-  )
-  return isAstray.filter(Boolean).length
-}
-
-class Holder {
-  readonly ready: Promise<unknown>
-  readonly #process: ChildProcess
-  readonly #gone: Promise<unknown>
-  readonly #waiting: ((message: MessageFromHolder) => void)[] = []
-
-  constructor(task: ClusterTask) {
-    this.#process = fork(HOLDER, [JSON.stringify(task)], { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] })
-    this.#gone = once(this.#process, 'close')
-    this.#process.on('message', (message: MessageFromHolder) => this.#waiting.shift()?.(message))
-    this.ready = this.#next()
-    this.ready.catch(() => undefined)
-  }
-
-  async endStretch(): Promise<Readonly<Record<Shard, Stretch>>> {
-    const message = await this.#ask({ type: 'stretch' })
-    if (message.type !== 'stretch') throw new Error(`The holder answered with ${message.type}`)
-    return message.ended
-  }
-
-  async report(): Promise<Readonly<Record<Shard, readonly ClusterOutcome[]>>> {
-    const message = await this.#ask({ type: 'report' })
-    if (message.type !== 'report') throw new Error(`The holder answered with ${message.type}`)
-    return message.outcomes
-  }
-
-  async kill(): Promise<void> {
-    this.#process.kill('SIGKILL')
-    await this.#gone
-  }
-
-  #ask(message: MessageToHolder): Promise<MessageFromHolder> {
-    const answer = this.#next()
-    this.#process.send(message)
-    return answer
-  }
-
-  #next(): Promise<MessageFromHolder> {
-    const early = this.#gone.then(() => {
-      throw new Error('The holder ended by itself')
-    })
-    return Promise.race([new Promise<MessageFromHolder>((resolve) => this.#waiting.push(resolve)), early])
-  }
 }
