@@ -5,7 +5,7 @@ export class UsageError extends Error {}
 
 /** How slots are on their way: key by key, at once, or key by key and not to the end. */
 export type Way = 'old' | 'atomic' | 'half'
-export const WAYS: readonly Way[] = ['old', 'atomic', 'half']
+const WAYS: readonly Way[] = ['old', 'atomic', 'half']
 
 export interface MovesArguments {
   readonly ways: readonly Way[]
