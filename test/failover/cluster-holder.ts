@@ -12,6 +12,8 @@ import type {
 } from './cluster-messages.ts'
 import { percentile } from './percentile.ts'
 
+/** What the acquisitions may take on a slow machine, in ms. */
+const PATIENCE = 60_000
 /** From one look at all leases to the next, in ms. */
 const LOOK = 100
 
@@ -97,7 +99,7 @@ process.on('message', (message: MessageToHolder) => {
 process.once('disconnect', () => process.exit(1))
 
 for (const shard of ['own', 'others'] as const) {
-  for (const lease of await manager.acquireMany([...task.keys[shard]])) {
+  for (const lease of await manager.acquireMany([...task.keys[shard]], { wait: PATIENCE })) {
     if (lease !== null) held.set(lease, { shard, heldAt: machineTime(), renewedAt: undefined, lost: undefined })
   }
 }

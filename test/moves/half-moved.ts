@@ -11,6 +11,8 @@ const TAG = '{half}'
 const LEASES = 40
 const PREFIX = 'lease:'
 const NODE_TIMEOUT = 15_000
+/** What the acquisitions may take on a slow machine, in ms. */
+const PATIENCE = 60_000
 
 export interface HalfReport {
   /** Where the fence's key is meanwhile. */
@@ -36,7 +38,12 @@ async function watch(cluster: RedisCluster, fence: HalfReport['fence'], ttl: num
     const slot = await cluster.slotOf(TAG)
     const source = await cluster.masterOf(slot)
     const target = cluster.nodes.slice(0, 3).find((node) => node !== source) as RedisServer
-    const held = await manager.acquireMany(Array.from({ length: LEASES }, (_, number) => `held${TAG}:${number}`))
+    const held = await manager.acquireMany(
+      Array.from({ length: LEASES }, (_, number) => `held${TAG}:${number}`),
+      {
+        wait: PATIENCE,
+      },
+    )
     const fences = held.map((lease) => (lease as Lease).fence)
 
     // All but the leases: the fence's key, whatever its name.
