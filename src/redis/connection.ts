@@ -21,7 +21,7 @@ import { OwnClient } from './own-client.ts'
 import { Readiness } from './readiness.ts'
 import { ReconnectDelay } from './reconnect-delay.ts'
 import { isReply } from './reply-fault.ts'
-import { isSameServer, readServerInfo, type ServerInfo, UNKNOWN_SERVER, whatIsWrongWith } from './server-info.ts'
+import { isSameServer, readServerInfo, type ServerInfo, type ServerMode, UNKNOWN_SERVER, whatIsWrongWith } from './server-info.ts'
 
 /** ms before another attempt after an announced switch: a Sentinel that does not know of it still names the old server. */
 const HURRIED_DELAY = 15
@@ -34,6 +34,8 @@ const NO_SENTINEL = 'All sentinels are unreachable'
 export interface ConnectionParts extends LoginParts {
   /** Ends the connection's name, unless it is the connection of the locks. */
   readonly role?: string
+  /** What the server has to be. Default: a server of its own. */
+  readonly mode?: ServerMode | undefined
   readonly options?: Omit<RedisOptions, 'replyMapping'>
 }
 
@@ -266,7 +268,7 @@ export class Connection extends EventEmitter<ConnectionEvents> {
     const { stream } = this.client
     if (stream.destroyed || this.#closed) return
     const server = this.#greeting
-    this.#attempt.unfit = whatIsWrongWith(server)
+    this.#attempt.unfit = whatIsWrongWith(server, this.#parts.mode)
     if (this.#attempt.unfit) this.#refuse(this.#attempt.unfit)
     else if (this.#wrongDatabase) this.#refuse(this.#wrongDatabase)
     else if (this.#named.outdated) this.leave()

@@ -1,0 +1,93 @@
+/**
+ * Which route serves each slot: as the last map said, and since then as MOVED said. Pure.
+ *
+ * A route is the number of a node's address. It is given once, and is the same when the node returns.
+ */
+import { SLOTS } from './hash-slot.ts'
+import type { SlotRange } from './slots-reply.ts'
+
+/** What a new map changed. */
+export interface MapChange {
+  /** Slots that have another route than before, by the new one; -1: nobody serves them. */
+  readonly moved: ReadonlyMap<number, readonly number[]>
+  /** Routes of nodes that serve slots again that nobody served. */
+  readonly filled: ReadonlySet<number>
+  /** Routes of nodes that took slots over from a node that they had copied. */
+  readonly promoted: ReadonlySet<number>
+}
+
+export class SlotTable {
+  readonly #routes = new Int16Array(SLOTS).fill(-1)
+  /** As the last map said. */
+  readonly #mapped = new Int16Array(SLOTS).fill(-1)
+  /** Slots by route. */
+  readonly #counts: number[] = []
+  /** By the id of a replica, the route of its master in the last map. */
+  #copies = new Map<string, number>()
+  /** Whether there has been a map. */
+  known = false
+
+  /** -1 if nobody is known to serve the slot. */
+  routeOf(slot: number): number {
+    return this.#routes[slot] ?? -1
+  }
+
+  /** As `routeOf`, but as the last map said. */
+  mappedTo(slot: number): number {
+    return this.#mapped[slot] ?? -1
+  }
+
+  /** Whether the route serves any slot. */
+  serves(route: number): boolean {
+    return (this.#counts[route] ?? 0) > 0
+  }
+
+  /** The slots of a route. */
+  slotsOf(route: number): number[] {
+    const slots: number[] = []
+    this.#routes.forEach((other, slot) => {
+      if (other === route) slots.push(slot)
+    })
+    return slots
+  }
+
+  /** @returns whether that is news. */
+  move(slot: number, route: number): boolean {
+    const before = this.routeOf(slot)
+    if (before === route) return false
+    this.#counts[before] = (this.#counts[before] ?? 0) - 1
+    this.#counts[route] = (this.#counts[route] ?? 0) + 1
+    this.#routes[slot] = route
+    return true
+  }
+
+  /** @param routeOf the route of a master's address. */
+  apply(ranges: readonly SlotRange[], routeOf: (range: SlotRange) => number): MapChange {
+    const moved = new Map<number, number[]>()
+    const filled = new Set<number>()
+    const promoted = new Set<number>()
+    const next = new Int16Array(SLOTS).fill(-1)
+    const copies = new Map<string, number>()
+    for (const range of ranges) {
+      const route = routeOf(range)
+      next.fill(route, range.first, range.last + 1)
+      for (const { id } of range.replicas) copies.set(id, route)
+      const copied = this.#copies.get(range.master.id)
+      if (copied === undefined || copied === route) continue
+      if (this.#mapped.subarray(range.first, range.last + 1).includes(copied)) promoted.add(route)
+    }
+    for (let slot = 0; slot < SLOTS; slot += 1) {
+      const route = next[slot] as number
+      const before = this.routeOf(slot)
+      if (!this.move(slot, route)) continue
+      if (before === -1 && this.known) filled.add(route)
+      const slots = moved.get(route)
+      if (slots === undefined) moved.set(route, [slot])
+      else slots.push(slot)
+    }
+    this.#mapped.set(next)
+    this.#copies = copies
+    this.known = true
+    return { moved, filled, promoted }
+  }
+}
