@@ -48,7 +48,7 @@ export class ClusterMap {
     this.#keeper = new MapKeeper({
       clock: parts.settings.clock ?? new SystemClock(),
       candidates: () => this.#candidates(),
-      isTroubled: () => this.#serving().some(({ sound }) => !sound),
+      isTroubled: () => this.#table.hasHoles || this.#serving().some(({ sound }) => !sound),
       onMap: (ranges) => this.#onMap(ranges),
       onFault: (error) => parts.listener.onError(error),
     })

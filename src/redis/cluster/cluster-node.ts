@@ -100,13 +100,18 @@ export class ClusterNode {
     return { route: this.route, name: this.name, usable: commands.usable, watching: tracking?.active ?? false }
   }
 
+  /** Whether there is a connection, or when there is one. See `Connection.ready`. */
+  connected(): Promise<void> | undefined {
+    return this.pair.commands.ready()
+  }
+
   /** See `Backend.ready`. It also settles once the node serves nothing any more. */
   ready(): Promise<void> | undefined {
-    const ready = this.pair.commands.ready()
-    if (ready === undefined) return undefined
+    const { commands } = this.pair
+    if (commands.usable) return undefined
     if (!this.#awaitingReady) {
       this.#awaitingReady = true
-      ready.then(
+      void Promise.resolve(commands.ready()).then(
         () => this.#settleReady(),
         (error: unknown) => this.#settleReady(this.explain(error)),
       )

@@ -52,8 +52,8 @@ export class Redirects {
       }
       const { node } = trail
       if (node === undefined) throw new UnavailableError(`No node serves slot ${slot}`)
-      const ready = node.ready()
-      if (ready) await this.#within(ready, deadline, node)
+      const connected = node.connected()
+      if (connected) await this.#within(connected, deadline, node)
       try {
         return await send(node, trail.asking)
       } catch (error) {

@@ -26,6 +26,8 @@ export class SlotTable {
   #copies = new Map<string, number>()
   /** Whether there has been a map. */
   known = false
+  /** Whether the last map had slots that nobody serves. */
+  hasHoles = false
 
   /** -1 if nobody is known to serve the slot. */
   routeOf(slot: number): number {
@@ -55,8 +57,8 @@ export class SlotTable {
   move(slot: number, route: number): boolean {
     const before = this.routeOf(slot)
     if (before === route) return false
-    this.#counts[before] = (this.#counts[before] ?? 0) - 1
-    this.#counts[route] = (this.#counts[route] ?? 0) + 1
+    if (before >= 0) this.#counts[before] = (this.#counts[before] ?? 0) - 1
+    if (route >= 0) this.#counts[route] = (this.#counts[route] ?? 0) + 1
     this.#routes[slot] = route
     return true
   }
@@ -86,6 +88,7 @@ export class SlotTable {
       else slots.push(slot)
     }
     this.#mapped.set(next)
+    this.hasHoles = next.includes(-1)
     this.#copies = copies
     this.known = true
     return { moved, filled, promoted }
