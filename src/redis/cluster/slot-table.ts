@@ -74,15 +74,23 @@ export class SlotTable {
       const route = routeOf(range)
       next.fill(route, range.first, range.last + 1)
       for (const { id } of range.replicas) copies.set(id, route)
+    }
+    const [before, after] = [new Set(this.#mapped), new Set(next)]
+    for (const range of ranges) {
+      const route = next[range.first] as number
       const copied = this.#copies.get(range.master.id)
-      if (copied === undefined || copied === route) continue
-      if (this.#mapped.subarray(range.first, range.last + 1).includes(copied)) promoted.add(route)
+      // A node names no replica that has not replicated anything yet. So whoever comes anew in place of one that goes has taken over as well.
+      const isHeir = (other: number): boolean =>
+        other === copied || (other >= 0 && !before.has(route) && !after.has(other))
+      const owners = new Set(this.#mapped.subarray(range.first, range.last + 1))
+      owners.delete(route)
+      if ([...owners].some(isHeir)) promoted.add(route)
     }
     for (let slot = 0; slot < SLOTS; slot += 1) {
       const route = next[slot] as number
-      const before = this.routeOf(slot)
+      const previous = this.routeOf(slot)
       if (!this.move(slot, route)) continue
-      if (before === -1 && this.known) filled.add(route)
+      if (previous === -1 && this.known) filled.add(route)
       const slots = moved.get(route)
       if (slots === undefined) moved.set(route, [slot])
       else slots.push(slot)

@@ -34,6 +34,14 @@ describe('the table of slots', () => {
     expect([...table.apply([range(0, 9, 3, 1), range(10, 19, 2, 4)], routeOf).promoted]).to.deep.equal([])
   })
 
+  it('tells a node that comes in place of one that goes, though no map named it as a replica', () => {
+    const table = new SlotTable()
+    table.apply([range(0, 9, 1), range(10, 19, 2)], routeOf)
+    expect([...table.apply([range(0, 5, 1), range(6, 9, 3), range(10, 19, 2)], routeOf).promoted], 'a new one').to.deep.equal([])
+    expect([...table.apply([range(0, 9, 3), range(10, 19, 2)], routeOf).promoted], 'emptied').to.deep.equal([])
+    expect([...table.apply([range(0, 9, 3), range(10, 19, 4)], routeOf).promoted]).to.deep.equal([4])
+  })
+
   it('believes MOVED until the next map', () => {
     const table = new SlotTable()
     table.apply([range(0, 9, 1), range(10, 19, 2)], routeOf)
