@@ -38,6 +38,8 @@ export class FakeCluster {
   /** Answers a script call for a slot. */
   onScript: (node: number, call: { name: ScriptName; keys: readonly string[]; asking: boolean }) => FakeAnswer = () =>
     undefined
+  /** What the nodes say they are. */
+  mode: 'cluster' | 'standalone' = 'cluster'
   /** What CLUSTER SLOTS answers. */
   ranges: () => readonly FakeRange[] = () => [{ first: 0, last: 16_383, host: '127.0.0.1', port: this.port(0) }]
   /** Everything that the nodes were asked, in order. */
@@ -107,7 +109,7 @@ export class FakeCluster {
     const call = readCall(words)
     if (call) return this.onScript(node, { ...call, asking }) ?? (call.name === 'acquire' ? '*1\r\n:1' : '*0')
     if (name === 'hello') return '-ERR unknown command `HELLO`'
-    if (name === 'info') return bulk(`redis_mode:cluster\r\nrole:master\r\nrun_id:${node}\r\nmaster_replid:${node}\r\n`)
+    if (name === 'info') return bulk(`redis_mode:${this.mode}\r\nrole:master\r\nrun_id:${node}\r\nmaster_replid:${node}\r\n`)
     if (name === 'cluster') return array(this.ranges().map(rangeOf))
     if (name === 'client') return words[1]?.toLowerCase() === 'id' ? `:${node + 1}` : '+OK'
     if (name === 'subscribe') return array([bulk('subscribe'), bulk(words[1] as string), ':1'])
