@@ -21,7 +21,14 @@ import { OwnClient } from './own-client.ts'
 import { Readiness } from './readiness.ts'
 import { ReconnectDelay } from './reconnect-delay.ts'
 import { isReply } from './reply-fault.ts'
-import { isSameServer, readServerInfo, type ServerInfo, type ServerMode, UNKNOWN_SERVER, whatIsWrongWith } from './server-info.ts'
+import {
+  isSameServer,
+  readServerInfo,
+  type ServerInfo,
+  type ServerMode,
+  UNKNOWN_SERVER,
+  whatIsWrongWith,
+} from './server-info.ts'
 
 /** ms before another attempt after an announced switch: a Sentinel that does not know of it still names the old server. */
 const HURRIED_DELAY = 15

@@ -108,7 +108,7 @@ async function redisStore(): Promise<Store> {
 
 async function clusterStore(): Promise<Store> {
   // Nobody takes a paused node for dead.
-  const cluster = await RedisCluster.start({ replicas: 0, nodeTimeout: 600_000 })
+  const cluster = await RedisCluster.start({ replicas: 0, nodeTimeout: 15_000 })
   const client = cluster.client()
   const opened = new Opened()
   const onAll = async (...words: [name: string, ...args: string[]]): Promise<void> => {

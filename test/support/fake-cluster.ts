@@ -78,7 +78,12 @@ export class FakeCluster {
   namesAt(node: number): string[] {
     return this.journal
       .filter((command) => command.node === node)
-      .map(({ words }) => words.slice(0, words[0]?.toLowerCase() === 'client' ? 2 : 1).join(' ').toLowerCase())
+      .map(({ words }) =>
+        words
+          .slice(0, words[0]?.toLowerCase() === 'client' ? 2 : 1)
+          .join(' ')
+          .toLowerCase(),
+      )
   }
 
   async stop(): Promise<void> {
@@ -109,7 +114,8 @@ export class FakeCluster {
     const call = readCall(words)
     if (call) return this.onScript(node, { ...call, asking }) ?? (call.name === 'acquire' ? '*1\r\n:1' : '*0')
     if (name === 'hello') return '-ERR unknown command `HELLO`'
-    if (name === 'info') return bulk(`redis_mode:${this.mode}\r\nrole:master\r\nrun_id:${node}\r\nmaster_replid:${node}\r\n`)
+    if (name === 'info')
+      return bulk(`redis_mode:${this.mode}\r\nrole:master\r\nrun_id:${node}\r\nmaster_replid:${node}\r\n`)
     if (name === 'cluster') return array(this.ranges().map(rangeOf))
     if (name === 'client') return words[1]?.toLowerCase() === 'id' ? `:${node + 1}` : '+OK'
     if (name === 'subscribe') return array([bulk('subscribe'), bulk(words[1] as string), ':1'])

@@ -15,7 +15,8 @@ export function divide<E>(entries: readonly E[], slotOf: (entry: E) => number): 
   for (let end = 0; end <= entries.length; end += 1) {
     const next = end < entries.length ? slotOf(entries[end] as E) : -1
     if (next === slot) continue
-    if (end > start) parts.push({ slot, start, entries: start === 0 && end === entries.length ? entries : entries.slice(start, end) })
+    if (end > start)
+      parts.push({ slot, start, entries: start === 0 && end === entries.length ? entries : entries.slice(start, end) })
     start = end
     slot = next
   }

@@ -67,7 +67,12 @@ export class SlotRequests {
     const { prefix } = this.#parts
     if (!prefix.startsWith(FENCE_KEY) && !FENCE_KEY.startsWith(prefix)) return this.#ask(kind, entries)
     const isOurs = ({ key }: LockEntry): boolean => isFenceKey(prefix + key, this.#parts.slots.of(key))
-    const outcomes = [...(await this.#ask(kind, entries.filter((entry) => !isOurs(entry))))].values()
+    const outcomes = [
+      ...(await this.#ask(
+        kind,
+        entries.filter((entry) => !isOurs(entry)),
+      )),
+    ].values()
     return entries.map((entry) => (isOurs(entry) ? reserved(entry.key) : (outcomes.next().value as AcquireOutcome)))
   }
 

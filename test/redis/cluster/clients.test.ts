@@ -22,7 +22,7 @@ describe('a Cluster of ioredis', () => {
   let cluster: RedisCluster
 
   before(async () => {
-    cluster = await RedisCluster.start({ replicas: 0, nodeTimeout: 600_000, proxies: true, password: 's3cret' })
+    cluster = await RedisCluster.start({ replicas: 0, nodeTimeout: 15_000, proxies: true, password: 's3cret' })
   })
   after(() => cluster.stop())
 
@@ -167,7 +167,9 @@ describe('a Cluster of ioredis', () => {
       )
       try {
         while (errors.length === 0) await backend.ready(-1)?.catch(ignore)
-        expect(errors[0]?.message).to.match(/No map of the cluster: .* This server is not part of a Redis Cluster: pass a `Redis`/)
+        expect(errors[0]?.message).to.match(
+          /No map of the cluster: .* This server is not part of a Redis Cluster: pass a `Redis`/,
+        )
       } finally {
         await backend.close()
       }

@@ -2,7 +2,23 @@ import { expect } from 'chai'
 import { SLOTS, SlotFinder, tagOf } from '#src/redis/cluster/hash-slot.js'
 import { withRedis } from '../../support/redis-server.ts'
 
-const KEYS = ['', 'a', 'key:1', '{tag}', '{tag}:a', 'a{tag}b', '{}a', '{}{tag}', 'a{b', 'a}b', 'ключ', 'a{ключ}b', '{a}{b}', '{{a}}', '💡{x}']
+const KEYS = [
+  '',
+  'a',
+  'key:1',
+  '{tag}',
+  '{tag}:a',
+  'a{tag}b',
+  '{}a',
+  '{}{tag}',
+  'a{b',
+  'a}b',
+  'ключ',
+  'a{ключ}b',
+  '{a}{b}',
+  '{{a}}',
+  '💡{x}',
+]
 const PREFIXES = ['', 'lease:', '{app}:', '{', '{}', 'app}', 'ü:', '{ü', 'a{b']
 
 describe('the hash slot of a key', () => {
@@ -12,7 +28,9 @@ describe('the hash slot of a key', () => {
         for (const prefix of PREFIXES) {
           const slots = new SlotFinder(prefix)
           for (const key of KEYS) {
-            expect(slots.of(key), `${prefix} + ${key}`).to.equal(await server.command('CLUSTER', 'KEYSLOT', prefix + key))
+            expect(slots.of(key), `${prefix} + ${key}`).to.equal(
+              await server.command('CLUSTER', 'KEYSLOT', prefix + key),
+            )
           }
         }
       },

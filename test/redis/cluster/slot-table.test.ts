@@ -37,7 +37,10 @@ describe('the table of slots', () => {
   it('tells a node that comes in place of one that goes, though no map named it as a replica', () => {
     const table = new SlotTable()
     table.apply([range(0, 9, 1), range(10, 19, 2)], routeOf)
-    expect([...table.apply([range(0, 5, 1), range(6, 9, 3), range(10, 19, 2)], routeOf).promoted], 'a new one').to.deep.equal([])
+    expect(
+      [...table.apply([range(0, 5, 1), range(6, 9, 3), range(10, 19, 2)], routeOf).promoted],
+      'a new one',
+    ).to.deep.equal([])
     expect([...table.apply([range(0, 9, 3), range(10, 19, 2)], routeOf).promoted], 'emptied').to.deep.equal([])
     expect([...table.apply([range(0, 9, 3), range(10, 19, 4)], routeOf).promoted]).to.deep.equal([4])
   })
@@ -75,7 +78,14 @@ describe('the answer to CLUSTER SLOTS', () => {
     ])
   })
 
-  for (const reply of ['OK', [], [[0, 16_384, ['h', 1, 'a']]], [[5, 4, ['h', 1, 'a']]], [[0, 1]], [[0, 1, ['h', 0, 'a']]]]) {
+  for (const reply of [
+    'OK',
+    [],
+    [[0, 16_384, ['h', 1, 'a']]],
+    [[5, 4, ['h', 1, 'a']]],
+    [[0, 1]],
+    [[0, 1, ['h', 0, 'a']]],
+  ]) {
     it(`is refused if it is none: ${JSON.stringify(reply)}`, () => {
       expect(() => readSlots(reply, 'asked')).to.throw(/CLUSTER SLOTS was answered with|knows of no slots/)
     })
