@@ -14,21 +14,14 @@ import { UnavailableError } from '../errors.ts'
 import type { ConnectionEvents } from './connection-events.ts'
 import { CLOSED, ConnectionAttempt, LOADING, NO_MASTER } from './connection-attempt.ts'
 import { FaultLog, isBrokenUnder, isEcho, noConnection, tellingError } from './fault-log.ts'
-import { type LoginParts, refreshLogin } from './login.ts'
+import { refreshLogin } from './login.ts'
 import { NamedAddress } from './named-address.ts'
-import { ownOptions } from './connection-options.ts'
+import { type ConnectionParts, ownOptions } from './connection-options.ts'
 import { OwnClient } from './own-client.ts'
 import { Readiness } from './readiness.ts'
 import { ReconnectDelay } from './reconnect-delay.ts'
 import { isReply } from './reply-fault.ts'
-import {
-  isSameServer,
-  readServerInfo,
-  type ServerInfo,
-  type ServerMode,
-  UNKNOWN_SERVER,
-  whatIsWrongWith,
-} from './server-info.ts'
+import { isSameServer, readServerInfo, type ServerInfo, UNKNOWN_SERVER, whatIsWrongWith } from './server-info.ts'
 
 /** ms before another attempt after an announced switch: a Sentinel that does not know of it still names the old server. */
 const HURRIED_DELAY = 15
@@ -37,14 +30,6 @@ const HURRIED_DELAY = 15
 const TOLD_AFTER = 2
 
 const NO_SENTINEL = 'All sentinels are unreachable'
-
-export interface ConnectionParts extends LoginParts {
-  /** Ends the connection's name, unless it is the connection of the locks. */
-  readonly role?: string
-  /** What the server has to be. Default: a server of its own. */
-  readonly mode?: ServerMode | undefined
-  readonly options?: Omit<RedisOptions, 'replyMapping'>
-}
 
 export class Connection extends EventEmitter<ConnectionEvents> {
   readonly client: OwnClient

@@ -40,6 +40,8 @@ export class FakeCluster {
     undefined
   /** What the nodes say they are. */
   mode: 'cluster' | 'standalone' = 'cluster'
+  /** Holds back a node's answer to INFO, without which it is not used. */
+  onGreeting: (node: number) => Promise<void> | undefined = () => undefined
   /** What CLUSTER SLOTS answers. */
   ranges: () => readonly FakeRange[] = () => [{ first: 0, last: 16_383, host: '127.0.0.1', port: this.port(0) }]
   /** Everything that the nodes were asked, in order. */
@@ -59,7 +61,7 @@ export class FakeCluster {
   }
 
   port(node: number): number {
-    return (this.#servers[node]?.address() as AddressInfo).port
+    return ((this.#servers[node] as Server).address() as AddressInfo).port
   }
 
   address(node: number): string {
@@ -103,7 +105,10 @@ export class FakeCluster {
         rest = rest.subarray(command.length)
         const { words } = command
         this.journal.push({ node, words })
-        socket.write(`${this.#answer(node, words, asking)}\r\n`)
+        const answer = `${this.#answer(node, words, asking)}\r\n`
+        const held = words[0]?.toLowerCase() === 'info' ? this.onGreeting(node) : undefined
+        if (held) void held.then(() => socket.write(answer))
+        else socket.write(answer)
         asking = words[0]?.toLowerCase() === 'asking'
       }
     })

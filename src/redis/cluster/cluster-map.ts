@@ -131,7 +131,7 @@ export class ClusterMap {
   async close(): Promise<void> {
     this.#closed = true
     this.#keeper.close()
-    await Promise.all([...this.#nodes, ...this.#scouts].map((part) => part?.close()))
+    await Promise.all([...this.#nodes, ...this.#scouts].map(async (part) => part?.close()))
   }
 
   #serving(): ClusterNode[] {

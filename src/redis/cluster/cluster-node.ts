@@ -10,7 +10,7 @@ import { AwaitedSuccess, type AwaitedReply, ReplyGroup } from '../reply-group.ts
 import { type Call, type Script, ScriptRunner } from '../script.ts'
 import { EncodedCommand, encode } from '../encoded-command.ts'
 import { ToldFaults } from '../told-faults.ts'
-import { CACHING_YES, type Tracking } from '../tracking.ts'
+import type { Tracking } from '../tracking.ts'
 
 const ASKING = encode('*1', [{ texts: ['asking'] }])
 const ignore = (): void => undefined

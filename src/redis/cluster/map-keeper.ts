@@ -194,7 +194,7 @@ function askAround(clock: Clock, candidates: readonly AskForMap[]): Promise<read
           if (asked < candidates.length) askNext()
           else if (underWay === 0) {
             finish()
-            reject(error)
+            reject(asError(error))
           }
         },
       )

@@ -8,7 +8,7 @@ export interface Address {
   readonly port: number
 }
 
-export interface MapNode extends Address {
+interface MapNode extends Address {
   readonly id: string
 }
 

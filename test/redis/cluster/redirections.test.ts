@@ -11,8 +11,8 @@ const MOST_REQUESTS = 12
 
 interface FakeStage extends Pick<Stage, 'backend' | 'routing' | 'errors'> {
   readonly fake: FakeCluster
-  entriesOf(...keys: string[]): LockEntry[]
-  slotOf(key: string): number
+  readonly entriesOf: (...keys: string[]) => LockEntry[]
+  readonly slotOf: (key: string) => number
 }
 
 /** Runs `work` with a backend on fake nodes that has a map. */
@@ -116,6 +116,22 @@ describe('a redirection', () => {
       expect(fake.calls.map(({ node }) => node)).to.deep.equal([0, 1, 0, 1])
       const names = fake.namesAt(1).filter((name) => /^(asking|eval|script|client caching)/.test(name))
       expect(names).to.deep.equal(['script', 'asking', 'eval', 'asking', 'evalsha'])
+    }))
+
+  it('to a node without slots waits for its connection, whatever maps come meanwhile', () =>
+    withFakes(2, async ({ fake, backend, entriesOf, slotOf }) => {
+      fake.onScript = (node) => (node === 0 ? `-ASK ${slotOf('k')} ${fake.address(1)}` : undefined)
+      const maps = (): number => fake.journal.filter(({ words }) => words[0]?.toLowerCase() === 'cluster').length
+      const before = maps()
+      fake.onGreeting = (node) => (node === 1 ? until('a map was asked for', () => maps() > before) : undefined)
+      const asked = backend.renew(entriesOf('k'))
+      // Another key makes the backend ask for a map.
+      fake.onScript = (node, { keys: [key] }) => {
+        if (node === 1) return undefined
+        return key === 'k' ? `-ASK ${slotOf('k')} ${fake.address(1)}` : '-CLUSTERDOWN The cluster is down'
+      }
+      await backend.renew(entriesOf('other'))
+      expect(await asked).to.deep.equal([{ type: 'done' }])
     }))
 
   it('is not followed for a refusal that no map confirms', () =>

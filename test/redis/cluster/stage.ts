@@ -7,7 +7,7 @@ import { ClusterBackend } from '#src/redis/cluster/cluster-backend.js'
 import { until } from '../../support/until.ts'
 
 /** For requests that must be answered, on a machine however slow; ms. */
-export const PATIENT = 10_000
+const PATIENT = 10_000
 /** For keys that must not expire in a test; ms. */
 const TTL = 600_000
 
