@@ -6,6 +6,7 @@ import { acquireOutcomes, changeOutcomes } from '../outcomes.ts'
 import { type Call, Script } from '../script.ts'
 import { ACQUIRE_AND_WATCH_IN_CLUSTER, ACQUIRE_IN_CLUSTER } from '../scripts.ts'
 import { type FenceFloors, fenceKeyOf } from './fence-floors.ts'
+import type { Part } from './slot-plan.ts'
 
 const ACQUIRE = new Script(ACQUIRE_IN_CLUSTER)
 const ACQUIRE_AND_WATCH = new Script(ACQUIRE_AND_WATCH_IN_CLUSTER)
@@ -18,8 +19,8 @@ export interface Choice {
 
 export interface Kind<E extends LockEntry, O> {
   readonly what: 'acquire' | 'renew' | 'release' | 'verify'
-  /** @param tracks whether the node reports changes. */
-  choose(entries: readonly E[], tracks: boolean): Choice
+  /** @param tracks whether the node reports changes. @param parts all entries, by slot. */
+  choose(tracks: boolean, parts: readonly Part<E>[]): Choice
   /** The call for the entries of one slot. */
   call(script: Script, slot: number, entries: readonly E[]): Call
   /** @param watched whether the server watches the refused keys. */
@@ -33,7 +34,7 @@ export function acquireKind(heads: Heads, floors: FenceFloors, watch: boolean): 
     what: 'acquire',
     returns: false,
     // The server should watch the refused keys in any case.
-    choose: (_, tracks) => ({ script: watch && tracks ? ACQUIRE_AND_WATCH : ACQUIRE, watched: tracks }),
+    choose: (tracks) => ({ script: watch && tracks ? ACQUIRE_AND_WATCH : ACQUIRE, watched: tracks }),
     call: (script, slot, entries) =>
       callOf(script, heads, entries, [...ttlsOf(entries), floors.floorOf(slot)], fenceKeyOf(slot)),
     read: (reply, slot, count, watched) => {
@@ -52,7 +53,7 @@ export function renewKind(heads: Heads, watch: boolean): Kind<LockEntry, ChangeO
   return {
     what: 'renew',
     returns: true,
-    choose: (_, tracks) =>
+    choose: (tracks) =>
       watch && tracks ? { script: SCRIPTS.renewAndWatch, watched: true } : { script: SCRIPTS.renew, watched: false },
     call: (script, _, entries) => callOf(script, heads, entries, ttlsOf(entries)),
     read: (reply, _, count) => changeOutcomes(reply, count),
@@ -63,7 +64,10 @@ export function releaseKind(heads: Heads): Kind<ReleaseEntry, ChangeOutcome> {
   return {
     what: 'release',
     returns: false,
-    choose: (entries, tracks) => ({ script: SCRIPTS.release, watched: tracks && entries.some(({ watch }) => watch) }),
+    choose: (tracks, parts) => ({
+      script: SCRIPTS.release,
+      watched: tracks && parts.some(({ entries }) => entries.some(({ watch }) => watch)),
+    }),
     call: (script, _, entries) => callOf(script, heads, entries, watchedIndices(entries)),
     read: (reply, _, count) => changeOutcomes(reply, count),
   }

@@ -135,8 +135,7 @@ export class SlotRequests {
       await Promise.all(parts.map((part) => alone(part)))
       return
     }
-    const all = parts.length === 1 ? (parts[0] as Part<E>).entries : parts.flatMap(({ entries }) => entries)
-    const choice = kind.choose(all, node.tracking?.active ?? false)
+    const choice = kind.choose(node.tracking?.active ?? false, parts)
     const others: Promise<void>[] = []
     let together = parts
     if (!node.knows(choice.script)) {
@@ -153,7 +152,7 @@ export class SlotRequests {
       const period = node.tracking?.period
       const replies = await node.runAll(wire, together.length, choice.watched)
       const watched = choice.watched && period !== undefined && period === node.tracking?.period
-      if (choice.watched) node.tracking?.onWatched(all.length)
+      if (choice.watched) node.tracking?.onWatched(countOf(together))
       others.push(this.#sort(kind, node, together, replies, watched, put, alone))
     }
     await Promise.all(others)
@@ -245,7 +244,7 @@ export class SlotRequests {
     let watched = false
     const send = async (node: ClusterNode, asking: boolean): Promise<unknown> => {
       const { tracking } = node
-      const choice = kind.choose(entries, tracking?.active ?? false)
+      const choice = kind.choose(tracking?.active ?? false, [{ slot, start: 0, entries }])
       const period = tracking?.period
       const call = kind.call(choice.script, slot, entries)
       const reply = await node.run(choice.script, call, asking ? 'asking' : choice.watched ? 'watch' : 'nothing')
@@ -324,6 +323,10 @@ export class SlotRequests {
     }
     return { type: 'unknown', error }
   }
+}
+
+function countOf(parts: readonly Part<LockEntry>[]): number {
+  return parts.reduce((count, { entries }) => count + entries.length, 0)
 }
 
 function reserved(key: string): Unknown {
