@@ -1,5 +1,5 @@
 /** The process that holds leases on a cluster, with a manager as an application would make it, and writes down when each is renewed. */
-import { Cluster, type Redis } from 'ioredis'
+import { Cluster } from 'ioredis'
 import { type Lease, LeaseManager, type LossReason } from 'leasewheel'
 import { machineTime } from '../soak/machine-clock.ts'
 import type {
@@ -29,7 +29,7 @@ interface Held {
 
 const client = new Cluster([...task.nodes])
 client.on('error', () => undefined)
-const manager = new LeaseManager(client as unknown as Redis, { ttl: task.ttl })
+const manager = new LeaseManager(client, { ttl: task.ttl })
 manager.on('error', () => undefined)
 
 const held = new Map<Lease, Held>()

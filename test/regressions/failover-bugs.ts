@@ -143,7 +143,7 @@ export const FAILOVER_BUGS: readonly Regression[] = [
     patches: [
       {
         file: CONNECTION,
-        find: 'this.#attempt.unfit = whatIsWrongWith(server)',
+        find: 'this.#attempt.unfit = whatIsWrongWith(server, this.#parts.mode)',
         replace: 'this.#attempt.unfit = undefined',
       },
     ],
