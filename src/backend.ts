@@ -157,7 +157,8 @@ export interface Backend {
   /**
    * `undefined` if requests can be sent now. Otherwise a promise that settles at the next change; it rejects with the reason if they cannot.
    *
-   * @param route the route of the request, if there are several. Default: 0.
+   * @param route the route of the request, if there are several; -1 if no server is known for its keys. Default: 0. If the routes change, all
+   * waiting promises should settle: the manager then looks where the keys are.
    */
   ready(route?: number): Promise<void> | undefined
   /** @param watch whether to watch granted keys. Default: no. The backend always watches refused keys, if it can. */

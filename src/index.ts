@@ -15,6 +15,8 @@ export type {
   LockView,
   Refusal,
   ReleaseEntry,
+  RouteView,
+  Routing,
   Unknown,
 } from './backend.ts'
 export { type Clock, SystemClock, type Timer, type TimerSource, type TimeSources } from './time/clock.ts'
@@ -65,7 +67,7 @@ export {
   type RetryStrategy,
 } from './options/retry.ts'
 export type { ClusterClient, Connectable, RedisClient } from './redis/create-backend.ts'
-export type { LeaseManagerStats, WakeUpCause } from './stats.ts'
+export type { LeaseManagerStats, RouteStats, WakeUpCause } from './stats.ts'
 
 /** The symbol of `await using`. A `lib` older than `esnext.disposable` does not declare it. */
 declare global {

@@ -311,10 +311,13 @@ export class LeaseManager extends GuardedEmitter implements Iterable<Lease> {
   /** Asks one question about one key, whoever holds it. */
   async #askFor<T>(key: string, what: string, ask: () => Promise<T>): Promise<T> {
     this.#throwIfClosed(checkKey(key))
-    return within(this.#parts.scheduler, this.#tryDefaults.timeout, async () => {
-      await this.#parts.backend.ready()
+    const { scheduler, backend, routing, routeOf, faultOf } = this.#parts
+    const whenReady = async (): Promise<T> => {
+      await backend.ready(routeOf(key))
       return ask()
-    }).catch((error: unknown) => {
+    }
+    const fault = (): Error | undefined => (routing ? faultOf(key) : undefined)
+    return within(scheduler, this.#tryDefaults.timeout, whenReady, fault).catch((error: unknown) => {
       const cause = asError(error)
       throw new UnavailableError(`Lock \`${key}\` could not be ${what}: ${cause.message}`, key, { cause })
     })

@@ -14,6 +14,24 @@ export interface LoadReport {
   readonly demand: number
   /** Whether a renewal has waited for more than a sixth of its ttl within the last second. */
   readonly overloaded: boolean
+  /** The server that an event is about, if there are several. `stats()` adds up all of them, and lists each in `routes`. */
+  readonly route?: string
+}
+
+/** One of several servers. */
+export interface RouteStats {
+  /** Its host and port. */
+  readonly name: string
+  /** Leases on keys that it serves. */
+  readonly leases: number
+  /** Whether requests can be sent there now. */
+  readonly usable: boolean
+  /** Whether it notifies the manager of changes now. */
+  readonly watching: boolean
+  /** See `LoadReport`. */
+  readonly lag: number
+  /** Time from the sending of a request to its answer. */
+  readonly roundTrip: HistogramSummary
 }
 
 /** The report of `manager.stats()`. Counts start at the manager's creation; durations are in ms. */
@@ -53,6 +71,8 @@ export interface LeaseManagerStats {
   readonly renewalLag: HistogramSummary
   /** Time from the sending of a request to its answer. */
   readonly roundTrip: HistogramSummary
+  /** The servers, if the backend has several; otherwise empty. */
+  readonly routes: readonly RouteStats[]
 }
 
 /**
@@ -73,11 +93,26 @@ export class Tally {
   readonly lost: Record<LossReason, number> = { expired: 0, taken: 0, missing: 0, maxHold: 0 }
   readonly renewalLag: Histogram = new Histogram()
   readonly roundTrip: Histogram = new Histogram()
+  /** Round trips by route, if there are several. */
+  readonly #roundTrips = new Map<number, Histogram>()
+
+  /** A request was answered. @param route its route, if there are several. */
+  onAnswered(took: number, route: number | undefined): void {
+    this.roundTrip.record(took)
+    if (route === undefined) return
+    const present = this.#roundTrips.get(route) ?? new Histogram()
+    this.#roundTrips.set(route, present)
+    present.record(took)
+  }
+
+  roundTripOf(route: number): HistogramSummary {
+    return (this.#roundTrips.get(route) ?? new Histogram()).summary()
+  }
 
   report(
     now: Pick<
       LeaseManagerStats,
-      'held' | 'jeopardy' | 'waiting' | 'queues' | 'undoing' | 'watching' | 'timers' | 'load'
+      'held' | 'jeopardy' | 'waiting' | 'queues' | 'undoing' | 'watching' | 'timers' | 'load' | 'routes'
     >,
   ): LeaseManagerStats {
     return {

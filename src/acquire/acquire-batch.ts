@@ -1,18 +1,20 @@
 /** A batch of keys in one request, which reserves them while it is under way. The batch is built, sent and settled as a whole. */
-import type { AcquireOutcome, Unknown } from '../backend.ts'
+import type { AcquireOutcome, Routing, Unknown } from '../backend.ts'
 import { isFinal } from '../errors.ts'
 import type { Lease } from '../lease/lease.ts'
 import { LeaseRecord } from '../lease/lease-record.ts'
 import { notHeld } from '../lease/record-facts.ts'
 import type { AcquireManySettings } from '../options/settings.ts'
 import type { Dispatch } from '../requests/dispatch.ts'
-import type { Batch } from '../requests/outbox.ts'
+import type { Batch } from '../requests/batch.ts'
 import { type Doubt, doubtAfter, grantedAfter } from '../rules/doubt.ts'
 import type { AcquisitionParts } from './acquisition.ts'
 import { unavailable, TOO_LATE } from './failures.ts'
 import type { Grant } from './granting.ts'
 
 export interface BulkParts extends AcquisitionParts {
+  /** None if there is one server. */
+  readonly routing: Routing | undefined
   readonly batchSize: number
   readonly dispatch: Pick<Dispatch, 'acquire' | 'acquireTogether'>
   readonly onFault: (fault: unknown) => void
@@ -55,6 +57,10 @@ export class AcquireBatch implements Batch<AcquireOutcome> {
     this.settled = new Promise((resolve) => {
       this.#resolve = resolve
     })
+  }
+
+  get first(): LeaseRecord | undefined {
+    return this.#records[0]
   }
 
   get size(): number {

@@ -16,7 +16,7 @@ import type { LeaseRecord } from '../lease/lease-record.ts'
 import type { LeaseTable } from '../lease/lease-table.ts'
 import { notHeld } from '../lease/record-facts.ts'
 import type { AcquireSettings } from '../options/settings.ts'
-import { unanswered } from '../requests/outbox.ts'
+import { unanswered } from '../requests/unanswered.ts'
 import type { Tally } from '../stats.ts'
 import type { Clock } from '../time/clock.ts'
 import { Pause } from '../waiting/pause.ts'
@@ -33,8 +33,8 @@ export interface AcquisitionParts extends QuestionParts, HintDoubtsParts, Patien
   readonly lines: WaitingLines
   readonly aborts: AbortWatch
   readonly tally: Tally
-  /** Why the backend cannot be asked, if that is known. */
-  readonly faultOf: () => Error | undefined
+  /** Why the backend cannot be asked for a key, if that is known. */
+  readonly faultOf: (key: string) => Error | undefined
 }
 
 export class Acquisition implements Waiter, Asker {
@@ -61,7 +61,7 @@ export class Acquisition implements Waiter, Asker {
     this.#parts = parts
     this.#settings = settings
     this.#question = new Question(parts, key, settings, this, first)
-    this.#hints = new HintDoubts(parts)
+    this.#hints = new HintDoubts(parts, key)
     this.#patience = new Patience(parts, settings, first?.startedAt)
   }
 
@@ -328,7 +328,7 @@ export class Acquisition implements Waiter, Asker {
   }
 
   get #notInTime(): UnavailableError {
-    return unanswered('in time', this.#parts.faultOf())
+    return unanswered('The backend did not answer in time', this.#parts.faultOf(this.key))
   }
 
   #throwIfCancelled(): void {

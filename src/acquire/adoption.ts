@@ -13,7 +13,7 @@ import type { LeaseTable } from '../lease/lease-table.ts'
 import { notHeld } from '../lease/record-facts.ts'
 import type { AdoptSettings } from '../options/settings.ts'
 import type { Dispatch } from '../requests/dispatch.ts'
-import type { Request } from '../requests/outbox.ts'
+import type { Request } from '../requests/batch.ts'
 
 export interface AdoptionParts {
   readonly table: LeaseTable

@@ -6,14 +6,18 @@ import type { Cancellable } from './abort-watch.ts'
 import { AcquireBatch, type BulkParts, type BulkSettings } from './acquire-batch.ts'
 import { Acquisition } from './acquisition.ts'
 import { REFUSED } from './failures.ts'
+import type { Routing } from '../backend.ts'
 import { LeaseError, LockNotHeldError, UnavailableError } from '../errors.ts'
 import type { Lease } from '../lease/lease.ts'
 import type { LeaseRecord } from '../lease/lease-record.ts'
 import { Bell } from '../requests/bell.ts'
+import { lanesByPlace, type PlaceLane } from '../requests/place-order.ts'
 import { nextTurn } from '../time/clock.ts'
 
 /** Keys under way at once: bounds memory, and the time in which answers that come together block the event loop. */
 const KEYS_UNDER_WAY = 8_192
+/** The same for each of several servers. */
+const KEYS_UNDER_WAY_PER_SERVER = 2_048
 /** Keys put into batches before the event loop has its next turn: some ms of work. */
 const KEYS_BEGUN_AT_ONCE = 2_048
 /** Keys that one call waits for at once. */
@@ -58,7 +62,7 @@ class BulkAcquisition implements Cancellable {
   readonly #singles = new Map<string, Acquisition>()
   /** The leases that this call has acquired. Created at the first key that is leased here already. */
   #acquired: Set<Lease> | undefined
-  /** The index of the first key that was not begun. */
+  /** The index of the first key that was not begun. If there are several servers, their lanes know. */
   #next = 0
   #done = 0
   #failure: { readonly reason: unknown } | undefined
@@ -78,12 +82,16 @@ class BulkAcquisition implements Cancellable {
     const { aborts, releaser, clock, batchSize, onFault } = this.#parts
     const { signal } = this.#settings
     if (signal) aborts.add(signal, this)
-    const working: Promise<void>[] = []
-    for (let begun = 0; begun < KEYS_UNDER_WAY && this.#next < this.#keys.length; begun += batchSize) {
-      if (begun > 0 && begun % KEYS_BEGUN_AT_ONCE < batchSize) await nextTurn(clock)
-      working.push(this.#work())
+    if (this.#parts.routing) {
+      await this.#workByPlace(this.#parts.routing)
+    } else {
+      const working: Promise<void>[] = []
+      for (let begun = 0; begun < KEYS_UNDER_WAY && this.#next < this.#keys.length; begun += batchSize) {
+        if (begun > 0 && begun % KEYS_BEGUN_AT_ONCE < batchSize) await nextTurn(clock)
+        working.push(this.#work())
+      }
+      await Promise.all(working)
     }
-    await Promise.all(working)
     while (this.#singles.size > 0) await this.#singleOver.next()
     if (this.#failure === undefined) {
       if (signal) aborts.remove(signal, this)
@@ -94,6 +102,28 @@ class BulkAcquisition implements Cancellable {
     if (!this.#cancelled) await Promise.race([released, new Promise<void>((resolve) => (this.#onCancelled = resolve))])
     if (signal) aborts.remove(signal, this)
     throw this.#failure.reason
+  }
+
+  /** Works for all servers at once. The keys of a request belong to one of them, and stand in the order of their places. */
+  async #workByPlace(routing: Routing): Promise<void> {
+    const { clock, batchSize } = this.#parts
+    for (const _key of this.#keys) this.#results.push(null)
+    const lanes = await lanesByPlace(this.#keys, routing, this.#parts)
+    const working: Promise<void>[] = []
+    for (let begun = 0; begun < KEYS_UNDER_WAY_PER_SERVER; begun += batchSize) {
+      if (begun > 0 && (begun * lanes.length) % KEYS_BEGUN_AT_ONCE < batchSize * lanes.length) await nextTurn(clock)
+      for (const lane of lanes) working.push(this.#workIn(lane))
+    }
+    await Promise.all(working)
+  }
+
+  async #workIn(lane: PlaceLane): Promise<void> {
+    for (;;) {
+      while (this.#singles.size >= LONGEST_QUEUE) await this.#singleOver.next()
+      const indices = this.#failure ? undefined : lane.take()
+      if (indices === undefined) return
+      await this.#ask(0, indices.length, indices)
+    }
   }
 
   cancel(reason: unknown): void {
@@ -130,17 +160,18 @@ class BulkAcquisition implements Cancellable {
       const start = this.#next
       if (this.#failure || start >= this.#keys.length) return
       this.#next = Math.min(start + this.#parts.batchSize, this.#keys.length)
+      for (let index = start; index < this.#next; index += 1) this.#results.push(null)
       await this.#ask(start, this.#next)
     }
   }
 
-  /** Asks for the keys from `start` up to `end`. */
-  async #ask(start: number, end: number): Promise<void> {
+  /** Asks for the keys from `start` up to `end`. @param indices their places in the call, if they were sorted. */
+  async #ask(start: number, end: number, indices?: readonly number[]): Promise<void> {
     const { lines, dispatch } = this.#parts
     const batch = new AcquireBatch(this.#parts, this.#settings)
     let repeated = 0
-    for (let index = start; index < end; index += 1) this.#results.push(null)
-    for (let index = start; index < end; index += 1) {
+    for (let position = start; position < end; position += 1) {
+      const index = indices === undefined ? position : (indices[position] as number)
       const key = this.#keys[index] as string
       // Entering a line observes the lease on the key. If that has expired, a listener of `lost` may abort this call.
       if (this.#failure) break

@@ -13,7 +13,7 @@ import type { Lease } from '../lease/lease.ts'
 import { LeaseRecord } from '../lease/lease-record.ts'
 import { notHeld } from '../lease/record-facts.ts'
 import type { AcquireSettings } from '../options/settings.ts'
-import type { Request } from '../requests/outbox.ts'
+import type { Request } from '../requests/batch.ts'
 
 export class FirstAttempts {
   readonly #parts: AcquisitionParts

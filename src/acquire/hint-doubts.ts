@@ -18,12 +18,13 @@ const LONGEST_DOUBT = 1_000
 export interface HintDoubtsParts {
   readonly clock: Clock
   readonly scheduler: Alarms
-  /** A notification was missed, or was a false alarm. */
-  readonly onUnreliable: () => void
+  /** A notification about a key was missed, or was a false alarm. */
+  readonly onUnreliable: (key: string) => void
 }
 
 export class HintDoubts {
   readonly #parts: HintDoubtsParts
+  readonly #key: string
   /** The last refusal, and when its holder's ttl ends; undefined if the last attempt was not answered. */
   #refusal: Refusal | undefined = undefined
   #refusalEnd = 0
@@ -34,8 +35,9 @@ export class HintDoubts {
   /** Rings when a delayed hint is due. */
   #hesitation: Alarm | undefined = undefined
 
-  constructor(parts: HintDoubtsParts) {
+  constructor(parts: HintDoubtsParts, key: string) {
     this.#parts = parts
+    this.#key = key
   }
 
   /** The last answer, if it was a refusal. */
@@ -65,7 +67,7 @@ export class HintDoubts {
     else if (this.#cause === 'name' && !stale) this.#falseHints += 1
     // The ttl should be over, but the holder has renewed without a notification.
     const missed = this.#cause === 'time' && before?.watched && sameHolder && !same && now >= this.#refusalEnd
-    if (missed || this.#falseHints === BELIEVED_HINTS) onUnreliable()
+    if (missed || this.#falseHints === BELIEVED_HINTS) onUnreliable(this.#key)
     if (!stale) this.#cause = 'time'
     this.#refusal = refusal
     this.#refusalEnd = end

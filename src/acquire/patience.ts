@@ -7,8 +7,8 @@ import type { Clock } from '../time/clock.ts'
 export interface PatienceParts {
   readonly clock: Clock
   readonly random: () => number
-  /** Whether the server's notifications have been reliable so far. */
-  readonly isReliable: () => boolean
+  /** Whether the server's notifications about a key have been reliable so far. */
+  readonly isReliable: (key: string) => boolean
 }
 
 export class Patience {
@@ -64,7 +64,7 @@ export class Patience {
       attempts: Math.max(this.attempts - this.extraAttempts, 1),
       waited: this.waited,
       remaining: refusal?.remaining,
-      watched: (refusal?.watched ?? false) && isReliable(),
+      watched: (refusal?.watched ?? false) && isReliable(key),
       random: random(),
     })
     if (interval === null || (typeof interval === 'number' && interval >= 0)) return interval

@@ -2,12 +2,17 @@
  * Leases that one batch confirmed. They share its send time, and so a deadline, the time of their next renewal, and the
  * batch for it. A process that holds a million leases keeps time for some thousands of cohorts.
  *
- *     acquired together ──▶ a cohort (its first renewal drawn at random)
+ *     acquired together ──▶ a cohort (its first renewal drawn at random, or at the time of its places)
  *     due on the same beat ──▶ one request ──▶ confirmed together ──▶ one cohort from then on
  *     released or lost ──▶ leaves
  *
  * Members join a cohort only when it is made, and when a batch that carried it is confirmed. In between it only shrinks.
+ *
+ * If there are several servers, a cohort keeps its members in the order of their places. Then it may be cut between two places, and a lease
+ * that was acquired a moment later may join it.
  */
+import { insertByRank, mergeByRank, type Ranked } from '../structures/ranks.ts'
+
 export interface CohortTerms {
   /** ms. */
   readonly ttl: number
@@ -17,11 +22,22 @@ export interface CohortTerms {
   readonly autoRenew: boolean
 }
 
-/** A member knows its cohort and its position there. */
-export interface Member<M extends Member<M>> {
+/** A member knows its cohort and its rank: its position there, or in an ordered cohort the place of its key. */
+export interface Member<M extends Member<M>> extends Ranked {
   cohort: Cohort<M> | undefined
-  place: number
+  rank: number
 }
+
+/** How the keys of a cohort are spread over servers. */
+export interface Spread {
+  /**
+   * If one place has more leases than a batch, the cohorts after its first have a phase of their own. They then know that place; -1 for all
+   * other cohorts.
+   */
+  readonly crowd: number
+}
+
+type Times = Pick<Cohort<never>, 'confirmedAt' | 'deadline' | 'phase'>
 
 export class Cohort<M extends Member<M>> {
   readonly terms: CohortTerms
@@ -48,16 +64,21 @@ export class Cohort<M extends Member<M>> {
   askers: M[] = []
   /** The id of its entry in the wheel. */
   alarm = -1
+  /** None if there is one server. Then members stand in no particular order. */
+  spread: Spread | undefined
+  /** The server that its renewals go to, as last seen. */
+  route = 0
   #members: M[] = []
   /** The array of members has been handed out: a change replaces it. */
   #shared = false
 
   /** @param times `deadline` follows from `confirmedAt`; `phase` is the due time of the first renewal. */
-  constructor(terms: CohortTerms, times: Pick<Cohort<M>, 'confirmedAt' | 'deadline' | 'phase'>) {
+  constructor(terms: CohortTerms, times: Times, spread?: Spread) {
     this.terms = terms
     this.confirmedAt = times.confirmedAt
     this.deadline = times.deadline
     this.phase = times.phase
+    this.spread = spread
   }
 
   get size(): number {
@@ -70,39 +91,64 @@ export class Cohort<M extends Member<M>> {
     return this.#members
   }
 
+  /** The first and the last place of an ordered cohort with members. */
+  get low(): number {
+    return (this.#members[0] as M).rank
+  }
+
+  get high(): number {
+    return (this.#members[this.#members.length - 1] as M).rank
+  }
+
+  /** @param record if the cohort is ordered, its rank is the place of its key. */
   add(record: M): void {
     this.#own()
     record.cohort = this
-    record.place = this.#members.length
+    if (this.spread) {
+      insertByRank(this.#members, record)
+      return
+    }
+    record.rank = this.#members.length
     this.#members.push(record)
   }
 
   remove(record: M): void {
     this.#own()
-    const last = this.#members.pop() as M
-    if (last !== record) {
-      this.#members[record.place] = last
-      last.place = record.place
+    if (this.spread) {
+      this.#members.splice(this.#members.indexOf(record), 1)
+    } else {
+      const last = this.#members.pop() as M
+      if (last !== record) {
+        this.#members[record.rank] = last
+        last.rank = record.rank
+      }
     }
     record.cohort = undefined
   }
 
   /** Takes over all members of another cohort, which is empty afterwards. */
   absorb(other: Cohort<M>): void {
-    for (const record of other.#members) this.add(record)
+    if (this.spread) {
+      for (const record of other.#members) record.cohort = this
+      this.#members = mergeByRank(this.#members, other.#members)
+      this.#shared = false
+    } else {
+      for (const record of other.#members) this.add(record)
+    }
     other.#members = []
     other.#shared = false
   }
 
   /** Moves some members to a new cohort with the same times. The new cohort has no entry in the wheel and no renewal yet. */
   split(records: readonly M[]): Cohort<M> {
-    const rest = new Cohort<M>(this.terms, this)
+    const rest = new Cohort<M>(this.terms, this, this.spread)
     rest.state = this.state
     rest.dueAt = this.dueAt
     rest.queuedAt = this.queuedAt
     rest.stale = this.stale
     rest.failures = this.failures
     rest.failure = this.failure
+    rest.route = this.route
     for (const record of records) {
       this.remove(record)
       rest.add(record)
@@ -114,13 +160,18 @@ export class Cohort<M extends Member<M>> {
     return rest
   }
 
-  /** Whether a lease granted on these terms, by a request sent at `sentAt`, may join: the same batch granted it. */
-  admits({ ttl, timeout, autoRenew }: CohortTerms, sentAt: number): boolean {
-    const { terms } = this
+  /**
+   * Whether a lease granted on these terms, by a request sent at `sentAt`, may join: the same batch granted it.
+   *
+   * @param window ms by which the request may have been sent later. The deadline of the lease is then that much earlier than it could be.
+   */
+  admits({ ttl, timeout, autoRenew }: CohortTerms, sentAt: number, window = 0): boolean {
+    const { terms, confirmedAt } = this
     return (
       terms.autoRenew &&
       autoRenew &&
-      this.confirmedAt === sentAt &&
+      confirmedAt <= sentAt &&
+      sentAt <= confirmedAt + window &&
       terms.ttl === ttl &&
       terms.timeout === timeout &&
       this.renewal === undefined &&
@@ -129,10 +180,16 @@ export class Cohort<M extends Member<M>> {
     )
   }
 
-  /** Whether both have the same terms, so that they may merge. */
+  /** Whether both have the same terms, so that they may merge, and are due together if their places say when. */
   matches(other: Cohort<M>): boolean {
     const { ttl, timeout, autoRenew } = this.terms
-    return autoRenew && other.terms.autoRenew && ttl === other.terms.ttl && timeout === other.terms.timeout
+    return (
+      autoRenew &&
+      other.terms.autoRenew &&
+      ttl === other.terms.ttl &&
+      timeout === other.terms.timeout &&
+      (this.spread === undefined || (this.phase === other.phase && this.spread.crowd === other.spread?.crowd))
+    )
   }
 
   #own(): void {

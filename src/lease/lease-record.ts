@@ -46,8 +46,8 @@ class Rarities {
   ending: Ending | undefined = undefined
 }
 
-const NO_PLACE = -1
-/** Instead of a place in a cohort: the closing manager gave the lease back. */
+const NO_RANK = -1
+/** Instead of a rank in a cohort: the closing manager gave the lease back. */
 const CLOSED = -3
 
 const NONE: Readonly<Rarities> = new Rarities()
@@ -72,9 +72,9 @@ export class LeaseRecord implements LockEntry, Member<LeaseRecord> {
   terms: LeaseTerms
   /** While this is `held`, the cohort knows whether the lease is in jeopardy. `reserved`: there is no lease yet. */
   state: Exclude<LeaseState, 'jeopardy'> | 'reserved' = 'held'
-  /** Its cohort, and its place there; none before the grant, and none once it is not held. */
+  /** Its cohort, and its rank there; none before the grant, and none once it is not held. */
   cohort: LeaseCohort | undefined = undefined
-  place: number = NO_PLACE
+  rank: number = NO_RANK
   /** The release under way, if there is one. */
   release: PendingRelease | undefined = undefined
   /** The handle that users have. */
@@ -109,11 +109,11 @@ export class LeaseRecord implements LockEntry, Member<LeaseRecord> {
 
   /** Whether the closing manager gave it back. */
   get closed(): boolean {
-    return this.place === CLOSED
+    return this.rank === CLOSED
   }
 
   markClosed(): void {
-    this.place = CLOSED
+    this.rank = CLOSED
   }
 
   /** Its rare facts, for reading only. */

@@ -4,20 +4,20 @@ import { Adoptions } from '../acquire/adoption.ts'
 import { BulkAcquisitions } from '../acquire/bulk-acquisition.ts'
 import { FirstAttempts } from '../acquire/first-attempt.ts'
 import { Granting } from '../acquire/granting.ts'
-import { type Backend, FENCE_KEY } from '../backend.ts'
+import { type Backend, FENCE_KEY, type Routing } from '../backend.ts'
 import { Cohort } from '../lease/cohort.ts'
 import type { LeasePort } from '../lease/lease.ts'
-import type { LeaseRecord } from '../lease/lease-record.ts'
+import type { LeaseCohort, LeaseRecord } from '../lease/lease-record.ts'
 import { LeaseTable, type Scheduled, type Subscribers } from '../lease/lease-table.ts'
 import { tokensOf } from '../lease/token.ts'
 import type { AcquireSettings, ManagerSettings } from '../options/settings.ts'
 import { type Connectable, createBackend } from '../redis/create-backend.ts'
 import { Releaser } from '../release/releaser.ts'
-import { LoadMeter, surveyOf } from '../renewal/load-meter.ts'
+import { Loads } from '../renewal/loads.ts'
 import { Renewer } from '../renewal/renewer.ts'
 import { Verifier } from '../renewal/verifier.ts'
 import { Dispatch } from '../requests/dispatch.ts'
-import { Tally } from '../stats.ts'
+import { type LoadReport, Tally } from '../stats.ts'
 import { type Clock, SystemClock } from '../time/clock.ts'
 import { GuardedClock } from '../time/guarded-clock.ts'
 import { Scheduler, type Tick } from '../time/scheduler.ts'
@@ -41,6 +41,8 @@ export class Assembly {
   readonly subscribers: Face
   readonly clock: Clock
   readonly backend: Backend
+  /** None if there is one server. */
+  readonly routing: Routing | undefined
   readonly tally: Tally = new Tally()
   readonly aborts: AbortWatch = ABORTS
   readonly batchSize: number
@@ -51,7 +53,7 @@ export class Assembly {
   readonly lines: WaitingLines
   readonly table: LeaseTable
   readonly usages: Usages
-  readonly load: LoadMeter
+  readonly loads: Loads
   readonly dispatch: Dispatch
   readonly renewer: Renewer
   readonly releaser: Releaser
@@ -75,17 +77,13 @@ export class Assembly {
     // The machine's clock never throws.
     this.clock = settings.clock instanceof SystemClock ? settings.clock : new GuardedClock(settings.clock, this.onFault)
     this.backend = createBackend(connection)
+    this.routing = this.backend.routing
     this.scheduler = new Scheduler<Scheduled>(this.clock, this)
     this.lines = new WaitingLines(this.scheduler, this.tally)
     this.seed = this.random()
     this.table = new LeaseTable(this)
     this.usages = new Usages(this)
-    this.load = new LoadMeter({
-      clock: this.clock,
-      scheduler: this.scheduler,
-      survey: () => surveyOf(this.table.cohorts()),
-      tell: (report) => void face.emit('overload', report),
-    })
+    this.loads = new Loads(this)
     this.dispatch = new Dispatch(this)
     this.renewer = new Renewer(this)
     this.releaser = new Releaser(this)
@@ -127,6 +125,11 @@ export class Assembly {
 
   readonly onTickEnd = (): void => this.renewer.pump()
 
+  // Calls from the load meters.
+
+  readonly cohorts = (): Iterable<LeaseCohort> => this.table.cohorts()
+  readonly tell = (report: LoadReport): void => void this.subscribers.emit('overload', report)
+
   // Calls about leases.
 
   readonly isHeardOf = (): boolean => this.subscribers.listenerCount('acquired') > 0
@@ -137,11 +140,17 @@ export class Assembly {
 
   // Facts about the server and the other parts.
 
-  readonly faultOf = (): Error | undefined => this.backend.fault
-  readonly isBehind = (): boolean => this.load.behind
+  /** The route of a key now, if there are several. */
+  readonly routeOf = (key: string): number | undefined => this.routing?.routeOf(this.routing.placeOf(key))
+
+  readonly faultOf = (key: string): Error | undefined => {
+    const route = this.routeOf(key)
+    return (route === undefined ? undefined : this.routing?.faultOf(route)) ?? this.backend.fault
+  }
+  readonly isBehind = (key: string): boolean => this.loads.isBehind(this.routeOf(key) ?? 0)
   readonly isOffered = (key: string): boolean => this.lines.isOffered(key)
-  readonly isReliable = (): boolean => this.desk.isReliable()
-  readonly onUnreliable = (): void => this.desk.onUnreliable()
+  readonly isReliable = (key: string): boolean => this.desk.isReliable(this.routeOf(key))
+  readonly onUnreliable = (key: string): void => this.desk.onUnreliable(this.routeOf(key))
 
   /** The server does not notify a manager of its own changes. */
   readonly onChangedHere = (key: string): void => {
@@ -156,12 +165,12 @@ export class Assembly {
     backend.open(
       { prefix, timeout: tryDefaults.timeout, watch, clock, credentials },
       {
-        onRecovered: () => renewer.onRecovered(),
-        onSuspect: () => desk.onChange(),
-        onMissed: () => desk.onMissed(),
-        onChange: (keys) => desk.onChange(keys),
-        onUnwatched: () => desk.wakeAll(),
-        onForgotten: () => desk.onUnreliable(),
+        onRecovered: (route) => renewer.onRecovered(route),
+        onSuspect: (route) => desk.onChange(undefined, route),
+        onMissed: (route) => desk.onMissed(route),
+        onChange: (keys, route) => desk.onChange(keys, route),
+        onUnwatched: (route) => desk.wakeAll(route),
+        onForgotten: (route) => desk.onUnreliable(route),
         onError: (error) => subscribers.reportFault(error),
       },
     )

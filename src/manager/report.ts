@@ -1,9 +1,9 @@
 /** Builds the report of `stats()`. */
-import type { Backend } from '../backend.ts'
+import type { Backend, Routing } from '../backend.ts'
 import type { LeaseTable, Scheduled } from '../lease/lease-table.ts'
 import type { Releaser } from '../release/releaser.ts'
-import type { LoadMeter } from '../renewal/load-meter.ts'
-import type { LeaseManagerStats, Tally } from '../stats.ts'
+import type { Loads } from '../renewal/loads.ts'
+import type { LeaseManagerStats, RouteStats, Tally } from '../stats.ts'
 import type { Scheduler } from '../time/scheduler.ts'
 import type { WaitingLines } from '../waiting/waiting-line.ts'
 
@@ -14,10 +14,12 @@ export interface ReportParts {
   readonly table: LeaseTable
   readonly lines: WaitingLines
   readonly releaser: Releaser
-  readonly load: LoadMeter
+  readonly loads: Loads
+  readonly routing: Routing | undefined
 }
 
-export function reportOf({ backend, scheduler, tally, table, lines, releaser, load }: ReportParts): LeaseManagerStats {
+export function reportOf(parts: ReportParts): LeaseManagerStats {
+  const { backend, scheduler, tally, table, lines, releaser, loads, routing } = parts
   return tally.report({
     held: table.size,
     jeopardy: table.jeopardy,
@@ -26,8 +28,27 @@ export function reportOf({ backend, scheduler, tally, table, lines, releaser, lo
     undoing: releaser.undoing,
     watching: backend.watching,
     timers: scheduler.timers,
-    load: load.report,
+    load: loads.report,
+    routes: routing ? routesOf(routing, parts) : [],
   })
+}
+
+function routesOf(routing: Routing, { tally, table, loads }: ReportParts): readonly RouteStats[] {
+  const leases = new Map<number, number>()
+  for (const { members } of table.cohorts()) {
+    for (const { rank } of members) {
+      const route = routing.routeOf(rank)
+      leases.set(route, (leases.get(route) ?? 0) + 1)
+    }
+  }
+  return routing.views().map(({ route, name, usable, watching }) => ({
+    name,
+    leases: leases.get(route) ?? 0,
+    usable,
+    watching,
+    lag: loads.of(route).lag,
+    roundTrip: tally.roundTripOf(route),
+  }))
 }
 
 /** Keys with waiters or a reservation. */

@@ -8,7 +8,7 @@ import { renewalRetryDelay } from '../rules/timing.ts'
 import { UnavailableError } from '../errors.ts'
 import type { PendingRelease } from '../lease/lease-record.ts'
 import type { Dispatch } from '../requests/dispatch.ts'
-import type { Request } from '../requests/outbox.ts'
+import type { Request } from '../requests/batch.ts'
 import type { Alarm, Alarms } from '../time/scheduler.ts'
 
 type ReleaseRequest = Request<ChangeOutcome> & ReleaseEntry

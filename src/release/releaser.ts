@@ -2,7 +2,7 @@
  * Deletes keys: for `release()`, for many leases at once, and silently for acquisitions without a caller. Each is a
  * compare-and-delete, repeated until it is answered or the key has expired.
  */
-import type { ChangeOutcome, LockEntry, ReleaseEntry, Unknown } from '../backend.ts'
+import type { ChangeOutcome, LockEntry, ReleaseEntry, Routing, Unknown } from '../backend.ts'
 import type { Clock } from '../time/clock.ts'
 import { Deletion, type DeletionGoal, type DeletionParts, UNANSWERED } from './deletion.ts'
 import type { Doubt } from '../rules/doubt.ts'
@@ -10,7 +10,8 @@ import type { LeaseRecord, PendingRelease } from '../lease/lease-record.ts'
 import type { LeaseTable } from '../lease/lease-table.ts'
 import { Bell } from '../requests/bell.ts'
 import type { Dispatch } from '../requests/dispatch.ts'
-import type { Batch } from '../requests/outbox.ts'
+import type { Batch } from '../requests/batch.ts'
+import { lanesByPlace } from '../requests/place-order.ts'
 
 /** Keys under way at once: bounds memory, and the time in which answers that come together block the event loop. */
 const KEYS_UNDER_WAY = 2_048
@@ -22,8 +23,10 @@ export interface ReleaserParts extends DeletionParts {
   readonly clock: Clock
   readonly table: LeaseTable
   readonly batchSize: number
-  /** Whether renewals wait to be sent, because the server is too slow. */
-  readonly isBehind: () => boolean
+  /** None if there is one server. */
+  readonly routing: Routing | undefined
+  /** Whether renewals wait to be sent, because the server of this key is too slow. */
+  readonly isBehind: (key: string) => boolean
   /** A key was deleted later than its lease ended. The server does not notify a manager of its own changes. */
   readonly onChangedHere: (key: string) => void
   readonly dispatch: Pick<Dispatch, 'release' | 'releaseTogether'>
@@ -63,14 +66,31 @@ export class Releaser {
     onSettled: (count: number) => void = () => undefined,
     isOver: () => boolean = never,
   ): Promise<void> {
-    const rest = records[Symbol.iterator]()
-    const work = async (): Promise<void> => {
-      for (let some = this.#takeSome(rest); some.length > 0 && !isOver(); some = this.#takeSome(rest)) {
+    const work = async (take: () => readonly LeaseRecord[]): Promise<void> => {
+      for (let some = take(); some.length > 0 && !isOver(); some = take()) {
         await this.#releaseTogether(some)
         onSettled(some.length)
       }
     }
-    await Promise.all(Array.from({ length: Math.ceil(KEYS_UNDER_WAY / this.#parts.batchSize) }, work))
+    const workers = Math.ceil(KEYS_UNDER_WAY / this.#parts.batchSize)
+    const takes = await this.#partsOf(records)
+    await Promise.all(takes.flatMap((take) => Array.from({ length: workers }, () => work(take))))
+  }
+
+  /** For each server a function that takes the next batch of its leases, which is empty at the end. */
+  async #partsOf(records: Iterable<LeaseRecord>): Promise<(() => readonly LeaseRecord[])[]> {
+    const { routing } = this.#parts
+    if (routing === undefined) {
+      const rest = records[Symbol.iterator]()
+      return [() => this.#takeSome(rest)]
+    }
+    const list = [...records]
+    const lanes = await lanesByPlace(
+      list.map(({ key }) => key),
+      routing,
+      this.#parts,
+    )
+    return lanes.map((lane) => () => lane.take()?.map((index) => list[index] as LeaseRecord) ?? [])
   }
 
   /**
@@ -87,7 +107,7 @@ export class Releaser {
    * the key is left to expire: deleting it would cost leases that can still be kept.
    */
   abandon(record: LeaseRecord): void {
-    if (this.#parts.isBehind()) return
+    if (this.#parts.isBehind(record.key)) return
     const { timeout, ttl } = record
     const now = this.#parts.clock.now()
     this.#delete({ entry: record, timeout, until: now + ttl, unanswered: landingsOf(record, now) })
@@ -220,6 +240,10 @@ class ReleaseBatch implements Batch<ChangeOutcome, ReleaseEntry>, PendingRelease
     this.settled = new Promise((resolve) => {
       this.#resolve = resolve
     })
+  }
+
+  get first(): LeaseRecord | undefined {
+    return this.#records[0]
   }
 
   get size(): number {

@@ -4,7 +4,15 @@
  */
 import { CongestionWindow } from '../rules/congestion-window.ts'
 import type { Clock } from '../time/clock.ts'
-import type { RenewalBatch } from './renewal-batch.ts'
+import type { Alarm } from '../time/scheduler.ts'
+
+/** A batch that was sent. */
+interface Sent {
+  readonly sentAt: number
+  readonly cohorts: readonly { readonly terms: { readonly ttl: number } }[]
+  readonly alarm: Alarm | undefined
+  over: boolean
+}
 
 export class BatchesUnderWay {
   readonly window: CongestionWindow = new CongestionWindow()
@@ -12,7 +20,7 @@ export class BatchesUnderWay {
   /** Batches that are sent, and neither answered nor given up. */
   #count = 0
   /** Batches that were given up and not answered, and until when each counts. */
-  readonly #overdue = new Map<RenewalBatch, number>()
+  readonly #overdue = new Map<Sent, number>()
 
   constructor(clock: Clock) {
     this.#clock = clock
@@ -31,12 +39,12 @@ export class BatchesUnderWay {
     this.#count += 1
   }
 
-  onAnswered(batch: RenewalBatch): void {
+  onAnswered(batch: Sent): void {
     this.#overdue.delete(batch)
   }
 
   /** The batch is answered, or given up. */
-  end(batch: RenewalBatch): void {
+  end(batch: Sent): void {
     batch.alarm?.cancel()
     if (batch.over) return
     batch.over = true
@@ -44,7 +52,7 @@ export class BatchesUnderWay {
   }
 
   /** Stops waiting for a batch, so that a hung server does not block all others. */
-  giveUp(batch: RenewalBatch): void {
+  giveUp(batch: Sent): void {
     // After a ttl its leases have ended, or another batch has renewed them.
     if (!batch.over) this.#overdue.set(batch, batch.sentAt + (batch.cohorts[0]?.terms.ttl ?? 0))
     this.end(batch)

@@ -42,11 +42,25 @@ export class LoadMeter {
 
   get report(): LoadReport {
     return {
-      lag: Math.max(this.#lag, this.#lastLag),
+      lag: this.lag,
       ...this.#parts.survey(),
-      capacity: this.#capacity,
-      overloaded: this.#alarm !== undefined,
+      capacity: this.capacity,
+      overloaded: this.overloaded,
     }
+  }
+
+  /** The longest wait within the last second or two, as a fraction of the ttl. */
+  get lag(): number {
+    return Math.max(this.#lag, this.#lastLag)
+  }
+
+  /** Renewals per second, as last measured. */
+  get capacity(): number {
+    return this.#capacity
+  }
+
+  get overloaded(): boolean {
+    return this.#alarm !== undefined
   }
 
   /** Whether renewals wait to be sent. */
@@ -109,11 +123,16 @@ export class LoadMeter {
   }
 }
 
-/** The leases whose renewals wait, and the renewals per second that all leases need. */
-export function surveyOf(cohorts: Iterable<LeaseCohort>): Pick<LoadReport, 'behind' | 'demand'> {
+/**
+ * The leases whose renewals wait, and the renewals per second that all leases need.
+ *
+ * @param only the route that counts. Default: all.
+ */
+export function surveyOf(cohorts: Iterable<LeaseCohort>, only?: number): Pick<LoadReport, 'behind' | 'demand'> {
   let behind = 0
   let demand = 0
-  for (const { renewal, size, terms } of cohorts) {
+  for (const { renewal, size, terms, route } of cohorts) {
+    if (only !== undefined && route !== only) continue
     if (renewal === 'queued') behind += size
     if (terms.autoRenew) demand += (size / terms.ttl) * RENEWALS_PER_TTL * 1_000
   }

@@ -1,21 +1,19 @@
-/**
- * Renewals: collects the cohorts that are due, sends them in batches with the nearest deadline first, applies the answers,
- * and repeats failed renewals.
- */
+/** Renewals: collects the cohorts that are due, sends them in batches, applies the answers, and repeats failed renewals. */
 import { asError } from '../as-error.ts'
-import type { Backend, ChangeOutcome } from '../backend.ts'
+import type { Backend, ChangeOutcome, Routing } from '../backend.ts'
 import type { Clock } from '../time/clock.ts'
-import { Cohort, type CohortTerms, mergeCohorts } from '../lease/cohort.ts'
-import { deadlineOf, firstRenewalDue, renewalDue, renewalRetryDelay } from '../rules/timing.ts'
-import { UnavailableError } from '../errors.ts'
-import { BatchesUnderWay } from './batches-under-way.ts'
+import { type CohortTerms, mergeCohorts } from '../lease/cohort.ts'
+import { renewalDue, renewalRetryDelay } from '../rules/timing.ts'
+import type { UnavailableError } from '../errors.ts'
+import { type Joining, joiningOf } from './joining.ts'
+import { type Lane, Lanes } from './lanes.ts'
+import type { Loads } from './loads.ts'
 import { RenewalBatch } from './renewal-batch.ts'
 import { type CohortFailure, failuresOf, isAnswer, NO_OUTCOME, notRenewed } from './renewal-failures.ts'
+import { unanswered } from '../requests/unanswered.ts'
 import type { LeaseCohort, LeaseRecord } from '../lease/lease-record.ts'
-import type { LoadMeter } from './load-meter.ts'
 import type { LeaseTable, Scheduled } from '../lease/lease-table.ts'
 import { notHeld, takeWaiters } from '../lease/record-facts.ts'
-import { RenewalQueue } from './renewal-queue.ts'
 import type { Scheduler, Tick } from '../time/scheduler.ts'
 import type { Tally } from '../stats.ts'
 
@@ -27,7 +25,9 @@ export interface RenewerParts {
   readonly scheduler: Scheduler<Scheduled>
   readonly table: LeaseTable
   readonly tally: Tally
-  readonly load: LoadMeter
+  readonly loads: Loads
+  /** None if there is one server. */
+  readonly routing: Routing | undefined
   readonly batchSize: number
   readonly driftFactor: number
   readonly random: () => number
@@ -38,34 +38,23 @@ export interface RenewerParts {
 
 export class Renewer {
   readonly #parts: RenewerParts
-  readonly #queue: RenewalQueue
-  /** The cohort that leases of the current grant join. */
-  #forming: LeaseCohort | undefined
-  readonly #underWay: BatchesUnderWay
+  readonly #joining: Joining
+  readonly #lanes: Lanes
   #pumping = false
 
   constructor(parts: RenewerParts) {
     this.#parts = parts
-    this.#queue = new RenewalQueue(parts.scheduler.tick, parts.batchSize)
-    this.#underWay = new BatchesUnderWay(parts.clock)
+    const onFormed = (cohort: LeaseCohort, due: number): void => {
+      parts.table.enlist(cohort)
+      this.#schedule(cohort, due)
+    }
+    this.#joining = joiningOf({ ...parts, onFormed })
+    this.#lanes = new Lanes(parts)
   }
 
-  /** Adds a lease to the cohort of the batch that granted it, sent at `sentAt`. */
+  /** Adds a lease to a cohort. @param sentAt when the request that granted it was sent. */
   join(record: LeaseRecord, terms: CohortTerms, sentAt: number): void {
-    const forming = this.#forming
-    if (forming?.admits(terms, sentAt) && forming.size < this.#parts.batchSize) {
-      forming.add(record)
-      return
-    }
-    const { table, driftFactor, random } = this.#parts
-    const { ttl, timeout, autoRenew } = terms
-    const deadline = deadlineOf(sentAt, ttl, driftFactor)
-    const phase = firstRenewalDue(sentAt, ttl, random())
-    const cohort = new Cohort<LeaseRecord>({ ttl, timeout, autoRenew }, { confirmedAt: sentAt, deadline, phase })
-    cohort.add(record)
-    table.enlist(cohort)
-    this.#schedule(cohort, phase)
-    this.#forming = cohort
+    this.#joining.join(record, terms, sentAt)
   }
 
   /** A cohort is due: for its renewal, or at its deadline. */
@@ -79,7 +68,8 @@ export class Renewer {
     if (!table.expire(cohort)) return
     if (cohort.renewal === 'queued') {
       this.#schedule(cohort, NEVER)
-      this.#tellFailure(cohort, new UnavailableError(`A renewal could not be sent within ${cohort.terms.timeout} ms`))
+      this.#lanes.reroute([cohort])
+      this.#tellFailure(cohort, this.#overdue('A renewal could not be sent', cohort))
       return
     }
     if (!cohort.terms.autoRenew) {
@@ -107,20 +97,21 @@ export class Renewer {
     return answer
   }
 
-  /** The backend can be asked again: cohorts in jeopardy do not wait for their backoff. */
-  onRecovered(): void {
-    this.#underWay.forgetOverdue()
-    this.#renewEach((cohort) => cohort.state === 'jeopardy')
+  /** The backend can be asked again: cohorts in jeopardy do not wait for their backoff. @param route all servers without one. */
+  onRecovered(route?: number): void {
+    this.#lanes.forgetOverdue(route)
+    this.#renewEach(route, (cohort) => cohort.state === 'jeopardy')
   }
 
-  /** Renews everything now, nearest deadline first: any key may have changed. */
-  renewAll(): void {
-    this.#underWay.forgetOverdue()
-    this.#renewEach(() => true)
+  /** Renews everything now, nearest deadline first: any key may have changed. @param route all servers without one. */
+  renewAll(route?: number): void {
+    this.#lanes.forgetOverdue(route)
+    this.#renewEach(route, () => true)
   }
 
-  #renewEach(isWanted: (cohort: LeaseCohort) => boolean): void {
-    for (const cohort of this.#parts.table.cohorts()) {
+  #renewEach(route: number | undefined, isWanted: (cohort: LeaseCohort) => boolean): void {
+    this.#lanes.reroute()
+    for (const cohort of this.#lanes.cohortsOf(route)) {
       if (!cohort.terms.autoRenew || !isWanted(cohort)) continue
       if (cohort.renewal === undefined) this.#enqueue(cohort)
       cohort.stale = true
@@ -128,16 +119,22 @@ export class Renewer {
     this.#pumpSoon()
   }
 
-  /** Sends queued renewals, as far as the congestion window permits. */
+  /** Sends queued renewals, as far as the congestion window of each server permits. */
   pump(): void {
-    const { clock, load } = this.#parts
-    while (this.#underWay.hasRoom) {
-      const cohorts = this.#queue.take(clock.now() + this.#underWay.window.roundTrip)
+    do {
+      for (const lane of this.#lanes) this.#pumpLane(lane)
+    } while (this.#lanes.takeMoved())
+  }
+
+  #pumpLane(lane: Lane): void {
+    const { underWay, queue, load } = lane
+    while (underWay.hasRoom) {
+      const cohorts = this.#lanes.take(lane)
       if (cohorts.length === 0) break
-      this.#send(cohorts).catch(this.#parts.onFault)
+      this.#send(cohorts, lane).catch(this.#parts.onFault)
     }
-    const next = this.#queue.peek()
-    if (next) load.onWaiting(clock.now() - next.queuedAt, next.terms.ttl)
+    const next = queue.peek()
+    if (next) load.onWaiting(this.#parts.clock.now() - next.queuedAt, next.terms.ttl)
     else load.onIdle()
   }
 
@@ -149,8 +146,8 @@ export class Renewer {
     cohort.renewal = 'queued'
     cohort.queuedAt = now
     cohort.dueAt = due ?? now
-    this.#queue.add(cohort)
     scheduler.schedule(cohort.alarm, Math.min(now + cohort.terms.timeout, cohort.deadline) + scheduler.tick)
+    this.#lanes.add(cohort)
   }
 
   #pumpSoon(): void {
@@ -162,10 +159,11 @@ export class Renewer {
     })
   }
 
-  async #send(cohorts: LeaseCohort[]): Promise<void> {
-    const { backend, clock, scheduler, tally, load, isWatching } = this.#parts
+  async #send(cohorts: LeaseCohort[], lane: Lane): Promise<void> {
+    const { backend, clock, scheduler, tally, routing, isWatching } = this.#parts
+    const { underWay, load } = lane
     // Read before a byte is written: every deadline that this batch may set counts from here.
-    const batch = new RenewalBatch(clock.now(), cohorts)
+    const batch = new RenewalBatch(clock.now(), cohorts, lane)
     const { sentAt } = batch
     for (const cohort of cohorts) {
       cohort.renewal = batch
@@ -174,26 +172,25 @@ export class Renewer {
       tally.renewalLag.record(sentAt - cohort.dueAt, cohort.size)
       load.onWaited(sentAt - cohort.queuedAt, cohort.terms.ttl)
     }
-    this.#underWay.add()
+    underWay.add()
     this.#watch(batch, sentAt)
     tally.requests += 1
     let outcomes: readonly (ChangeOutcome | undefined)[]
     try {
       outcomes = await backend.renew(batch.records, isWatching())
       const now = clock.now()
-      tally.roundTrip.record(now - sentAt)
+      tally.onAnswered(now - sentAt, routing && lane.route)
       // An error that the connection itself makes says nothing about the speed of the server.
-      if (outcomes.some(isAnswer))
-        this.#underWay.window.onAnswered(sentAt, now, (cohorts[0] as LeaseCohort).terms.timeout)
+      if (outcomes.some(isAnswer)) underWay.window.onAnswered(sentAt, now, (cohorts[0] as LeaseCohort).terms.timeout)
     } catch (thrown) {
       const outcome = { type: 'unknown', error: asError(thrown) } as const
       outcomes = batch.records.map(() => outcome)
     }
-    this.#underWay.onAnswered(batch)
+    underWay.onAnswered(batch)
     try {
       this.#settle(batch, outcomes)
     } finally {
-      this.#underWay.end(batch)
+      underWay.end(batch)
       for (const cohort of batch.cohorts) if (cohort.renewal === batch) this.#fail(cohort, NO_OUTCOME)
       this.pump()
     }
@@ -206,7 +203,7 @@ export class Renewer {
       if (cohort.renewal !== batch || cohort.size === 0) continue
       next = Math.min(next, batch.sentAt + cohort.terms.timeout, cohort.deadline)
     }
-    if (next === NEVER) this.#underWay.giveUp(batch)
+    if (next === NEVER) batch.lane.underWay.giveUp(batch)
     else batch.alarm = this.#parts.scheduler.at(Math.max(next, now), (tick) => this.#onOverdue(batch, tick))
   }
 
@@ -225,8 +222,8 @@ export class Renewer {
   #failOverdue(batch: RenewalBatch, now: number): void {
     for (const cohort of batch.cohorts) {
       if (cohort.renewal !== batch || cohort.size === 0 || now < batch.sentAt + cohort.terms.timeout) continue
-      this.#underWay.window.onOverdue(batch.sentAt, now)
-      this.#fail(cohort, new UnavailableError(`A renewal was not answered within ${cohort.terms.timeout} ms`))
+      batch.lane.underWay.window.onOverdue(batch.sentAt, now)
+      this.#fail(cohort, this.#overdue('A renewal was not answered', cohort))
     }
   }
 
@@ -253,7 +250,6 @@ export class Renewer {
     failed: CohortFailure | undefined,
     isAnswered: boolean,
   ): boolean {
-    const { load } = this.#parts
     const awaited = cohort.renewal === batch
     if (awaited) cohort.renewal = undefined
     if (cohort.size === 0) return false
@@ -269,7 +265,7 @@ export class Renewer {
       if (batch.sentAt < cohort.confirmedAt) return false
       if (records.length > 0) this.#splitOff(cohort, records, awaited ? failed.error : undefined)
     }
-    load.onConfirmed(cohort.size)
+    batch.lane.load.onConfirmed(cohort.size)
     const inTime = this.#confirm(cohort, batch.sentAt)
     if (!awaited || !inTime) return false
     if (cohort.size > 0 && cohort.stale && cohort.renewal === undefined) this.#enqueue(cohort)
@@ -310,6 +306,10 @@ export class Renewer {
     } finally {
       this.#scheduleIfIdle(cohort, renewalDue(sentAt, cohort.terms.ttl, cohort.phase))
     }
+  }
+
+  #overdue(what: string, { terms, route }: LeaseCohort): UnavailableError {
+    return unanswered(`${what} within ${terms.timeout} ms`, this.#parts.routing?.faultOf(route))
   }
 
   #fail(cohort: LeaseCohort, error: Error): void {

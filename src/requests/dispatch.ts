@@ -4,7 +4,8 @@
  */
 import type { AcquireOutcome, ChangeOutcome, LockEntry, ReleaseEntry } from '../backend.ts'
 import type { Clock } from '../time/clock.ts'
-import { Outbox, type OutboxParts, type Batch, type Request } from './outbox.ts'
+import type { Batch, OutboxParts, Request } from './batch.ts'
+import { Outbox } from './outbox.ts'
 
 export interface DispatchParts extends OutboxParts {
   readonly clock: Clock

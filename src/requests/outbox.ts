@@ -6,63 +6,11 @@
  *
  * If applying an outcome throws, the outbox reports the fault, and the entry counts as unanswered. All other entries get their outcome (P31).
  */
-import type { Backend, LockEntry, Unknown } from '../backend.ts'
-import type { Clock } from '../time/clock.ts'
-import { asError } from '../as-error.ts'
-import { isFinal, UnavailableError } from '../errors.ts'
-import type { Alarm, Alarms } from '../time/scheduler.ts'
+import type { LockEntry, Unknown } from '../backend.ts'
+import type { Batch, OutboxParts, Request, Send } from './batch.ts'
 import { Bell } from './bell.ts'
-import type { Tally } from '../stats.ts'
-
-/** One entry of a batch, and its caller. */
-export interface Request<Outcome> extends LockEntry {
-  /** ms. */
-  readonly timeout: number
-  /** Whether the caller still wants an answer. If not, an unsent request is never sent. */
-  readonly wanted: boolean
-  /**
-   * @param sentAt when the request was sent; undefined if it never was.
-   * @param unansweredAt when an earlier, unanswered request was sent: the server may still carry that out.
-   */
-  settle(outcome: Outcome | Unknown, sentAt: number | undefined, unansweredAt: number | undefined): void
-  /** Takes an answer that came after the request was given up. */
-  settleLate?(outcome: Outcome | Unknown): void
-}
-
-/** Entries that are sent together. */
-export interface Batch<Outcome, Entry extends LockEntry = LockEntry> {
-  /** ms. */
-  readonly timeout: number
-  /** Called once, at the sending. @returns the entries that are still wanted; if there are none, nothing is sent. */
-  take(): readonly Entry[]
-  /**
-   * Called before the batch is sent once more. Settles entries that are not wanted any more with the outcome of the first request, which was sent
-   * at `sentAt`. @returns the others.
-   */
-  takeAgain?(outcome: Unknown, sentAt: number): readonly Entry[]
-  /** The number of entries to settle. */
-  readonly size: number
-  /** Called once for each entry, with its index in the entries taken last. See `Request.settle`. */
-  settle(index: number, outcome: Outcome | Unknown, sentAt: number | undefined, unansweredAt: number | undefined): void
-  /** Called if `settle` threw: a caller that still waits for the entry gets this outcome. */
-  settleFaulty(index: number, outcome: Unknown, sentAt: number | undefined, unansweredAt: number | undefined): void
-  /** Called once, after all entries. */
-  finish?(): void
-  /** Takes an answer that came after the batch was given up. */
-  settleLate?(index: number, outcome: Outcome | Unknown): void
-}
-
-export interface OutboxParts {
-  readonly backend: Backend
-  readonly clock: Clock
-  readonly scheduler: Alarms
-  readonly tally: Tally
-  readonly batchSize: number
-  /** Applying an outcome threw. */
-  readonly onFault: (fault: unknown) => void
-}
-
-type Send<Outcome, Entry> = (entries: readonly Entry[]) => Promise<readonly (Outcome | Unknown)[]>
+import { byPlace } from './place-order.ts'
+import { Sending } from './sending.ts'
 
 /** Collects and sends the requests of one kind. */
 export class Outbox<Outcome, Entry extends LockEntry = LockEntry> {
@@ -102,16 +50,23 @@ export class Outbox<Outcome, Entry extends LockEntry = LockEntry> {
     const batches = this.#batches
     this.#collected = []
     this.#batches = []
+    const { routing } = this.#parts
+    // Each request to a server has one timeout, and the keys of that server.
+    if (routing === undefined) this.#cut(collected)
+    else for (const some of byPlace(collected, routing)) this.#cut(some)
+    for (const batch of batches) this.#dispatch(batch)
+  }
+
+  #cut(requests: readonly (Entry & Request<Outcome>)[]): void {
     let start = 0
-    for (let end = 1; end <= collected.length; end += 1) {
-      const first = collected[start] as Request<Outcome>
+    for (let end = 1; end <= requests.length; end += 1) {
+      const first = requests[start] as Request<Outcome>
       // A batch has one timeout: a request with another one starts another batch.
-      if (end - start === this.#parts.batchSize || collected[end]?.timeout !== first.timeout) {
-        this.#dispatch(new CollectedBatch(collected.slice(start, end)))
+      if (end - start === this.#parts.batchSize || requests[end]?.timeout !== first.timeout) {
+        this.#dispatch(new CollectedBatch(requests.slice(start, end)))
         start = end
       }
     }
-    for (const batch of batches) this.#dispatch(batch)
   }
 
   readonly #onSettled = (): void => {
@@ -137,6 +92,10 @@ class CollectedBatch<Outcome, Entry extends Request<Outcome>> implements Batch<O
   constructor(requests: readonly Entry[]) {
     this.#requests = requests
     this.timeout = (requests[0] as Entry).timeout
+  }
+
+  get first(): Entry | undefined {
+    return this.#requests[0]
   }
 
   get size(): number {
@@ -168,171 +127,6 @@ class CollectedBatch<Outcome, Entry extends Request<Outcome>> implements Batch<O
   }
 }
 
-class Sending<Outcome, Entry extends LockEntry> {
-  readonly #parts: OutboxParts
-  readonly #batch: Batch<Outcome, Entry>
-  readonly #send: Send<Outcome, Entry>
-  readonly #onSettled: () => void
-  #repeatable: boolean
-  #alarm: Alarm | undefined = undefined
-  #sentAt: number | undefined = undefined
-  #unansweredAt: number | undefined = undefined
-  /** Why the batch is sent once more. */
-  #fault: Error | undefined = undefined
-  #settled = false
-
-  constructor(
-    parts: OutboxParts,
-    batch: Batch<Outcome, Entry>,
-    send: Send<Outcome, Entry>,
-    repeatable: boolean,
-    onSettled: () => void,
-  ) {
-    this.#parts = parts
-    this.#batch = batch
-    this.#send = send
-    this.#repeatable = repeatable
-    this.#onSettled = onSettled
-  }
-
-  /** Sends the batch as soon as the backend can be asked. */
-  begin(): void {
-    const { scheduler, backend } = this.#parts
-    try {
-      this.#alarm = scheduler.after(this.#batch.timeout, () => this.#onTimeout())
-      const ready = backend.ready()
-      if (ready === undefined) void this.#ask()
-      else this.#askWhen(ready)
-    } catch (error) {
-      this.#fail(asError(error))
-    }
-  }
-
-  #askWhen(ready: Promise<void>): void {
-    ready.then(
-      () => this.#ask(),
-      (error: unknown) => this.#fail(asError(error)),
-    )
-  }
-
-  async #ask(): Promise<void> {
-    if (this.#settled) return
-    const { clock, tally, onFault } = this.#parts
-    try {
-      const entries = this.#take()
-      if (entries.length === 0) {
-        this.#fail(NOT_WANTED)
-        return
-      }
-      tally.requests += 1
-      const sentAt = clock.now()
-      this.#unansweredAt = this.#sentAt
-      this.#sentAt = sentAt
-      let outcomes: readonly (Outcome | Unknown)[]
-      try {
-        outcomes = await this.#send(entries)
-      } catch (error) {
-        this.#fail(asError(error))
-        return
-      }
-      tally.roundTrip.record(clock.now() - sentAt)
-      if (this.#settled) this.#settleLate(outcomes)
-      else if (!this.#repeat(outcomes)) this.#settle(outcomes)
-    } catch (fault) {
-      onFault(fault)
-      this.#fail(asError(fault))
-    }
-  }
-
-  #take(): readonly Entry[] {
-    const batch = this.#batch
-    if (this.#fault === undefined || this.#sentAt === undefined) return batch.take()
-    return batch.takeAgain?.(unknown(this.#fault), this.#sentAt) ?? []
-  }
-
-  /** Waits for another connection if this one broke before any answer. @returns whether it waits. */
-  #repeat(outcomes: readonly (Outcome | Unknown)[]): boolean {
-    const [first] = outcomes
-    if (!this.#repeatable || !isUnknown(first) || isFinal(first.error) || !outcomes.every(isUnknown)) return false
-    const ready = this.#parts.backend.ready()
-    if (ready === undefined) return false
-    this.#repeatable = false
-    this.#fault = first.error
-    this.#askWhen(ready)
-    return true
-  }
-
-  #onTimeout(): void {
-    this.#fail(unanswered(`within ${this.#batch.timeout} ms`, this.#fault ?? this.#parts.backend.fault))
-  }
-
-  #fail(error: Error): void {
-    this.#settle(undefined, unknown(error))
-  }
-
-  /** @param other the outcome of each entry without one of its own. */
-  #settle(outcomes: readonly (Outcome | Unknown)[] | undefined, other: Unknown = NO_OUTCOME): void {
-    if (this.#settled) return
-    this.#settled = true
-    const batch = this.#batch
-    const { onFault } = this.#parts
-    try {
-      this.#alarm?.cancel()
-      for (let index = 0; index < batch.size; index += 1) {
-        try {
-          batch.settle(index, outcomes?.[index] ?? other, this.#sentAt, this.#unansweredAt)
-        } catch (fault) {
-          this.#settleFaulty(index, fault)
-        }
-      }
-      batch.finish?.()
-    } catch (fault) {
-      onFault(fault)
-    } finally {
-      this.#onSettled()
-    }
-  }
-
-  #settleFaulty(index: number, fault: unknown): void {
-    const { onFault } = this.#parts
-    onFault(fault)
-    try {
-      this.#batch.settleFaulty(index, unknown(asError(fault)), this.#sentAt, this.#unansweredAt)
-    } catch (another) {
-      onFault(another)
-    }
-  }
-
-  #settleLate(outcomes: readonly (Outcome | Unknown)[]): void {
-    const batch = this.#batch
-    if (batch.settleLate === undefined) return
-    for (let index = 0; index < batch.size; index += 1) {
-      try {
-        batch.settleLate(index, outcomes[index] ?? NO_OUTCOME)
-      } catch (fault) {
-        this.#parts.onFault(fault)
-      }
-    }
-  }
-}
-
-/** @param when how long the caller waited, in words. @param cause why there was no answer, if that is known. */
-export function unanswered(when: string, cause: Error | undefined): UnavailableError {
-  const message = `The backend did not answer ${when}`
-  return new UnavailableError(cause ? `${message}: ${cause.message}` : message, undefined, { cause })
-}
-
-const NOT_WANTED = new UnavailableError('The caller stopped waiting before the request was sent')
-const NO_OUTCOME = unknown(new UnavailableError('The backend gave no outcome for an entry'))
-
 function isWanted({ wanted }: { readonly wanted: boolean }): boolean {
   return wanted
-}
-
-function isUnknown(outcome: unknown): outcome is Unknown {
-  return typeof outcome === 'object' && outcome !== null && 'type' in outcome && outcome.type === 'unknown'
-}
-
-function unknown(error: Error): Unknown {
-  return { type: 'unknown', error }
 }

@@ -46,12 +46,32 @@ export function firstRenewalDue(sentAt: number, ttl: number, random: number): nu
   return onBeat(sentAt + ttl * RENEWAL_FRACTION * (1 - random), ttl)
 }
 
+/**
+ * The time of the first renewals of all keys at one place: that part of a third of the ttl, on the grid of the clock. So leases of one place are
+ * due together, whenever they were acquired, and leases of all places are spread evenly.
+ *
+ * @param share the place divided by the number of places, or any other number in [0, 1)
+ */
+export function phaseOf(share: number, ttl: number): number {
+  return onBeat(share * ttl * RENEWAL_FRACTION, ttl)
+}
+
+/** A number in [0, 1) that follows from the text: another one for nearly every other text. (FNV-1a, with a finisher of MurmurHash3.) */
+export function shareOf(text: string): number {
+  let hash = 0x811c9dc5
+  for (let index = 0; index < text.length; index += 1) hash = Math.imul(hash ^ text.charCodeAt(index), 0x01000193)
+  hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b)
+  hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2ae35)
+  return ((hash ^ (hash >>> 16)) >>> 0) / 2 ** 32
+}
+
 function onBeat(due: number, ttl: number): number {
   const beat = beatOf(ttl)
   return Math.floor(due / beat) * beat
 }
 
-function beatOf(ttl: number): number {
+/** Leases that are due within this many ms are renewed together. */
+export function beatOf(ttl: number): number {
   return Math.min(ttl / 100, 50)
 }
 

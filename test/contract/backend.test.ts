@@ -6,6 +6,7 @@ import { ClusterBackend } from '#src/redis/cluster/cluster-backend.js'
 import { RedisBackend } from '#src/redis/redis-backend.js'
 import { RedisCluster } from '../support/redis-cluster.ts'
 import { RedisServer } from '../support/redis-server.ts'
+import { MemoryCluster, RoutedBackend } from '../support/routed-backend.ts'
 import { describeBackend, Listener, type Store } from './backend.contract.ts'
 
 /** How long a backend may find a server silent before it gives up the connection, in ms. */
@@ -39,24 +40,55 @@ class Opened {
 
 async function memoryStore(): Promise<Store> {
   const store = new MemoryStore()
+  return inMemory(
+    [store],
+    () => store,
+    () => {
+      const backend = new MemoryBackend({ store })
+      return { backend, nodes: [backend] }
+    },
+  )
+}
+
+async function routedStore(): Promise<Store> {
+  const cluster = new MemoryCluster()
+  return inMemory(
+    cluster.stores,
+    (key) => cluster.storeOf(key),
+    () => {
+      const backend = new RoutedBackend(cluster)
+      return { backend, nodes: backend.nodes }
+    },
+  )
+}
+
+/** @param storeOf which of the stores has a key. @param make another backend on them. */
+function inMemory(
+  stores: readonly MemoryStore[],
+  storeOf: (key: string) => MemoryStore,
+  make: () => { readonly backend: Backend; readonly nodes: readonly MemoryBackend[] },
+): Store {
   const opened = new Opened()
   let hanging: MemoryBackend[] = []
   let backends: MemoryBackend[] = []
   return {
     open: (settings) => {
-      const backend = new MemoryBackend({ store })
-      backends.push(backend)
+      const { backend, nodes } = make()
+      backends.push(...nodes)
       return opened.open(backend, settings)
     },
-    get: async (key) => store.get(key) ?? null,
-    remaining: async (key) => store.remaining(key) ?? expect.fail(`there is no key \`${key}\``),
-    set: async (key, value, ttl) => store.set(key, value, ttl),
-    delete: async (key) => void store.delete(key),
+    get: async (key) => storeOf(key).get(key) ?? null,
+    remaining: async (key) => storeOf(key).remaining(key) ?? expect.fail(`there is no key \`${key}\``),
+    set: async (key, value, ttl) => storeOf(key).set(key, value, ttl),
+    delete: async (key) => void storeOf(key).delete(key),
     expire: async (key) => {
+      const store = storeOf(key)
       store.set(key, store.get(key) ?? '', 1)
       while (store.get(key) !== undefined) await setTimeout(1)
     },
-    flush: async () => store.clear(),
+    flush: async () => {
+      for (const store of stores) store.clear()
+    },
     hang: () => {
       hanging = backends
       for (const backend of hanging) backend.block()
@@ -67,7 +99,7 @@ async function memoryStore(): Promise<Store> {
     clear: async () => {
       backends = []
       await opened.close()
-      store.clear()
+      for (const store of stores) store.clear()
     },
     stop: async () => undefined,
   }
@@ -149,5 +181,6 @@ async function clusterStore(): Promise<Store> {
 }
 
 describeBackend('MemoryBackend', memoryStore)
+describeBackend('RoutedBackend', routedStore)
 describeBackend('RedisBackend', redisStore)
 describeBackend('ClusterBackend', clusterStore)

@@ -26,6 +26,7 @@ describe('stats', () => {
         load: { lag: 0, behind: 0, capacity: 0, demand: 0, overloaded: false },
         renewalLag: NOTHING,
         roundTrip: NOTHING,
+        routes: [],
       })
     }))
 

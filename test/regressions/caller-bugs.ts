@@ -11,9 +11,9 @@ export const CALLER_BUGS: readonly Regression[] = [
     failure: 'an attempt failed as soon as its connection broke, though its timeout had just begun',
     patches: [
       {
-        file: 'src/requests/outbox.ts',
-        find: '    if (ready === undefined) return false\n    this.#repeatable',
-        replace: '    if (ready !== null) return false\n    this.#repeatable',
+        file: 'src/requests/sending.ts',
+        find: '    if (ready === undefined && !hasMoved) return false\n',
+        replace: '    if (ready !== null) return false\n',
       },
     ],
     harness: tests('test/acquire/broken-connection.test.ts', 'is asked again through the next connection'),
@@ -45,7 +45,7 @@ export const CALLER_BUGS: readonly Regression[] = [
   },
   {
     failure: 'a denied lease was renewed in a batch with others again, which failed',
-    patches: [{ file: 'src/renewal/renewal-queue.ts', find: ' || next.apart !== cohorts[0]?.apart', replace: '' }],
+    patches: [{ file: 'src/renewal/renewal-queue.ts', find: ' || next.apart !== items[0]?.apart', replace: '' }],
     harness: tests('test/renewal/partial-renewal.test.ts', 'sends what was denied apart|concerns cohorts of one lease'),
     report: /P28/,
   },
@@ -108,7 +108,7 @@ export const CALLER_BUGS: readonly Regression[] = [
         replace: 'settings.clock',
       },
       {
-        file: 'src/requests/outbox.ts',
+        file: 'src/requests/sending.ts',
         find: '          this.#settleFaulty(index, fault)\n',
         replace: '          throw fault\n',
       },

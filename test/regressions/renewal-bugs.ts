@@ -110,8 +110,8 @@ export const RENEWAL_BUGS: readonly Regression[] = [
       },
       {
         file: RENEWER,
-        find: "    this.#renewEach((cohort) => cohort.state === 'jeopardy')",
-        replace: '    this.#renewEach(() => false)',
+        find: "    this.#renewEach(route, (cohort) => cohort.state === 'jeopardy')",
+        replace: '    this.#renewEach(route, () => false)',
       },
     ],
     harness: SIMULATION,

@@ -16,7 +16,7 @@ export const SIMULATOR_BUGS: readonly Regression[] = [
     patches: [
       {
         file: 'src/manager/assembly.ts',
-        find: 'onSuspect: () => desk.onChange(),',
+        find: 'onSuspect: (route) => desk.onChange(undefined, route),',
         replace: 'onSuspect: () => undefined,',
       },
     ],

@@ -1,7 +1,7 @@
 import { expect } from 'chai'
 import { Cohort } from '#src/lease/cohort.js'
 import { type LeaseCohort, LeaseRecord } from '#src/lease/lease-record.js'
-import { RenewalQueue } from '#src/renewal/renewal-queue.js'
+import { PlainQueue } from '#src/renewal/renewal-queue.js'
 
 const TERMS = { ttl: 1_000, timeout: 100, autoRenew: true }
 
@@ -13,20 +13,20 @@ function cohortOf(size: number, deadline: number): LeaseCohort {
   return cohort
 }
 
-function queueOf(...cohorts: readonly LeaseCohort[]): RenewalQueue {
-  const queue = new RenewalQueue(0, 4)
+function queueOf(...cohorts: readonly LeaseCohort[]): PlainQueue {
+  const queue = new PlainQueue(0, 4)
   for (const cohort of cohorts) queue.add(cohort)
   return queue
 }
 
 /** Takes until there is no more. */
-function takeAll(queue: RenewalQueue, answered = 0): (readonly LeaseCohort[])[] {
+function takeAll(queue: PlainQueue, answered = 0): (readonly LeaseCohort[])[] {
   const batches: (readonly LeaseCohort[])[] = []
   for (let batch = queue.take(answered); batch.length > 0; batch = queue.take(answered)) batches.push(batch)
   return batches
 }
 
-describe('RenewalQueue', () => {
+describe('PlainQueue', () => {
   it('returns the nearest deadlines first, as many leases together as are allowed', () => {
     const [a, b, c, d] = [cohortOf(2, 400), cohortOf(2, 100), cohortOf(3, 300), cohortOf(2, 200)]
     const queue = queueOf(a, b, c, d)

@@ -1,7 +1,15 @@
 import { expect } from 'chai'
 import fc from 'fast-check'
 import { TimerWheel } from '#src/structures/timer-wheel.js'
-import { deadlineOf, defaultTimeout, firstRenewalDue, renewalDue, renewalRetryDelay } from '#src/rules/timing.js'
+import {
+  deadlineOf,
+  defaultTimeout,
+  firstRenewalDue,
+  phaseOf,
+  renewalDue,
+  renewalRetryDelay,
+  shareOf,
+} from '#src/rules/timing.js'
 
 const RUNS = { seed: 3_001, numRuns: 1_000 }
 const DRIFT = 0.01
@@ -125,6 +133,41 @@ describe('the due time of a renewal', () => {
       const within = dues.filter((due) => due >= second * 1_000 && due < (second + 1) * 1_000).length
       expect(within, `second ${second}`).to.be.within(leases * 0.08, leases * 0.12)
     }
+  })
+
+  it('P32 follows from the place, whenever the lease was confirmed', () => {
+    fc.assert(
+      fc.property(anyTime, anyTtl, anyRandom, (sentAt, ttl, share) => {
+        const phase = phaseOf(share, ttl)
+        expect(phase).to.be.within(0, (share * ttl) / 3)
+        expect(phase).to.be.greaterThan((share * ttl) / 3 - beatOf(ttl) - 1e-6)
+        const due = renewalDue(sentAt, ttl, phase)
+        expect(due).to.be.greaterThan(sentAt)
+        expect(due).to.be.at.most(sentAt + ttl / 3 + beatOf(ttl) + 10 + 1e-6)
+        // On the grid of the clock, or just before.
+        const late = (ttl / 3 - ((due - phase) % (ttl / 3))) % (ttl / 3)
+        expect(Math.min(late, ttl / 3 - late)).to.be.at.most(beatOf(ttl) + 1e-3)
+      }),
+      RUNS,
+    )
+  })
+
+  it('P32 is evenly spread over a third of the ttl for all places', () => {
+    const tenths = Array.from({ length: 10 }, () => 0)
+    for (let place = 0; place < 16_384; place += 1) {
+      const tenth = Math.floor((phaseOf(place / 16_384, 30_000) / 10_000) * 10)
+      tenths[tenth] = (tenths[tenth] as number) + 1
+    }
+    for (const count of tenths) expect(count).to.be.within(1_600, 1_680)
+  })
+
+  it('P32 is drawn evenly by the hashes of the keys of a crowded place', () => {
+    const tenths = Array.from({ length: 10 }, () => 0)
+    for (let index = 0; index < 10_000; index += 1) {
+      const tenth = Math.floor(shareOf(`{user:42}:task:${index}`) * 10)
+      tenths[tenth] = (tenths[tenth] as number) + 1
+    }
+    for (const count of tenths) expect(count).to.be.within(850, 1_150)
   })
 
   it('is the same for leases of one ttl that were confirmed within one beat', () => {

@@ -1,0 +1,114 @@
+/**
+ * Which cohort a new lease joins: that of the batch that granted it. If there are several servers, leases of neighbouring places that were granted
+ * within a beat share a cohort, whatever batches granted them, and the place says when it is due.
+ */
+import type { Routing } from '../backend.ts'
+import { Cohort, type CohortTerms, type Spread } from '../lease/cohort.ts'
+import type { LeaseCohort, LeaseRecord } from '../lease/lease-record.ts'
+import { beatOf, deadlineOf, firstRenewalDue, phaseOf, renewalDue, shareOf } from '../rules/timing.ts'
+import type { Clock } from '../time/clock.ts'
+import { AT_HOME } from './bundles.ts'
+
+export interface JoiningParts {
+  readonly clock: Clock
+  readonly batchSize: number
+  readonly driftFactor: number
+  readonly random: () => number
+  /** None if there is one server. */
+  readonly routing: Routing | undefined
+  /** Takes a new cohort, and when it is due. */
+  readonly onFormed: (cohort: LeaseCohort, due: number) => void
+}
+
+export interface Joining {
+  /** Adds a lease to a cohort. @param sentAt when the request that granted it was sent. */
+  join(record: LeaseRecord, terms: CohortTerms, sentAt: number): void
+}
+
+export function joiningOf(parts: JoiningParts): Joining {
+  return parts.routing ? new PlacedJoining(parts, parts.routing) : new PlainJoining(parts)
+}
+
+class PlainJoining implements Joining {
+  readonly #parts: JoiningParts
+  /** The cohort that leases of the current grant join. */
+  #forming: LeaseCohort | undefined
+
+  constructor(parts: JoiningParts) {
+    this.#parts = parts
+  }
+
+  join(record: LeaseRecord, terms: CohortTerms, sentAt: number): void {
+    const forming = this.#forming
+    if (forming?.admits(terms, sentAt) && forming.size < this.#parts.batchSize) {
+      forming.add(record)
+      return
+    }
+    const { random, onFormed } = this.#parts
+    const due = firstRenewalDue(sentAt, terms.ttl, random())
+    const cohort = form(this.#parts, record, terms, { sentAt, phase: due })
+    onFormed(cohort, due)
+    this.#forming = cohort
+  }
+}
+
+class PlacedJoining implements Joining {
+  readonly #parts: JoiningParts
+  readonly #routing: Routing
+  /** The cohorts that leases join, by the phase of their places: those that began within a beat of the first of them. */
+  #forming = new Map<number, LeaseCohort>()
+  #formingUntil = Number.NEGATIVE_INFINITY
+
+  constructor(parts: JoiningParts, routing: Routing) {
+    this.#parts = parts
+    this.#routing = routing
+  }
+
+  join(record: LeaseRecord, terms: CohortTerms, sentAt: number): void {
+    const { batchSize, onFormed } = this.#parts
+    const { ttl } = terms
+    const place = this.#routing.placeOf(record.key)
+    const home = phaseOf(place / this.#routing.places, ttl)
+    record.rank = place
+    if (sentAt > this.#formingUntil) {
+      this.#forming = new Map()
+      this.#formingUntil = sentAt + beatOf(ttl)
+    }
+    const forming = this.#forming.get(home)
+    const isFull = forming !== undefined && forming.size >= batchSize
+    if (forming && !isFull && this.#admits(forming, place, terms, sentAt)) {
+      forming.add(record)
+      return
+    }
+    const isCrowd = isFull && forming.low === place && forming.high === place
+    const spread = isCrowd ? { crowd: place } : AT_HOME
+    const phase = isCrowd ? phaseOf(shareOf(record.key), ttl) : home
+    const cohort = form(this.#parts, record, terms, { sentAt, phase }, spread)
+    cohort.route = this.#routing.routeOf(place)
+    onFormed(cohort, renewalDue(sentAt, ttl, phase))
+    this.#forming.set(home, cohort)
+  }
+
+  #admits(forming: LeaseCohort, place: number, terms: CohortTerms, sentAt: number): boolean {
+    const crowd = forming.spread?.crowd ?? -1
+    return (
+      (crowd === -1 || crowd === place) &&
+      forming.admits(terms, sentAt, beatOf(terms.ttl)) &&
+      this.#parts.clock.now() < forming.deadline &&
+      forming.route === this.#routing.routeOf(place)
+    )
+  }
+}
+
+function form(
+  { driftFactor }: JoiningParts,
+  record: LeaseRecord,
+  { ttl, timeout, autoRenew }: CohortTerms,
+  { sentAt, phase }: { readonly sentAt: number; readonly phase: number },
+  spread?: Spread,
+): LeaseCohort {
+  const deadline = deadlineOf(sentAt, ttl, driftFactor)
+  const cohort = new Cohort<LeaseRecord>({ ttl, timeout, autoRenew }, { confirmedAt: sentAt, deadline, phase }, spread)
+  cohort.add(record)
+  return cohort
+}

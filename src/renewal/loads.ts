@@ -1,0 +1,67 @@
+/** The load meters of a manager: one for each server, made when it is first needed. */
+import type { Routing } from '../backend.ts'
+import type { LeaseCohort } from '../lease/lease-record.ts'
+import type { LoadReport } from '../stats.ts'
+import type { Clock } from '../time/clock.ts'
+import type { Alarms } from '../time/scheduler.ts'
+import { LoadMeter, surveyOf } from './load-meter.ts'
+
+export interface LoadsParts {
+  readonly clock: Clock
+  readonly scheduler: Alarms
+  /** None if there is one server. */
+  readonly routing: Routing | undefined
+  readonly cohorts: () => Iterable<LeaseCohort>
+  readonly tell: (report: LoadReport) => void
+}
+
+export class Loads {
+  readonly #parts: LoadsParts
+  readonly #meters = new Map<number, LoadMeter>()
+
+  constructor(parts: LoadsParts) {
+    this.#parts = parts
+  }
+
+  of(route: number): LoadMeter {
+    const present = this.#meters.get(route)
+    if (present) return present
+    const { clock, scheduler, routing, cohorts, tell } = this.#parts
+    const meter = new LoadMeter({
+      clock,
+      scheduler,
+      survey: () => surveyOf(cohorts(), routing && route),
+      tell: (report) => tell(routing ? { ...report, route: nameOf(routing, route) } : report),
+    })
+    this.#meters.set(route, meter)
+    return meter
+  }
+
+  /** Whether renewals wait to be sent there. */
+  isBehind(route: number): boolean {
+    return this.#meters.get(route)?.behind ?? false
+  }
+
+  /** The longest wait fraction at a server; 0 if no renewal was ever sent there. */
+  lagOf(route: number): number {
+    return this.#meters.get(route)?.lag ?? 0
+  }
+
+  /** All servers together. */
+  get report(): LoadReport {
+    const { routing, cohorts } = this.#parts
+    if (routing === undefined) return this.of(0).report
+    const meters = [...this.#meters.values()]
+    return {
+      lag: Math.max(0, ...meters.map(({ lag }) => lag)),
+      ...surveyOf(cohorts()),
+      capacity: meters.reduce((sum, { capacity }) => sum + capacity, 0),
+      overloaded: meters.some(({ overloaded }) => overloaded),
+    }
+  }
+}
+
+/** What operators call a server. */
+function nameOf(routing: Routing, route: number): string {
+  return routing.views().find((view) => view.route === route)?.name ?? 'no server'
+}

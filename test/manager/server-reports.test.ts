@@ -1,0 +1,119 @@
+/** What a backend reports of one of several servers concerns the keys of that server, and no others. */
+import { expect } from 'chai'
+import { grant, grantAll, watch } from '../support/manager.ts'
+import { keysOf, TTL, withServers } from '../support/several-servers.ts'
+
+/** Keys whose places belong to servers 0, 1 and 2. */
+const [HERE, THERE, BEYOND] = ['1:a', '25:b', '60:c']
+
+describe('a report about one of several servers', () => {
+  for (const [name, report] of [
+    ['onSuspect', 'onSuspect'],
+    ['onMissed', 'onMissed'],
+    ['onUnwatched', 'onUnwatched'],
+    ['onForgotten', 'onForgotten'],
+  ] as const) {
+    it(`lets the waiters for its keys ask again, and no others: ${name}`, () =>
+      withServers({}, async ({ manager, open, backend, clock }) => {
+        const other = open()
+        const held = await grantAll(other.acquireMany([HERE, THERE, BEYOND]))
+        const waiters = [HERE, THERE, BEYOND].map((key) => watch(manager.acquire(key, { wait: 60_000 })))
+        await clock.settle()
+        backend.takeRequests()
+        backend.listener[report](1)
+        await clock.settle()
+        expect(backend.takeRequests().map(({ operation, keys }) => [operation, keys])).to.deep.equal([
+          ['acquire', [THERE]],
+        ])
+        await Promise.all(held.map((lease) => lease.release()))
+        await clock.advance(100)
+        for (const waiter of waiters) await waiter.value.release()
+      }))
+  }
+
+  it('onMissed has its leases looked at, and no others', () =>
+    withServers({}, async ({ manager, backend, cluster, clock }) => {
+      const keys = keysOf(90)
+      await grantAll(manager.acquireMany(keys))
+      backend.takeRequests()
+      backend.listener.onMissed(2)
+      await clock.advance(20)
+      const looked = backend.takeRequests().flatMap((request) => (request.operation === 'verify' ? request.keys : []))
+      const own = keys.filter((key) => cluster.storeOf(`lease:${key}`) === cluster.stores[2])
+      expect([...looked].sort()).to.deep.equal(own.sort())
+    }))
+
+  it('onSuspect has leases verified that are not renewed', () =>
+    withServers({}, async ({ manager, backend, clock }) => {
+      for (const key of [HERE, THERE]) await manager.acquire(key, { autoRenew: false })
+      backend.takeRequests()
+      backend.listener.onSuspect(0)
+      await clock.settle()
+      expect(backend.takeRequests().map(({ operation, keys }) => [operation, keys])).to.deep.equal([['verify', [HERE]]])
+    }))
+
+  it('onForgotten lets waiters poll for the keys of that server, and rely on notifications of others', () =>
+    withServers({}, async ({ manager, open, backend, clock }) => {
+      const held = await grantAll(open().acquireMany([HERE, THERE]))
+      const seen = new Map<string, boolean>()
+      const retry = {
+        next: ({ key, watched }: { readonly key: string; readonly watched: boolean }) => {
+          seen.set(key, watched)
+          return 1_000
+        },
+      }
+      const waiters = [HERE, THERE].map((key) => watch(manager.acquire(key, { wait: 60_000, retry })))
+      await clock.settle()
+      backend.listener.onForgotten(1)
+      await clock.advance(1_100)
+      expect([...seen]).to.deep.equal([
+        [HERE, true],
+        [THERE, false],
+      ])
+      await Promise.all(held.map((lease) => lease.release()))
+      await clock.advance(100)
+      for (const waiter of waiters) await waiter.value.release()
+    }))
+})
+
+describe('the statistics of several servers', () => {
+  it('list each with its name, leases, state, lag and round trips', () =>
+    withServers({}, async ({ manager, backend, cluster, clock }) => {
+      await grant(manager.tryAcquire(HERE))
+      await grantAll(manager.acquireMany([THERE, '26:x', BEYOND]))
+      expect(
+        manager.stats().routes.map(({ roundTrip, ...rest }) => ({ ...rest, count: roundTrip.count })),
+      ).to.deep.equal([
+        { name: 'node-0:6379', leases: 1, usable: true, watching: true, lag: 0, count: 1 },
+        { name: 'node-1:6379', leases: 2, usable: true, watching: true, lag: 0, count: 1 },
+        { name: 'node-2:6379', leases: 1, usable: true, watching: true, lag: 0, count: 1 },
+      ])
+      cluster.move(26, 0)
+      backend.disconnect(2, new Error('gone'))
+      expect(manager.stats().routes.map(({ leases, usable }) => [leases, usable])).to.deep.equal([
+        [2, true],
+        [1, true],
+        [1, false],
+      ])
+      await clock.advance(TTL / 3)
+    }))
+
+  it('P33 report the overload of one, by name, and of no other', () =>
+    withServers({ batchSize: 1 }, async ({ manager, backend, clock }) => {
+      await grantAll(manager.acquireMany(Array.from({ length: 60 }, (_, index) => `25:${index}`)))
+      await grantAll(manager.acquireMany([HERE, BEYOND]))
+      const overloads: unknown[] = []
+      manager.on('overload', ({ route, overloaded }) => overloads.push([route, overloaded]))
+      backend.nodes[1]?.block()
+      await clock.advance(TTL * 0.75)
+      expect(overloads[0]).to.deep.equal(['node-1:6379', true])
+      const { load, routes } = manager.stats()
+      expect(load).to.include({ overloaded: true })
+      expect(load.behind).to.be.above(0)
+      expect(routes.map(({ lag }) => lag > 1 / 6)).to.deep.equal([false, true, false])
+      backend.nodes[1]?.unblock()
+      await clock.advance(TTL)
+      expect(overloads.at(-1)).to.deep.equal(['node-1:6379', false])
+      expect(manager.stats().load).to.include({ overloaded: false, behind: 0 })
+    }))
+})

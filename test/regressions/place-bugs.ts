@@ -1,0 +1,123 @@
+/** Bugs that a manager over several servers could have. */
+import { type Regression, tests } from './regression.ts'
+
+const PLACES = 'test/renewal/places.test.ts'
+const LANES = 'src/renewal/lanes.ts'
+const RENEWER = 'src/renewal/renewer.ts'
+
+export const PLACE_BUGS: readonly Regression[] = [
+  {
+    failure: "one server's timeout delayed another's renewals",
+    patches: [
+      {
+        file: LANES,
+        find: '    const lane = { route, queue, underWay: new BatchesUnderWay(clock), load: loads.of(route) }',
+        replace: `    const [first] = this.#lanes.values()
+    const underWay = first?.underWay ?? new BatchesUnderWay(clock)
+    const lane = { route, queue, underWay, load: loads.of(route) }`,
+      },
+    ],
+    harness: tests(PLACES, 'P33 delays no renewal of another one if it hangs'),
+    report: /P33 delays no renewal/,
+  },
+  {
+    failure: 'cohorts of two servers merged, and were renewed in one request',
+    patches: [
+      {
+        file: LANES,
+        find: '      if (routing === undefined || cohorts.length === 0) return cohorts',
+        replace: '      if (routing === undefined || cohorts.length >= 0) return cohorts',
+      },
+      {
+        file: LANES,
+        find: '    else for (const part of this.divide(cohort, routing)) this.#of(part.route).queue.add(part)',
+        replace: '    else this.#of(routing.routeOf(cohort.low)).queue.add(cohort)',
+      },
+    ],
+    harness: tests(PLACES, 'no request has keys of two servers'),
+    report: /no request has keys of two servers/,
+  },
+  {
+    failure: 'renewals that waited when a place moved were sent to its old server',
+    patches: [
+      {
+        file: LANES,
+        find: '      if (routing === undefined || cohorts.length === 0) return cohorts',
+        replace: '      if (routing === undefined || cohorts.length >= 0) return cohorts',
+      },
+    ],
+    harness: tests(PLACES, 'is noticed just before renewals are sent'),
+    report: /is noticed just before renewals are sent/,
+  },
+  {
+    failure: 'renewals waited for a server that hung, though another had taken over its places',
+    patches: [{ file: RENEWER, find: '    this.#lanes.reroute()\n', replace: '' }],
+    harness: tests(PLACES, 'P33 takes along the renewals'),
+    report: /P33 takes along the renewals/,
+  },
+  {
+    failure: 'renewals were due at random times, so that each batch had keys of hundreds of places',
+    patches: [
+      {
+        file: 'src/renewal/joining.ts',
+        find: '    const home = phaseOf(place / this.#routing.places, ttl)',
+        replace: '    const home = phaseOf(this.#parts.random(), ttl)',
+      },
+    ],
+    harness: tests(PLACES, 'P32 cost a call for each place'),
+    report: /P32 cost a call for each place/,
+  },
+  {
+    failure: 'cohorts whose places overlapped were never cut anew, so that batches kept all places of a beat',
+    patches: [
+      {
+        file: 'src/renewal/bundles.ts',
+        find: '    else units.push(...cutAnew(cluster, parts))',
+        replace: '    else units.push(...cluster.map((cohort) => [cohort]))',
+      },
+    ],
+    harness: tests(PLACES, 'P32 cost a call for each place'),
+    report: /P32 cost a call for each place/,
+  },
+  {
+    failure: 'a hash tag with thousands of leases was one burst of renewals',
+    patches: [
+      {
+        file: 'src/renewal/joining.ts',
+        find: '    const isCrowd = isFull && ',
+        replace: '    const isCrowd = isFull && this.#parts.batchSize < 0 && ',
+      },
+      {
+        file: 'src/renewal/bundles.ts',
+        find: '    cohort.phase = phaseOf(shareOf(key), cohort.terms.ttl)',
+        replace: '    cohort.phase = phaseOf(shareOf(key) * 0, cohort.terms.ttl)',
+      },
+    ],
+    harness: tests(PLACES, 'P32 of one crowded place are no burst'),
+    report: /P32 of one crowded place are no burst/,
+  },
+  {
+    failure: 'after a failover of one server nothing was renewed at once',
+    patches: [
+      {
+        file: RENEWER,
+        find: '    this.#renewEach(route, () => true)',
+        replace: '    this.#renewEach(route, () => route === undefined)',
+      },
+    ],
+    harness: tests(PLACES, 'P26 renews all leases of that server'),
+    report: /P26 renews all leases of that server/,
+  },
+  {
+    failure: 'after a failover of one server the leases of all servers were renewed at once',
+    patches: [
+      {
+        file: RENEWER,
+        find: '    this.#renewEach(route, () => true)',
+        replace: '    this.#renewEach(undefined, () => true)',
+      },
+    ],
+    harness: tests(PLACES, 'P26 renews all leases of that server'),
+    report: /P26 renews all leases of that server/,
+  },
+]
