@@ -30,12 +30,18 @@ interface Opened {
   readonly map: ClusterMap
   readonly redirects: Redirects
   readonly requests: SlotRequests
-  readonly routing: Routing
   readonly slots: SlotFinder
   readonly heads: Heads
 }
 
 export class ClusterBackend implements Backend {
+  readonly routing: Routing = {
+    places: SLOTS,
+    placeOf: (key) => this.#open.slots.of(key),
+    routeOf: (place) => this.#open.map.routeOf(place),
+    faultOf: (route) => this.#open.map.faultOf(route),
+    views: () => this.#open.map.views(),
+  }
   readonly #source: ClusterSource
   #prefix = ''
   #opened: Opened | undefined
@@ -43,11 +49,6 @@ export class ClusterBackend implements Backend {
   /** @throws TypeError if the client's options do not go with a cluster. */
   constructor(cluster: Cluster) {
     this.#source = new ClusterSource(cluster)
-  }
-
-  /** Known once the backend is open. */
-  get routing(): Routing | undefined {
-    return this.#opened?.routing
   }
 
   get watching(): boolean {
@@ -79,14 +80,7 @@ export class ClusterBackend implements Backend {
     const redirects = new Redirects(map, clock, timeout)
     const heads = new Heads(this.#prefix)
     const requests = new SlotRequests({ map, redirects, slots, heads, prefix: this.#prefix, listener })
-    const routing: Routing = {
-      places: SLOTS,
-      placeOf: (key) => slots.of(key),
-      routeOf: (place) => map.routeOf(place),
-      faultOf: (route) => map.faultOf(route),
-      views: () => map.views(),
-    }
-    this.#opened = { map, redirects, requests, routing, slots, heads }
+    this.#opened = { map, redirects, requests, slots, heads }
   }
 
   ready(route = 0): Promise<void> | undefined {
