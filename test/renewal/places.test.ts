@@ -4,7 +4,7 @@
  */
 import { expect } from 'chai'
 import type { Lease } from 'leasewheel'
-import { grantAll, randomFrom } from '../support/manager.ts'
+import { grantAll, heldFor, randomFrom, watch } from '../support/manager.ts'
 import { callsOf } from '../support/routed-backend.ts'
 import { keysOf, type Scene, TTL, withServers } from '../support/several-servers.ts'
 
@@ -104,6 +104,33 @@ describe('renewals of leases on several servers', () => {
       await Promise.all(leases.slice(12).map((lease) => lease.release()))
       await clock.advance(3 * PERIOD)
       expect(await callsOfAPeriod(scene)).to.equal(1)
+    }))
+
+  it('P32 of a place beside a crowded one are due at their own time', () =>
+    withServers({ places: 1_024, batchSize: 16 }, async ({ manager, clock, backend }) => {
+      const crowd = Array.from({ length: 40 }, (_, index) => `5:${index}`)
+      await grantAll(manager.acquireMany([...crowd, '6:a']))
+      await clock.advance(PERIOD)
+      backend.takeRequests()
+      await clock.advance(PERIOD)
+      const times = backend.requests.filter(({ keys }) => keys.includes('6:a')).map(({ at }) => at % PERIOD)
+      expect(times).to.deep.equal([0])
+    }))
+
+  it('P10 join no cohort that has expired unnoticed', () =>
+    withServers({}, async ({ manager, clock, backend }) => {
+      const first = await manager.acquire('5:a')
+      await clock.advance(30)
+      backend.nodes[0]?.block()
+      const second = watch(manager.acquire('5:b'))
+      await clock.settle()
+      // The event loop is blocked until the first lease is over, and nobody has noticed yet.
+      clock.jump(heldFor(TTL) - 20)
+      backend.nodes[0]?.unblock()
+      await Promise.resolve()
+      await clock.settle()
+      expect(first.held).to.equal(false)
+      expect(second.value.held).to.equal(true)
     }))
 
   it('P32 of neighbouring places share batches, in the order of the places', () =>
