@@ -225,11 +225,34 @@ describe('a place that moves to another server', () => {
     withServers({ places: 256, batchSize: 4 }, async ({ manager, clock, cluster, backend }) => {
       const keys = Array.from({ length: 160 }, (_, index) => `${88 + (index % 80)}:${index}`)
       await grantAll(manager.acquireMany(keys))
+      let answer = (): void => undefined
+      const answered = new Promise<void>((resolve) => {
+        answer = resolve
+      })
+      const renew = backend.renew.bind(backend)
+      backend.renew = async (entries, isWatched) => {
+        const outcomes = await renew(entries, isWatched)
+        await answered
+        return outcomes
+      }
+      backend.takeRequests()
+      backend.listener.onSuspect(1)
+      await clock.settle()
+      expect(backend.requests).to.have.length(16)
+      for (let place = 88; place < 168; place += 2) cluster.move(place, 2)
+      answer()
+      await clock.settle()
+      expect(new Set(backend.requests.flatMap(({ keys: asked }) => asked)).size).to.equal(160)
+    }))
+
+  it('P33 takes along the renewals that nobody has sent within their timeout', () =>
+    withServers({ places: 256, batchSize: 4 }, async ({ manager, clock, cluster, backend }) => {
+      const keys = Array.from({ length: 160 }, (_, index) => `${88 + (index % 80)}:${index}`)
+      await grantAll(manager.acquireMany(keys))
       backend.nodes[1]?.block()
       backend.listener.onSuspect(1)
       await clock.settle()
       for (let place = 88; place < 168; place += 2) cluster.move(place, 2)
-      // Those on their way are given up, and the next ones are sent.
       await clock.advance(TTL / 6 + 20)
       const renewed = new Set(
         backend.requests.filter(({ routes }) => routes[0] === 2).flatMap(({ keys: asked }) => asked),
