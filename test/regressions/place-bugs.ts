@@ -51,9 +51,12 @@ export const PLACE_BUGS: readonly Regression[] = [
   },
   {
     failure: 'renewals waited for a server that hung, though another had taken over its places',
-    patches: [{ file: RENEWER, find: '    this.#lanes.reroute()\n', replace: '' }],
-    harness: tests(PLACES, 'P33 takes along the renewals'),
-    report: /P33 takes along the renewals/,
+    patches: [
+      { file: RENEWER, find: '    this.#lanes.reroute()\n', replace: '' },
+      { file: RENEWER, find: '      this.#lanes.reroute([cohort])\n', replace: '' },
+    ],
+    harness: tests(PLACES, 'P33 takes along the renewals that wait'),
+    report: /P33 takes along the renewals that wait/,
   },
   {
     failure: 'renewals were due at random times, so that each batch had keys of hundreds of places',

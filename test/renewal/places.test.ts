@@ -4,7 +4,7 @@
  */
 import { expect } from 'chai'
 import type { Lease } from 'leasewheel'
-import { grantAll, randomFrom } from '../support/manager.ts'
+import { grantAll, heldFor, randomFrom, watch } from '../support/manager.ts'
 import { callsOf } from '../support/routed-backend.ts'
 import { keysOf, type Scene, TTL, withServers } from '../support/several-servers.ts'
 
@@ -106,6 +106,33 @@ describe('renewals of leases on several servers', () => {
       expect(await callsOfAPeriod(scene)).to.equal(1)
     }))
 
+  it('P32 of a place beside a crowded one are due at their own time', () =>
+    withServers({ places: 1_024, batchSize: 16 }, async ({ manager, clock, backend }) => {
+      const crowd = Array.from({ length: 40 }, (_, index) => `5:${index}`)
+      await grantAll(manager.acquireMany([...crowd, '6:a']))
+      await clock.advance(PERIOD)
+      backend.takeRequests()
+      await clock.advance(PERIOD)
+      const times = backend.requests.filter(({ keys }) => keys.includes('6:a')).map(({ at }) => at % PERIOD)
+      expect(times).to.deep.equal([0])
+    }))
+
+  it('P10 join no cohort that has expired unnoticed', () =>
+    withServers({}, async ({ manager, clock, backend }) => {
+      const first = await manager.acquire('5:a')
+      await clock.advance(30)
+      backend.nodes[0]?.block()
+      const second = watch(manager.acquire('5:b'))
+      await clock.settle()
+      // The event loop is blocked until the first lease is over, and nobody has noticed yet.
+      clock.jump(heldFor(TTL) - 20)
+      backend.nodes[0]?.unblock()
+      await Promise.resolve()
+      await clock.settle()
+      expect(first.held).to.equal(false)
+      expect(second.value.held).to.equal(true)
+    }))
+
   it('P32 of neighbouring places share batches, in the order of the places', () =>
     withServers({ batchSize: 64 }, async (scene) => {
       const { manager, clock, backend } = scene
@@ -198,11 +225,34 @@ describe('a place that moves to another server', () => {
     withServers({ places: 256, batchSize: 4 }, async ({ manager, clock, cluster, backend }) => {
       const keys = Array.from({ length: 160 }, (_, index) => `${88 + (index % 80)}:${index}`)
       await grantAll(manager.acquireMany(keys))
+      let answer = (): void => undefined
+      const answered = new Promise<void>((resolve) => {
+        answer = resolve
+      })
+      const renew = backend.renew.bind(backend)
+      backend.renew = async (entries, isWatched) => {
+        const outcomes = await renew(entries, isWatched)
+        await answered
+        return outcomes
+      }
+      backend.takeRequests()
+      backend.listener.onSuspect(1)
+      await clock.settle()
+      expect(backend.requests).to.have.length(16)
+      for (let place = 88; place < 168; place += 2) cluster.move(place, 2)
+      answer()
+      await clock.settle()
+      expect(new Set(backend.requests.flatMap(({ keys: asked }) => asked)).size).to.equal(160)
+    }))
+
+  it('P33 takes along the renewals that nobody has sent within their timeout', () =>
+    withServers({ places: 256, batchSize: 4 }, async ({ manager, clock, cluster, backend }) => {
+      const keys = Array.from({ length: 160 }, (_, index) => `${88 + (index % 80)}:${index}`)
+      await grantAll(manager.acquireMany(keys))
       backend.nodes[1]?.block()
       backend.listener.onSuspect(1)
       await clock.settle()
       for (let place = 88; place < 168; place += 2) cluster.move(place, 2)
-      // Those on their way are given up, and the next ones are sent.
       await clock.advance(TTL / 6 + 20)
       const renewed = new Set(
         backend.requests.filter(({ routes }) => routes[0] === 2).flatMap(({ keys: asked }) => asked),

@@ -83,6 +83,7 @@ describe('requests to several servers', () => {
       cluster.move(25, 2)
       await clock.settle()
       expect(lease.state).to.equal('pending')
+      expect(backend.requests).to.deep.equal([])
       backend.reconnect(2)
       await clock.settle()
       expect(lease.value.held).to.equal(true)
