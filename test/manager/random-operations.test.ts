@@ -286,5 +286,5 @@ describe('random operations on several managers that share a store', () => {
         },
       ),
       runs(200),
-    ))
+    )).timeout(600_000)
 })

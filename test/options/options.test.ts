@@ -549,9 +549,10 @@ describe('the connection', () => {
     }
   })
 
-  it('cannot be a cluster yet', async () => {
+  it('cannot be a cluster client of another kind', async () => {
     const cluster = { isCluster: true, duplicate() {}, options: {}, nodes() {} }
-    await expectRejected(cluster, 'a Redis Cluster client: clusters are not supported yet')
+    const advice = 'a Redis Cluster client of another kind: make an ioredis `Cluster` for the same nodes'
+    await expectRejected(cluster, advice)
   })
 
   it('can be a backend', async () => {

@@ -35,7 +35,7 @@ describe('managers in a simulated world', () => {
     }
     expect(leases).to.be.greaterThan(RUNS * 10)
     expect(faults).to.be.greaterThan(RUNS * 5)
-  }).timeout(120_000)
+  }).timeout(600_000)
 
   it('behave the same for the same seed', async () => {
     const stories = []
