@@ -1,10 +1,8 @@
-/** Promises a client such as an application has: of one server, or of a cluster where there are several addresses. */
+/** Promises a client such as an application has: of one server, or of a cluster if there are several addresses. */
 import { Cluster, Redis } from 'ioredis'
 
 /** @param url of a server, or those of a cluster's nodes, with commas between them */
-export function connectTo(url: string): Redis {
+export function connectTo(url: string): Redis | Cluster {
   const urls = url.split(',')
-  if (urls.length === 1) return new Redis(url)
-  // By what a lock library asks of a client the two cannot be told apart.
-  return new Cluster(urls) as unknown as Redis
+  return urls.length === 1 ? new Redis(url) : new Cluster(urls)
 }

@@ -3,7 +3,7 @@
  * names exist.
  */
 import { expectTypeOf } from 'expect-type'
-import type { Redis } from 'ioredis'
+import type { Cluster, Redis } from 'ioredis'
 import {
   type AcquiredEvent,
   type AcquireManyOptions,
@@ -12,6 +12,7 @@ import {
   type Backend,
   type Clock,
   type CloseOptions,
+  type Connectable,
   type DetachedLease,
   type exponentialBackoff,
   type ExponentialBackoffOptions,
@@ -41,6 +42,9 @@ import {
   type RenewedEvent,
   type RetryContext,
   type RetryStrategy,
+  type RouteStats,
+  type RouteView,
+  type Routing,
   type SafeEvent,
   type OverloadEvent,
   SystemClock,
@@ -151,15 +155,24 @@ describe('the types of', () => {
     expectTypeOf<LockInspection['lease']>().toEqualTypeOf<Lease | undefined>()
   })
 
-  it('the manager: made over an ioredis client, a URL or a backend', () => {
+  it('the manager: made over an ioredis client or cluster, a URL or a backend', () => {
     type Connection = ConstructorParameters<typeof LeaseManager>[0]
+    expectTypeOf<Connection>().toEqualTypeOf<Connectable>()
     expectTypeOf<Redis>().toExtend<Connection>()
+    expectTypeOf<Cluster>().toExtend<Connection>()
     expectTypeOf<string>().toExtend<Connection>()
     expectTypeOf<Backend>().toExtend<Connection>()
     expectTypeOf<MemoryBackend>().toExtend<Connection>()
     expectTypeOf<MemoryStore>().not.toExtend<Connection>()
     expectTypeOf<{ host: string; port: number }>().not.toExtend<Connection>()
     expectTypeOf<ConstructorParameters<typeof LeaseManager>[1]>().toEqualTypeOf<LeaseManagerOptions | undefined>()
+  })
+
+  it('a backend over several servers: says where keys are, and `stats` shows it', () => {
+    expectTypeOf<Backend['routing']>().toEqualTypeOf<Routing | undefined>()
+    expectTypeOf<Routing['views']>().returns.toEqualTypeOf<readonly RouteView[]>()
+    expectTypeOf<RouteView['name']>().toEqualTypeOf<RouteStats['name']>()
+    expectTypeOf<LeaseManagerStats['routes']>().toEqualTypeOf<readonly RouteStats[]>()
   })
 
   it('a lease: readable, and readonly', () => {

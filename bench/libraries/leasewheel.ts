@@ -1,11 +1,11 @@
 /** leasewheel, with nothing set but the ttl: it renews at a third of it by itself. */
-import type { Redis } from 'ioredis'
+import type { Cluster, Redis } from 'ioredis'
 import { type Lease, LeaseManager } from 'leasewheel'
 import { connectTo } from '../connect-to.ts'
 import type { Held, Holder, Library, OnLost } from '../library.ts'
 
 class LeasewheelHolder implements Holder {
-  readonly #client: Redis
+  readonly #client: Redis | Cluster
   readonly #leases: LeaseManager
   /** What an application keeps as well: the handles. */
   #handles: readonly Lease[] = []

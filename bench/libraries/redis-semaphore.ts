@@ -2,14 +2,14 @@
  * redis-semaphore: one `Mutex` per lock, which renews itself with an interval of its own. Its default interval is 0.8
  * of the ttl; a third of it here, as with the others.
  */
-import type { Redis } from 'ioredis'
+import type { Cluster, Redis } from 'ioredis'
 import { Mutex } from 'redis-semaphore'
 import { connectTo } from '../connect-to.ts'
 import { inParallel } from '../in-parallel.ts'
 import type { Held, Holder, Library, OnLost } from '../library.ts'
 
 class RedisSemaphoreHolder implements Holder {
-  readonly #client: Redis
+  readonly #client: Redis | Cluster
   readonly #ttl: number
   readonly #onLost: OnLost | undefined
   /** What an application keeps: the handles. */

@@ -1,5 +1,5 @@
 /** redlock 5: its way of holding a lock is `using`, which extends the lock for as long as a routine runs. */
-import type { Redis } from 'ioredis'
+import type { Cluster, Redis } from 'ioredis'
 import Redlock from 'redlock'
 import { connectTo } from '../connect-to.ts'
 import type { Held, Holder, Library, OnLost } from '../library.ts'
@@ -19,7 +19,7 @@ function extensionThreshold(ttl: number): number {
 }
 
 class RedlockHolder implements Holder {
-  readonly #client: Redis
+  readonly #client: Redis | Cluster
   readonly #redlock: Redlock
   readonly #ttl: number
   readonly #locks: HeldByUsing

@@ -4,7 +4,7 @@
  */
 
 declare module 'redlock' {
-  import type { Redis } from 'ioredis'
+  import type { Cluster, Redis } from 'ioredis'
 
   interface Settings {
     readonly driftFactor: number
@@ -17,7 +17,7 @@ declare module 'redlock' {
   }
 
   export default class Redlock {
-    constructor(clients: Iterable<Redis>, settings?: Settings)
+    constructor(clients: Iterable<Redis | Cluster>, settings?: Settings)
     /** @param duration the ttl in ms */
     acquire(resources: string[], duration: number, settings?: { readonly retryCount?: number }): Promise<Lock>
     /** @param duration the ttl in ms */

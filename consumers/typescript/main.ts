@@ -1,4 +1,4 @@
-import { Redis } from 'ioredis'
+import { Cluster, Redis } from 'ioredis'
 import { type Lease, LeaseError, LeaseManager, type LeaseManagerOptions, type RenewedEvent } from 'leasewheel'
 import { ManualClock, MemoryBackend, MemoryStore } from 'leasewheel/memory'
 
@@ -24,6 +24,12 @@ async function main(): Promise<void> {
   const client = new Redis(process.env['REDIS_URL'] ?? '')
   await holdALease(new LeaseManager(client), () => Promise.resolve())
   client.disconnect()
+  // No cluster is there. What counts is that its client is taken.
+  const cluster = new Cluster([{ port: 1 }], { lazyConnect: true })
+  const leases = new LeaseManager(cluster)
+  leases.on('error', () => undefined)
+  await leases.close()
+  cluster.disconnect()
 }
 
 main().catch((error: unknown) => {

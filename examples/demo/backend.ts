@@ -1,6 +1,5 @@
 /** Where the demo's locks are, and who else is there: in memory, on a server, or on a cluster. */
-import type { Redis } from 'ioredis'
-import type { Backend } from 'leasewheel'
+import type { Connectable } from 'leasewheel'
 import { MemoryBackend } from 'leasewheel/memory'
 import type { DemoArguments } from './arguments.ts'
 import { ClusterParty } from './cluster-party.ts'
@@ -11,7 +10,7 @@ import { RedisParty } from './redis-party.ts'
 export interface DemoBackend {
   readonly description: string
   /** What the manager is given. */
-  readonly connection: Backend | Redis | string
+  readonly connection: Connectable
   readonly otherParty: OtherParty
 }
 
@@ -36,7 +35,7 @@ export async function openBackend({
     return {
       description: `the cluster of ${party.size} masters with a node at ${new URL(url).host}`,
       // The manager makes its own connections after this client's example.
-      connection: party.client as unknown as Redis,
+      connection: party.client,
       otherParty: party,
     }
   }

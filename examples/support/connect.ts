@@ -5,7 +5,7 @@
 import { Cluster, Redis } from 'ioredis'
 import { MemoryBackend, MemoryStore } from 'leasewheel/memory'
 
-export type Connection = Redis | MemoryBackend
+export type Connection = Redis | Cluster | MemoryBackend
 
 /** ms. An example that waits in vain for what it should show has failed; unreferenced, so it keeps no other waiting. */
 const LIMIT = 30_000
@@ -20,7 +20,7 @@ const store = new MemoryStore()
 export function connect(): Connection {
   const { REDIS_URL: url, REDIS_CLUSTER_URL: node } = process.env
   // The manager connects with this client's options, and the client itself only when it is used.
-  if (node) return new Cluster([node], { lazyConnect: true }) as unknown as Redis
+  if (node) return new Cluster([node], { lazyConnect: true })
   if (url) return new Redis(url, { lazyConnect: true })
   return new MemoryBackend({ store })
 }

@@ -31,6 +31,8 @@ export default defineConfig({
   },
   vite: {
     publicDir: 'site/public',
+    // In kB. The largest file is the search index, which is loaded at the first search and grows with the pages.
+    build: { chunkSizeWarningLimit: 1_000 },
     plugins: [
       {
         // The pages lie outside of this folder, where Vite does not find its packages. Node does: it runs the result in here.

@@ -13,7 +13,7 @@ interface Page {
 function makePages(): Page[] {
   const shown = new Set<string>()
   const show = (path: string): void => {
-    if (shown.has(path) || pageOf(path) !== undefined || isPicture(path)) return
+    if (shown.has(path) || pageOf(path) !== undefined || isLeftOut(path)) return
     shown.add(path)
     if (isFolder(path)) entriesOf(path).forEach(show)
   }
@@ -30,14 +30,14 @@ function makePages(): Page[] {
 }
 
 function contentsOf(folder: string): string {
-  const paths = entriesOf(folder).filter((path) => !isPicture(path))
+  const paths = entriesOf(folder).filter((path) => !isLeftOut(path))
   const links = paths.map((path) => `- [${nameOf(path)}](/${placeOf(path)})`)
   return `# ${folder === 'docs/adr' ? 'Decisions' : folder}\n\n${links.join('\n')}\n`
 }
 
-/** Pictures are part of the pages that show them. */
-function isPicture(path: string): boolean {
-  return /\.(svg|png)$/.test(path)
+/** Pictures are part of the pages that show them. Nobody reads a lockfile, and its page would be the largest of all. */
+function isLeftOut(path: string): boolean {
+  return /\.(svg|png)$|\bpackage-lock\.json$/.test(path)
 }
 
 function nameOf(path: string): string {
@@ -46,7 +46,7 @@ function nameOf(path: string): string {
 }
 
 function textOf(file: string): string {
-  const language = /\.([mc]?[jt]s|json|sh|sql|ya?ml)$/.exec(file)?.[1] ?? 'txt'
+  const language = /\.[mc]?([jt]s|json|sh|sql|ya?ml)$/.exec(file)?.[1] ?? 'txt'
   return `# ${basename(file)}\n\n\`\`\`\`\`${language}\n${read(file)}\`\`\`\`\`\n`
 }
 

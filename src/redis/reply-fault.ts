@@ -70,7 +70,7 @@ function explanationOf(reply: Error, key: string | undefined): string | undefine
   const kind = kindOf(reply)
   if (kind === 'key' && isForbidden) {
     const what = key === undefined ? 'a key' : `the key \`${key}\``
-    return `The ACL denies the user ${what} or the fence counter \`${FENCE_KEY}\`; allow both`
+    return `The ACL denies the user ${what} or the fence counter \`${FENCE_KEY}\`, in a cluster \`${FENCE_KEY}:*\`; allow both`
   }
   if (kind !== 'final') return undefined
   if (CLUSTER.test(words)) {

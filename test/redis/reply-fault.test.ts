@@ -83,7 +83,7 @@ describe('an error reply', () => {
     [
       'a key that the ACL denies',
       REPLIES.key[0],
-      /ACL denies the user the key `a` or the fence counter `leasewheel:fence`/,
+      /ACL denies the user the key `a` or the fence counter `leasewheel:fence`, in a cluster `leasewheel:fence:\*`; allow both/,
     ],
   ] as const) {
     it(`is explained as final, with what to do: ${what}`, () => {

@@ -165,12 +165,12 @@ class Worker {
 }
 
 /** For Sentinels and clusters a client, as applications have one; the manager makes its own connections after its example. */
-function connectionTo(route: Route): string | Redis {
+function connectionTo(route: Route): string | Redis | Cluster {
   if ('url' in route) return route.url
   if ('nodes' in route) {
     const cluster = new Cluster([...route.nodes], { lazyConnect: true })
     cluster.on('error', () => undefined)
-    return cluster as unknown as Redis
+    return cluster
   }
   const { name, sentinels, natMap } = route
   const client = new Redis({ name, sentinels: [...sentinels], natMap: { ...natMap }, lazyConnect: true })
