@@ -49,13 +49,13 @@ export const OWN_BUGS: readonly Regression[] = [
     } finally {
       const now = clock.now()
       const delay = renewalRetryDelay(cohort.terms.ttl, cohort.failures, cohort.deadline - now, random())
-      this.#scheduleIfIdle(cohort, now + delay)
+      this.#scheduleIfIdle(cohort, cohort.stale ? now : now + delay)
     }
 `,
         replace: `    this.#tellFailure(cohort, error)
     const now = clock.now()
     const delay = renewalRetryDelay(cohort.terms.ttl, cohort.failures, cohort.deadline - now, random())
-    this.#scheduleIfIdle(cohort, now + delay)
+    this.#scheduleIfIdle(cohort, cohort.stale ? now : now + delay)
 `,
       },
     ],

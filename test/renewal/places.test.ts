@@ -209,6 +209,22 @@ describe('a place that moves to another server', () => {
       expect(renewed.size).to.equal(44)
     }))
 
+  it('P33 renews at its new server at once what the old one does not answer, without a pause', () =>
+    withServers({}, async ({ manager, clock, cluster, backend }) => {
+      await grantAll(manager.acquireMany(['25:a']))
+      backend.nodes[1]?.block()
+      backend.listener.onSuspect(1)
+      await clock.settle()
+      cluster.move(25, 2)
+      backend.listener.onSuspect(2)
+      await clock.settle()
+      // One request is under way to the old server until it is overdue.
+      const routes = (): (number | undefined)[] => backend.requests.flatMap(({ routes: [route] }) => route)
+      backend.takeRequests()
+      await clock.advance(TTL / 6 + 30)
+      expect(routes()).to.deep.equal([2])
+    }))
+
   it('P32 is noticed just before renewals are sent that have waited', () =>
     withServers({ places: 256, batchSize: 4 }, async ({ manager, clock, cluster, backend }) => {
       const keys = Array.from({ length: 160 }, (_, index) => `${88 + (index % 80)}:${index}`)
