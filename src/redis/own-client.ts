@@ -127,9 +127,11 @@ function readBeforeGivingUp(client: Redis): void {
   stream.destroy = (error) => {
     if (silent || !error?.message.startsWith('Socket timeout')) return destroy(error)
     silent = true
-    // ioredis forgets its timer right after this.
+    const timed = client as unknown as { socketTimeoutTimer?: NodeJS.Timeout | undefined }
+    const timer = timed.socketTimeoutTimer
+    // ioredis forgets its timer right after this. A new one would add a listener to the socket, which stays while requests are under way.
     process.nextTick(() => {
-      if (!stream.destroyed) (Reflect.get(client, 'setSocketTimeout') as () => void).call(client)
+      if (!stream.destroyed) timed.socketTimeoutTimer = timer?.refresh()
     })
     return stream
   }

@@ -10,7 +10,7 @@
  */
 import type { Spread } from '../lease/cohort.ts'
 import type { LeaseCohort, LeaseRecord } from '../lease/lease-record.ts'
-import { phaseOf, shareOf } from '../rules/timing.ts'
+import { phaseOf, phaseOfPlace, shareOf } from '../rules/timing.ts'
 import { endsOfRuns } from '../structures/ranks.ts'
 
 /** The cohorts whose phase follows from their places. */
@@ -147,7 +147,7 @@ function returnHome(cluster: readonly LeaseCohort[], { places, batchSize }: Bund
   for (const cohort of cluster) {
     if (cohort.spread === AT_HOME) continue
     cohort.spread = AT_HOME
-    cohort.phase = phaseOf(cohort.low / places, cohort.terms.ttl)
+    cohort.phase = phaseOfPlace(cohort.low, places, cohort.terms.ttl)
   }
 }
 

@@ -5,7 +5,7 @@
 import type { Routing } from '../backend.ts'
 import { Cohort, type CohortTerms, type Spread } from '../lease/cohort.ts'
 import type { LeaseCohort, LeaseRecord } from '../lease/lease-record.ts'
-import { beatOf, deadlineOf, firstRenewalDue, phaseOf, renewalDue, shareOf } from '../rules/timing.ts'
+import { beatOf, deadlineOf, firstRenewalDue, phaseOf, phaseOfPlace, renewalDue, shareOf } from '../rules/timing.ts'
 import type { Clock } from '../time/clock.ts'
 import { AT_HOME } from './bundles.ts'
 
@@ -55,8 +55,8 @@ class PlainJoining implements Joining {
 class PlacedJoining implements Joining {
   readonly #parts: JoiningParts
   readonly #routing: Routing
-  /** The cohorts that leases join, by the phase of their places: those that began within a beat of the first of them. */
-  #forming = new Map<number, LeaseCohort>()
+  /** The cohorts that leases join, by their server and the phase of their places: those that began within a beat of the first of them. */
+  #forming = new Map<number, Map<number, LeaseCohort>>()
   #formingUntil = Number.NEGATIVE_INFINITY
 
   constructor(parts: JoiningParts, routing: Routing) {
@@ -68,13 +68,16 @@ class PlacedJoining implements Joining {
     const { batchSize, onFormed } = this.#parts
     const { ttl } = terms
     const place = this.#routing.placeOf(record.key)
-    const home = phaseOf(place / this.#routing.places, ttl)
+    const home = phaseOfPlace(place, this.#routing.places, ttl)
     record.rank = place
     if (sentAt > this.#formingUntil) {
       this.#forming = new Map()
       this.#formingUntil = sentAt + beatOf(ttl)
     }
-    const forming = this.#forming.get(home)
+    const route = this.#routing.routeOf(place)
+    let ofRoute = this.#forming.get(route)
+    if (ofRoute === undefined) this.#forming.set(route, (ofRoute = new Map<number, LeaseCohort>()))
+    const forming = ofRoute.get(home)
     const isFull = forming !== undefined && forming.size >= batchSize
     if (forming && !isFull && this.#admits(forming, place, terms, sentAt)) {
       forming.add(record)
@@ -84,9 +87,9 @@ class PlacedJoining implements Joining {
     const spread = isCrowd ? { crowd: place } : AT_HOME
     const phase = isCrowd ? phaseOf(shareOf(record.key), ttl) : home
     const cohort = form(this.#parts, record, terms, { sentAt, phase }, spread)
-    cohort.route = this.#routing.routeOf(place)
+    cohort.route = route
     onFormed(cohort, renewalDue(sentAt, ttl, phase))
-    this.#forming.set(home, cohort)
+    ofRoute.set(home, cohort)
   }
 
   #admits(forming: LeaseCohort, place: number, terms: CohortTerms, sentAt: number): boolean {

@@ -109,9 +109,12 @@ export class Lanes {
         yield cohort
         continue
       }
-      // What is queued or under way is looked at when it is sent, or when it comes back.
-      const parts = cohort.renewal === undefined ? this.divide(cohort, routing) : [cohort]
-      for (const part of parts) if (part.route === route) yield part
+      if (cohort.renewal === undefined) {
+        for (const part of this.divide(cohort, routing)) if (part.route === route) yield part
+      } else if (cohort.route === route || routing.routeOf(cohort.low) === route) {
+        // It is looked at when it is sent, or when it comes back. Its old server may never answer.
+        yield cohort
+      }
     }
   }
 

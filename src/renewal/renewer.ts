@@ -320,7 +320,7 @@ export class Renewer {
     } finally {
       const now = clock.now()
       const delay = renewalRetryDelay(cohort.terms.ttl, cohort.failures, cohort.deadline - now, random())
-      this.#scheduleIfIdle(cohort, now + delay)
+      this.#scheduleIfIdle(cohort, cohort.stale ? now : now + delay)
     }
   }
 

@@ -47,10 +47,36 @@ export function firstRenewalDue(sentAt: number, ttl: number, random: number): nu
 }
 
 /**
- * The time of the first renewals of all keys at one place: that part of a third of the ttl, on the grid of the clock. So leases of one place are
- * due together, whenever they were acquired, and leases of all places are spread evenly.
+ * The time of the first renewals of all keys at one place, on the grid of the clock. So leases of one place are due together, whenever they were
+ * acquired, and leases of all places are spread evenly.
  *
- * @param share the place divided by the number of places, or any other number in [0, 1)
+ * A server has neighbouring places. If they all came one after the other, it would have all its renewals in one part of the period, and be asked
+ * nothing in the rest. So blocks of places take turns, in the order of their reversed bits: half a block for each beat at most.
+ */
+export function phaseOfPlace(place: number, places: number, ttl: number): number {
+  const period = ttl * RENEWAL_FRACTION
+  const bits = Math.floor(Math.log2(Math.max(Math.min((2 * period) / beatOf(ttl), places), 1)))
+  const blocks = 2 ** bits
+  const position = (place / places) * blocks
+  const block = Math.floor(position)
+  return phaseOf((reversed(block, bits) + position - block) / blocks, ttl)
+}
+
+/** @param bits how many bits the value has. */
+function reversed(value: number, bits: number): number {
+  let rest = value
+  let result = 0
+  for (let bit = 0; bit < bits; bit += 1) {
+    result = result * 2 + (rest & 1)
+    rest >>= 1
+  }
+  return result
+}
+
+/**
+ * The time of the first renewals at this part of a third of the ttl, on the grid of the clock.
+ *
+ * @param share a number in [0, 1)
  */
 export function phaseOf(share: number, ttl: number): number {
   return onBeat(share * ttl * RENEWAL_FRACTION, ttl)

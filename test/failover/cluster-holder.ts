@@ -1,4 +1,5 @@
 /** The process that holds leases on a cluster, with a manager as an application would make it, and writes down when each is renewed. */
+import { once } from 'node:events'
 import { Cluster } from 'ioredis'
 import { type Lease, LeaseManager, type LossReason } from 'leasewheel'
 import { machineTime } from '../soak/machine-clock.ts'
@@ -17,7 +18,7 @@ const PATIENCE = 60_000
 /** From one look at all leases to the next, in ms. */
 const LOOK = 100
 
-const task = JSON.parse(process.argv[2] ?? '') as ClusterTask
+const [task] = (await once(process, 'message')) as [ClusterTask]
 
 interface Held {
   readonly shard: Shard

@@ -36,7 +36,9 @@ export class Holder {
   readonly #waiting: ((message: MessageFromHolder) => void)[] = []
 
   constructor(task: ClusterTask) {
-    this.#process = fork(HOLDER, [JSON.stringify(task)], { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] })
+    this.#process = fork(HOLDER, [], { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] })
+    // Thousands of keys are too much for an argument.
+    this.#process.send(task)
     this.#gone = once(this.#process, 'close')
     this.#process.on('message', (message: MessageFromHolder) => this.#waiting.shift()?.(message))
     this.ready = this.#next()

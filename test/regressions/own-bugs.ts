@@ -10,6 +10,19 @@ const RENEWER = 'src/renewal/renewer.ts'
 
 export const OWN_BUGS: readonly Regression[] = [
   {
+    failure: 'each time that a server was slow left a listener on the socket, until Node warned of a leak',
+    patches: [
+      {
+        file: 'src/redis/own-client.ts',
+        find: 'if (!stream.destroyed) timed.socketTimeoutTimer = timer?.refresh()',
+        replace: `timer?.ref()
+      if (!stream.destroyed) (Reflect.get(client, 'setSocketTimeout') as () => void).call(client)`,
+      },
+    ],
+    harness: tests('test/redis/own-client.test.ts', 'adds no listeners'),
+    report: /adds no listeners to its socket/,
+  },
+  {
     failure: 'a process stopped while it set its timer reported a loss too late',
     patches: [
       {
@@ -36,13 +49,13 @@ export const OWN_BUGS: readonly Regression[] = [
     } finally {
       const now = clock.now()
       const delay = renewalRetryDelay(cohort.terms.ttl, cohort.failures, cohort.deadline - now, random())
-      this.#scheduleIfIdle(cohort, now + delay)
+      this.#scheduleIfIdle(cohort, cohort.stale ? now : now + delay)
     }
 `,
         replace: `    this.#tellFailure(cohort, error)
     const now = clock.now()
     const delay = renewalRetryDelay(cohort.terms.ttl, cohort.failures, cohort.deadline - now, random())
-    this.#scheduleIfIdle(cohort, now + delay)
+    this.#scheduleIfIdle(cohort, cohort.stale ? now : now + delay)
 `,
       },
     ],

@@ -63,12 +63,24 @@ export const PLACE_BUGS: readonly Regression[] = [
     patches: [
       {
         file: 'src/renewal/joining.ts',
-        find: '    const home = phaseOf(place / this.#routing.places, ttl)',
+        find: '    const home = phaseOfPlace(place, this.#routing.places, ttl)',
         replace: '    const home = phaseOf(this.#parts.random(), ttl)',
       },
     ],
     harness: tests(PLACES, 'P32 cost a call for each place'),
     report: /P32 cost a call for each place/,
+  },
+  {
+    failure: 'each server had all its renewals in one part of the period, so a failover in the rest went unnoticed',
+    patches: [
+      {
+        file: 'src/rules/timing.ts',
+        find: '(reversed(block, bits) + position - block)',
+        replace: '(reversed(block, 0) + position)',
+      },
+    ],
+    harness: tests(PLACES, 'P32 ask every server all the time'),
+    report: /P32 ask every server all the time/,
   },
   {
     failure: 'cohorts whose places overlapped were never cut anew, so that batches kept all places of a beat',

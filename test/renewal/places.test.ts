@@ -71,6 +71,21 @@ describe('renewals of leases on several servers', () => {
       for (const share of tenths) expect(share).to.be.within(300, 520)
     }))
 
+  it('P32 ask every server all the time, not each in its turn', () =>
+    withServers({ places: 1_024, batchSize: 64 }, async (scene) => {
+      const { manager, clock, backend } = scene
+      await grantAll(manager.acquireMany(keysOf(4_096)))
+      await clock.advance(PERIOD)
+      backend.takeRequests()
+      const start = clock.now()
+      await clock.advance(PERIOD)
+      for (const route of [0, 1, 2]) {
+        const times = backend.requests.filter(({ routes }) => routes[0] === route).map(({ at }) => at)
+        const gaps = [...times, clock.now()].map((at, index) => at - (times[index - 1] ?? start))
+        expect(Math.max(...gaps), `server ${route}`).to.be.at.most(PERIOD / 8)
+      }
+    }))
+
   it('P32 of one crowded place are no burst, and travel in full batches', () =>
     withServers({ batchSize: 64 }, async (scene) => {
       const { manager, clock, backend } = scene
@@ -141,8 +156,8 @@ describe('renewals of leases on several servers', () => {
       backend.takeRequests()
       await clock.advance(PERIOD)
       expect(backend.requests.reduce((sum, { keys }) => sum + keys.length, 0)).to.equal(200)
-      // A beat of ttl / 100 divides the period into 40, and each is of one server or two.
-      expect(backend.requests.length).to.be.below(50)
+      // A beat of ttl / 100 divides the period into 33, and each is of two servers.
+      expect(backend.requests.length).to.be.at.most(70)
       expect(manager.size).to.equal(200)
     }))
 })
@@ -219,6 +234,22 @@ describe('a place that moves to another server', () => {
       await clock.settle()
       const renewed = new Set(backend.requests.filter(({ routes }) => routes[0] === 2).flatMap(({ keys }) => keys))
       expect(renewed.size).to.equal(44)
+    }))
+
+  it('P33 renews at its new server at once what the old one does not answer, without a pause', () =>
+    withServers({}, async ({ manager, clock, cluster, backend }) => {
+      await grantAll(manager.acquireMany(['25:a']))
+      backend.nodes[1]?.block()
+      backend.listener.onSuspect(1)
+      await clock.settle()
+      cluster.move(25, 2)
+      backend.listener.onSuspect(2)
+      await clock.settle()
+      // One request is under way to the old server until it is overdue.
+      const routes = (): (number | undefined)[] => backend.requests.flatMap(({ routes: [route] }) => route)
+      backend.takeRequests()
+      await clock.advance(TTL / 6 + 30)
+      expect(routes()).to.deep.equal([2])
     }))
 
   it('P32 is noticed just before renewals are sent that have waited', () =>

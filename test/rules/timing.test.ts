@@ -6,6 +6,7 @@ import {
   defaultTimeout,
   firstRenewalDue,
   phaseOf,
+  phaseOfPlace,
   renewalDue,
   renewalRetryDelay,
   shareOf,
@@ -155,10 +156,41 @@ describe('the due time of a renewal', () => {
   it('P32 is evenly spread over a third of the ttl for all places', () => {
     const tenths = Array.from({ length: 10 }, () => 0)
     for (let place = 0; place < 16_384; place += 1) {
-      const tenth = Math.floor((phaseOf(place / 16_384, 30_000) / 10_000) * 10)
+      const tenth = Math.floor((phaseOfPlace(place, 16_384, 30_000) / 10_000) * 10)
       tenths[tenth] = (tenths[tenth] as number) + 1
     }
     for (const count of tenths) expect(count).to.be.within(1_600, 1_680)
+  })
+
+  for (const [ttl, places] of [
+    [10_000, 16_384],
+    [600, 16_384],
+    [60_000, 16_384],
+    [30_000, 64],
+  ] as const) {
+    it(`P32 never leaves a server with a third of ${places} places alone for long, at a ttl of ${ttl} ms`, () => {
+      const ends = [0, 1 / 3, 2 / 3, 1].map((part) => Math.round(part * places))
+      for (let server = 0; server < 3; server += 1) {
+        const phases = new Set<number>()
+        for (let place = ends[server] as number; place < (ends[server + 1] as number); place += 1) {
+          phases.add(phaseOfPlace(place, places, ttl))
+        }
+        const sorted = [...phases].sort((a, b) => a - b)
+        sorted.push((sorted[0] as number) + ttl / 3)
+        const gaps = sorted.slice(1).map((phase, index) => phase - (sorted[index] as number))
+        // With few places each of them is a block.
+        expect(Math.max(...gaps)).to.be.at.most(Math.max(3 * beatOf(ttl), (5 * ttl) / 3 / places) + 1e-6)
+      }
+    })
+  }
+
+  it('P32 is the same for neighbouring places, except at the ends of blocks and beats', () => {
+    let changes = 0
+    for (let place = 1; place < 16_384; place += 1) {
+      if (phaseOfPlace(place, 16_384, 10_000) !== phaseOfPlace(place - 1, 16_384, 10_000)) changes += 1
+    }
+    // 128 blocks, and 67 beats.
+    expect(changes).to.be.at.most(128 + 67)
   })
 
   it('P32 is drawn evenly by the hashes of the keys of a crowded place', () => {

@@ -62,6 +62,17 @@ export class Redirects {
     }
   }
 
+  /** Waits for a connection to the node, as long as redirections may take. @returns why there is none. */
+  async connect(node: ClusterNode): Promise<Error | undefined> {
+    const connected = node.connected()
+    try {
+      if (connected) await this.#within(connected, this.#clock.now() + this.#patience, node)
+      return undefined
+    } catch (error) {
+      return error as Error
+    }
+  }
+
   /** Turns the trail to the node that the error names. @throws the error if it names none. */
   async #redirect(slot: number, { node, error }: FirstAnswer, trail: Trail, requests: number, deadline: number) {
     const redirection = isReply(error) ? readRedirection(error.message, node.host) : undefined

@@ -1,4 +1,5 @@
 /** How a request is divided: one part for each slot, in the order of the entries. Pure. */
+import type { LockEntry, Unknown } from '../../backend.ts'
 
 export interface Part<E> {
   readonly slot: number
@@ -37,4 +38,22 @@ export function groupBy<E, N>(parts: readonly Part<E>[], ownerOf: (slot: number)
     else group.push(part)
   }
   return groups
+}
+
+export function countOf(parts: readonly Part<LockEntry>[]): number {
+  return parts.reduce((count, { entries }) => count + entries.length, 0)
+}
+
+/** A server that is away may have thousands of calls: an error for each would take the time that the other servers need. */
+export function shareFault<E extends LockEntry>(
+  parts: readonly Part<E>[],
+  error: Error,
+  put: (part: Part<E>, outcomes: readonly Unknown[]) => void,
+): void {
+  const unknown: Unknown = { type: 'unknown', error }
+  for (const part of parts)
+    put(
+      part,
+      part.entries.map(() => unknown),
+    )
 }

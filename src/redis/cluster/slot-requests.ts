@@ -14,7 +14,7 @@ import {
 import { UnavailableError } from '../../errors.ts'
 import { cutUp } from '../cut-up.ts'
 import type { Heads } from '../encoded-command.ts'
-import { codeOf, isReply, kindOf, refusesCommand } from '../reply-fault.ts'
+import { codeOf, isReply, kindOf } from '../reply-fault.ts'
 import { CACHING_YES } from '../tracking.ts'
 import type { ClusterMap } from './cluster-map.ts'
 import type { ClusterNode } from './cluster-node.ts'
@@ -22,7 +22,8 @@ import { FenceFloors, isFenceKey } from './fence-floors.ts'
 import type { SlotFinder } from './hash-slot.ts'
 import type { FirstAnswer, Redirects, Trail } from './redirects.ts'
 import { acquireKind, type Choice, type Kind, releaseKind, renewKind, verifyKind } from './request-kinds.ts'
-import { divide, groupBy, type Part } from './slot-plan.ts'
+import { isAboutScript, isUnclear } from './refusals.ts'
+import { countOf, divide, groupBy, type Part, shareFault } from './slot-plan.ts'
 import { Unwatched } from './unwatched.ts'
 
 export interface SlotRequestsParts {
@@ -131,9 +132,16 @@ export class SlotRequests {
   ): Promise<void> {
     const alone = async (part: Part<E>, first?: FirstAnswer): Promise<void> =>
       put(part, await this.#askAlone(kind, part, first))
-    if (!node?.pair.commands.usable) {
+    if (node === undefined) {
       await Promise.all(parts.map((part) => alone(part)))
       return
+    }
+    if (!node.pair.commands.usable) {
+      const fault = await this.#parts.redirects.connect(node)
+      if (fault) {
+        shareFault(parts, node.explain(fault), put)
+        return
+      }
     }
     const choice = kind.choose(node.tracking?.active ?? false, parts)
     const others: Promise<void>[] = []
@@ -169,12 +177,17 @@ export class SlotRequests {
     alone: (part: Part<E>, first?: FirstAnswer) => Promise<void>,
   ): Promise<void> {
     const failed: [part: Part<E>, error: Error][] = []
+    /** Calls that were under way when the connection broke. */
+    const lost: Part<E>[] = []
+    let fault: Error | undefined
     const doubtful: Promise<void>[] = []
     for (let index = 0; index < parts.length; index += 1) {
       const part = parts[index] as Part<E>
       const reply = replies[index]
       if (reply instanceof Error) {
-        failed.push([part, reply])
+        if (isReply(reply)) failed.push([part, reply])
+        else lost.push(part)
+        fault ??= isReply(reply) ? undefined : node.explain(reply)
         continue
       }
       const outcomes = kind.read(reply, part.slot, part.entries.length, watched)
@@ -186,7 +199,8 @@ export class SlotRequests {
         put(part, outcomes)
       }
     }
-    if (failed.length < parts.length) this.#onAnswered(kind.what, node)
+    if (fault) shareFault(lost, fault, put)
+    if (failed.length + lost.length < parts.length) this.#onAnswered(kind.what, node)
     await Promise.all(doubtful)
     const [sample] = failed
     if (sample === undefined) return
@@ -325,24 +339,7 @@ export class SlotRequests {
   }
 }
 
-function countOf(parts: readonly Part<LockEntry>[]): number {
-  return parts.reduce((count, { entries }) => count + entries.length, 0)
-}
-
 function reserved(key: string): Unknown {
   const message = `The key \`${key}\` is the fence counter of its slot, so it cannot be a lock`
   return { type: 'unknown', error: new UnavailableError(message, key, { final: true }) }
-}
-
-function isUnclear(error: Error): boolean {
-  return isReply(error) && kindOf(error) === 'unclear' && !isRedirect(error)
-}
-
-function isRedirect(error: Error): boolean {
-  return /^(MOVED|ASK)\b/.test(error.message)
-}
-
-/** Whether the node does not know the script by its SHA, or does not run scripts so. */
-function isAboutScript(error: Error): boolean {
-  return codeOf(error) === 'NOSCRIPT' || refusesCommand(error)
 }

@@ -144,6 +144,39 @@ describe('a redirection', () => {
     }))
 })
 
+describe('a node that is away', () => {
+  /** Keys of as many slots. */
+  const KEYS = Array.from({ length: 200 }, (_, index) => `key ${index}`)
+
+  it('fails all calls that were under way with one error', () =>
+    withFakes(1, async ({ fake, backend, entriesOf }) => {
+      const entries = entriesOf(...KEYS)
+      const map = fake.ranges()
+      fake.ranges = () => map
+      // The first request teaches the node its script.
+      await backend.renew(entriesOf('k'))
+      let stopped: Promise<void> | undefined
+      fake.onScript = () => {
+        stopped ??= fake.stop()
+        return undefined
+      }
+      const errors = new Set((await backend.renew(entries)).map(unknownOf))
+      expect([...errors].map(({ message }) => message)).to.have.length(1)
+      expect([...errors][0]?.message).to.match(/^Node 127\.0\.0\.1:\d+: The connection to Redis broke/)
+      await stopped
+    }))
+
+  it('fails all calls of a request with one error, and costs one wait for a connection', () =>
+    withFakes(1, async ({ fake, backend, routing, entriesOf }) => {
+      const entries = entriesOf(...KEYS)
+      await fake.stop()
+      await until('the node is away', () => routing.views().every(({ usable }) => !usable))
+      const errors = new Set((await backend.renew(entries)).map(unknownOf))
+      expect([...errors].map(({ message }) => message)).to.have.length(1)
+      expect([...errors][0]?.message).to.match(/^Node 127\.0\.0\.1:\d+: No connection/)
+    }))
+})
+
 describe('a slot on the move', () => {
   it('is renewed, released and verified key by key, and locks there wait', () =>
     withFakes(2, async ({ fake, backend, entriesOf, slotOf }) => {

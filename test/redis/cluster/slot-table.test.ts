@@ -45,6 +45,16 @@ describe('the table of slots', () => {
     expect([...table.apply([range(0, 9, 3), range(10, 19, 4)], routeOf).promoted]).to.deep.equal([4])
   })
 
+  it('finds no change in the same map, and no promotion twice', () => {
+    const table = new SlotTable()
+    const map = [range(0, 9, 3, 1), range(10, 19, 2)]
+    table.apply([range(0, 9, 1, 3), range(10, 19, 2)], routeOf)
+    expect([...table.apply(map, routeOf).promoted]).to.deep.equal([3])
+    const { moved, filled, promoted } = table.apply(map, routeOf)
+    expect([...moved, ...filled, ...promoted]).to.deep.equal([])
+    expect([...table.apply(map, () => 7).moved.keys()], 'reached at another address').to.deep.equal([7])
+  })
+
   it('believes MOVED until the next map', () => {
     const table = new SlotTable()
     table.apply([range(0, 9, 1), range(10, 19, 2)], routeOf)
