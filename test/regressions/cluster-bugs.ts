@@ -4,6 +4,9 @@ import { type Regression, tests } from './regression.ts'
 const MAP = 'src/redis/cluster/map-keeper.ts'
 const REQUESTS = 'src/redis/cluster/slot-requests.ts'
 
+const NODES = 'src/redis/cluster/cluster-map.ts'
+
+const MAPS = 'test/redis/cluster/cluster-map.test.ts'
 const KEEPER = 'test/redis/cluster/map-keeper.test.ts'
 const MOVES = 'test/redis/cluster/moves.test.ts'
 const REDIRECTIONS = 'test/redis/cluster/redirections.test.ts'
@@ -62,5 +65,47 @@ export const CLUSTER_BUGS: readonly Regression[] = [
     patches: [{ file: MAP, find: 'return this.#wished ? this.#wishPause() :', replace: 'return' }],
     harness: tests(KEEPER, 'while another is under way'),
     report: /while another is under way/,
+  },
+  {
+    failure: 'with a key prefix of the Cluster itself no change of a key was ever told',
+    patches: [
+      {
+        file: 'src/redis/cluster/cluster-source.ts',
+        find: 'host, port, keyPrefix, db: 0',
+        replace: 'host, port, db: 0',
+      },
+    ],
+    harness: tests('test/redis/cluster/clients.test.ts', 'changes of keys are told without it'),
+    report: /Waited in vain until the change is told/,
+  },
+  {
+    failure: 'a resolver that hung kept the map from being renewed',
+    patches: [
+      {
+        file: NODES,
+        find: 'if (sound.length + this.#known.length === 0) await lookUp',
+        replace: 'if (sound) await lookUp',
+      },
+    ],
+    harness: tests(MAPS, 'cannot be looked up'),
+    report: /cannot be looked up/,
+  },
+  {
+    failure: 'the nodes that the application named were never asked again if eight others had gone',
+    patches: [{ file: NODES, find: 'this.#turns = start + MOST_SCOUTS', replace: 'this.#turns = start' }],
+    harness: tests(MAPS, 'if all others are gone'),
+    report: /if all others are gone/,
+  },
+  {
+    failure: 'a backend that was closed made new connections to nodes',
+    patches: [
+      {
+        file: NODES,
+        find: '    if (this.#closed) throw new',
+        replace: '    if (this.#closed && !this.#table) throw new',
+      },
+    ],
+    harness: tests(MAPS, '(once the backend|while the backend) is closed'),
+    report: /is not (asked for any more|connected to)/,
   },
 ]

@@ -16,6 +16,7 @@ const MOST_SCOUTS = 8
 const LINGERS = 5_000
 /** ms that a connection to such a node may take. */
 const MAY_CONNECT = 1_000
+const ignore = (): void => undefined
 
 export interface ClusterMapParts {
   readonly source: ClusterSource
@@ -39,7 +40,12 @@ export class ClusterMap {
   readonly #news = new Map<number, 'recovered' | 'promoted'>()
   /** Where we reach all nodes of the last map, replicas included. */
   #known: readonly Address[] = []
+  /** Where the nodes are that the application named, as last looked up. */
+  #seeds: readonly Address[] = []
+  #lookingUp: Promise<void> | undefined
   readonly #scouts = new Set<Scout>()
+  /** How many addresses had their turn to be asked by a scout. */
+  #turns = 0
   #referenced = true
   #closed = false
 
@@ -139,6 +145,7 @@ export class ClusterMap {
   }
 
   #node({ host, port }: Address): ClusterNode {
+    this.#throwIfClosed()
     const name = nameOf({ host, port })
     const route = this.#routes.get(name) ?? this.#routes.size
     this.#routes.set(name, route)
@@ -223,9 +230,13 @@ export class ClusterMap {
   async #candidates(): Promise<readonly AskForMap[]> {
     const sound = this.#nodes.filter((node): node is ClusterNode => node?.sound === true)
     sound.sort((one, other) => one.usableSince - other.usableSince)
+    const lookUp = this.#lookUp()
+    if (sound.length + this.#known.length === 0) await lookUp
+    // A resolver that hangs or fails must not keep us from asking a node that we know.
+    else lookUp.catch(ignore)
     const asked = new Set(sound.map(({ name }) => name))
     const others = new Map<string, Address>()
-    for (const address of [...this.#known, ...(await this.#parts.source.seeds())]) {
+    for (const address of [...this.#known, ...this.#seeds]) {
       if (!asked.has(nameOf(address))) others.set(nameOf(address), address)
     }
     return [
@@ -236,11 +247,36 @@ export class ClusterMap {
           throw node.explain(error)
         }
       }),
-      ...[...others.values()].slice(0, MOST_SCOUTS).map((address) => () => this.#scout(address)),
+      ...this.#nextOf([...others.values()]).map((address) => () => this.#scout(address)),
     ]
   }
 
+  #lookUp(): Promise<void> {
+    this.#lookingUp ??= this.#parts.source
+      .seeds()
+      .then((seeds) => {
+        this.#seeds = seeds
+      })
+      .finally(() => {
+        this.#lookingUp = undefined
+      })
+    return this.#lookingUp
+  }
+
+  /** Each address has its turn: perhaps none of the others exists any more. */
+  #nextOf(addresses: readonly Address[]): readonly Address[] {
+    if (addresses.length <= MOST_SCOUTS) return addresses
+    const start = this.#turns % addresses.length
+    this.#turns = start + MOST_SCOUTS
+    return [...addresses.slice(start), ...addresses.slice(0, start)].slice(0, MOST_SCOUTS)
+  }
+
+  #throwIfClosed(): void {
+    if (this.#closed) throw new UnavailableError('The connection to Redis is closed')
+  }
+
   async #scout(address: Address): Promise<readonly SlotRange[]> {
+    this.#throwIfClosed()
     const scout = new Scout(this.#parts.source.model(address), this.#parts.settings)
     if (!this.#referenced) scout.unref()
     this.#scouts.add(scout)

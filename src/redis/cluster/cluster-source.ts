@@ -52,7 +52,9 @@ export class ClusterSource {
     const own = this.#named.get(nameOf(address))?.own ?? {}
     const { host, port } = address
     const { replyMapping: _replyMapping, ...common } = this.#common
-    const model = new Redis({ ...common, ...own, host, port, db: 0, lazyConnect: true })
+    // Names of changed keys come with the prefix, whichever options have set it.
+    const { keyPrefix } = this
+    const model = new Redis({ ...common, ...own, host, port, keyPrefix, db: 0, lazyConnect: true })
     // The application may change them while it runs.
     for (const name of ['username', 'password'] as const) {
       Object.defineProperty(model.options, name, { enumerable: true, get: () => own[name] ?? this.#common[name] })

@@ -7,6 +7,7 @@ import { ClusterBackend } from '#src/redis/cluster/cluster-backend.js'
 import { fenceKeyOf } from '#src/redis/cluster/fence-floors.js'
 import { type ClientOptions, RedisCluster } from '../../support/redis-cluster.ts'
 import { withFakeCluster } from '../../support/fake-cluster.ts'
+import { until } from '../../support/until.ts'
 import { type Stage, typesOf, unknownOf, withStage } from './stage.ts'
 
 const KEYS = Array.from({ length: 30 }, (_, index) => `k${index}`)
@@ -106,6 +107,22 @@ describe('a Cluster of ioredis', () => {
       })
     }
   })
+
+  for (const [where, options] of [
+    ['of its own', { keyPrefix: 'app:' }],
+    ['of its nodes', { redisOptions: { keyPrefix: 'app:', password: 's3cret' } }],
+  ] as const) {
+    it(`may have a key prefix ${where}, and changes of keys are told without it`, () => {
+      const client = cluster.client({ lazyConnect: true, ...options })
+      return withStage(client, { watch: true }, async (stage) => {
+        await stage.untilWatching()
+        const entries = stage.entriesOf('k')
+        await stage.backend.acquire(entries, true)
+        await cluster.client().del('app:k')
+        await until('the change is told', () => stage.changed.includes('k'))
+      })
+    })
+  }
 
   it('shares the fence counters of a slot with clients of other prefixes', async () => {
     const fences: unknown[] = []

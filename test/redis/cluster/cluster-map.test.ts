@@ -1,0 +1,82 @@
+import { expect } from 'chai'
+import { Cluster } from 'ioredis'
+import { type Clock, SystemClock } from '#src/time/clock.js'
+import { withFakeCluster } from '../../support/fake-cluster.ts'
+import { until } from '../../support/until.ts'
+import { Stage, typesOf, withStage } from './stage.ts'
+
+describe('the map of a cluster', () => {
+  it('is renewed while a name of the application cannot be looked up', () =>
+    withFakeCluster(2, async (fake) => {
+      for (const fail of [() => undefined, () => expect.fail('the resolver is broken')]) {
+        fake.ranges = () => [{ first: 0, last: 16_383, host: '127.0.0.1', port: fake.port(0) }]
+        let works = true
+        const client = new Cluster([{ host: 'config.example', port: fake.port(0) }], {
+          lazyConnect: true,
+          dnsLookup: (_name, callback) => (works ? callback(null, '127.0.0.1', 4) : fail()),
+        })
+        await withStage(client, {}, async (stage) => {
+          works = false
+          fake.ranges = () => [{ first: 0, last: 16_383, host: '127.0.0.1', port: fake.port(1) }]
+          const slot = stage.slotOf('k')
+          fake.onScript = (node) => (node === 0 ? `-MOVED ${slot} ${fake.address(1)}` : undefined)
+          await stage.backend.acquire(stage.entriesOf('k'))
+          await until('the map has the other slots, too', () => stage.nodeOf('another') === fake.address(1))
+        })
+      }
+    }))
+
+  it('is asked for at the nodes that the application named if all others are gone, however many', () =>
+    withFakeCluster(1, async (fake) => {
+      // Nobody listens at these ports.
+      const gone = Array.from({ length: 12 }, (_, index) => index + 1)
+      fake.ranges = () => gone.map((port) => ({ first: port, last: port, host: '127.0.0.1', port }))
+      const stage = new Stage(new Cluster([fake.port(0)], { lazyConnect: true }), {})
+      try {
+        await until('the map has the nodes that are gone', () => stage.routing.views().length === gone.length)
+        fake.ranges = () => [{ first: 0, last: 16_383, host: '127.0.0.1', port: fake.port(0) }]
+        await until('the map has the node that is there', () => stage.nodeOf('k') === fake.address(0))
+      } finally {
+        await stage.backend.close()
+      }
+    }))
+
+  it('is not asked for any more once the backend is closed', () =>
+    withFakeCluster(3, async (fake) => {
+      // The second node is asked because the first one has failed, and not because it is slow.
+      const clock = new SystemClock()
+      const slow: Clock = {
+        now: () => clock.now(),
+        soon: (callback) => clock.soon(callback),
+        setTimer: (callback, delay) => clock.setTimer(callback, 1_000 * delay),
+      }
+      const client = new Cluster([fake.port(0), fake.port(1)], { lazyConnect: true })
+      const stage = new Stage(client, { clock: slow })
+      await new Promise<void>((resolve) => {
+        fake.onGreeting = () => {
+          resolve()
+          return new Promise(() => undefined)
+        }
+      })
+      await stage.backend.close()
+      // What the first backend has sent is read before this one is ready.
+      fake.onGreeting = () => undefined
+      fake.ranges = () => [{ first: 0, last: 16_383, host: '127.0.0.1', port: fake.port(2) }]
+      await withStage(new Cluster([fake.port(2)], { lazyConnect: true }), {}, async () => {
+        expect(fake.namesAt(1)).to.deep.equal([])
+      })
+    }))
+})
+
+describe('a node that is named while the backend is closed', () => {
+  it('is not connected to', () =>
+    withFakeCluster(2, async (fake) => {
+      const stage = new Stage(new Cluster([fake.port(0)], { lazyConnect: true }), {})
+      await stage.untilReady()
+      fake.onScript = (node) => (node === 0 ? `-MOVED ${stage.slotOf('k')} ${fake.address(1)}` : undefined)
+      const asked = stage.backend.acquire(stage.entriesOf('k'))
+      await stage.backend.close()
+      expect(typesOf(await asked)).to.deep.equal(['unknown'])
+      expect(fake.namesAt(1)).to.deep.equal([])
+    }))
+})
