@@ -108,4 +108,22 @@ export const CLUSTER_BUGS: readonly Regression[] = [
     harness: tests(MAPS, '(once the backend|while the backend) is closed'),
     report: /is not (asked for any more|connected to)/,
   },
+  {
+    failure: 'an error did not name the node that could not be asked',
+    patches: [
+      {
+        file: NODES,
+        find: 'new UnavailableError(`Node ${node.name}: ${cause.message}`, undefined, { cause })',
+        replace: 'cause',
+      },
+    ],
+    harness: tests(MAPS, 'has its name in the reason'),
+    report: /has its name in the reason/,
+  },
+  {
+    failure: 'a report of a node that refuses requests named the node twice',
+    patches: [{ file: REQUESTS, find: 'thrown, error.cause as Error', replace: 'thrown, error' }],
+    harness: tests(MAPS, 'is named once'),
+    report: /is named once/,
+  },
 ]

@@ -84,7 +84,10 @@ export class ClusterMap {
   }
 
   faultOf(route: number): Error | undefined {
-    return this.#nodes[route]?.fault ?? (route < 0 ? this.#keeper.fault : undefined)
+    const node = this.#nodes[route]
+    const cause = node?.fault
+    if (node && cause) return new UnavailableError(`Node ${node.name}: ${cause.message}`, undefined, { cause })
+    return route < 0 ? this.#keeper.fault : undefined
   }
 
   get fault(): Error | undefined {

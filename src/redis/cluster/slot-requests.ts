@@ -333,7 +333,8 @@ export class SlotRequests {
       error = new UnavailableError(message, key, { cause: thrown })
     } else {
       if (kindOf(thrown) === 'passing') map.wish()
-      node.faults.onRefused(what, thrown, error)
+      // The report names the node itself.
+      node.faults.onRefused(what, thrown, error.cause as Error)
     }
     return { type: 'unknown', error }
   }

@@ -68,6 +68,32 @@ describe('the map of a cluster', () => {
     }))
 })
 
+describe('a node of a cluster', () => {
+  it('has its name in the reason why it cannot be asked', () =>
+    withFakeCluster(1, async (fake) => {
+      // Nobody listens at this port.
+      fake.ranges = () => [{ first: 0, last: 16_383, host: '127.0.0.1', port: 1 }]
+      const stage = new Stage(new Cluster([fake.port(0)], { lazyConnect: true }), {})
+      const faultNow = () => stage.routing.faultOf(stage.routing.routeOf(stage.slotOf('k')))
+      try {
+        await until('the node is known', () => stage.nodeOf('k') === '127.0.0.1:1')
+        await until('there is a reason', () => faultNow() !== undefined)
+        expect(faultNow()?.message).to.match(/^Node 127\.0\.0\.1:1: .*ECONNREFUSED/)
+      } finally {
+        await stage.backend.close()
+      }
+    }))
+
+  it('is named once if it refuses requests', () =>
+    withFakeCluster(1, (fake) =>
+      withStage(new Cluster([fake.port(0)], { lazyConnect: true }), {}, async (stage) => {
+        fake.onScript = () => "-NOPERM this user has no permissions to run the 'eval' command"
+        expect(typesOf(await stage.backend.acquire(stage.entriesOf('k')))).to.deep.equal(['unknown'])
+        expect(stage.errors.map(({ message }) => message.split('Node ').length - 1)).to.deep.equal([1])
+      }),
+    ))
+})
+
 describe('a node that is named while the backend is closed', () => {
   it('is not connected to', () =>
     withFakeCluster(2, async (fake) => {
