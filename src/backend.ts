@@ -132,7 +132,7 @@ export interface Routing {
   placeOf(key: string): number
   /** The route of a place now, a small integer; -1 if no server is known for it. It may change at any time. */
   routeOf(place: number): number
-  /** Why a route cannot be asked, or last could not be, if that is known. */
+  /** Asked about a request without an answer: why there is none, if that is known. It should name the server. */
   faultOf(route: number): Error | undefined
   /** The servers that serve any place now. */
   views(): readonly RouteView[]

@@ -83,10 +83,12 @@ export class ClusterMap {
     return this.#table.slotsOf(route)
   }
 
+  /** Asked about requests without an answer: a node without a fault is silent. */
   faultOf(route: number): Error | undefined {
     const node = this.#nodes[route]
     const cause = node?.fault
     if (node && cause) return new UnavailableError(`Node ${node.name}: ${cause.message}`, undefined, { cause })
+    if (node) return new UnavailableError(`Node ${node.name} is silent`)
     return route < 0 ? this.#keeper.fault : undefined
   }
 

@@ -99,7 +99,7 @@ describe('a redirection', () => {
         fake.ranges = () => all(fake.port(1), host || '127.0.0.1')
         expect(await backend.renew(entriesOf('k'))).to.deep.equal([{ type: 'done' }])
         expect(routing.routeOf(slot), 'the route').not.to.equal(before)
-        expect(routing.faultOf(routing.routeOf(slot))).to.equal(undefined)
+        expect(routing.views().find(({ route }) => route === routing.routeOf(slot))?.usable).to.equal(true)
         expect(await backend.renew(entriesOf('k')), 'at the new node').to.deep.equal([{ type: 'done' }])
         expect(fake.calls.map(({ node }) => node)).to.deep.equal([0, 1, 1])
       }),
