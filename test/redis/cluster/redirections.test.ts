@@ -1,9 +1,11 @@
 import { expect } from 'chai'
 import { Cluster } from 'ioredis'
+import sinon from 'sinon'
 import type { LockEntry } from 'leasewheel'
 import { type FakeCluster, type FakeRange, withFakeCluster } from '../../support/fake-cluster.ts'
 import { until } from '../../support/until.ts'
-import { type Stage, unknownOf, withStage } from './stage.ts'
+import { OwnClient } from '#src/redis/own-client.js'
+import { type Stage, typesOf, unknownOf, withStage } from './stage.ts'
 
 /** ms. Redirections may take half of it: two requests at once, and others after 2, 4, … 512 ms. */
 const TIMEOUT = 4_000
@@ -105,6 +107,23 @@ describe('a redirection', () => {
       }),
     )
   }
+
+  it('of many slots to one node is followed by all of their calls together', () =>
+    withFakes(2, async ({ fake, backend, entriesOf, slotOf }) => {
+      const entries = entriesOf(...Array.from({ length: 200 }, (_, index) => `key ${index}`))
+      await backend.renew(entriesOf('k'))
+      fake.onScript = (node, { keys: [key] }) =>
+        node === 0 ? `-MOVED ${slotOf(key as string)} ${fake.address(1)}` : undefined
+      const sent = sinon.spy(OwnClient.prototype, 'sendAll')
+      try {
+        expect(typesOf(await backend.renew(entries))).to.deep.equal(['done'])
+        const slots = new Set(entries.map(({ key }) => slotOf(key))).size
+        // The first call teaches the other node the script.
+        expect(sent.args.map(([, awaited]) => awaited.length)).to.deep.equal([slots, slots - 1])
+      } finally {
+        sent.restore()
+      }
+    }))
 
   it('by ASK is followed with ASKING right before the call, and not remembered', () =>
     withFakes(2, async ({ fake, backend, entriesOf, slotOf }) => {
