@@ -1,7 +1,6 @@
 /** A slot that stays half moved for three ttls: what becomes of leases that are held there, and of those who want another. */
 import { setTimeout } from 'node:timers/promises'
 import { type Lease, LeaseManager } from 'leasewheel'
-import type { Redis } from 'ioredis'
 import { type RedisCluster, withRedisCluster } from '../support/redis-cluster.ts'
 import type { RedisServer } from '../support/redis-server.ts'
 import type { MovesArguments } from './arguments.ts'
@@ -31,7 +30,7 @@ export function leaveHalfMoved(fence: HalfReport['fence'], { ttl }: MovesArgumen
 
 async function watch(cluster: RedisCluster, fence: HalfReport['fence'], ttl: number): Promise<HalfReport> {
   const violations: string[] = []
-  const manager = new LeaseManager(cluster.client() as unknown as Redis, { ttl })
+  const manager = new LeaseManager(cluster.client(), { ttl })
   manager.on('error', () => undefined)
   manager.on('lost', ({ lease, reason }) => violations.push(`${lease.key} was lost: ${reason}`))
   try {
