@@ -56,7 +56,13 @@ export const CLUSTER_BUGS: readonly Regression[] = [
   },
   {
     failure: 'a node without slots counted as connected as soon as a new map came',
-    patches: [{ file: 'src/redis/cluster/redirects.ts', find: 'node.connected()', replace: 'node.ready()' }],
+    patches: [
+      {
+        file: 'src/redis/cluster/redirects.ts',
+        find: '      const connected = node.connected()',
+        replace: '      const connected = node.ready()',
+      },
+    ],
     harness: tests(REDIRECTIONS, 'whatever maps come meanwhile'),
     report: /whatever maps come meanwhile/,
   },

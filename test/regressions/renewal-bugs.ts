@@ -105,7 +105,7 @@ export const RENEWAL_BUGS: readonly Regression[] = [
     patches: [
       {
         file: RENEWER,
-        find: '      this.#scheduleIfIdle(cohort, now + delay)',
+        find: '      this.#scheduleIfIdle(cohort, cohort.stale ? now : now + delay)',
         replace: '      this.#scheduleIfIdle(cohort, NEVER + delay)',
       },
       {

@@ -17,6 +17,8 @@ export interface FakeRange {
   readonly last: number
   readonly host: string | null
   readonly port: number
+  /** Ports. */
+  readonly replicas?: readonly number[]
 }
 
 export interface FakeCommand {
@@ -44,10 +46,12 @@ export class FakeCluster {
   onGreeting: (node: number) => Promise<void> | undefined = () => undefined
   /** What CLUSTER SLOTS answers. */
   ranges: () => readonly FakeRange[] = () => [{ first: 0, last: 16_383, host: '127.0.0.1', port: this.port(0) }]
+  /** Nodes that answer nothing. */
+  readonly silent: Set<number> = new Set<number>()
   /** Everything that the nodes were asked, in order. */
   readonly journal: FakeCommand[] = []
   readonly #servers: Server[] = []
-  readonly #sockets = new Set<Socket>()
+  readonly #sockets = new Map<Socket, number>()
 
   static async start(nodes: number): Promise<FakeCluster> {
     const cluster = new FakeCluster()
@@ -89,12 +93,18 @@ export class FakeCluster {
   }
 
   async stop(): Promise<void> {
-    for (const socket of this.#sockets) socket.destroy()
+    for (const socket of this.#sockets.keys()) socket.destroy()
     await Promise.all(this.#servers.map((server) => new Promise((resolve) => server.close(resolve))))
   }
 
+  /** The node is gone, for good. */
+  kill(node: number): void {
+    this.#servers[node]?.close()
+    for (const [socket, of] of this.#sockets) if (of === node) socket.destroy()
+  }
+
   #serve(node: number, socket: Socket): void {
-    this.#sockets.add(socket)
+    this.#sockets.set(socket, node)
     socket.on('error', () => undefined)
     socket.on('close', () => this.#sockets.delete(socket))
     let rest = Buffer.alloc(0)
@@ -105,6 +115,7 @@ export class FakeCluster {
         rest = rest.subarray(command.length)
         const { words } = command
         this.journal.push({ node, words })
+        if (this.silent.has(node)) continue
         const answer = `${this.#answer(node, words, asking)}\r\n`
         const held = words[0]?.toLowerCase() === 'info' ? this.onGreeting(node) : undefined
         if (held) void held.then(() => socket.write(answer))
@@ -145,8 +156,9 @@ function readCall(words: readonly string[]): { name: ScriptName; keys: readonly 
   return { name, keys: words.slice(3, 3 + Number(words[2])) }
 }
 
-function rangeOf({ first, last, host, port }: FakeRange): string {
-  return array([`:${first}`, `:${last}`, array([host === null ? '$-1' : bulk(host), `:${port}`, bulk(`id-${port}`)])])
+function rangeOf({ first, last, host, port, replicas = [] }: FakeRange): string {
+  const nodes = [port, ...replicas].map((at) => array([host === null ? '$-1' : bulk(host), `:${at}`, bulk(`id-${at}`)]))
+  return array([`:${first}`, `:${last}`, ...nodes])
 }
 
 function array(elements: readonly string[]): string {

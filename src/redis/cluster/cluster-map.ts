@@ -46,6 +46,9 @@ export class ClusterMap {
   readonly #scouts = new Set<Scout>()
   /** How many addresses had their turn to be asked by a scout. */
   #turns = 0
+  /** Where we reach the replicas of a route, as the last map said. */
+  #replicas = new Map<number, readonly Address[]>()
+  #questions = 0
   #referenced = true
   #closed = false
 
@@ -212,6 +215,12 @@ export class ClusterMap {
     const { source, onMoved } = this.#parts
     const addresses = ranges.flatMap(({ master, replicas }) => [master, ...replicas])
     this.#known = [...new Map(addresses.map((node) => [nameOf(node), source.reach(node)])).values()]
+    this.#replicas = new Map(
+      ranges.map(({ master, replicas }) => [
+        this.nodeAt(master).route,
+        replicas.map((replica) => source.reach(replica)),
+      ]),
+    )
     const { moved, filled, promoted } = this.#table.apply(ranges, ({ master }) => this.nodeAt(master).route)
     for (const [route, slots] of moved) onMoved(slots, route)
     for (const route of filled) this.#news.set(route, 'recovered')
@@ -232,14 +241,24 @@ export class ClusterMap {
     void node.close()
   }
 
+  /** Replicas of nodes that are away or silent. Their connections are made before they take over. */
+  #heirs(): ClusterNode[] {
+    const troubled = this.#serving().filter(({ sound }) => !sound)
+    return troubled.flatMap(({ route }) => this.#replicas.get(route) ?? []).map((address) => this.#node(address))
+  }
+
   async #candidates(): Promise<readonly AskForMap[]> {
+    const heirs = new Set(this.#heirs())
     const sound = this.#nodes.filter((node): node is ClusterNode => node?.sound === true)
     sound.sort((one, other) => one.usableSince - other.usableSince)
+    // An heir is the first to know that it has taken over, but one that is cut off from the others will never know who has. So they take turns.
+    this.#questions += 1
+    if (this.#questions % 2 === 0) sound.sort((one, other) => Number(heirs.has(other)) - Number(heirs.has(one)))
     const lookUp = this.#lookUp()
     if (sound.length + this.#known.length === 0) await lookUp
     // A resolver that hangs or fails must not keep us from asking a node that we know.
     else lookUp.catch(ignore)
-    const asked = new Set(sound.map(({ name }) => name))
+    const asked = new Set([...sound, ...heirs].map(({ name }) => name))
     const others = new Map<string, Address>()
     for (const address of [...this.#known, ...this.#seeds]) {
       if (!asked.has(nameOf(address))) others.set(nameOf(address), address)

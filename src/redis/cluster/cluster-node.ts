@@ -12,6 +12,9 @@ import { EncodedCommand, encode } from '../encoded-command.ts'
 import { ToldFaults } from '../told-faults.ts'
 import type { Tracking } from '../tracking.ts'
 
+/** ms without an answer after which we ask others for the map, at most: a failover may take less than the timeout of a request. */
+const LONGEST_SILENCE = 500
+
 const ASKING = encode('*1', [{ texts: ['asking'] }])
 const ignore = (): void => undefined
 
@@ -25,7 +28,7 @@ export interface NodeParts {
   readonly listener: BackendListener
   /** The node can be asked from now on. */
   readonly onUsable: (node: ClusterNode) => void
-  /** The node is away, or has not answered for the timeout of a request. */
+  /** The node is away, or has been silent for some time. */
   readonly onTrouble: (node: ClusterNode) => void
 }
 
@@ -40,7 +43,8 @@ export class ClusterNode {
   readonly faults: ToldFaults
   readonly #runner: ScriptRunner
   readonly #clock: Clock
-  readonly #timeout: number
+  /** ms. */
+  readonly #patience: number
   readonly #onTrouble: (node: ClusterNode) => void
   readonly #readiness = new Readiness()
   #awaitingReady = false
@@ -59,7 +63,7 @@ export class ClusterNode {
     this.name = name
     this.host = host
     this.#clock = clock
-    this.#timeout = timeout
+    this.#patience = Math.min(timeout, LONGEST_SILENCE)
     this.#silentSince = clock.now()
     this.#onTrouble = onTrouble
     this.pair = new ConnectionPair(model, settings, listener, 'node')
@@ -201,7 +205,7 @@ export class ClusterNode {
     void this.pair.onAsked()
     if (this.#underWay === 0) this.#silentSince = this.#clock.now()
     this.#underWay += 1
-    if (this.#watchdog === undefined) this.#watch(this.#timeout)
+    if (this.#watchdog === undefined) this.#watch(this.#patience)
   }
 
   #onAnswered(): void {
@@ -215,12 +219,12 @@ export class ClusterNode {
     this.#watchdog = this.#clock.setTimer(() => {
       this.#watchdog = undefined
       if (this.#underWay === 0) return
-      const left = this.#silentSince + this.#timeout - this.#clock.now()
+      const left = this.#silentSince + this.#patience - this.#clock.now()
       if (left <= 0) {
         this.#silent = true
         this.#onTrouble(this)
       }
-      this.#watch(left > 0 ? left : this.#timeout)
+      this.#watch(left > 0 ? left : this.#patience)
     }, delay)
     if (!this.#referenced) this.#watchdog.unref?.()
   }

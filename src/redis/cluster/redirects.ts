@@ -73,6 +73,24 @@ export class Redirects {
     }
   }
 
+  /** What one node has answered with MOVED, by the node that it names; undefined: everything else. */
+  moved<A extends readonly [{ readonly slot: number }, Error]>(
+    answers: readonly A[],
+    from: ClusterNode,
+  ): Map<ClusterNode | undefined, A[]> {
+    const byTarget = new Map<ClusterNode | undefined, A[]>()
+    for (const answer of answers) {
+      const [{ slot }, error] = answer
+      const redirection = readRedirection(error.message, from.host)
+      const isMoved = redirection?.type === 'MOVED' && redirection.slot === slot
+      const target = isMoved ? this.#map.onMoved(slot, redirection, from) : undefined
+      const some = byTarget.get(target === from ? undefined : target)
+      if (some) some.push(answer)
+      else byTarget.set(target === from ? undefined : target, [answer])
+    }
+    return byTarget
+  }
+
   /** Turns the trail to the node that the error names. @throws the error if it names none. */
   async #redirect(slot: number, { node, error }: FirstAnswer, trail: Trail, requests: number, deadline: number) {
     const redirection = isReply(error) ? readRedirection(error.message, node.host) : undefined

@@ -15,15 +15,15 @@ import { UnavailableError } from '../../errors.ts'
 import { cutUp } from '../cut-up.ts'
 import type { Heads } from '../encoded-command.ts'
 import { codeOf, isReply, kindOf } from '../reply-fault.ts'
-import { CACHING_YES } from '../tracking.ts'
 import type { ClusterMap } from './cluster-map.ts'
 import type { ClusterNode } from './cluster-node.ts'
 import { FenceFloors, isFenceKey } from './fence-floors.ts'
 import type { SlotFinder } from './hash-slot.ts'
 import type { FirstAnswer, Redirects, Trail } from './redirects.ts'
-import { acquireKind, type Choice, type Kind, releaseKind, renewKind, verifyKind } from './request-kinds.ts'
+import { acquireKind, type Kind, releaseKind, renewKind, verifyKind } from './request-kinds.ts'
 import { isAboutScript, isUnclear } from './refusals.ts'
 import { countOf, divide, groupBy, type Part, shareFault } from './slot-plan.ts'
+import { encodeCalls, type Plan } from './slot-wire.ts'
 import { Unwatched } from './unwatched.ts'
 
 export interface SlotRequestsParts {
@@ -34,14 +34,6 @@ export interface SlotRequestsParts {
   /** Precedes every key. */
   readonly prefix: string
   readonly listener: BackendListener
-}
-
-/** A request that comes again and again. */
-interface Plan {
-  readonly parts: readonly Part<LockEntry>[]
-  /** All calls, encoded. */
-  wire?: Buffer
-  choice?: Choice
 }
 
 export class SlotRequests {
@@ -122,13 +114,14 @@ export class SlotRequests {
     return outcomes
   }
 
-  /** @param put takes the outcomes of each part. @param plan given if these are all parts of a request. */
+  /** @param put takes the outcomes of each part. @param plan given if these are all parts of a request. @param redirected by MOVED. */
   async #askNode<E extends LockEntry, O>(
     kind: Kind<E, O>,
     node: ClusterNode | undefined,
     parts: readonly Part<E>[],
     put: (part: Part<E>, outcomes: readonly (O | Unknown)[]) => void,
     plan: Plan | undefined,
+    redirected = false,
   ): Promise<void> {
     const alone = async (part: Part<E>, first?: FirstAnswer): Promise<void> =>
       put(part, await this.#askAlone(kind, part, first))
@@ -156,12 +149,12 @@ export class SlotRequests {
       }
     }
     if (together.length > 0) {
-      const wire = this.#encode(kind, choice, together, together === parts ? plan : undefined)
+      const wire = encodeCalls(kind, choice, together, together === parts ? plan : undefined)
       const period = node.tracking?.period
       const replies = await node.runAll(wire, together.length, choice.watched)
       const watched = choice.watched && period !== undefined && period === node.tracking?.period
       if (choice.watched) node.tracking?.onWatched(countOf(together))
-      others.push(this.#sort(kind, node, together, replies, watched, put, alone))
+      others.push(this.#sort(kind, node, together, replies, watched, put, alone, redirected))
     }
     await Promise.all(others)
   }
@@ -175,6 +168,7 @@ export class SlotRequests {
     watched: boolean,
     put: (part: Part<E>, outcomes: readonly (O | Unknown)[]) => void,
     alone: (part: Part<E>, first?: FirstAnswer) => Promise<void>,
+    redirected: boolean,
   ): Promise<void> {
     const failed: [part: Part<E>, error: Error][] = []
     /** Calls that were under way when the connection broke. */
@@ -217,7 +211,25 @@ export class SlotRequests {
       await Promise.all(doubtful)
       return
     }
-    await Promise.all(failed.map(([part, error]) => alone(part, { node, error })))
+    const following: Promise<void>[] = []
+    for (const [target, some] of redirected
+      ? [[undefined, failed] as const]
+      : this.#parts.redirects.moved(failed, node)) {
+      // After a failover thousands of calls are redirected to one node. They go on together, once.
+      if (target && some.length > 1)
+        following.push(
+          this.#askNode(
+            kind,
+            target,
+            some.map(([part]) => part),
+            put,
+            undefined,
+            true,
+          ),
+        )
+      else following.push(...some.map(([part, error]) => alone(part, { node, error })))
+    }
+    await Promise.all(following)
   }
 
   /** The outcomes of one slot, whatever that takes. @param first its answer when it was sent with others. */
@@ -293,24 +305,6 @@ export class SlotRequests {
     const message = `Node ${node.name} does not hold the key, but the map does not confirm that it serves slot ${slot}`
     const unknown: Unknown = { type: 'unknown', error: new UnavailableError(message) }
     return outcomes.map((outcome) => (isRefused(outcome) ? unknown : outcome))
-  }
-
-  #encode<E extends LockEntry>(
-    kind: Kind<E, unknown>,
-    choice: Choice,
-    parts: readonly Part<E>[],
-    plan: Plan | undefined,
-  ): Buffer {
-    const { script, watched } = choice
-    if (plan?.wire && plan.choice?.script === script && plan.choice.watched === watched) return plan.wire
-    const wires: Buffer[] = []
-    for (const { slot, entries } of parts) {
-      if (watched) wires.push(CACHING_YES)
-      wires.push(kind.call(script, slot, entries).wire)
-    }
-    const wire = Buffer.concat(wires)
-    if (plan && kind.returns) Object.assign(plan, { wire, choice })
-    return wire
   }
 
   #onAnswered(what: string, node: ClusterNode): void {

@@ -1,15 +1,17 @@
 import { expect } from 'chai'
 import { Cluster } from 'ioredis'
+import sinon from 'sinon'
 import type { LockEntry } from 'leasewheel'
 import { type FakeCluster, type FakeRange, withFakeCluster } from '../../support/fake-cluster.ts'
 import { until } from '../../support/until.ts'
-import { type Stage, unknownOf, withStage } from './stage.ts'
+import { OwnClient } from '#src/redis/own-client.js'
+import { type Stage, typesOf, unknownOf, withStage } from './stage.ts'
 
 /** ms. Redirections may take half of it: two requests at once, and others after 2, 4, … 512 ms. */
 const TIMEOUT = 4_000
 const MOST_REQUESTS = 12
 
-interface FakeStage extends Pick<Stage, 'backend' | 'routing' | 'errors'> {
+interface FakeStage extends Pick<Stage, 'backend' | 'routing' | 'errors' | 'told'> {
   readonly fake: FakeCluster
   readonly entriesOf: (...keys: string[]) => LockEntry[]
   readonly slotOf: (key: string) => number
@@ -22,9 +24,9 @@ function withFakes(nodes: number, work: (stage: FakeStage) => Promise<void>, pre
     const client = new Cluster([{ host: '127.0.0.1', port: fake.port(0) }], { lazyConnect: true })
     try {
       await withStage(client, { timeout: TIMEOUT }, (stage) => {
-        const { backend, routing, errors } = stage
+        const { backend, routing, errors, told } = stage
         const entriesOf = (...keys: string[]): LockEntry[] => stage.entriesOf(...keys)
-        return work({ fake, backend, routing, errors, entriesOf, slotOf: (key) => stage.slotOf(key) })
+        return work({ fake, backend, routing, errors, told, entriesOf, slotOf: (key) => stage.slotOf(key) })
       })
     } finally {
       client.disconnect()
@@ -106,6 +108,23 @@ describe('a redirection', () => {
     )
   }
 
+  it('of many slots to one node is followed by all of their calls together', () =>
+    withFakes(2, async ({ fake, backend, entriesOf, slotOf }) => {
+      const entries = entriesOf(...Array.from({ length: 200 }, (_, index) => `key ${index}`))
+      await backend.renew(entriesOf('k'))
+      fake.onScript = (node, { keys: [key] }) =>
+        node === 0 ? `-MOVED ${slotOf(key as string)} ${fake.address(1)}` : undefined
+      const sent = sinon.spy(OwnClient.prototype, 'sendAll')
+      try {
+        expect(typesOf(await backend.renew(entries))).to.deep.equal(['done'])
+        const slots = new Set(entries.map(({ key }) => slotOf(key))).size
+        // The first call teaches the other node the script.
+        expect(sent.args.map(([, awaited]) => awaited.length)).to.deep.equal([slots, slots - 1])
+      } finally {
+        sent.restore()
+      }
+    }))
+
   it('by ASK is followed with ASKING right before the call, and not remembered', () =>
     withFakes(2, async ({ fake, backend, entriesOf, slotOf }) => {
       fake.onScript = (node, { asking }) => {
@@ -175,6 +194,55 @@ describe('a node that is away', () => {
       expect([...errors].map(({ message }) => message)).to.have.length(1)
       expect([...errors][0]?.message).to.match(/^Node 127\.0\.0\.1:\d+: No connection/)
     }))
+})
+
+describe('the replica of a master that', () => {
+  /** The first node has a replica, which is the second. The third serves the other half of the slots. */
+  const halves = (fake: FakeCluster, master: number, ...replicas: number[]): FakeRange[] => [
+    {
+      first: 0,
+      last: 8_191,
+      host: '127.0.0.1',
+      port: fake.port(master),
+      replicas: replicas.map((node) => fake.port(node)),
+    },
+    { first: 8_192, last: 16_383, host: '127.0.0.1', port: fake.port(2) },
+  ]
+  const count = (fake: FakeCluster, name: string): number => fake.namesAt(1).filter((other) => other === name).length
+
+  for (const [what, begin] of [
+    ['is gone', ({ fake }: FakeStage) => fake.kill(0)],
+    [
+      'is silent',
+      ({ fake, backend, entriesOf, slotOf }: FakeStage) => {
+        fake.silent.add(0)
+        const key = Array.from({ length: 100 }, (_, index) => `key ${index}`).find((one) => slotOf(one) < 8_192)
+        void backend.renew(entriesOf(key as string))
+      },
+    ],
+  ] as const) {
+    it(`${what} is connected, and asked, before it takes over`, () =>
+      withFakes(
+        3,
+        async (stage) => {
+          const { fake, told, routing } = stage
+          expect(count(fake, 'info'), 'without a reason').to.equal(0)
+          begin(stage)
+          await until('the replica is asked again and again', () => count(fake, 'cluster') > 2)
+          expect(count(fake, 'info'), 'connections').to.equal(1)
+          const replica = fake.port(1)
+          const ranges = halves(fake, 1)
+          fake.ranges = () => ranges
+          await until('it has taken over', () => told.some(({ name }) => name === 'onSuspect'))
+          expect(routing.views().some(({ name, usable }) => name === `127.0.0.1:${replica}` && usable)).to.equal(true)
+          expect(count(fake, 'info'), 'connections').to.equal(1)
+        },
+        (fake) => {
+          const ranges = halves(fake, 0, 1)
+          fake.ranges = () => ranges
+        },
+      ))
+  }
 })
 
 describe('a slot on the move', () => {
