@@ -5,7 +5,10 @@ export const LIBRARY_NAMES = ['leasewheel', 'redis-semaphore', 'redlock', 'redlo
 /** No library: the commands that a lock takes at least, sent by ioredis. It renews nothing, so it can hold nothing. */
 export const BARE = 'bare ioredis'
 
-export type LibraryName = (typeof LIBRARY_NAMES)[number] | typeof BARE
+/** No library either: locks that are renewed by a script for each, all of one node in a pipeline. On a cluster only. */
+export const PIPELINED = 'pipelined EVALSHA'
+
+export type LibraryName = (typeof LIBRARY_NAMES)[number] | typeof BARE | typeof PIPELINED
 
 /** The lowest major version of Node; a library that is not listed runs on every one that this package runs on. */
 const lowestNode: Readonly<Partial<Record<LibraryName, number>>> = { 'redlock-universal': 22 }

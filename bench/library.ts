@@ -3,7 +3,7 @@
  */
 export interface Library {
   /**
-   * Connects with a client of its own. `ttl` in ms; every lock of `acquireAll` is renewed each third of it, so that
+   * Connects with a client of its own; `url` may be those of a cluster's nodes, with commas between them. `ttl` in ms; every lock of `acquireAll` is renewed each third of it, so that
    * renewals compare. `onLost` is called with the key of each one that is lost; without it no lock costs a function.
    */
   open(url: string, ttl: number, onLost?: OnLost): Promise<Holder>

@@ -1,11 +1,13 @@
 /** Promises that a library is loaded only in the process that measures it. */
 import type { Library } from './library.ts'
-import { BARE, type LibraryName } from './library-name.ts'
+import { BARE, type LibraryName, PIPELINED } from './library-name.ts'
 
 export async function loadLibrary(name: LibraryName): Promise<Library> {
   switch (name) {
     case BARE:
       return (await import('./libraries/bare-ioredis.ts')).bareIoredis
+    case PIPELINED:
+      return (await import('./libraries/pipelined-evalsha.ts')).pipelinedEvalsha
     case 'leasewheel':
       return (await import('./libraries/leasewheel.ts')).leasewheel
     case 'redis-semaphore':

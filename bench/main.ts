@@ -4,6 +4,7 @@
  */
 import { constants } from 'node:os'
 import { acquire } from './acquire.ts'
+import { cluster } from './cluster.ts'
 import { type Command, UsageError } from './command.ts'
 import { guard } from './guard.ts'
 import { handoff } from './handoff.ts'
@@ -24,6 +25,7 @@ const commands: ReadonlyMap<string, Command> = new Map([
   ['loss', loss],
   ['overload', overload],
   ['wheel', wheel],
+  ['cluster', cluster],
   ['guard', guard],
   ['report', report],
 ])

@@ -1,7 +1,7 @@
 /**
  * `npm run consumers`: packs this package, installs it into a project outside of this folder, and uses it there in each of the ways in which
  * people load packages. Writes one line for each, and all the output of one that failed. `-- --node 22,24,26` runs them on other versions of
- * Node.js too.
+ * Node.js too. `--built` packs `dist/` as it is.
  *
  * The project has nothing but the package, its peer and the types of Node.js: a dependency that is not declared is missing there. The compilers
  * and test runners are in consumers/node_modules.
@@ -35,9 +35,8 @@ function install(folder: string, ...packages: readonly string[]): Promise<void> 
   return npm(folder, 'install', '--no-save', '--omit=dev', '--prefer-offline', '--no-audit', '--no-fund', ...packages)
 }
 
-/** Builds this package, and installs the tarball that would be published into a project with the files of consumers/. */
+/** Installs the tarball that would be published into a project with the files of consumers/. */
 async function makeProject(folder: string): Promise<void> {
-  await npm(root, 'run', 'build')
   await npm(root, 'pack', '--pack-destination', folder)
   const [tarball = ''] = readdirSync(folder)
   const sources = join(root, 'consumers')
@@ -82,7 +81,7 @@ async function runAll(consumers: readonly Consumer[], project: string, runtimes:
   })
 }
 
-const { values } = parseArgs({ options: { node: { type: 'string' } } })
+const { values } = parseArgs({ options: { node: { type: 'string' }, built: { type: 'boolean' } } })
 const here: Runtime = { name: `node ${process.versions.node}`, program: process.execPath }
 // Its real path: tools compare paths, and the folder for temporary files may be a link.
 const folder = realpathSync(mkdtempSync(join(tmpdir(), 'leasewheel-consumers-')))
@@ -90,6 +89,7 @@ try {
   const [project, elsewhere] = [join(folder, 'project'), join(folder, 'elsewhere')]
   mkdirSync(project)
   mkdirSync(elsewhere)
+  if (!values.built) await npm(root, 'run', 'build')
   await makeProject(project)
   const runtimes = [here]
   for (const name of values.node?.split(',') ?? []) runtimes.push(await fetchNode(join(folder, `node-${name}`), name))

@@ -1,17 +1,22 @@
 /**
- * `npm run examples`: runs every example, and the demo, first in memory and then on a Redis server of its own, each in a
- * process of its own with a time limit. Beside them the recipes, which have packages of their own and use the build: first those are
- * installed and built, and the recipes type-checked. Writes one line for each, and all the output of one that failed.
+ * `npm run examples`: runs every example, and the demo, first in memory and then on a Redis server of its own, each in a process of its own
+ * with a time limit; and beside that on a cluster of its own. Beside them the recipes, which have packages of their own and use the build:
+ * first those are installed and built, and the recipes type-checked. Writes one line for each, and all the output of one that failed.
  */
 import { execFile } from 'node:child_process'
 import { readdirSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
+import { withRedisCluster } from '../test/support/redis-cluster.ts'
 import { withRedis } from '../test/support/redis-server.ts'
 import { type Outcome, outcomeOf, report } from './outcome.ts'
 
 /** Recipes that run at the same time, each on a server of its own: they wait more than they compute. */
 const LANES = 2
+/** Nodes that hang for so long are not replaced: no example is about failovers. ms. */
+const NODE_TIMEOUT = 15_000
+
+type Where = 'memory' | 'redis' | 'cluster'
 
 interface Example {
   readonly name: string
@@ -33,23 +38,24 @@ function filesOf(directory: string): readonly Example[] {
   return files.sort().map((file) => ({ name: file.slice(0, -3), file, args: [] }))
 }
 
-function run({ file, args }: Example, url: string | undefined): Promise<Outcome> {
+function run({ name, file, args }: Example, where: Where, url: string): Promise<Outcome> {
+  const own = where === 'cluster' && name === 'demo' ? ['--redis', url, '--cluster'] : []
   // What this process runs under is what an example needs too: tsx, and the package's own name for its source.
-  return outcomeOf(process.execPath, [...process.execArgv, folder + file, ...args], {
-    env: { ...process.env, REDIS_URL: url ?? '' },
+  return outcomeOf(process.execPath, [...process.execArgv, folder + file, ...args, ...own], {
+    env: { ...process.env, REDIS_URL: where === 'redis' ? url : '', REDIS_CLUSTER_URL: where === 'cluster' ? url : '' },
   })
 }
 
 /** @returns how many failed. */
-async function runAll(examples: readonly Example[], backend: string, url?: string): Promise<number> {
+async function runAll(examples: readonly Example[], where: Where, url = ''): Promise<number> {
   let failures = 0
-  for (const example of examples) failures += tell(example.name, backend, await run(example, url))
+  for (const example of examples) failures += tell(example.name, where, await run(example, where, url))
   return failures
 }
 
 /** @returns how many failed: 0 or 1. */
-function tell(name: string, backend: string, outcome: Outcome): number {
-  report(`${name.padEnd(20)}  ${backend.padEnd(6)}`, outcome)
+function tell(name: string, backend: Where, outcome: Outcome): number {
+  report(`${name.padEnd(20)}  ${backend.padEnd(7)}`, outcome)
   return outcome.failure === undefined ? 0 : 1
 }
 
@@ -101,9 +107,13 @@ async function runRecipes(recipes: readonly Example[]): Promise<number> {
 const examples = findExamples()
 const recipes = filesOf(recipeFolder)
 const inRecipes = runRecipes(recipes)
+const inCluster = withRedisCluster(({ nodes }) => runAll(examples, 'cluster', nodes[0]?.url), {
+  replicas: 0,
+  nodeTimeout: NODE_TIMEOUT,
+})
 const inMemory = await runAll(examples, 'memory')
 const onRedis = await withRedis(({ url }) => runAll(examples, 'redis', url))
-const failures = inMemory + onRedis + (await inRecipes)
-const total = 2 * examples.length + recipes.length
+const failures = inMemory + onRedis + (await inCluster) + (await inRecipes)
+const total = 3 * examples.length + recipes.length
 console.log(failures === 0 ? `All ${total} runs are ok` : `${failures} of ${total} runs FAILED`)
 process.exitCode = failures === 0 ? 0 : 1

@@ -148,7 +148,7 @@ export interface Backend {
   readonly watching: boolean
   /** Why the backend cannot be asked, or last could not be, if that is known. It becomes the `cause` of unanswered requests. */
   readonly fault?: Error | undefined
-  /** Given if keys are spread over several servers. */
+  /** Given, from the construction on, if keys are spread over several servers. The manager calls it only after `open`. */
   readonly routing?: Routing | undefined
   /** A key that cannot be a lock, because the backend uses it; known once the backend is open. Default: none. */
   readonly reservedKey?: string | undefined

@@ -66,7 +66,7 @@ export {
   type RetryContext,
   type RetryStrategy,
 } from './options/retry.ts'
-export type { Connectable, RedisClient } from './redis/create-backend.ts'
+export type { ClusterClient, Connectable, RedisClient } from './redis/create-backend.ts'
 export type { LeaseManagerStats, RouteStats, WakeUpCause } from './stats.ts'
 
 /** The symbol of `await using`. A `lib` older than `esnext.disposable` does not declare it. */

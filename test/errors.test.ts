@@ -121,4 +121,16 @@ describe('the errors', () => {
     const { message } = new LockNotHeldError('order:42', 'released')
     expect(message).to.equal('Lock `order:42` is not held by this lease any more (it is released)')
   })
+
+  it('have names that no minifier changes, and a subclass can have its own', () => {
+    class Renamed extends LeaseLostError {}
+    class Own extends LeaseLostError {
+      override name = 'Own'
+    }
+    expect(new Renamed('a', 'taken').name).to.equal('LeaseLostError')
+    expect(new Renamed('a', 'taken').stack).to.match(/^LeaseLostError: Lease of `a`/)
+    expect(new Own('a', 'taken').name).to.equal('Own')
+    expect(new Own('a', 'taken')).to.be.instanceOf(LeaseError)
+    expect(Object.keys(new LeaseLostError('a', 'taken'))).not.to.include('name')
+  })
 })

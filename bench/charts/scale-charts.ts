@@ -19,6 +19,7 @@ const colours: Readonly<Record<LibraryName, string>> = {
   redlock: '#a371f7',
   'redlock-universal': '#2da44e',
   'bare ioredis': '#7d8590',
+  'pipelined EVALSHA': '#bf3989',
 }
 
 /** Besides those of the runtime that is here only: the others' lines would lie on top of it. */

@@ -1,6 +1,7 @@
 /** leasewheel, with nothing set but the ttl: it renews at a third of it by itself. */
-import { Redis } from 'ioredis'
+import type { Redis } from 'ioredis'
 import { type Lease, LeaseManager } from 'leasewheel'
+import { connectTo } from '../connect-to.ts'
 import type { Held, Holder, Library, OnLost } from '../library.ts'
 
 class LeasewheelHolder implements Holder {
@@ -11,7 +12,7 @@ class LeasewheelHolder implements Holder {
   #lost = 0
 
   constructor(url: string, ttl: number, onLost?: OnLost) {
-    this.#client = new Redis(url)
+    this.#client = connectTo(url)
     this.#leases = new LeaseManager(this.#client, { ttl })
     this.#leases.on('lost', ({ lease }) => {
       this.#lost++

@@ -2,8 +2,9 @@
  * redis-semaphore: one `Mutex` per lock, which renews itself with an interval of its own. Its default interval is 0.8
  * of the ttl; a third of it here, as with the others.
  */
-import { Redis } from 'ioredis'
+import type { Redis } from 'ioredis'
 import { Mutex } from 'redis-semaphore'
+import { connectTo } from '../connect-to.ts'
 import { inParallel } from '../in-parallel.ts'
 import type { Held, Holder, Library, OnLost } from '../library.ts'
 
@@ -20,7 +21,7 @@ class RedisSemaphoreHolder implements Holder {
   }
 
   constructor(url: string, ttl: number, onLost?: OnLost) {
-    this.#client = new Redis(url)
+    this.#client = connectTo(url)
     this.#ttl = ttl
     this.#onLost = onLost
   }

@@ -1,6 +1,7 @@
 /** redlock 5: its way of holding a lock is `using`, which extends the lock for as long as a routine runs. */
-import { Redis } from 'ioredis'
+import type { Redis } from 'ioredis'
 import Redlock from 'redlock'
+import { connectTo } from '../connect-to.ts'
 import type { Held, Holder, Library, OnLost } from '../library.ts'
 import { HeldByUsing } from './held-by-using.ts'
 
@@ -24,7 +25,7 @@ class RedlockHolder implements Holder {
   readonly #locks: HeldByUsing
 
   constructor(url: string, ttl: number, onLost?: OnLost) {
-    this.#client = new Redis(url)
+    this.#client = connectTo(url)
     this.#ttl = ttl
     this.#redlock = new Redlock([this.#client], {
       driftFactor: DRIFT_FACTOR,

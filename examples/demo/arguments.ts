@@ -12,6 +12,8 @@ export interface DemoArguments {
   readonly ttl: number
   /** The URL of a server; none: the memory backend. */
   readonly redis: string | undefined
+  /** Whether that server is a node of a cluster, which is to be used. */
+  readonly cluster: boolean
 }
 
 export class UsageError extends Error {}
@@ -37,6 +39,7 @@ npm run demo -- [options]
   --ttl MS      time to live of their keys in ms: ${range(TTL)} (default ${TTL.initial})
   --redis URL   use this server (redis:// or rediss://) rather than memory; REDIS_URL in the environment does the
                 same. CLIENT PAUSE then blocks the whole server, for all its clients, for some seconds
+  --cluster     that server is a node of a cluster, and the leases go to all of its nodes. All of them are blocked
   --help        show this
 
 Exit code: 0 when every expectation held, 1 when one did not or the server is missing, 2 for a bad argument,
@@ -49,11 +52,15 @@ Exit code: 0 when every expectation held, 1 when one did not or the server is mi
 export function readArguments(args: readonly string[], environment: NodeJS.ProcessEnv): DemoArguments | 'help' {
   const values = parse(args)
   if (values.help) return 'help'
+  const redis = values.redis === undefined ? url('REDIS_URL', environment.REDIS_URL) : url('--redis', values.redis)
+  const { cluster = false } = values
+  if (cluster && redis === undefined) throw new UsageError('Expected `--redis` to name a node of the cluster')
   return {
     leases: integer('--leases', values.leases, LEASES),
     seconds: integer('--seconds', values.seconds, SECONDS),
     ttl: integer('--ttl', values.ttl, TTL),
-    redis: values.redis === undefined ? url('REDIS_URL', environment.REDIS_URL) : url('--redis', values.redis),
+    redis,
+    cluster,
   }
 }
 
@@ -62,15 +69,18 @@ interface Texts {
   readonly seconds?: string
   readonly ttl?: string
   readonly redis?: string
+  readonly cluster?: boolean
   readonly help?: boolean
 }
 
 function parse(args: readonly string[]): Texts {
   const text = { type: 'string' } as const
+  const cluster = { type: 'boolean' } as const
+  const help = { type: 'boolean', short: 'h' } as const
   try {
     return parseArgs({
       args: [...args],
-      options: { leases: text, seconds: text, ttl: text, redis: text, help: { type: 'boolean', short: 'h' } },
+      options: { leases: text, seconds: text, ttl: text, redis: text, cluster, help },
     }).values
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error)

@@ -47,8 +47,8 @@ async function main(): Promise<number> {
 }
 
 async function run(settings: DemoArguments): Promise<number> {
-  const { leases, ttl, redis } = settings
-  const backend = await openBackend(redis)
+  const { leases, ttl } = settings
+  const backend = await openBackend(settings)
   screen.line(`${count(leases)} leases with a ttl of ${count(ttl)} ms, on ${backend.description}`)
   try {
     // A shared server may have the keys of another demo, and of programs that are none.

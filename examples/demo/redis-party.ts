@@ -4,11 +4,11 @@ import { Redis } from 'ioredis'
 import { OTHER_TOKEN, type OtherParty } from './other-party.ts'
 
 /** How long a server may take to answer the first time, in ms. */
-const CONNECT_BUDGET = 4_000
+export const CONNECT_BUDGET = 4_000
 /** How long a command may take, in ms, a blocked server included. */
-const COMMAND_BUDGET = 30_000
+export const COMMAND_BUDGET = 30_000
 /** Keys in one command. */
-const BATCH = 1_000
+export const BATCH = 1_000
 
 export class RedisParty implements OtherParty {
   readonly #client: Redis
@@ -91,7 +91,7 @@ export class RedisParty implements OtherParty {
   }
 }
 
-function batchesOf(keys: readonly string[]): readonly (readonly string[])[] {
+export function batchesOf(keys: readonly string[]): readonly (readonly string[])[] {
   const batches: (readonly string[])[] = []
   for (let start = 0; start < keys.length; start += BATCH) batches.push(keys.slice(start, start + BATCH))
   return batches

@@ -49,6 +49,6 @@ async function run(name: string, ...args: readonly string[]): Promise<void> {
 }
 
 await Promise.all([
-  run('jest', '--experimental-vm-modules', binary('jest', 'bin/jest.js'), '--json', 'testing/jest.test.mjs'),
+  run('jest', binary('jest', 'bin/jest.js'), '--json', 'testing/jest.test.cjs'),
   run('vitest', binary('vitest', 'vitest.mjs'), 'run', '--reporter=json', 'testing/vitest.test.ts'),
 ])

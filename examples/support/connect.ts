@@ -1,8 +1,8 @@
 /**
- * Where the locks of the examples are: on the Redis that REDIS_URL names, or in the memory of this process. A program of
- * your own just makes its ioredis client, as below, and hands it to the `LeaseManager`.
+ * Where the locks of the examples are: on the Redis that REDIS_URL names, on the cluster of which REDIS_CLUSTER_URL names a node, or in the
+ * memory of this process. A program of your own just makes its ioredis client, as below, and hands it to the `LeaseManager`.
  */
-import { Redis } from 'ioredis'
+import { Cluster, Redis } from 'ioredis'
 import { MemoryBackend, MemoryStore } from 'leasewheel/memory'
 
 export type Connection = Redis | MemoryBackend
@@ -18,13 +18,14 @@ setTimeout(() => {
 const store = new MemoryStore()
 
 export function connect(): Connection {
-  const url = process.env.REDIS_URL
-  if (!url) return new MemoryBackend({ store })
+  const { REDIS_URL: url, REDIS_CLUSTER_URL: node } = process.env
   // The manager connects with this client's options, and the client itself only when it is used.
-  return new Redis(url, { lazyConnect: true })
+  if (node) return new Cluster([node], { lazyConnect: true }) as unknown as Redis
+  if (url) return new Redis(url, { lazyConnect: true })
+  return new MemoryBackend({ store })
 }
 
 /** A manager closes the connections it has made, and a backend, but not the client that it was given. */
 export function disconnect(...connections: readonly Connection[]): void {
-  for (const connection of connections) if (connection instanceof Redis) connection.disconnect()
+  for (const connection of connections) if (!(connection instanceof MemoryBackend)) connection.disconnect()
 }

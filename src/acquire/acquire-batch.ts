@@ -9,7 +9,8 @@ import type { Dispatch } from '../requests/dispatch.ts'
 import type { Batch } from '../requests/batch.ts'
 import { type Doubt, doubtAfter, grantedAfter } from '../rules/doubt.ts'
 import type { AcquisitionParts } from './acquisition.ts'
-import { notAskedFor, TOO_LATE } from './failures.ts'
+import { unavailable, TOO_LATE } from './failures.ts'
+import type { Grant } from './granting.ts'
 
 export interface BulkParts extends AcquisitionParts {
   /** None if there is one server. */
@@ -43,6 +44,8 @@ export class AcquireBatch implements Batch<AcquireOutcome> {
   #resolve: (() => void) | undefined
   /** True while the answers are settled: a listener of `acquired` may then try to cancel. */
   #settling = false
+  /** The last grant: all keys of a request usually share it. */
+  #grant: Grant | undefined
   /** The answer came after the leases would have ended. */
   #late = false
 
@@ -115,7 +118,9 @@ export class AcquireBatch implements Batch<AcquireOutcome> {
     const { granting, table } = this.#parts
     const record = this.#records[index] as LeaseRecord
     const stale = table.reservations.changedSince(record, this.#mark)
-    const granted = granting.make(record, { fence, sentAt, settings: this.#settings, stale, doubt })
+    if (this.#grant?.fence !== fence || this.#grant.sentAt !== sentAt)
+      this.#grant = { fence, sentAt, settings: this.#settings }
+    const granted = granting.make(record, this.#grant, stale, doubt)
     switch (granted) {
       case 'held':
         this.granted[index] = record.handle as Lease
@@ -160,6 +165,6 @@ export class AcquireBatch implements Batch<AcquireOutcome> {
   /** If the call waits and the failure is not final, the call asks for the key once more, with another token. */
   #fail({ key }: LeaseRecord, cause: Error): void {
     if (this.#settings.wait > 0 && !isFinal(cause)) return
-    this.failure ??= notAskedFor(key, cause)
+    this.failure ??= unavailable(key, cause)
   }
 }

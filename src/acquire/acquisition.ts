@@ -22,7 +22,7 @@ import type { Clock } from '../time/clock.ts'
 import { Pause } from '../waiting/pause.ts'
 import type { Waiter, WaitingLine, WaitingLines } from '../waiting/waiting-line.ts'
 import type { AbortWatch } from './abort-watch.ts'
-import { notAcquired, notAskedFor, REFUSED, TOO_LATE } from './failures.ts'
+import { notAcquired, unavailable, REFUSED, TOO_LATE } from './failures.ts'
 import { HintDoubts, type HintDoubtsParts } from './hint-doubts.ts'
 import { Patience, type PatienceParts } from './patience.ts'
 import { type Answer, type Asker, type FirstTry, Question, type QuestionParts } from './question.ts'
@@ -101,7 +101,7 @@ export class Acquisition implements Waiter, Asker {
       this.onOutcome({ outcome, sentAt })
       this.#question.learn({ outcome, sentAt })
       this.onQuestionOver(outcome)
-      return outcome.type === 'refused' ? REFUSED : notAskedFor(this.key, outcome.error)
+      return outcome.type === 'refused' ? REFUSED : unavailable(this.key, outcome.error)
     })
   }
 
@@ -221,13 +221,13 @@ export class Acquisition implements Waiter, Asker {
   #conclude(answer: Answer | undefined): LeaseRecord {
     if (this.#cancelled && answer?.outcome.type === 'granted') this.#question.giveBack(answer)
     this.#throwIfCancelled()
-    if (answer === undefined) throw this.#hints.refusal ? REFUSED : notAskedFor(this.key, this.#notInTime)
+    if (answer === undefined) throw this.#hints.refusal ? REFUSED : unavailable(this.key, this.#notInTime)
     const { outcome, sentAt = Number.NEGATIVE_INFINITY } = answer
     if (outcome.type === 'refused') throw REFUSED
-    if (outcome.type === 'unknown') throw notAskedFor(this.key, outcome.error)
+    if (outcome.type === 'unknown') throw unavailable(this.key, outcome.error)
     const [record, granted] = this.#question.take(outcome.fence, sentAt, this.#stale, this.line?.fairness)
     if (granted === 'held') return record
-    throw granted === 'ended' ? notHeld(record) : notAskedFor(this.key, TOO_LATE)
+    throw granted === 'ended' ? notHeld(record) : unavailable(this.key, TOO_LATE)
   }
 
   /** Resolves once this caller is first in line, and the key is neither leased here nor left to other processes. */
@@ -263,7 +263,7 @@ export class Acquisition implements Waiter, Asker {
     })
     this.#restPlace?.end()
     this.#throwIfCancelled()
-    if (outcome?.type === 'unknown') throw notAskedFor(this.key, outcome.error)
+    if (outcome?.type === 'unknown') throw unavailable(this.key, outcome.error)
     if (outcome) throw REFUSED
   }
 

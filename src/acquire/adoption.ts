@@ -164,13 +164,7 @@ class Adoption implements Request<ChangeOutcome>, Cancellable {
     if (present?.token === this.token && isActive(table.observe(present))) return present
     const record = new LeaseRecord(this.key, this.token, this)
     const settings = { ...this.#settings, ttl: this.ttl }
-    const granted = granting.make(record, {
-      fence: this.#fence,
-      sentAt,
-      settings,
-      stale: this.#stale,
-      doubt: undefined,
-    })
+    const granted = granting.make(record, { fence: this.#fence, sentAt, settings }, this.#stale, undefined)
     if (granted !== 'held') throw notHeld(record)
     return record
   }

@@ -13,8 +13,8 @@ export const REFUSED: Error = new Error('Held by another')
 export const TOO_LATE: UnavailableError = new UnavailableError('The grant came after the deadline of its lease')
 
 /** The caller's error for an attempt that the backend did not answer. */
-export function notAskedFor(key: string, cause: Error): UnavailableError {
-  return new UnavailableError(`Lock \`${key}\` could not be asked for: ${cause.message}`, key, { cause })
+export function unavailable(key: string, cause: Error): UnavailableError {
+  return new UnavailableError(`Lock \`${key}\` could not be acquired: ${cause.message}`, key, { cause })
 }
 
 /** The caller's error for a refusal. @param isHeldHere a lease of this manager holds the lock. */

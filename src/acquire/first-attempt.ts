@@ -154,7 +154,7 @@ class FirstAttempt implements Request<AcquireOutcome>, Cancellable {
     let granted: GrantResult
     this.#granting = true
     try {
-      granted = granting.take(record, { fence: outcome.fence, sentAt, settings: this.#settings, stale, doubt })
+      granted = granting.take(record, { fence: outcome.fence, sentAt, settings: this.#settings }, stale, doubt)
     } finally {
       this.#granting = false
     }

@@ -31,15 +31,12 @@ export interface GrantingParts {
   readonly isHeardOf: () => boolean
 }
 
+/** The keys that one request acquires may share it. */
 export interface Grant {
   readonly fence: number
   /** When the request was sent. */
   readonly sentAt: number
   readonly settings: CohortTerms & Pick<AcquireSettings, 'maxHold'>
-  /** A hint about the key came during the request: the answer may be older. */
-  readonly stale: boolean
-  /** Earlier unanswered requests for the key: the server may still carry out each. */
-  readonly doubt: Doubt | undefined
 }
 
 export type GrantResult = 'held' | 'ended' | 'lost' | 'late'
@@ -59,10 +56,10 @@ export class Granting {
     return clock.now() >= deadlineOf(sentAt, ttl, driftFactor)
   }
 
-  /** For a request of this manager: if the grant came too late, deletes its key again. @throws as `make`. */
-  take(record: LeaseRecord, grant: Grant): GrantResult {
-    const { sentAt, settings, doubt } = grant
-    if (!this.isLate(sentAt, settings.ttl)) return this.make(record, grant)
+  /** For a request of this manager: if the grant came too late, deletes its key again. See `make`. */
+  take(record: LeaseRecord, grant: Grant, stale: boolean, doubt: Doubt | undefined): GrantResult {
+    const { sentAt, settings } = grant
+    if (!this.isLate(sentAt, settings.ttl)) return this.make(record, grant, stale, doubt)
     this.#parts.releaser.undo(record, grantedAfter(doubt, sentAt, settings.ttl))
     return 'late'
   }
@@ -70,9 +67,12 @@ export class Granting {
   /**
    * Makes a lease of a grant that came in time.
    *
+   * @param stale whether a hint about the key came during the request: the answer may be older.
+   * @param doubt earlier unanswered requests for the key: the server may still carry out each.
    * @throws whatever the user's own functions throw meanwhile. No lease is left then.
    */
-  make(record: LeaseRecord, { fence, sentAt, settings, stale, doubt }: Grant): Exclude<GrantResult, 'late'> {
+  make(record: LeaseRecord, grant: Grant, stale: boolean, doubt: Doubt | undefined): Exclude<GrantResult, 'late'> {
+    const { fence, sentAt, settings } = grant
     const { clock, table, renewer, verifier, port, isHeardOf } = this.#parts
     if (doubt) record.own.doubt = doubt
     record.terms = this.#termsOf(settings, fence)

@@ -145,7 +145,7 @@ export class Question implements Request<AcquireOutcome> {
     const doubt = this.#doubt
     let granted: GrantResult | undefined
     try {
-      granted = granting.take(record, { fence, sentAt, settings: this.#settings, stale, doubt })
+      granted = granting.take(record, { fence, sentAt, settings: this.#settings }, stale, doubt)
     } finally {
       this.#doubt = granted ? undefined : doubtAfter(doubt, sentAt, this.ttl)
     }

@@ -1,10 +1,20 @@
 /** The options in which our own connections differ from the caller's client. */
 import type { Redis, RedisOptions } from 'ioredis'
+import type { LoginParts } from './login.ts'
+import type { ServerMode } from './server-info.ts'
 
 /** ms between two keep-alive probes of an idle connection: load balancers forget silent ones after some minutes. */
 const KEEP_ALIVE = 10_000
 
 type Options = Omit<RedisOptions, 'replyMapping'>
+
+export interface ConnectionParts extends LoginParts {
+  /** Ends the connection's name, unless it is the connection of the locks. */
+  readonly role?: string
+  /** What the server has to be. Default: a server of its own. */
+  readonly mode?: ServerMode | undefined
+  readonly options?: Options
+}
 
 export interface OwnOptionsParts {
   /** ms that a request may stay unanswered. */

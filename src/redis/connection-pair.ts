@@ -4,9 +4,10 @@
 import type { Redis } from 'ioredis'
 import type { BackendListener, BackendSettings } from '../backend.ts'
 import { type Clock, nextTurn, SystemClock } from '../time/clock.ts'
-import { Connection, type ConnectionParts } from './connection.ts'
+import { Connection } from './connection.ts'
+import type { ConnectionParts } from './connection-options.ts'
 import { SentinelWatch } from './sentinel-watch.ts'
-import { readServerInfo } from './server-info.ts'
+import { readServerInfo, type ServerMode } from './server-info.ts'
 import { Tracking } from './tracking.ts'
 
 /** ms between two checks of the server's run id while requests are sent: a proxy may switch the server silently. */
@@ -28,9 +29,9 @@ export class ConnectionPair {
   #reading: Promise<void> | undefined
 
   /** Connects at once. */
-  constructor(source: Redis | string, settings: BackendSettings, listener: BackendListener) {
+  constructor(source: Redis | string, settings: BackendSettings, listener: BackendListener, mode?: ServerMode) {
     const { clock = new SystemClock(), timeout, credentials, prefix, watch } = settings
-    const parts: ConnectionParts = { source, clock, timeout, credentials }
+    const parts: ConnectionParts = { source, clock, timeout, credentials, mode }
     this.#clock = clock
     this.#checkedAt = clock.now()
     const commands = new Connection(parts)

@@ -14,9 +14,9 @@ import { UnavailableError } from '../errors.ts'
 import type { ConnectionEvents } from './connection-events.ts'
 import { CLOSED, ConnectionAttempt, LOADING, NO_MASTER } from './connection-attempt.ts'
 import { FaultLog, isBrokenUnder, isEcho, noConnection, tellingError } from './fault-log.ts'
-import { type LoginParts, refreshLogin } from './login.ts'
+import { refreshLogin } from './login.ts'
 import { NamedAddress } from './named-address.ts'
-import { ownOptions } from './connection-options.ts'
+import { type ConnectionParts, ownOptions } from './connection-options.ts'
 import { OwnClient } from './own-client.ts'
 import { Readiness } from './readiness.ts'
 import { ReconnectDelay } from './reconnect-delay.ts'
@@ -30,12 +30,6 @@ const HURRIED_DELAY = 15
 const TOLD_AFTER = 2
 
 const NO_SENTINEL = 'All sentinels are unreachable'
-
-export interface ConnectionParts extends LoginParts {
-  /** Ends the connection's name, unless it is the connection of the locks. */
-  readonly role?: string
-  readonly options?: Omit<RedisOptions, 'replyMapping'>
-}
 
 export class Connection extends EventEmitter<ConnectionEvents> {
   readonly client: OwnClient
@@ -266,7 +260,7 @@ export class Connection extends EventEmitter<ConnectionEvents> {
     const { stream } = this.client
     if (stream.destroyed || this.#closed) return
     const server = this.#greeting
-    this.#attempt.unfit = whatIsWrongWith(server)
+    this.#attempt.unfit = whatIsWrongWith(server, this.#parts.mode)
     if (this.#attempt.unfit) this.#refuse(this.#attempt.unfit)
     else if (this.#wrongDatabase) this.#refuse(this.#wrongDatabase)
     else if (this.#named.outdated) this.leave()

@@ -1,7 +1,8 @@
 /** Makes a backend of what users pass to `new LeaseManager`. */
-import type { Redis } from 'ioredis'
+import type { Cluster, Redis } from 'ioredis'
 import type { Backend } from '../backend.ts'
 import { describe } from '../options/check.ts'
+import { ClusterBackend } from './cluster/cluster-backend.ts'
 import { nameForeignClient } from './foreign-client.ts'
 import { RedisBackend } from './redis-backend.ts'
 import { readServerUrl } from './server-url.ts'
@@ -20,8 +21,19 @@ export interface RedisClient {
   defineCommand(name: string, definition: { lua: string; numberOfKeys?: number }): void
 }
 
-/** An ioredis or iovalkey client, a `redis://`, `rediss://`, `valkey://` or `valkeys://` URL, or a backend. */
-export type Connectable = RedisClient | Backend | string
+/** The members that every `Cluster` of ioredis 5 or 6 and of iovalkey has. */
+export interface ClusterClient {
+  readonly isCluster: boolean
+  readonly status: string
+  readonly options: object
+  nodes(role?: 'master' | 'slave' | 'all'): readonly object[]
+  connect(): Promise<unknown>
+  disconnect(): void
+  defineCommand(name: string, definition: { lua: string; numberOfKeys?: number }): void
+}
+
+/** An ioredis or iovalkey client or `Cluster`, a `redis://`, `rediss://`, `valkey://` or `valkeys://` URL, or a backend. */
+export type Connectable = RedisClient | ClusterClient | Backend | string
 
 const BACKEND_METHODS = [
   'open',
@@ -35,7 +47,8 @@ const BACKEND_METHODS = [
   'close',
 ] as const
 const CLIENT_METHODS = ['duplicate', 'sendCommand', 'connect', 'disconnect', 'defineCommand', 'pipeline'] as const
-const EXPECTED = 'Expected `connection` to be an ioredis client, a redis:// or rediss:// URL, or a Backend'
+const CLUSTER_METHODS = ['nodes', 'sendCommand', 'connect', 'disconnect', 'defineCommand', 'pipeline'] as const
+const EXPECTED = 'Expected `connection` to be an ioredis client or Cluster, a redis:// or rediss:// URL, or a Backend'
 
 /** @throws TypeError if the argument is none of these; it names what came and what to do. */
 export function createBackend(connection: Connectable): Backend {
@@ -47,6 +60,7 @@ export function createBackend(connection: Connectable): Backend {
   }
   if (isObject(connection)) {
     if (isBackend(connection)) return connection
+    if (isCluster(connection)) return new ClusterBackend(connection)
     const name = nameForeignClient(connection)
     if (name !== undefined) throw new TypeError(`${EXPECTED}, got ${name}`)
     if (isClient(connection)) return new RedisBackend(connection)
@@ -64,6 +78,12 @@ function isClient(value: object): value is Redis {
   if (!('options' in value && isObject(value.options) && 'db' in value.options)) return false
   if (!Number.isNaN(value.options.db)) return true
   throw new TypeError('Expected the `db` of the ioredis client to be the number of a database, got `NaN`: see its URL')
+}
+
+/** As `isClient`. The mock of a cluster has data of its own. */
+function isCluster(value: object): value is Cluster {
+  if (!('isCluster' in value && value.isCluster === true) || !hasMethods(value, CLUSTER_METHODS)) return false
+  return 'options' in value && isObject(value.options) && !('data' in value)
 }
 
 function hasMethods(value: object, names: readonly string[]): boolean {

@@ -14,7 +14,7 @@ export function nameForeignClient(value: object): string | undefined {
   if (isFunction(value, 'defineCommand') && 'expires' in value && 'data' in value) {
     return 'an ioredis-mock: in tests pass a `MemoryBackend` of leasewheel/memory'
   }
-  if (isCluster(value)) return 'a Redis Cluster client: clusters are not supported yet'
+  if (isCluster(value)) return 'a Redis Cluster client of another kind: make an ioredis `Cluster` for the same nodes'
   if ((isFunction(value, 'sendCommand') && 'isOpen' in value) || isFunction(value, 'internal_send_command')) {
     return `a client of node-redis: ${MAKE_A_CLIENT}`
   }

@@ -4,6 +4,10 @@
  */
 import { type Command, Redis, type RedisOptions } from 'ioredis'
 import { isReply, kindOf } from './reply-fault.ts'
+import type { AwaitedReply } from './reply-group.ts'
+
+/** A stream for ioredis to write what another command has taken along. */
+const SINK = { write: (): void => undefined } as unknown as NonNullable<Parameters<Redis['sendCommand']>[1]>
 
 type Options = Omit<RedisOptions, 'replyMapping'>
 
@@ -64,6 +68,21 @@ export class OwnClient extends Redis {
    * together: a wake-up on either side costs more than a command.
    */
   async sendTogether(command: Command): Promise<unknown> {
+    this.#cork()
+    return this.sendCommand(command)
+  }
+
+  /** As `sendTogether`, for many calls. @param wire all of them. @param awaited takes the answers, in their order. */
+  sendAll(wire: Buffer, awaited: readonly AwaitedReply[]): void {
+    this.#cork()
+    awaited.forEach((reply, index) => {
+      reply.wire = wire
+      // The first one takes everything to the socket. The others only wait in the queue of ioredis.
+      void this.sendCommand(reply.command, index === 0 ? undefined : SINK)
+    })
+  }
+
+  #cork(): void {
     const { stream } = this
     if (this.#corked !== stream && this.status === 'ready') {
       this.#corked = stream
@@ -72,7 +91,6 @@ export class OwnClient extends Redis {
         if (this.#corked === stream) this.flush()
       })
     }
-    return this.sendCommand(command)
   }
 
   /** Writes all sent commands to the socket now. */

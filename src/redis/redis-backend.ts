@@ -17,14 +17,11 @@ import { ConnectionPair } from './connection-pair.ts'
 import { type Ask, cutUp } from './cut-up.ts'
 import { Heads, PLAIN } from './encoded-command.ts'
 import { explainReply, isReply } from './reply-fault.ts'
-import { type Call, Script, ScriptMemory } from './script.ts'
-import { ACQUIRE, ACQUIRE_AND_WATCH, INSPECT, RELEASE, RENEW, RENEW_AND_WATCH, VERIFY } from './scripts.ts'
+import { callOf, SCRIPTS, ttlsOf, watchedIndices } from './lock-call.ts'
+import { acquireOutcomes, changeOutcomes, viewOf } from './outcomes.ts'
+import { type Call, type Script, ScriptRunner } from './script.ts'
 import { ToldFaults } from './told-faults.ts'
 import type { Tracking } from './tracking.ts'
-
-const DONE = { type: 'done' } as const
-const TAKEN = { type: 'refused', reason: 'taken' } as const
-const MISSING = { type: 'refused', reason: 'missing' } as const
 
 /** Bytes. The server works on a call of this size for longer than it takes to write it. */
 const LARGE_CALL = 8_192
@@ -32,13 +29,7 @@ const LARGE_CALL = 8_192
 interface Opened {
   readonly pair: ConnectionPair
   readonly faults: ToldFaults
-  readonly acquire: Script
-  readonly acquireAndWatch: Script
-  readonly renew: Script
-  readonly renewAndWatch: Script
-  readonly release: Script
-  readonly verify: Script
-  readonly inspect: Script
+  readonly runner: ScriptRunner
 }
 
 interface Prepared {
@@ -73,23 +64,9 @@ export class RedisBackend implements Backend {
 
   open(settings: BackendSettings, listener: BackendListener): void {
     const pair = new ConnectionPair(this.#source, settings, listener)
-    const { client, keyPrefix } = pair.commands
-    this.#prefix = keyPrefix + settings.prefix
+    this.#prefix = pair.commands.keyPrefix + settings.prefix
     this.#heads = new Heads(this.#prefix)
-    const memory = new ScriptMemory()
-    client.on('connect', () => memory.forget())
-    const script = (lua: string): Script => new Script(pair.commands, lua, memory)
-    this.#opened = {
-      pair,
-      faults: new ToldFaults(listener),
-      acquire: script(ACQUIRE),
-      acquireAndWatch: script(ACQUIRE_AND_WATCH),
-      renew: script(RENEW),
-      renewAndWatch: script(RENEW_AND_WATCH),
-      release: script(RELEASE),
-      verify: script(VERIFY),
-      inspect: script(INSPECT),
-    }
+    this.#opened = { pair, faults: new ToldFaults(listener), runner: new ScriptRunner(pair.commands) }
   }
 
   ready(): Promise<void> | undefined {
@@ -97,10 +74,9 @@ export class RedisBackend implements Backend {
   }
 
   acquire(entries: readonly LockEntry[], watch = false): Promise<readonly AcquireOutcome[]> {
-    const { acquire, acquireAndWatch, pair } = this.#open
-    const { tracking } = pair
+    const { tracking } = this.#open.pair
     return this.#ask('acquire', entries, async (some) => {
-      const script = watch && tracking?.active ? acquireAndWatch : acquire
+      const script = watch && tracking?.active ? SCRIPTS.acquireAndWatch : SCRIPTS.acquire
       const call = this.#prepare(script, some, ttlsOf(some), FENCE_KEY)
       const period = tracking?.period
       const reply = this.#run(script, call, some, tracking)
@@ -111,11 +87,10 @@ export class RedisBackend implements Backend {
   }
 
   renew(entries: readonly LockEntry[], watch = false): Promise<readonly ChangeOutcome[]> {
-    const { renew, renewAndWatch, pair } = this.#open
-    const { tracking } = pair
+    const { tracking } = this.#open.pair
     return this.#ask('renew', entries, async (some) => {
       const watched = watch && tracking?.active
-      const script = watched ? renewAndWatch : renew
+      const script = watched ? SCRIPTS.renewAndWatch : SCRIPTS.renew
       let prepared = this.#renewals.get(some)
       if (prepared?.script !== script) {
         prepared = { script, call: this.#prepare(script, some, ttlsOf(some)) }
@@ -126,34 +101,29 @@ export class RedisBackend implements Backend {
   }
 
   release(entries: readonly ReleaseEntry[]): Promise<readonly ChangeOutcome[]> {
-    const { release, pair } = this.#open
+    const { pair } = this.#open
     return this.#ask('release', entries, async (some) => {
-      const watched: number[] = []
-      some.forEach(({ watch }, index) => {
-        if (watch) watched.push(index + 1)
-      })
-      const call = this.#prepare(release, some, watched)
-      const reply = this.#run(release, call, some, watched.length > 0 ? pair.tracking : undefined)
+      const watched = watchedIndices(some)
+      const call = this.#prepare(SCRIPTS.release, some, watched)
+      const reply = this.#run(SCRIPTS.release, call, some, watched.length > 0 ? pair.tracking : undefined)
       this.#flushIfLarge(call)
       return changeOutcomes(await reply, some.length)
     })
   }
 
   verify(entries: readonly LockEntry[]): Promise<readonly ChangeOutcome[]> {
-    const { verify } = this.#open
+    const { verify } = SCRIPTS
     return this.#ask('verify', entries, async (some) =>
       changeOutcomes(await this.#run(verify, this.#prepare(verify, some, []), some, undefined), some.length),
     )
   }
 
   async inspect(key: string): Promise<LockView | null> {
-    const { inspect, pair } = this.#open
+    const { pair, runner } = this.#open
+    const { inspect } = SCRIPTS
     try {
       await pair.onAsked()
-      const found = checkReply(await inspect.run(inspect.prepare([{ texts: [this.#prefix + key] }], []))) as
-        | []
-        | [token: string, remaining: number]
-      return found.length === 0 ? null : { token: found[0], remaining: remainingOf(found[1]) }
+      return viewOf(await runner.run(inspect, inspect.prepare([{ texts: [this.#prefix + key] }], [])))
     } catch (error) {
       throw this.#explain(error, key)
     }
@@ -207,7 +177,7 @@ export class RedisBackend implements Backend {
 
   /** @param tracking given if the server should watch the keys that the script reads. */
   #run(script: Script, call: Call, entries: readonly LockEntry[], tracking: Tracking | undefined): Promise<unknown> {
-    const reply = script.run(call, tracking?.watchNext)
+    const reply = this.#open.runner.run(script, call, tracking?.watchNext)
     tracking?.onWatched(entries.length)
     return reply
   }
@@ -223,51 +193,6 @@ export class RedisBackend implements Backend {
 
   /** @param more the arguments after the tokens. @param first a key before those of the entries. */
   #prepare(script: Script, entries: readonly LockEntry[], more: readonly number[], first?: string): Call {
-    const keys = { heads: this.#heads, texts: entries.map(({ key }) => key) }
-    const tokens = { texts: entries.map(({ token }) => token) }
-    return script.prepare(first === undefined ? [keys] : [{ texts: [first] }, keys], [
-      tokens,
-      { texts: more.map(String) },
-    ])
+    return callOf(script, this.#heads, entries, more, first)
   }
-}
-
-/** One ttl if all entries have the same, otherwise one for each. */
-function ttlsOf(entries: readonly LockEntry[]): number[] {
-  const { ttl } = entries[0] as LockEntry
-  return entries.every((entry) => entry.ttl === ttl) ? [ttl] : entries.map((entry) => entry.ttl)
-}
-
-function acquireOutcomes(reply: unknown, count: number, watched: boolean): readonly AcquireOutcome[] {
-  const [fence, refused = []] = checkReply(reply) as [number, (number | string)[]?]
-  const outcomes = repeat<AcquireOutcome>({ type: 'granted', fence }, count)
-  for (let i = 0; i < refused.length; i += 3) {
-    const [index, pttl, holder] = refused.slice(i, i + 3) as [number, number, string]
-    outcomes[index - 1] = { type: 'refused', remaining: remainingOf(pttl), holder, watched }
-  }
-  return outcomes
-}
-
-function changeOutcomes(reply: unknown, count: number): readonly ChangeOutcome[] {
-  const outcomes = repeat<ChangeOutcome>(DONE, count)
-  const exceptions = checkReply(reply) as number[]
-  for (let i = 0; i < exceptions.length; i += 2) {
-    outcomes[(exceptions[i] as number) - 1] = exceptions[i + 1] === 1 ? TAKEN : MISSING
-  }
-  return outcomes
-}
-
-function repeat<O>(outcome: O, count: number): O[] {
-  const outcomes: O[] = []
-  while (outcomes.length < count) outcomes.push(outcome)
-  return outcomes
-}
-
-function remainingOf(pttl: number): number {
-  return pttl === -1 ? Number.POSITIVE_INFINITY : pttl
-}
-
-function checkReply(reply: unknown): unknown[] {
-  if (Array.isArray(reply)) return reply
-  throw new UnavailableError(`Expected Redis to answer a script with an array, got ${typeof reply}`)
 }

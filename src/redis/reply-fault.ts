@@ -25,6 +25,8 @@ const CLUSTER = /^(CROSSSLOT|MOVED|ASK)\b/
 const REFUSED = /\b(unknown|unsupported) (sub)?command\b|\bcommand\b.*\bnot (be )?(allowed|support(ed)?)\b/i
 const FORBIDDEN = /^NOPERM\b|\bACL failure in script\b|\bcan't run this command\b/
 const FORBIDDEN_KEY = /\b(a|the) keys?\b/i
+/** Some servers get into a state in which they answer so to every script. It says nothing about a key. */
+const NON_LOCAL = /\bnon local key\b/
 const PASSING =
   /^(LOADING|READONLY|MASTERDOWN|CLUSTERDOWN|TRYAGAIN|BUSY|UNKILLABLE|OOM|NOREPLICAS|MISCONF|NOSCRIPT|NOAUTH|WRONGPASS)\b|\bmax(imum)? number of clients\b/
 
@@ -35,7 +37,7 @@ export function isReply(error: unknown): error is Error {
 
 export function kindOf(reply: Error): ReplyKind {
   const words = wordsOf(reply)
-  if (PASSING.test(words)) return 'passing'
+  if (PASSING.test(words) || NON_LOCAL.test(words)) return 'passing'
   if (FORBIDDEN.test(words)) return FORBIDDEN_KEY.test(words) ? 'key' : 'final'
   if (CLUSTER.test(words) || REFUSED.test(words)) return 'final'
   return words.startsWith('WRONGTYPE') ? 'key' : 'unclear'
@@ -72,7 +74,7 @@ function explanationOf(reply: Error, key: string | undefined): string | undefine
   }
   if (kind !== 'final') return undefined
   if (CLUSTER.test(words)) {
-    return 'The server is a node of a Redis Cluster, which is not supported; connect to a single server or a Sentinel group'
+    return 'The server is a node of a Redis Cluster; pass an ioredis `Cluster` instead of a `Redis` client or a URL'
   }
   if (isForbidden) return 'The ACL denies the user a command that locks need; docs/redis-users.md lists them'
   return 'The server does not know a command that locks need; connect to Redis itself, not to a Sentinel or a proxy'

@@ -1,5 +1,5 @@
 /**
- * One Lua script on one connection. It is sent by its SHA, or whole if the server does not know it: the server may be new,
+ * Lua scripts, and who runs them on one connection. A script is sent by its SHA, or whole if the server does not know it: the server may be new,
  * restarted or flushed.
  *
  * If a server refuses a SHA as unknown, the script has to be sent again, and runs out of order, after later requests. So it is
@@ -16,8 +16,8 @@ import type { Connection } from './connection.ts'
 import { type Arguments, EncodedCommand, encode, PLAIN } from './encoded-command.ts'
 import { isReply, refusesCommand } from './reply-fault.ts'
 
-/** What we know of the server behind a connection; shared by all scripts. */
-export class ScriptMemory {
+/** What we know of the server behind a connection. */
+class ScriptMemory {
   /** Scripts that were sent whole. */
   readonly known: Set<Script> = new Set()
   /** False once the server has refused SCRIPT LOAD. */
@@ -34,28 +34,41 @@ export class ScriptMemory {
 }
 
 export class Script {
-  readonly #connection: Connection
   /** The beginnings of a call: by the SHA, and whole. */
-  readonly #bySha: string
-  readonly #byText: string
-  readonly #load: Buffer
-  readonly #memory: ScriptMemory
+  readonly bySha: string
+  readonly byText: string
+  /** The whole command that loads it. */
+  readonly load: Buffer
 
-  constructor(connection: Connection, lua: string, memory: ScriptMemory) {
-    this.#connection = connection
-    this.#bySha = wordsOf('evalsha', createHash('sha1').update(lua).digest('hex'))
-    this.#byText = wordsOf('eval', lua)
-    this.#load = encode('*3', [{ texts: ['script', 'load', lua] }])
-    this.#memory = memory
+  constructor(lua: string) {
+    this.bySha = wordsOf('evalsha', createHash('sha1').update(lua).digest('hex'))
+    this.byText = wordsOf('eval', lua)
+    this.load = encode('*3', [{ texts: ['script', 'load', lua] }])
   }
 
   /** Encodes a call, which may be sent many times. @param keys become KEYS. @param values become ARGV. */
   prepare(keys: readonly Arguments[], values: readonly Arguments[]): Call {
     const keyCount = countOf(keys)
     const count = keyCount + countOf(values) + 3
-    const start = `*${count}${this.#bySha}`
+    const start = `*${count}${this.bySha}`
     const wire = encode(start, [{ texts: [String(keyCount)] }, ...keys, ...values])
     return { count, wire, own: start.length }
+  }
+}
+
+/** Runs scripts on one connection. */
+export class ScriptRunner {
+  readonly #connection: Connection
+  readonly #memory = new ScriptMemory()
+
+  constructor(connection: Connection) {
+    this.#connection = connection
+    connection.client.on('connect', () => this.#memory.forget())
+  }
+
+  /** Whether the server was sent the script, and runs scripts by their SHA. */
+  knows(script: Script): boolean {
+    return this.#memory.runsBySha && this.#memory.known.has(script)
   }
 
   /**
@@ -63,9 +76,9 @@ export class Script {
    * @returns the script's answer, with text replies as strings.
    * @throws the server's error reply, or the error of a broken connection.
    */
-  async run(call: Call, prepare?: () => void): Promise<unknown> {
+  async run(script: Script, call: Call, prepare?: () => void): Promise<unknown> {
     const memory = this.#memory
-    if (!memory.known.has(this) || !memory.runsBySha) return this.#runWhole(call, prepare)
+    if (!memory.known.has(script) || !memory.runsBySha) return this.#runWhole(script, call, prepare)
     try {
       return await this.#sendBySha(call, prepare)
     } catch (error) {
@@ -73,18 +86,18 @@ export class Script {
       if (refusesCommand(error)) memory.runsBySha = false
       else if (!error.message.startsWith('NOSCRIPT')) throw error
       // Other calls under way fail because of the same flush. They must not clear the memory again.
-      else if (memory.known.has(this)) memory.known.clear()
-      return this.#runWhole(call, prepare)
+      else if (memory.known.has(script)) memory.known.clear()
+      return this.#runWhole(script, call, prepare)
     }
   }
 
-  async #runWhole(call: Call, prepare?: () => void): Promise<unknown> {
+  async #runWhole(script: Script, call: Call, prepare?: () => void): Promise<unknown> {
     const memory = this.#memory
-    const isNew = !memory.known.has(this)
-    memory.known.add(this)
-    const loaded = isNew && memory.loads && memory.runsBySha ? this.#sendLoad() : undefined
+    const isNew = !memory.known.has(script)
+    memory.known.add(script)
+    const loaded = isNew && memory.loads && memory.runsBySha ? this.#sendLoad(script) : undefined
     const { count, wire, own } = call
-    const whole = Buffer.concat([Buffer.from(`*${count}${this.#byText}`), wire.subarray(own)])
+    const whole = Buffer.concat([Buffer.from(`*${count}${script.byText}`), wire.subarray(own)])
     prepare?.()
     try {
       return await this.#connection.send(new EncodedCommand('eval', whole))
@@ -100,9 +113,9 @@ export class Script {
   }
 
   /** @returns whether the server knows the script by its SHA from now on. */
-  async #sendLoad(): Promise<boolean> {
+  async #sendLoad({ load }: Script): Promise<boolean> {
     try {
-      await this.#connection.send(new EncodedCommand('script', this.#load))
+      await this.#connection.send(new EncodedCommand('script', load))
       return true
     } catch (error) {
       if (isReply(error) && refusesCommand(error)) this.#memory.loads = false

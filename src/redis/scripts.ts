@@ -23,11 +23,11 @@
  * @returns the fence (0 if nothing was granted); then, if anything was refused, a list with three elements for each such lock: its index (from 1),
  * what is left of the holder's ttl in ms, -1 if it has none, and the holder's token, empty if it is no string.
  */
-function acquireScript(finish: string): string {
+function acquireScript(finish: string, withFloor = false): string {
   return `
 local count = #KEYS - 1
 local values = ARGV
-local uniform = #values == count + 1 and values[count + 1]
+local uniform = #values == count + ${withFloor ? 2 : 1} and values[count + 1]
 local refused = {}
 for i = 2, #KEYS do
   local token, ttl = values[i - 1], uniform or values[count + i - 1]
@@ -47,7 +47,12 @@ local fence = 0
 if #refused < 3 * count then
   local time = redis.call('TIME')
   fence = tonumber(time[1]) * 1000000 + tonumber(time[2])
-  local last = tonumber(redis.call('GETEX', KEYS[1]) or 0) or 0
+  local last = tonumber(redis.call('GETEX', KEYS[1]) or 0) or 0${
+    withFloor
+      ? `
+  last = math.max(last, tonumber(values[#values]))`
+      : ''
+  }
   if last >= fence then fence = last + 1 end
   redis.call('SET', KEYS[1], string.format('%.0f', fence))
 end${finish}
@@ -63,6 +68,17 @@ export const ACQUIRE: string = acquireScript('')
  */
 export const ACQUIRE_AND_WATCH: string = acquireScript(`
 redis.call('EXISTS', unpack(KEYS, 2))`)
+
+/**
+ * As the other two, for a cluster: one more argument comes last, a fence that the new one must be larger than. The counter of a slot may be
+ * behind after a failover.
+ */
+export const ACQUIRE_IN_CLUSTER: string = acquireScript('', true)
+export const ACQUIRE_AND_WATCH_IN_CLUSTER: string = acquireScript(
+  `
+redis.call('EXISTS', unpack(KEYS, 2))`,
+  true,
+)
 
 /** Lua source that reports lock `i` as not ours: its index, and 1 for another's token or 0 for no key. */
 const REPORT_NOT_OURS = `

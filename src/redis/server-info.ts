@@ -14,6 +14,9 @@ export interface ServerInfo {
   readonly loading: boolean
 }
 
+/** `server` is one of its own, `node` one of a Redis Cluster. */
+export type ServerMode = 'server' | 'node'
+
 /** For a server that reports nothing: every connection to it may lead to another server. */
 export const UNKNOWN_SERVER: ServerInfo = {
   runId: undefined,
@@ -41,13 +44,17 @@ export function isSameServer(one: ServerInfo, other: ServerInfo): boolean {
 }
 
 /** Why locks cannot be kept on this server, if they cannot. */
-export function whatIsWrongWith({ mode }: ServerInfo): UnavailableError | undefined {
+export function whatIsWrongWith({ mode }: ServerInfo, expected: ServerMode = 'server'): UnavailableError | undefined {
   if (mode === 'sentinel') {
     const advice = 'This is a Redis Sentinel, not a server: give the client `sentinels` and `name` instead'
     return new UnavailableError(advice, undefined, { final: true })
   }
-  if (mode === 'cluster') {
-    const advice = 'This is a node of a Redis Cluster, which is not supported: use a server of its own for locks'
+  if (mode === 'cluster' && expected === 'server') {
+    const advice = 'This is a node of a Redis Cluster: pass an ioredis `Cluster` instead of a `Redis` client or a URL'
+    return new UnavailableError(advice, undefined, { final: true })
+  }
+  if (mode === 'standalone' && expected === 'node') {
+    const advice = 'This server is not part of a Redis Cluster: pass a `Redis` client instead of a `Cluster`'
     return new UnavailableError(advice, undefined, { final: true })
   }
   return undefined

@@ -17,10 +17,12 @@ import { randomUUID } from 'node:crypto'
 import type { BackendListener } from '../backend.ts'
 import type { Clock } from '../time/clock.ts'
 import { UnavailableError } from '../errors.ts'
-import { Connection, type ConnectionParts } from './connection.ts'
+import { Connection } from './connection.ts'
+import type { ConnectionParts } from './connection-options.ts'
 import type { Arrival } from './connection-events.ts'
 import { EncodedCommand, encode } from './encoded-command.ts'
 import { isReply, kindOf } from './reply-fault.ts'
+import { type AwaitedReply, AwaitedSuccess } from './reply-group.ts'
 
 /** The channel on which a server names changed keys in RESP2. */
 const CHANNEL = '__redis__:invalidate'
@@ -45,7 +47,7 @@ const PING_EVERY = 1_000
 const UNKNOWN_CLIENT = /client ID .* does not exist/
 const APART = new UnavailableError('the two connections of this manager lead to different servers')
 
-const CACHING_YES = encode('*3', [{ texts: ['client', 'caching', 'yes'] }])
+export const CACHING_YES: Buffer = encode('*3', [{ texts: ['client', 'caching', 'yes'] }])
 
 export class Tracking {
   readonly #commands: Connection
@@ -246,6 +248,11 @@ export class Tracking {
     } finally {
       this.#checking = false
     }
+  }
+
+  /** What awaits the answer to `CACHING_YES`, if another sends it. */
+  awaitCaching(): AwaitedReply {
+    return new AwaitedSuccess('client', (error) => this.#onFailed(error))
   }
 
   async #watchNext(): Promise<void> {

@@ -116,7 +116,7 @@ export class Sending<Outcome, Entry extends LockEntry> {
         return
       }
       if (this.#settled) this.#settleLate(outcomes)
-      else if (!this.#repeat(outcomes)) this.#settle((index) => outcomes[index] ?? NO_OUTCOME)
+      else if (!this.#repeat(outcomes)) this.#settle(outcomes)
     } catch (fault) {
       onFault(fault)
       this.#fail(asError(fault))
@@ -180,11 +180,11 @@ export class Sending<Outcome, Entry extends LockEntry> {
   }
 
   #fail(error: Error): void {
-    const outcome = unknown(error)
-    this.#settle((index) => this.#answers?.[index] ?? outcome)
+    this.#settle(this.#answers, unknown(error))
   }
 
-  #settle(outcomeOf: (index: number) => Outcome | Unknown): void {
+  /** @param other the outcome of each entry without one of its own. */
+  #settle(outcomes: readonly (Outcome | Unknown | undefined)[] | undefined, other: Unknown = NO_OUTCOME): void {
     if (this.#settled) return
     this.#settled = true
     const batch = this.#batch
@@ -193,7 +193,7 @@ export class Sending<Outcome, Entry extends LockEntry> {
       this.#alarm?.cancel()
       for (let index = 0; index < batch.size; index += 1) {
         try {
-          batch.settle(index, outcomeOf(index), this.#sentAt, this.#unansweredAt)
+          batch.settle(index, outcomes?.[index] ?? other, this.#sentAt, this.#unansweredAt)
         } catch (fault) {
           this.#settleFaulty(index, fault)
         }

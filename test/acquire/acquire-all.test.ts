@@ -173,7 +173,7 @@ describe('acquireAll', () => {
       expect(store.keys()).to.deep.equal(['lease:b'])
     }))
 
-  it('leaves the keys after the one it waits for untouched', () =>
+  it('acquireAll leaves later keys untouched while it waits for one', () =>
     withManager({}, async ({ manager, clock, store }) => {
       store.set('lease:a', 'somebody', 2_000)
       const all = watch(manager.acquireAll(['a', 'b'], { wait: 10_000 }))
@@ -186,7 +186,7 @@ describe('acquireAll', () => {
       expect(all.value).to.have.length(2)
     }))
 
-  it('requests all keys in one batch once none of them is held', () =>
+  it('acquireAll requests all keys in one batch once all are free', () =>
     withManager({}, async ({ manager, backend }) => {
       await manager.acquireAll(Array.from({ length: 100 }, (_, index) => `key-${index}`))
       expect(only(backend.calls('acquire')).entries).to.have.length(100)

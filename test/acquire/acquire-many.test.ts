@@ -171,7 +171,7 @@ describe('acquireMany', () => {
 })
 
 describe('acquireMany with concurrent callers', () => {
-  it('P7 makes concurrent callers wait for its answer, and requests each key once', () =>
+  it('P7 concurrent callers wait for the answer of acquireMany', () =>
     withManager({}, async ({ manager, backend, clock }) => {
       backend.holdAnswers('acquire')
       const many = watch(manager.acquireMany(['a', 'b']))
@@ -215,7 +215,7 @@ describe('acquireMany with concurrent callers', () => {
     ['a change', ['b']],
     ['changes of who knows what', undefined],
   ] as const) {
-    it(`P18 learns of ${what} while it waits for its answer`, () =>
+    it(`P18 acquireMany learns of ${what} before its answer`, () =>
       withManager({ batchSize: 1 }, async ({ manager, backend, clock, store, events }) => {
         backend.deaf = true
         backend.holdAnswers('acquire')
@@ -308,7 +308,7 @@ describe('acquireMany with concurrent callers', () => {
       expect(store.keys()).to.deep.equal([])
     }))
 
-  it('P11 releases the whole batch if a listener aborts it on the first lease', () =>
+  it('P11 acquireMany releases all if a listener aborts on the first lease', () =>
     withManager({}, async ({ manager, clock, store, events }) => {
       const abort = new AbortController()
       manager.once('acquired', () => abort.abort())
@@ -416,7 +416,7 @@ describe('acquireMany with concurrent callers', () => {
 })
 
 describe('the progress reports of acquireMany', () => {
-  it('come after each batch and after each key that it waited for', () =>
+  it('progress is reported after each batch and each awaited key', () =>
     withManager({ batchSize: 2 }, async ({ manager, store, clock }) => {
       store.set('lease:b', 'somebody', 1_000)
       const told: number[][] = []
@@ -473,7 +473,7 @@ describe('acquireMany with a duplicate key', () => {
       }))
   }
 
-  it('waits once for a held key, and returns null for its duplicates', () =>
+  it('acquireMany waits once for a held key, and returns null for duplicates', () =>
     withManager({}, async ({ manager, clock, store }) => {
       store.set('lease:a', 'somebody', 1_000)
       const call = watch(manager.acquireMany(['a', 'a', 'b', 'a'], { wait: Number.POSITIVE_INFINITY }))
@@ -593,7 +593,7 @@ describe('a lease that a listener of `acquired` ends', () => {
     detaches: (lease) => void lease.detach(),
   }
   for (const [how, end] of Object.entries(ends)) {
-    it(`P10 is said not to be held if the listener ${how} it; the others are returned`, () =>
+    it(`P10 a lease that a listener ${how} is said not to be held`, () =>
       withManager({ ttl: 1_000 }, async ({ manager, clock, store }) => {
         manager.on('acquired', ({ lease }) => {
           if (lease.key.startsWith('unwanted')) end(lease)

@@ -300,7 +300,7 @@ describe('the retry strategy of acquire', () => {
       expect(call.state).to.equal('rejected')
     }))
 
-  it('draws its pauses from their upper half, so that waiters spread out', () =>
+  it('the default strategy draws pauses from their upper half', () =>
     withManager({ random: randomFrom(1) }, async ({ manager, backend, clock, store }) => {
       store.set('lease:a', 'somebody', 60_000)
       const call = watch(manager.acquire('a', { retry: fixedInterval({ interval: 400 }) }))
@@ -346,7 +346,7 @@ describe('the retry strategy of acquire', () => {
       expect(backend.requests.acquire).to.equal(1)
     }))
 
-  it('may be custom: it receives the attempt’s history, and its answer is followed', () =>
+  it('a custom retry strategy receives the history, and its answer is followed', () =>
     withManager({ random: () => 0.25 }, async ({ manager, backend, clock, store }) => {
       store.set('lease:a', 'somebody', 60_000)
       const told: RetryContext[] = []
@@ -433,7 +433,7 @@ describe('the retry strategy of acquire', () => {
       }))
   }
 
-  it('rejects the call with the error that it throws', () =>
+  it('a retry strategy that throws rejects the call', () =>
     withManager({}, async ({ manager, clock, store }) => {
       store.set('lease:a', 'somebody', 60_000)
       const fault = new TypeError('from the strategy')
@@ -451,7 +451,7 @@ describe('the retry strategy of acquire', () => {
       expect(manager.stats().waiting).to.equal(0)
     }))
 
-  it('keeps no key of an unanswered attempt when it returns an invalid pause', () =>
+  it('an invalid pause leaves no key of an unanswered attempt', () =>
     withManager({}, async ({ manager, backend, clock, store }) => {
       backend.dropAnswers(true)
       const call = watch(manager.acquire('a', { timeout: 100, retry: { next: () => Number.NaN } }))
@@ -589,7 +589,7 @@ describe('the signal of acquire', () => {
       expect(calls[0]?.value.held).to.equal(true)
     }))
 
-  it('P11 ends an attempt at once, and its grant is released', () =>
+  it('P11 an aborted attempt ends at once, and its grant is released', () =>
     withManager({}, async ({ manager, backend, clock, store, events }) => {
       const abort = new AbortController()
       backend.block()
@@ -604,7 +604,7 @@ describe('the signal of acquire', () => {
       expect(events.lines).to.deep.equal([])
     }))
 
-  it('P11 ends a tryAcquire at once, and its grant is released', () =>
+  it('P11 an aborted tryAcquire ends at once, and its grant is released', () =>
     withManager({}, async ({ manager, backend, clock, store, events }) => {
       const abort = new AbortController()
       backend.there = 100
@@ -620,7 +620,7 @@ describe('the signal of acquire', () => {
       expect(events.lines).to.deep.equal([])
     }))
 
-  it('P11 costs no key if it aborts in the turn of the call', () =>
+  it('P11 a signal that aborts in the turn of the call costs no key', () =>
     withManager({}, async ({ manager, clock, store }) => {
       const abort = new AbortController()
       const calls = [manager.acquire('a', { signal: abort.signal }), manager.tryAcquire('b', { signal: abort.signal })]
@@ -645,7 +645,7 @@ describe('the signal of acquire', () => {
       }
     }))
 
-  it('does not affect the lease once it is acquired', () =>
+  it('the signal of a call does not affect the acquired lease', () =>
     withManager({}, async ({ manager, clock }) => {
       const abort = new AbortController()
       const lease = await manager.acquire('a', { signal: abort.signal })
@@ -675,7 +675,7 @@ describe('the signal of acquire', () => {
       expect(getEventListeners(signal, 'abort')).to.have.length(0)
     }))
 
-  it('has one listener for any number of calls, and ends them all', () =>
+  it('a signal has one listener for any number of calls', () =>
     withManager({}, async ({ manager, backend, clock, store }) => {
       const abort = new AbortController()
       store.set('lease:held', 'somebody', 60_000)

@@ -87,7 +87,7 @@ describe('a request whose connection breaks', () => {
       await line.break(clock)
       line.refuse(new Error('connect ECONNREFUSED'))
       await clock.settle()
-      expect(String(result.error)).to.match(/could not be asked for: connect ECONNREFUSED/)
+      expect(String(result.error)).to.match(/could not be acquired: connect ECONNREFUSED/)
       line.reconnect()
     }))
 

@@ -19,7 +19,7 @@ describe('an answer that is final', () => {
   }
 
   for (const [name, call] of Object.entries(calls)) {
-    it(`ends ${name} at once, and says that it is final`, () =>
+    it(`a final answer ends ${name} at once, and says so`, () =>
       withManager({}, async ({ manager, backend, clock }) => {
         backend.fail(FINAL)
         const result = watch(call(manager))
@@ -38,7 +38,7 @@ describe('an answer that is final', () => {
       }))
   }
 
-  it('ends all callers in the queue together, whenever it arrives', () =>
+  it('a final answer ends all callers in the queue together', () =>
     withManager({}, async ({ manager, backend, clock, store }) => {
       store.set('lease:a', 'somebody', HOUR)
       const results = Array.from({ length: 5 }, () => watch(manager.acquire('a', { wait: HOUR })))
@@ -55,7 +55,7 @@ describe('an answer that is final', () => {
       expect(many.error).to.include({ final: true, code: 'ERR_UNAVAILABLE' })
     }))
 
-  it('P18 ends no lease, which is renewed until its deadline', () =>
+  it('P18 a final answer ends no lease before its deadline', () =>
     withManager({}, async ({ manager, backend, clock, events }) => {
       const lease: Lease = await manager.acquire('a')
       backend.fail(FINAL)

@@ -39,7 +39,7 @@ describe('a first attempt', () => {
     }))
 
   for (const named of [true, false]) {
-    it(`P23 is repeated at once if ${named ? 'a hint of its key' : 'a hint of any key'} comes before its answer`, () =>
+    it(`P23 a first attempt is repeated after ${named ? 'a hint of its key' : 'a hint of any key'}`, () =>
       withManager({}, async ({ manager, backend, clock, store }) => {
         store.set('lease:a', 'somebody', HOUR)
         backend.deaf = true
@@ -55,7 +55,7 @@ describe('a first attempt', () => {
       }))
   }
 
-  it('P23 is repeated at once if this process deletes the key before its answer', () =>
+  it('P23 a first attempt is repeated if this process deletes the key meanwhile', () =>
     withManager({ ttl: 30_000 }, async ({ manager, backend, clock, store }) => {
       const lease = await grant(manager.tryAcquire('a'))
       backend.fail(new Error('down'))
@@ -71,7 +71,7 @@ describe('a first attempt', () => {
       expect(call.value.held).to.equal(true)
     }))
 
-  it('P18 is verified if a hint of its key comes before its grant', () =>
+  it('P18 a hint before the grant has the new lease verified', () =>
     withManager({}, async ({ manager, backend, clock, store }) => {
       backend.deaf = true
       backend.holdAnswers('acquire')
@@ -151,7 +151,7 @@ describe('a first attempt', () => {
       expect(call.error).to.be.instanceOf(UnavailableError)
     }))
 
-  it('is counted while it is under way', () =>
+  it('a first attempt counts as waiting while it is under way', () =>
     withManager({}, async ({ manager, backend, clock }) => {
       backend.holdAnswers('acquire')
       const calls = [watch(manager.acquire('a')), watch(manager.acquire('a')), watch(manager.acquire('b'))]
@@ -174,7 +174,7 @@ describe('a first attempt', () => {
       expect(backend.calls('acquire')).to.have.length(1)
     }))
 
-  it('is shared as granted even if a listener releases its lease', () =>
+  it('callers share a first attempt as granted even if a listener releases its lease', () =>
     withManager({}, async ({ manager, backend, clock }) => {
       manager.once('acquired', ({ lease }) => void lease.release())
       backend.holdAnswers('acquire')
@@ -225,7 +225,7 @@ describe('a first attempt', () => {
       await busy.value?.release()
     }))
 
-  it('is counted, and gets its place back, if an adoption replaced it', () =>
+  it('a first attempt that an adoption displaced counts, and gets its place back', () =>
     withManager({}, async ({ manager, backend, clock }) => {
       const handle = (await grant(manager.tryAcquire('a'))).detach()
       backend.holdAnswers('acquire')
@@ -244,7 +244,7 @@ describe('a first attempt', () => {
       expect(first.value.held).to.equal(true)
     }))
 
-  it('settles even if an adoption replaces it', () =>
+  it('a first attempt settles even if an adoption displaces it', () =>
     withStage(async ({ open, clock }) => {
       const [from, to] = [open(), open()]
       const handle = (await grant(from.manager.tryAcquire('a'))).detach()
@@ -258,7 +258,7 @@ describe('a first attempt', () => {
       expect(adopted.held).to.equal(true)
     }))
 
-  it('P25 leaves no hint behind if an adoption replaces it', () =>
+  it('P25 a first attempt that an adoption displaced leaves no hint behind', () =>
     withManager({}, async ({ manager, backend, clock }) => {
       const handle = (await grant(manager.tryAcquire('a'))).detach()
       backend.holdAnswers('acquire')

@@ -17,7 +17,7 @@ import {
 } from '../support/manager.ts'
 
 describe('an acquire without an answer', () => {
-  it('P11 does not block itself: its repetition is recognised by token and adopted', () =>
+  it('P11 the server recognises a repeated acquire by its token', () =>
     withManager({}, async ({ manager, backend, clock, store, events }) => {
       backend.dropAnswers(true)
       const call = watch(manager.acquire('a', { timeout: 100 }))
@@ -44,7 +44,7 @@ describe('an acquire without an answer', () => {
       expect(call.value.remaining).to.equal(sentAt + heldFor(TTL) - clock.now())
     }))
 
-  it('P11 is undone as soon as the server answers if no caller waits for it', () =>
+  it('P11 an unwanted grant is undone as soon as the server answers', () =>
     withManager({ ttl: 30_000 }, async ({ manager, backend, clock, store, events }) => {
       backend.dropAnswers(true)
       const call = watch(manager.tryAcquire('a', { timeout: 100 }))
@@ -63,7 +63,7 @@ describe('an acquire without an answer', () => {
       expect(backend.requests.renew).to.equal(0)
     }))
 
-  it('P11 leaves no orphan if it lands long after its timeout', () =>
+  it('P11 an acquire that lands long after its timeout leaves no orphan', () =>
     withManager({}, async ({ manager, backend, clock, store, events }) => {
       backend.block()
       const call = watch(manager.tryAcquire('a'))
@@ -222,7 +222,7 @@ describe('an acquire with a late answer', () => {
       expect(events.lines).to.deep.equal(['acquired a'])
     }))
 
-  it('P10 reads the clock if its answer lay in the socket of a blocked process', () =>
+  it('P10 the clock decides if an answer lay in a blocked process’s socket', () =>
     withManager({}, async ({ manager, backend, clock, store, events }) => {
       backend.holdAnswers('acquire')
       const call = watch(manager.tryAcquire('a'))
@@ -235,7 +235,7 @@ describe('an acquire with a late answer', () => {
       expect(store.keys()).to.deep.equal([])
     }))
 
-  it('P10 reads its answer before it times out if the event loop was blocked', () =>
+  it('P10 a blocked event loop reads an answer before the timeout counts', () =>
     withManager({}, async ({ manager, backend, clock }) => {
       const answers = ['before', 'after'] as const
       for (const when of answers) {
@@ -319,7 +319,7 @@ describe('a lease that was requested more than once', () => {
     },
   }
   for (const [how, end] of Object.entries(ways)) {
-    it(`P11 leaves no key behind if the first request lands after it ${how}`, () =>
+    it(`P11 no key is left if the first request lands after the lease ${how}`, () =>
       withManager({ ttl: 10_000 }, async (member) => {
         const { clock, store, manager } = member
         const { lease, land } = await acquireTwice(member, how === 'reaches its maxHold' ? 800 : undefined)
@@ -335,7 +335,7 @@ describe('a lease that was requested more than once', () => {
       }))
   }
 
-  it('P11 is not deleted after it was detached, because its adopter uses the token', () =>
+  it('P11 a detached lease’s key is kept, because its adopter uses the token', () =>
     withManager({ ttl: 10_000 }, async (member) => {
       const { clock, store, backend } = member
       const { lease } = await acquireTwice(member)
@@ -346,7 +346,7 @@ describe('a lease that was requested more than once', () => {
       store.delete('lease:a')
     }))
 
-  it('P5 P11 deletes no later acquisition while it looks for late requests', () =>
+  it('P5 P11 the search for late requests deletes no later acquisition', () =>
     withManager({ ttl: 10_000 }, async (member) => {
       const { clock, manager } = member
       const { lease } = await acquireTwice(member)
@@ -356,7 +356,7 @@ describe('a lease that was requested more than once', () => {
       expect(later.held).to.equal(true)
     }))
 
-  it('P21 looks at a bounded rate, and stops once its requests must have expired', () =>
+  it('P21 the search for late requests is slow, and stops after a ttl', () =>
     withManager({ ttl: 10_000 }, async (member) => {
       const { clock, backend } = member
       const { lease } = await acquireTwice(member)

@@ -2,7 +2,9 @@ import { setTimeout } from 'node:timers/promises'
 import { expect } from 'chai'
 import type { Backend } from 'leasewheel'
 import { MemoryBackend, MemoryStore } from 'leasewheel/memory'
+import { ClusterBackend } from '#src/redis/cluster/cluster-backend.js'
 import { RedisBackend } from '#src/redis/redis-backend.js'
+import { RedisCluster } from '../support/redis-cluster.ts'
 import { RedisServer } from '../support/redis-server.ts'
 import { MemoryCluster, RoutedBackend } from '../support/routed-backend.ts'
 import { describeBackend, Listener, type Store } from './backend.contract.ts'
@@ -21,6 +23,8 @@ class Opened {
     this.#backends.push(backend)
     backend.open({ prefix, timeout: TIMEOUT, watch: true }, listener)
     await backend.ready()
+    // A cluster's nodes are known by now.
+    for (const { route } of backend.routing?.views() ?? []) await backend.ready(route)
     while (!backend.watching) await setTimeout(1)
     return backend
   }
@@ -134,6 +138,49 @@ async function redisStore(): Promise<Store> {
   }
 }
 
+async function clusterStore(): Promise<Store> {
+  // Nobody takes a paused node for dead.
+  const cluster = await RedisCluster.start({ replicas: 0, nodeTimeout: 15_000 })
+  const client = cluster.client()
+  const opened = new Opened()
+  const onAll = async (...words: [name: string, ...args: string[]]): Promise<void> => {
+    await Promise.all(cluster.nodes.map((node) => node.command(...words)))
+  }
+  return {
+    open: (settings) => opened.open(new ClusterBackend(client), settings),
+    get: (key) => client.get(key),
+    remaining: async (key) => {
+      const remaining = await client.pttl(key)
+      if (remaining === -2) expect.fail(`there is no key \`${key}\``)
+      return remaining === -1 ? Number.POSITIVE_INFINITY : remaining
+    },
+    set: async (key, value, ttl) => {
+      if (ttl === Number.POSITIVE_INFINITY) await client.set(key, value)
+      else await client.set(key, value, 'PX', ttl)
+    },
+    delete: async (key) => void (await client.del(key)),
+    expire: async (key) => {
+      await client.pexpire(key, 1)
+      while ((await client.exists(key)) === 1) await setTimeout(1)
+    },
+    flush: () => onAll('FLUSHALL'),
+    hang: () => {
+      for (const node of cluster.nodes) node.pause()
+    },
+    resume: () => {
+      for (const node of cluster.nodes) node.resume()
+    },
+    clear: async () => {
+      for (const node of cluster.nodes) node.resume()
+      await opened.close()
+      await onAll('FLUSHALL')
+      await onAll('SCRIPT', 'FLUSH')
+    },
+    stop: () => cluster.stop(),
+  }
+}
+
 describeBackend('MemoryBackend', memoryStore)
 describeBackend('RoutedBackend', routedStore)
 describeBackend('RedisBackend', redisStore)
+describeBackend('ClusterBackend', clusterStore)

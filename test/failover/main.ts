@@ -1,7 +1,16 @@
-/** `npm run failover`: measures what failovers of a Sentinel group do to leases, and shows it. */
+/** `npm run failover`: measures what failovers of a Sentinel group, or of a cluster, do to leases, and shows it. */
 import { constants } from 'node:os'
 import { findServerBinary } from '../support/redis-server.ts'
-import { HELP, readArguments, UsageError } from './arguments.ts'
+import {
+  type ClusterFailoverArguments,
+  type FailoverArguments,
+  HELP,
+  isForCluster,
+  readArguments,
+  UsageError,
+} from './arguments.ts'
+import { findClusterBreaches, formatClusterRound, formatClusterTable } from './cluster-report.ts'
+import { type ClusterRound, runClusterRound } from './cluster-round.ts'
 import { findBreaches, formatRound, formatTable } from './report.ts'
 import { type Round, runRound } from './round.ts'
 
@@ -10,6 +19,11 @@ async function main(args: readonly string[]): Promise<void> {
   if (options === 'help') return console.log(HELP)
   if (options.server !== undefined) process.env['REDIS_SERVER'] = options.server
   console.log(`${options.leases} leases with a ttl of ${options.ttl} ms on ${findServerBinary()}`)
+  if (isForCluster(options)) await measureCluster(options)
+  else await measureSentinels(options)
+}
+
+async function measureSentinels(options: FailoverArguments): Promise<void> {
   const rounds: Round[] = []
   for (const fault of options.faults) {
     for (let number = 1; number <= options.rounds; number += 1) {
@@ -20,6 +34,19 @@ async function main(args: readonly string[]): Promise<void> {
   }
   console.log(`\n${formatTable(rounds)}`)
   if (rounds.some((round) => findBreaches(round).length > 0)) process.exitCode = 1
+}
+
+async function measureCluster(options: ClusterFailoverArguments): Promise<void> {
+  const rounds: ClusterRound[] = []
+  for (const fault of options.faults) {
+    for (let number = 1; number <= options.rounds; number += 1) {
+      const round = await runClusterRound(fault, options)
+      rounds.push(round)
+      console.log(`${String(number).padStart(2)}  ${formatClusterRound(round)}`)
+    }
+  }
+  console.log(`\n${formatClusterTable(rounds)}`)
+  if (rounds.some((round) => findClusterBreaches(round).length > 0)) process.exitCode = 1
 }
 
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {

@@ -12,7 +12,7 @@ const LONG_TTL = 2 * BLOCKED
 const SHORT_TTL = BLOCKED / 2
 
 describe('an event loop that is blocked', () => {
-  it('P1 P2 P3 P13 P15 P18 blocking for half a ttl loses no lease, for two ttls expired ones', () =>
+  it('P1 P2 P3 P13 P15 P18 a blocked event loop loses only leases whose ttl is over', () =>
     withRedis((server) =>
       withManager(server.url, { ...IMPATIENT, ttl: LONG_TTL }, async ({ manager, journal }) => {
         const [long] = await manager.acquireAll(['long'])

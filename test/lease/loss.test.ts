@@ -28,7 +28,7 @@ describe('a lock that another client has taken away', () => {
       expect(store.remaining('lease:a')).to.equal(9 * TTL)
     }))
 
-  it('P4 is lost, not reacquired, if it expired on a server with a fast clock', async () => {
+  it('P4 a lock that expired on a fast server is lost, not reacquired', async () => {
     const storeClock = new ManualClock()
     await withManager({ storeClock }, async ({ manager, clock, store, events }) => {
       await grant(manager.tryAcquire('a'))
@@ -39,7 +39,7 @@ describe('a lock that another client has taken away', () => {
     })
   })
 
-  it('P4 is not reacquired if it expired and another holder came', async () => {
+  it('P4 an expired lock is not reacquired after another holder', async () => {
     const storeClock = new ManualClock()
     await withManager({ storeClock }, async ({ manager, clock, store, events }) => {
       await grant(manager.tryAcquire('a'))
@@ -76,7 +76,7 @@ describe('a lock that another client has taken away', () => {
       expect(events.lines.filter((line) => line.startsWith('jeopardy'))).to.have.length(0)
     }))
 
-  it('P18 counts as lost even if the definite answer comes after its timeout', () =>
+  it('P18 a definite refusal after the timeout is a loss', () =>
     withManager({ timeout: 100 }, async ({ manager, backend, clock, store, events }) => {
       await grant(manager.tryAcquire('a'))
       backend.holdAnswers('renew')
@@ -122,7 +122,7 @@ describe('an error', () => {
       }))
   }
 
-  it('P18 is forgotten at the next renewal, even if it came only once', () =>
+  it('P18 an error is forgotten at the next renewal', () =>
     withManager({}, async ({ manager, backend, clock, events }) => {
       const lease = await grant(manager.tryAcquire('a'))
       backend.holdAnswers('renew')
@@ -179,7 +179,7 @@ describe('the key of a lease that was lost by its deadline', () => {
       expect(manager.stats().undoing).to.equal(0)
     }))
 
-  it('P5 is not deleted if it belongs to another holder by then', () =>
+  it('P5 a lost lease’s key is left to another holder', () =>
     withManager({}, async ({ manager, backend, clock, store }) => {
       await grant(manager.tryAcquire('a'))
       backend.fail(new Error('ECONNREFUSED'))
@@ -191,7 +191,7 @@ describe('the key of a lease that was lost by its deadline', () => {
       expect(manager.stats().undoing).to.equal(0)
     }))
 
-  it('P5 is not deleted if this manager has acquired it again by then', () =>
+  it('P5 a lost lease’s key is left to a later acquisition here', () =>
     withManager({ autoRenew: false }, async ({ manager, backend, clock, store }) => {
       await grant(manager.tryAcquire('a'))
       await clock.advance(heldFor(TTL) - 100)
@@ -206,7 +206,7 @@ describe('the key of a lease that was lost by its deadline', () => {
       expect(store.get('lease:a')).to.equal(again.value.token)
     }))
 
-  it('is abandoned once it must have expired, however long the outage lasts', () =>
+  it('a lost lease’s key is abandoned once it must have expired', () =>
     withManager({}, async ({ manager, backend, clock }) => {
       await grant(manager.tryAcquire('a'))
       backend.fail(new Error('ECONNREFUSED'))

@@ -25,7 +25,7 @@ function repeated(backend: TestBackend): string[] {
 }
 
 describe('the backend of a manager', () => {
-  it('is opened once, with the settings it needs, and closed once', async () => {
+  it('a backend is opened once, with its settings, and closed once', async () => {
     const clock = new ManualClock()
     const backend = new MemoryBackend({ store: new MemoryStore({ clock }) })
     const open = sinon.spy(backend, 'open')
@@ -69,7 +69,7 @@ describe('the backend of a manager', () => {
       await other.close()
     }))
 
-  it('gets no request before it is ready, and the deadline counts from then', () =>
+  it('a backend gets no request before it is ready', () =>
     withManager({ autoRenew: false }, async ({ manager, backend, clock }) => {
       let open = (): void => undefined
       const ready = sinon.stub(backend, 'ready').returns(
@@ -86,7 +86,7 @@ describe('the backend of a manager', () => {
       expect((await grant(Promise.resolve(call.value))).remaining).to.equal(TTL * 0.99 - 2)
     }))
 
-  it('is unavailable if it never becomes ready, and no unsent request is undone', () =>
+  it('a backend that never becomes ready is unavailable, and nothing is undone', () =>
     withManager({}, async ({ manager, backend, clock }) => {
       const ready = sinon.stub(backend, 'ready').returns(new Promise(() => undefined) as unknown as undefined)
       const call = watch(manager.tryAcquire('a', { timeout: 200 }))
@@ -119,7 +119,7 @@ describe('the backend of a manager', () => {
       }
     }))
 
-  it('can throw when it reports its readiness, which counts as an unanswered attempt', () =>
+  it('a backend that throws about its readiness counts as unanswered', () =>
     withManager({ batchSize: 1 }, async ({ manager, backend, clock }) => {
       const ready = sinon.stub(backend, 'ready').throws(new Error('not yet'))
       const [first, second] = [watch(manager.tryAcquire('a')), watch(manager.acquire('a'))]

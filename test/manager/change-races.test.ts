@@ -23,7 +23,7 @@ describe('a caller that waits', () => {
       expect(store.get('lease:a')).to.equal(undefined)
     }))
 
-  it('P23 loses no hint, at whatever moment after a refusal it comes', () =>
+  it('P23 a waiter loses no hint, at whatever moment after a refusal', () =>
     withStage(async ({ open, clock, store }) => {
       const lost: number[] = []
       for (let moment = 0; moment < 25; moment += 1) {
@@ -49,7 +49,7 @@ describe('a caller that waits', () => {
       expect(lost).to.deep.equal([])
     }))
 
-  it('P23 asks again if the lock is released before a hint’s request is answered', () =>
+  it('P23 a waiter asks again if the lock is released before an answer', () =>
     withManager({}, async ({ manager, backend, clock }) => {
       const handle = (await grant(manager.tryAcquire('a'))).detach()
       const call = watch(manager.acquire('a', { wait: HOUR }))
@@ -65,7 +65,7 @@ describe('a caller that waits', () => {
       expect(call.value.held).to.equal(true)
     }))
 
-  it('P18 loses no hint, at whatever moment around its grant it comes', () =>
+  it('P18 a waiter loses no hint, at whatever moment around its grant', () =>
     withStage(async ({ open, clock, store }) => {
       const lost: number[] = []
       for (let moment = 0; moment < 25; moment += 1) {
@@ -92,7 +92,7 @@ describe('a caller that waits', () => {
 })
 
 describe('a key that this process deletes late', () => {
-  it('P23 does not make the second caller wait for a ttl if the first aborted', () =>
+  it('P23 a late deletion does not make the second caller wait for a ttl', () =>
     withManager({ ttl: 30_000 }, async ({ manager, backend, clock, store }) => {
       backend.there = 50
       backend.back = 50
@@ -107,7 +107,7 @@ describe('a key that this process deletes late', () => {
       expect(store.get('lease:a')).to.equal(second.value.token)
     }))
 
-  it('P23 does not make the next caller wait for a ttl after an expired lease', () =>
+  it('P23 an expired lease does not make the next caller wait for a ttl', () =>
     withManager({ ttl: 30_000, timeout: 500 }, async ({ manager, backend, clock }) => {
       const lease = await grant(manager.tryAcquire('a'))
       const next = watch(manager.acquire('a', { wait: HOUR }))
@@ -121,7 +121,7 @@ describe('a key that this process deletes late', () => {
       expect(next.state).to.equal('fulfilled')
     }))
 
-  it('P23 goes to the next caller at once after several release attempts', () =>
+  it('P23 a key goes to the next caller at once after several release attempts', () =>
     withStage(async ({ open, clock }) => {
       const member = open()
       const { manager, backend } = member
@@ -145,7 +145,7 @@ describe('a key that this process deletes late', () => {
 })
 
 describe('leases that may have been lost', () => {
-  it('P18 are verified, too, if everything may have changed during their renewal', () =>
+  it('P18 leases are verified if everything may have changed during their renewal', () =>
     withManager({ timeout: 900 }, async ({ manager, backend, clock, store, events }) => {
       await grant(manager.tryAcquire('a'))
       backend.holdAnswers('renew')
@@ -158,7 +158,7 @@ describe('leases that may have been lost', () => {
       expect(events.lines.at(-1)).to.equal('lost a: missing')
     }))
 
-  it('are not watched with a `watchLimit` of 0', () =>
+  it('leases are not watched with a `watchLimit` of 0', () =>
     withManager({ watchLimit: 0 }, async ({ manager, backend, store, events, clock }) => {
       await grant(manager.tryAcquire('a'))
       expect(backend.calls('acquire').map(({ watched }) => watched)).to.deep.equal([[]])
@@ -169,7 +169,7 @@ describe('leases that may have been lost', () => {
 })
 
 describe('adoptions at once', () => {
-  it('pass the backend no key twice in one call', () =>
+  it('simultaneous adoptions pass the backend no key twice in one call', () =>
     withStage(async ({ open }) => {
       const [from, to] = [open(), open()]
       const handle = (await grant(from.manager.tryAcquire('a'))).detach()

@@ -115,7 +115,7 @@ describe('close, while `using` runs work,', () => {
       expect(call.error).to.be.instanceOf(ManagerClosedError)
     }))
 
-  it('P29 gives another process no lock before its work has ended or its signal is aborted', () =>
+  it('P29 close keeps a lock until its work ends or its signal aborts', () =>
     withStage(async ({ open, clock }) => {
       const [worker, other] = [open(), open()]
       const jobs = await Promise.all(Array.from({ length: 50 }, (_, index) => begin(worker.manager, `key-${index}`)))

@@ -1,5 +1,7 @@
+import { type EventEmitter, once } from 'node:events'
+import { runInNewContext } from 'node:vm'
 import { expect } from 'chai'
-import { type LeaseEvents, LeaseManager } from 'leasewheel'
+import { type LeaseEvents, LeaseManager, type LostEvent } from 'leasewheel'
 import { MemoryBackend } from 'leasewheel/memory'
 import sinon from 'sinon'
 import { grant, only, TTL, withManager, withStage } from '../support/manager.ts'
@@ -227,5 +229,55 @@ describe('a listener', () => {
         lost: ['error', 'lease', 'reason'],
         released: ['confirmed', 'detached', 'lease'],
       })
+    }))
+})
+
+describe('an error of another realm', () => {
+  it('an error of another realm that a listener throws is emitted unchanged', () =>
+    withManager({}, async ({ manager, events }) => {
+      const fault: unknown = runInNewContext("new Error('from another realm')")
+      expect(fault).not.to.be.instanceOf(Error)
+      manager.on('acquired', () => {
+        throw fault
+      })
+      await manager.acquire('a')
+      expect(only(events.takeErrors())).to.equal(fault)
+    }))
+
+  it('an error of another realm that a listener rejects with is emitted, too', () =>
+    withManager({}, async ({ manager, events, clock }) => {
+      const rejected: unknown = runInNewContext("Promise.reject(new Error('later'))")
+      manager.on('acquired', () => rejected)
+      await manager.acquire('a')
+      await clock.settle()
+      expect(only(events.takeErrors()).message).to.equal('later')
+    }))
+})
+
+describe('a fault without a listener', () => {
+  it('a fault without a listener is a warning of the process, once for each manager', () =>
+    withManager({}, async ({ manager, backend }) => {
+      const warn = sinon.stub(process, 'emitWarning')
+      try {
+        manager.removeAllListeners('error')
+        backend.listener.onError(new Error('connect ECONNREFUSED'))
+        backend.listener.onError(new Error('another one'))
+        expect(warn.callCount).to.equal(1)
+        expect(warn.firstCall.args[0]).to.include('connect ECONNREFUSED').and.to.include('`error`')
+        expect(warn.firstCall.args[1]).to.include({ code: 'LEASEWHEEL_UNHEARD_ERROR' })
+      } finally {
+        warn.restore()
+      }
+    }))
+})
+
+describe('once of node:events', () => {
+  it('`once` of node:events accepts a manager as an emitter', () =>
+    withManager({ autoRenew: false }, async ({ manager, clock }) => {
+      await manager.acquire('a')
+      const lost = once(manager as unknown as EventEmitter, 'lost')
+      await clock.advance(TTL)
+      const [event] = (await lost) as [LostEvent]
+      expect(event.lease.key).to.equal('a')
     }))
 })

@@ -1,5 +1,8 @@
+import { syncBuiltinESMExports } from 'node:module'
+import timers from 'node:timers'
 import { expect } from 'chai'
-import { ManualClock } from 'leasewheel/memory'
+import { LeaseManager } from 'leasewheel'
+import { ManualClock, MemoryBackend, MemoryStore } from 'leasewheel/memory'
 import sinon from 'sinon'
 
 describe('ManualClock', () => {
@@ -143,5 +146,36 @@ describe('ManualClock', () => {
     clock.setTimer(() => clock.jump(500), 10)
     await clock.advance(20)
     expect(clock.now()).to.equal(510)
+  })
+})
+
+describe('fake timers', () => {
+  for (const moment of ['before the clock is made', 'after that'] as const) {
+    it(`fake timers do not stop a manual clock: installed ${moment}`, async () => {
+      let fakes = moment === 'after that' ? undefined : sinon.useFakeTimers()
+      try {
+        const clock = new ManualClock()
+        fakes ??= sinon.useFakeTimers()
+        const leases = new LeaseManager(new MemoryBackend({ store: new MemoryStore({ clock }) }), { clock, ttl: 1_000 })
+        const lease = await leases.acquire('a')
+        await clock.advance(10_000)
+        expect(lease.held).to.equal(true)
+        await leases.close()
+      } finally {
+        fakes?.restore()
+      }
+    })
+  }
+
+  it('fake timers in `node:timers` do not stop a manual clock', async () => {
+    const { setImmediate } = timers
+    try {
+      timers.setImmediate = (() => undefined) as unknown as typeof setImmediate
+      syncBuiltinESMExports()
+      await new ManualClock().advance(10_000)
+    } finally {
+      timers.setImmediate = setImmediate
+      syncBuiltinESMExports()
+    }
   })
 })

@@ -511,7 +511,8 @@ describe('the keys', () => {
 })
 
 describe('the connection', () => {
-  const start = 'Expected `connection` to be an ioredis client, a redis:// or rediss:// URL, or a Backend, got '
+  const start =
+    'Expected `connection` to be an ioredis client or Cluster, a redis:// or rediss:// URL, or a Backend, got '
 
   async function expectRejected(connection: unknown, got: string): Promise<void> {
     const before = await openResources()

@@ -36,7 +36,7 @@ function renewedOf({ journal }: Session, lease: Lease): number {
 
 describe('another server behind the same address', () => {
   for (const watch of [true, false]) {
-    it(`P26 has every lease renewed there at once, ${watch ? '' : 'not '}watched`, () =>
+    it(`P26 every lease is renewed there at once: ${watch ? 'watched' : 'unwatched'}`, () =>
       withRedis(
         (first) =>
           withRedis(
@@ -84,7 +84,7 @@ describe('another server behind the same address', () => {
       FAST,
     ))
 
-  it('P26 is noticed behind a proxy that changes it without a word', () =>
+  it('P26 a proxy that changes the server without a word is noticed', () =>
     withRedis((server) => {
       let runId = 'a'.repeat(40)
       return withScriptedProxy(
@@ -119,7 +119,7 @@ describe('another server behind the same address', () => {
 })
 
 describe('the two connections of a manager', () => {
-  it('P23 P26 are known to lead to one server: a failover by name leaves neither behind', () =>
+  it('P23 P26 a failover by name moves both connections to one server', () =>
     withRedis(
       (first) =>
         withRedis(

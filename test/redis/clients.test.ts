@@ -65,7 +65,7 @@ const FOREIGN: readonly (readonly [what: string, value: () => unknown, expected:
     /ioredis-mock: in tests pass a `MemoryBackend`/,
   ],
   ['Valkey GLIDE', () => methods('customCommand', 'exec', 'ping', 'close'), /Valkey GLIDE/],
-  ['a cluster client', () => new Redis.Cluster([{ host: '127.0.0.1', port: 1 }], { lazyConnect: true }), /Cluster/],
+  ['a cluster client of another kind', () => ({ isCluster: true, ...methods('nodes') }), /make an ioredis `Cluster`/],
   ['an object of options', () => ({ host: '127.0.0.1' }), /an object of options: .*new Redis\(options\)/],
   ['options of a Sentinel', () => ({ sentinels: [], name: 'primary' }), /an object of options/],
   ['a promise', async () => Promise.resolve(), /a promise: await it/],

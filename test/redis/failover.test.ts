@@ -70,7 +70,7 @@ process.exit()
 
 describe('a failover that the Sentinels announce', () => {
   for (const watch of [true, false]) {
-    it(`P26 has every lease renewed on the new server, though the old one goes on, ${watch ? '' : 'not '}watched`, () =>
+    it(`P26 every lease is renewed on the new server: ${watch ? 'watched' : 'unwatched'}`, () =>
       withScene({ watch }, async ({ group, manager, journal }) => {
         const leases = await manager.acquireAll(KEYS)
         await untilCopied(await group.master())

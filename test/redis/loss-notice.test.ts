@@ -92,7 +92,7 @@ describe('a lock that is held', () => {
       }))
   }
 
-  it('P18 P20 is lost at once, a thousand times among ten thousand, and no other is', () =>
+  it('P18 P20 a thousand of ten thousand locks are lost at once, and no other', () =>
     withHolder(async ({ manager, journal, server }) => {
       const leases = await manager.acquireAll(Array.from({ length: 10_000 }, (_, index) => `key ${index}`))
       const [gone, kept] = [

@@ -89,7 +89,7 @@ describe('a key that the ACL denies', () => {
       expect(await server.command('DBSIZE'), 'it and the fence counter').to.equal(2)
     }))
 
-  it('P20 can come many times over, among keys that it allows', () =>
+  it('P20 many denied keys may come among allowed ones', () =>
     withUser([], async ({ backend, allow }) => {
       const keys = Array.from({ length: 40 }, (_, index) => `${index % 2 ? 'denied' : 'key'} ${index}`)
       await allow('resetkeys', '~lease:key*', '~leasewheel:fence')
@@ -97,7 +97,7 @@ describe('a key that the ACL denies', () => {
       expect(answers.map(({ type }) => type)).to.deep.equal(keys.map((_, index) => (index % 2 ? 'unknown' : 'granted')))
     }))
 
-  it('is named if somebody inspects or deletes it', () =>
+  it('a denied key is named if somebody inspects or deletes it', () =>
     withUser([], async ({ backend, allow }) => {
       await allow('resetkeys', '~lease:key*', '~leasewheel:fence')
       for (const call of [backend.inspect('denied'), backend.forceRelease('denied')]) {
@@ -125,7 +125,7 @@ describe('a key that the ACL denies', () => {
 })
 
 describe('a server that refuses everything for a while', () => {
-  it('P18 reports it once, until it has done what it refused: REPLICAOF, READONLY', () =>
+  it('P18 a refusal is reported once until the server obeys: REPLICAOF, READONLY', () =>
     withUser(
       [],
       async ({ backend, server, listener }) => {
@@ -152,7 +152,7 @@ describe('a server that refuses everything for a while', () => {
       false,
     ))
 
-  it('P18 reports it once while it still does other things: maxmemory, OOM', () =>
+  it('P18 a refusal is reported once while other requests work: maxmemory, OOM', () =>
     withUser([], async ({ backend, server, listener }) => {
       const held = entries('held')
       await backend.acquire(held)
@@ -181,7 +181,7 @@ describe('a command that the ACL denies', () => {
     }))
 
   for (const command of ['evalsha', 'script|load', 'eval']) {
-    it(`is done without, if it is ${command.toUpperCase()}`, () =>
+    it(`the manager works without ${command.toUpperCase()}`, () =>
       withUser([`-${command}`], async ({ backend, server, listener }) => {
         for (let turn = 1; turn <= 5; turn += 1) await worksAsEver(backend, `key ${turn}`)
         // One attempt shows that it is refused; with EVAL it is one for each script.

@@ -205,9 +205,9 @@ describe('a client that has ended', () => {
 describe('an invalid connection', () => {
   for (const [what, create, expected] of [
     [
-      'a Cluster',
-      () => new Redis.Cluster([{ host: '127.0.0.1', port: DEAD_PORT }], { lazyConnect: true }),
-      'got a Redis Cluster client: clusters are not supported yet',
+      'a cluster client of another kind',
+      () => ({ isCluster: true, nodes: () => [] }),
+      'got a Redis Cluster client of another kind: make an ioredis `Cluster`',
     ],
     ['nothing', () => undefined, 'got `undefined`'],
     ['null', () => null, 'got `null`'],
@@ -224,7 +224,7 @@ describe('an invalid connection', () => {
         const create_ = (): unknown => new LeaseManager(create() as unknown as Connectable)
         expect(create_).to.throw(
           TypeError,
-          'Expected `connection` to be an ioredis client, a redis:// or rediss:// URL',
+          'Expected `connection` to be an ioredis client or Cluster, a redis:// or rediss:// URL',
         )
         let message = ''
         try {

@@ -1,6 +1,7 @@
 /** All bugs that are remembered. */
 import { FAILOVER_BUGS } from './failover-bugs.ts'
 import { CLIENT_BUGS } from './client-bugs.ts'
+import { CLUSTER_BUGS } from './cluster-bugs.ts'
 import { ENDING_BUGS } from './ending-bugs.ts'
 import { CALLER_BUGS } from './caller-bugs.ts'
 import { OWN_BUGS } from './own-bugs.ts'
@@ -24,6 +25,7 @@ export const BUGS_HERE: readonly Regression[] = [
   ...OWN_BUGS,
   ...CALLER_BUGS,
   ...CLIENT_BUGS,
+  ...CLUSTER_BUGS,
   ...ENDING_BUGS,
   ...FAILOVER_BUGS,
   ...PLACE_BUGS,

@@ -59,7 +59,7 @@ export const CALLER_BUGS: readonly Regression[] = [
       },
     ],
     harness: tests('test/waiting/queue.test.ts', 'at whatever moment after a refusal'),
-    report: /P23 is answered within its timeout/,
+    report: /P23 a sharing caller is answered in time/,
   },
   {
     failure: 'a caller that shared another’s attempt waited as long as the other',
@@ -71,7 +71,7 @@ export const CALLER_BUGS: readonly Regression[] = [
       },
     ],
     harness: tests('test/waiting/queue.test.ts', 'obeys its own timeout'),
-    report: /P23 obeys its own timeout/,
+    report: /P23 a sharing caller obeys its own timeout/,
   },
   {
     failure: 'no timeout fired while every turn of the event loop was late',
@@ -140,7 +140,7 @@ export const CALLER_BUGS: readonly Regression[] = [
       },
     ],
     harness: tests('test/acquire/acquire-many.test.ts', 'is said not to be held'),
-    report: /P10 is said not to be held/,
+    report: /P10 a lease that .* is said not to be held/,
   },
   {
     failure: 'renewals that were never answered counted as under way for ever',
@@ -163,14 +163,14 @@ export const CALLER_BUGS: readonly Regression[] = [
         replace: ') throw REFUSED',
       },
     ],
-    harness: tests('test/waiting/fairness.test.ts', 'is not asked for by tryAcquire'),
-    report: /is not asked for by tryAcquire/,
+    harness: tests('test/waiting/fairness.test.ts', 'is not requested by tryAcquire'),
+    report: /is not requested by tryAcquire/,
   },
   {
     failure: 'a request that landed after its lease was acquired and released left a key',
     patches: [{ file: 'src/acquire/granting.ts', find: '    if (doubt) record.own.doubt = doubt\n', replace: '' }],
-    harness: tests('test/acquire/unanswered-acquire.test.ts', 'first request lands after it is released'),
-    report: /P11 leaves no key behind/,
+    harness: tests('test/acquire/unanswered-acquire.test.ts', 'first request lands after the lease is released'),
+    report: /P11 no key is left/,
   },
   {
     failure: 'only the first of several unanswered requests was looked for',

@@ -87,8 +87,8 @@ export const CLIENT_BUGS: readonly Regression[] = [
         replace: '      if (!error',
       },
     ],
-    harness: tests(REFUSAL_TESTS, 'done without, if it is EVALSHA'),
-    report: /if it is EVALSHA/,
+    harness: tests(REFUSAL_TESTS, 'works without EVALSHA'),
+    report: /works without EVALSHA/,
   },
   {
     failure: 'scripts named their keys through a variable, which some services refuse',

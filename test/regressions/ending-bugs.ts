@@ -2,7 +2,8 @@
 import { type Regression, tests } from './regression.ts'
 
 const MANAGER = 'src/lease-manager.ts'
-const ENVIRONMENT = 'test/manager/caller-environment.test.ts'
+const KEYS = 'test/options/keys.test.ts'
+const SIGNALS = 'test/acquire/abort-watch.test.ts'
 const TABLE = 'src/lease/lease-table.ts'
 
 const ASSEMBLY = 'src/manager/assembly.ts'
@@ -70,7 +71,7 @@ export const ENDING_BUGS: readonly Regression[] = [
         replace: '    for (const key of keys) {\n      key.length\n',
       },
     ],
-    harness: tests(ENVIRONMENT, 'complains about the key that came'),
+    harness: tests(KEYS, 'complains about the key that came'),
     report: /complains about the key that came/,
   },
   {
@@ -82,7 +83,7 @@ export const ENDING_BUGS: readonly Regression[] = [
         replace: '  if (text) return text\n',
       },
     ],
-    harness: tests(ENVIRONMENT, 'is refused, with the reason'),
+    harness: tests(KEYS, 'is refused, with the reason'),
     report: /is refused, with the reason/,
   },
   {
@@ -94,13 +95,13 @@ export const ENDING_BUGS: readonly Regression[] = [
         replace: 'this.#parts.table.isHeld(`${this.key}?`))',
       },
     ],
-    harness: tests(ENVIRONMENT, 'is told that this manager holds it'),
-    report: /is told that this manager holds it/,
+    harness: tests('test/acquire/failures.test.ts', 'learns that this manager holds'),
+    report: /learns that this manager holds/,
   },
   {
     failure: 'a lease showed as `{}` in logs',
     patches: [{ file: 'src/show-in-logs.ts', find: "Symbol.for('nodejs.util.inspect.custom')", replace: "'inspect'" }],
-    harness: tests(ENVIRONMENT, 'of a lease is its key'),
+    harness: tests('test/show-in-logs.test.ts', 'of a lease is its key'),
     report: /of a lease is its key/,
   },
   {
@@ -112,7 +113,7 @@ export const ENDING_BUGS: readonly Regression[] = [
         replace: "reportFault: (error) => void this.emit('error', error)",
       },
     ],
-    harness: tests(ENVIRONMENT, 'is a warning of the process, once'),
+    harness: tests('test/manager/listeners.test.ts', 'is a warning of the process, once'),
     report: /is a warning of the process, once/,
   },
   {
@@ -125,7 +126,7 @@ export const ENDING_BUGS: readonly Regression[] = [
       },
       { file: ASSEMBLY, find: 'AbortWatch = ABORTS', replace: 'AbortWatch = new AbortWatch()' },
     ],
-    harness: tests(ENVIRONMENT, 'that eleven managers share'),
+    harness: tests(SIGNALS, 'that eleven managers share'),
     report: /that eleven managers share/,
   },
   {
@@ -137,13 +138,13 @@ export const ENDING_BUGS: readonly Regression[] = [
         replace: "    !(value instanceof AbortSignal) ||\n    typeof aborted !== 'boolean' ||\n",
       },
     ],
-    harness: tests(ENVIRONMENT, 'of another realm aborts'),
+    harness: tests(SIGNALS, 'of another realm aborts'),
     report: /of another realm aborts/,
   },
   {
     failure: 'a manual clock hung under fake timers',
     patches: [{ file: 'src/time/clock.ts', find: '    endOfTurn(resolve)\n', replace: '    setImmediate(resolve)\n' }],
-    harness: tests(ENVIRONMENT, 'do not stop a manual clock'),
+    harness: tests('test/memory/manual-clock.test.ts', 'do not stop a manual clock'),
     report: /do not stop a manual clock/,
   },
   {
@@ -155,7 +156,7 @@ export const ENDING_BUGS: readonly Regression[] = [
         replace: '    super(message, options)\n    this.name = new.target.name\n',
       },
     ],
-    harness: tests(ENVIRONMENT, 'has a name that no minifier changes'),
-    report: /has a name that no minifier changes/,
+    harness: tests('test/errors.test.ts', 'have names that no minifier changes'),
+    report: /have names that no minifier changes/,
   },
 ]

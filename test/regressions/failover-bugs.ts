@@ -12,14 +12,14 @@ export const FAILOVER_BUGS: readonly Regression[] = [
   {
     failure: 'a planned failover left every lease on the old master for ten seconds',
     patches: [{ file: PAIR, find: '      commands.follow(address)\n', replace: '' }],
-    harness: tests(FAILOVER, 'has every lease renewed on the new server, though the old one goes on, not watched'),
-    report: /P26 has every lease renewed/,
+    harness: tests(FAILOVER, 'renewed on the new server: unwatched'),
+    report: /P26 every lease is renewed/,
   },
   {
     failure: 'leases counted as held on the word of a server that had been replaced',
     patches: [{ file: PAIR, find: 'listener.onSuspect()', replace: 'listener.onRecovered()' }],
-    harness: tests(ANOTHER, 'has every lease renewed there at once, not watched'),
-    report: /P26 has every lease renewed/,
+    harness: tests(ANOTHER, 'every lease is renewed there at once: unwatched'),
+    report: /P26 every lease is renewed/,
   },
   {
     failure: 'a server that had followed another meanwhile was taken for its former self',
@@ -30,8 +30,8 @@ export const FAILOVER_BUGS: readonly Regression[] = [
   {
     failure: 'a proxy changed the server behind a connection, and no lease was verified',
     patches: [{ file: PAIR, find: '      void this.#checkServer()\n', replace: '' }],
-    harness: tests(ANOTHER, 'changes it without a word'),
-    report: /P26 is noticed behind a proxy/,
+    harness: tests(ANOTHER, 'changes the server without a word'),
+    report: /P26 a proxy that changes the server/,
   },
   {
     failure: 'changes were redirected to a foreign client with the same id after a failover',
@@ -39,8 +39,8 @@ export const FAILOVER_BUGS: readonly Regression[] = [
       { file: TRACKING, find: 'return one === other', replace: 'return true' },
       { file: TRACKING, find: "    if (arrival === 'other') this.#pushes.leave()\n", replace: '' },
     ],
-    harness: tests(ANOTHER, 'leaves neither behind'),
-    report: /a failover by name leaves neither behind/,
+    harness: tests(ANOTHER, 'moves both connections to one server'),
+    report: /a failover by name moves both connections to one server/,
   },
   {
     failure: 'each loss of the notification connection renewed all leases',
@@ -143,7 +143,7 @@ export const FAILOVER_BUGS: readonly Regression[] = [
     patches: [
       {
         file: CONNECTION,
-        find: 'this.#attempt.unfit = whatIsWrongWith(server)',
+        find: 'this.#attempt.unfit = whatIsWrongWith(server, this.#parts.mode)',
         replace: 'this.#attempt.unfit = undefined',
       },
     ],

@@ -36,33 +36,52 @@ const CLEAN: readonly Task[] = [
 
 describe('a bug that is put back', () => {
   const tasks: readonly Task[] = [...CLEAN, ...BUGS_ELSEWHERE, ...BUGS_HERE]
-  const begun = new Map<Task, { readonly copy: PatchedCopy; readonly search: Search }>()
+  const begun = new Map<Task, Search>()
+  /** Those that are not over. */
+  const running = new Set<Search>()
+  /** The place of the next task to begin. */
+  let next = 0
 
   function begin(task: Task): Search {
     const known = begun.get(task)
-    if (known) return known.search
+    if (known) return known
     const copy = new PatchedCopy(task.patches)
     const search = new Search(copy.folder, task.harness, task.patches.length > 0)
-    begun.set(task, { copy, search })
+    begun.set(task, search)
+    running.add(search)
+    const onOver = (): void => {
+      running.delete(search)
+      copy.remove()
+      beginMore()
+    }
+    search.findings.then(onOver, onOver)
     return search
   }
 
-  /** What is found, while the next ones are being searched already. */
-  async function findingsIn(task: Task): Promise<readonly string[]> {
+  /** All lanes are kept busy: a search that mostly waits delays no other. */
+  function beginMore(): void {
+    while (running.size < LANES && next < tasks.length) {
+      const task = tasks[next] as Task
+      next += 1
+      // A patch that does not fit is the failure of its own test.
+      attempt(() => begin(task))
+    }
+  }
+
+  function findingsIn(task: Task): Promise<readonly string[]> {
+    next = Math.max(next, tasks.indexOf(task) + 1)
     const search = begin(task)
-    const place = tasks.indexOf(task)
-    // A patch of a later one that does not fit is the failure of that one.
-    for (const next of tasks.slice(place + 1, place + LANES)) attempt(() => begin(next))
-    const findings = await search.findings
-    begun.get(task)?.copy.remove()
-    return findings
+    beginMore()
+    return search.findings
   }
 
   after(async () => {
-    for (const { copy, search } of begun.values()) {
+    next = tasks.length
+    const stopped = [...running].map(async (search) => {
       await search.stop()
-      copy.remove()
-    }
+      await search.findings
+    })
+    await Promise.allSettled(stopped)
   })
 
   for (const task of CLEAN) {
@@ -102,6 +121,6 @@ function attempt(work: () => unknown): void {
   try {
     work()
   } catch {
-    // Whoever comes to it next meets the same fault, and tells of it.
+    // Its own test meets the same fault.
   }
 }

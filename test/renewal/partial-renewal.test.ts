@@ -76,7 +76,7 @@ describe('a renewal with a partial answer', () => {
       expect(others.filter((keys) => keys.includes('b')).length).to.be.within(3, 30)
     }))
 
-  it('P14 is safe again once it is permitted, and is renewed with the others', () =>
+  it('P14 a lease is safe once permitted again, and renewed with the others', () =>
     withManager({}, async (member) => {
       const { backend, clock, events } = member
       await acquire(member, ['a', 'b', 'c'])
@@ -106,7 +106,7 @@ describe('a renewal with a partial answer', () => {
       expect(String(failed.error)).to.match(/NOPERM/)
     }))
 
-  it('P20 counts if it comes late, too', () =>
+  it('P20 a partial answer counts if it comes late, too', () =>
     withManager({ ttl: 10 * TTL, timeout: 500 }, async (member) => {
       const { backend, clock, events } = member
       const { a, b } = (await acquire(member, ['a', 'b', 'c'])) as { a: Lease; b: Lease }

@@ -77,7 +77,7 @@ describe('the holder of a lock that another client takes away', () => {
 })
 
 describe('a lock that goes from caller to caller in one process', () => {
-  it('is requested once by each of them, and is not verified', () =>
+  it('each caller requests a passed lock once, and nobody verifies it', () =>
     withManager({}, async ({ manager, backend, clock }) => {
       const calls = Array.from({ length: 50 }, async () => {
         const lease = await manager.acquire('a', { wait: HOUR })
@@ -91,7 +91,7 @@ describe('a lock that goes from caller to caller in one process', () => {
 })
 
 describe('a verification', () => {
-  it('P4 P12 finds the lock still held, and neither prolongs nor watches it', () =>
+  it('P4 P12 a verification of a held lock neither prolongs nor watches it', () =>
     withManager({ autoRenew: false }, async ({ manager, backend, clock, store, events }) => {
       const lease = await grant(manager.tryAcquire('a'))
       await clock.advance(1_000)
@@ -126,7 +126,7 @@ describe('a verification', () => {
       expect(backend.requests.verify).to.equal(49)
     }))
 
-  it('P12 is not sent if the lease is released in the same turn', () =>
+  it('P12 no verification is sent if the lease is released first', () =>
     withManager({}, async ({ manager, backend, clock }) => {
       const lease = await grant(manager.tryAcquire('a'))
       backend.listener.onChange(['a'])
@@ -135,7 +135,7 @@ describe('a verification', () => {
       expect(backend.requests).to.include({ renew: 0, verify: 0 })
     }))
 
-  it('P18 is not a loss if it gets no answer', () =>
+  it('P18 an unanswered verification is not a loss', () =>
     withManager({}, async ({ manager, backend, clock, events }) => {
       const lease = await grant(manager.tryAcquire('a', { autoRenew: false }))
       backend.listener.onChange(['a'])
@@ -151,7 +151,7 @@ describe('a verification', () => {
       expect(events.lines).to.deep.equal(['acquired a'])
     }))
 
-  it('P18 counts as definite even if the answer comes after its timeout', () =>
+  it('P18 a definite verification counts even after its timeout', () =>
     withManager({ autoRenew: false }, async ({ manager, backend, clock, store, events }) => {
       const lease = await grant(manager.tryAcquire('a'))
       backend.holdAnswers('verify')
@@ -165,7 +165,7 @@ describe('a verification', () => {
       expect(events.lines).to.deep.equal(['acquired a', 'lost a: missing'])
     }))
 
-  it('is repeated if another hint comes before its answer, which may be outdated', () =>
+  it('a verification is repeated if another hint comes before its answer', () =>
     withManager({ autoRenew: false }, async ({ manager, backend, clock, store, events }) => {
       await grant(manager.tryAcquire('a'))
       backend.holdAnswers('verify')
@@ -182,7 +182,7 @@ describe('a verification', () => {
       expect(events.lines).to.deep.equal(['acquired a', 'lost a: missing'])
     }))
 
-  it('P16 reports no loss if its “missing” arrives during the release', () =>
+  it('P16 a verification’s “missing” during the release is no loss', () =>
     withManager({ autoRenew: false }, async ({ manager, backend, clock, events }) => {
       const lease = await grant(manager.tryAcquire('a'))
       backend.holdAnswers('verify')
@@ -202,7 +202,7 @@ describe('a verification', () => {
       expect(events.lines).to.deep.equal(['acquired a', 'released a'])
     }))
 
-  it('P9 does not affect a later lease of the same key if it is late', () =>
+  it('P9 a late verification does not affect a later lease', () =>
     withManager({ autoRenew: false }, async ({ manager, backend, clock, events }) => {
       const lease = await grant(manager.tryAcquire('a'))
       backend.holdAnswers('verify')
@@ -216,7 +216,7 @@ describe('a verification', () => {
       expect(events.lines).to.deep.equal(['acquired a', 'released a', 'acquired a'])
     }))
 
-  it('P9 P14 reports a loss once, even if a renewal finds it, too', () =>
+  it('P9 P14 a loss is reported once, though a renewal finds it, too', () =>
     withManager({ autoRenew: false }, async ({ manager, backend, clock, store, events }) => {
       const lease = await grant(manager.tryAcquire('a'))
       backend.holdAnswers('verify')
@@ -231,7 +231,7 @@ describe('a verification', () => {
       expect(events.lines).to.deep.equal(['acquired a', 'lost a: missing'])
     }))
 
-  it('ends a lease whose renewal was confirmed a moment before', () =>
+  it('a verification ends a lease whose renewal was just confirmed', () =>
     withManager({ autoRenew: false }, async ({ manager, backend, clock, store, events }) => {
       const lease = await grant(manager.tryAcquire('a'))
       backend.holdAnswers('renew')
@@ -289,7 +289,7 @@ describe('a notification that any key may have changed', () => {
 })
 
 describe('the option `watchLimit`', () => {
-  it('stops watching held leases above it, so that renewals notice losses', () =>
+  it('leases above `watchLimit` are not watched, and renewals notice losses', () =>
     withManager({ watchLimit: 2 }, async ({ manager, backend, clock, store, events }) => {
       const leases = []
       for (const key of ['a', 'b', 'c']) leases.push(await grant(manager.tryAcquire(key)))

@@ -26,52 +26,52 @@ function verdict(first: Hold, replicated?: Replicated, next: Hold = NEXT): 'name
 }
 
 describe('a lock with two holders around a failover', () => {
-  it('is named if the old master granted it after the promotion', () => {
+  it('a double holding is named if the old master granted after the promotion', () => {
     expect(verdict(hold('1.1', 12_500, 13_200))).to.equal('named')
   })
 
-  it('is named if the old master granted it before failing, without a copy', () => {
+  it('a double holding is named if the old grant was not copied', () => {
     expect(verdict(hold('1.1', 9_950, 13_200, { ttl: 5_000 }))).to.equal('named')
   })
 
-  it('is a violation if it was granted before the fault', () => {
+  it('a double holding is a violation if both grants precede the fault', () => {
     expect(verdict(hold('1.1', 9_800, 13_200, { ttl: 5_000 }))).to.equal('violation')
   })
 
-  it('is a violation if the new master had it', () => {
+  it('a double holding is a violation if the new master had the key', () => {
     const replicated = { token: 'token 1.1', expiresAt: 14_900 }
     expect(verdict(hold('1.1', 11_900, 13_200), replicated)).to.equal('violation')
   })
 
-  it('is a violation if the old master granted it long after the announcement', () => {
+  it('a grant of the old master long after the announcement is a violation', () => {
     expect(verdict(hold('1.1', 13_300, 13_400), undefined, hold('2.1', 13_350, 15_000))).to.equal('violation')
     expect(verdict(hold('1.1', 13_000, 13_400, { grantedAt: 13_300 }))).to.equal('violation')
   })
 
-  it('is a violation if its holder goes on believing after its deadline', () => {
+  it('a holder that goes on believing after its deadline is a violation', () => {
     expect(verdict(hold('1.1', 12_500, 13_250 + TTL))).to.equal('named')
     expect(verdict(hold('1.1', 12_500, 13_251 + TTL))).to.equal('violation')
   })
 
-  it('is named if its renewal was not copied and the old copy expired', () => {
+  it('a double holding is named if the renewal was not copied', () => {
     expect(verdict(hold('1.1', 5_000, 13_200), { token: 'token 1.1', expiresAt: 13_050 })).to.equal('named')
   })
 
-  it('is a violation if the new master still had it at the next grant', () => {
+  it('a double holding is a violation if the new master still had the key', () => {
     expect(verdict(hold('1.1', 5_000, 13_200), { token: 'token 1.1', expiresAt: 13_150 })).to.equal('violation')
   })
 
-  it('is a violation if another holder got it before the promotion', () => {
+  it('a double holding is a violation if the second grant precedes the promotion', () => {
     const next = hold('2.1', 11_950, 15_000)
     expect(verdict(hold('1.1', 11_000, 12_500), undefined, next)).to.equal('violation')
   })
 
-  it('is named even if its holder learned of it after the next one', () => {
+  it('a double holding is named even if the first holder learned later', () => {
     const late = hold('1.1', 13_200, 13_300, { grantedAt: 12_900, fence: 14_000 })
     expect(verdict(late)).to.equal('named')
   })
 
-  it('is named again if the store refused its holder', () => {
+  it('a refused write of the first holder is named again', () => {
     const failover: Failover = { ...TIMES, replicated: new Map(), known: new Set([NEXT.token]) }
     const refused = hold('1.1', 12_500, 13_200, { refusedAt: 13_150 })
     const { violations, named } = judge({ holds: [refused, NEXT], writes: [], failovers: [failover] })
@@ -79,7 +79,7 @@ describe('a lock with two holders around a failover', () => {
     expect(named.map(({ overlap }) => overlap)).to.deep.equal([100, 0])
   })
 
-  it('is named again by fence and writes if its holder wakes up late', () => {
+  it('a first holder that wakes up late is named by fence and writes', () => {
     const failover: Failover = { ...TIMES, replicated: new Map(), known: new Set([NEXT.token]) }
     // It was stopped between the grant and its first look at the lease.
     const late = hold('1.1', 13_200, 13_300, { grantedAt: 12_900, fence: 12_900 })

@@ -8,9 +8,13 @@ export type Lie =
   /** All its leases have the same fence. */
   | 'constant fence'
 
-/** How a worker reaches the server: by its address, or by asking Sentinels, and then through a proxy before the one they name. */
+/**
+ * How a worker reaches the server: by its address; by asking Sentinels, and then through a proxy before the one they name; or by asking the
+ * nodes of a cluster.
+ */
 export type Route =
   | { readonly url: string }
+  | { readonly nodes: readonly { readonly host: string; readonly port: number }[] }
   | {
       readonly name: string
       readonly sentinels: readonly { readonly host: string; readonly port: number }[]
@@ -29,6 +33,8 @@ export interface WorkerTask {
   /** The file that its history goes to. */
   readonly history: string
   readonly lie: Lie | undefined
+  /** Whether each lease is renewed until it is released, so that a lost one is a fault. */
+  readonly isSteady?: boolean
 }
 
 export type MessageToWorker =

@@ -3,7 +3,7 @@
  * does, and keeps a history of what it held. It looks at nothing but the library's public face.
  */
 import { setTimeout } from 'node:timers/promises'
-import { Redis } from 'ioredis'
+import { Cluster, Redis } from 'ioredis'
 import { type AcquireOptions, type Lease, LeaseError, LeaseManager } from 'leasewheel'
 import { Random } from '../simulation/random.ts'
 import { Holds } from './holds.ts'
@@ -145,13 +145,13 @@ class Worker {
 
   #options(): AcquireOptions {
     const random = this.#random
-    const { ttl } = this.#task
+    const { ttl, isSteady = false } = this.#task
     return {
       ttl: random.pick([1, 1, 1, 2]) * ttl,
       wait: random.pick([0, 0.5, 3]) * ttl,
       signal: this.#finish.signal,
-      ...(random.chance(0.1) ? { autoRenew: false } : {}),
-      ...(random.chance(0.05) ? { maxHold: random.between(ttl / 10, 2 * ttl) } : {}),
+      ...(!isSteady && random.chance(0.1) ? { autoRenew: false } : {}),
+      ...(!isSteady && random.chance(0.05) ? { maxHold: random.between(ttl / 10, 2 * ttl) } : {}),
     }
   }
 
@@ -164,9 +164,14 @@ class Worker {
   }
 }
 
-/** For Sentinels a client, as applications have one; the manager makes its own connections after its example. */
+/** For Sentinels and clusters a client, as applications have one; the manager makes its own connections after its example. */
 function connectionTo(route: Route): string | Redis {
   if ('url' in route) return route.url
+  if ('nodes' in route) {
+    const cluster = new Cluster([...route.nodes], { lazyConnect: true })
+    cluster.on('error', () => undefined)
+    return cluster as unknown as Redis
+  }
   const { name, sentinels, natMap } = route
   const client = new Redis({ name, sentinels: [...sentinels], natMap: { ...natMap }, lazyConnect: true })
   client.on('error', () => undefined)

@@ -61,6 +61,7 @@ export class RedisServer {
   #child: ChildProcess | undefined
   #exited: Promise<unknown> = Promise.resolve()
   #log = ''
+  #isPaused = false
   #isStopped = false
 
   private constructor(port: number, options: ServerOptions) {
@@ -117,6 +118,12 @@ export class RedisServer {
     return pid
   }
 
+  /** Whether the process runs and is not frozen. */
+  get isRunning(): boolean {
+    const child = this.#child
+    return child !== undefined && !this.#isPaused && child.exitCode === null && child.signalCode === null
+  }
+
   /** Ends the server and removes its data. Pending commands are rejected. Repeatable. */
   async stop(): Promise<void> {
     this.#discard()
@@ -147,10 +154,12 @@ export class RedisServer {
 
   /** Freezes the process (SIGSTOP): connections stay open, nothing is answered. */
   pause(): void {
+    this.#isPaused = true
     this.#child?.kill('SIGSTOP')
   }
 
   resume(): void {
+    this.#isPaused = false
     this.#child?.kill('SIGCONT')
   }
 

@@ -73,7 +73,9 @@ function encode(words: readonly string[]): Buffer {
 }
 
 /** The command at the beginning, if all of it is there: an array of bulk strings. */
-function firstCommand(bytes: Buffer): { readonly words: readonly string[]; readonly length: number } | undefined {
+export function firstCommand(
+  bytes: Buffer,
+): { readonly words: readonly string[]; readonly length: number } | undefined {
   let at = 0
   const line = (): string | undefined => {
     const end = bytes.indexOf('\r\n', at)

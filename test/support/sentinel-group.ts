@@ -2,16 +2,12 @@
  * A Redis Sentinel group of one's own: a master, two replicas and three Sentinels, of which two must agree. All run on
  * free ports of 127.0.0.1 and end with the test.
  */
-import { setTimeout } from 'node:timers/promises'
 import { RedisServer, type ServerOptions, withRedis } from './redis-server.ts'
+import { until } from './until.ts'
 
 /** The name by which the Sentinels know the master. */
 export const PRIMARY = 'primary'
 
-/** What the group may take to find itself, and a failover to come about, in ms. */
-const PATIENCE = 30_000
-/** From one look to the next, in ms. */
-const PACE = 10
 /** How often Sentinels tell one another of themselves: in Redis, and while the group starts. ms. */
 const PUBLISH_PERIOD = { usual: 2_000, starting: 100 }
 
@@ -223,13 +219,4 @@ function fieldsOf(reply: unknown): ReadonlyMap<string, string> {
   const fields = new Map<string, string>()
   for (let index = 0; index + 1 < flat.length; index += 2) fields.set(flat[index] as string, flat[index + 1] as string)
   return fields
-}
-
-async function until(what: string | (() => string), isTrue: () => Promise<boolean>): Promise<void> {
-  const giveUpAt = performance.now() + PATIENCE
-  while (!(await isTrue())) {
-    if (performance.now() > giveUpAt)
-      throw new Error(`Waited in vain until ${typeof what === 'string' ? what : what()}`)
-    await setTimeout(PACE)
-  }
 }

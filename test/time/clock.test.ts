@@ -393,6 +393,30 @@ describe('SystemClock', () => {
     })
   })
 
+  describe('an unreferenced timer', () => {
+    it('an unreferenced timer does not keep the process alive, even after its first sleep', () => {
+      const unreferenced: number[] = []
+      const sleeps: (() => void)[] = []
+      let now = 0
+      const time = (): number => now
+      const clock = new SystemClock(
+        { monotonic: time, wall: time, boot: time },
+        {
+          sleep: (callback) => {
+            const index = sleeps.push(callback) - 1
+            return { cancel: () => undefined, unref: () => unreferenced.push(index) }
+          },
+          soon: (callback) => callback(),
+        },
+      )
+      const timer = clock.setTimer(() => undefined, 3_000)
+      timer.unref?.()
+      now = 1_000
+      sleeps[0]?.()
+      expect(unreferenced).to.deep.equal([0, 1])
+    })
+  })
+
   describe('on this machine', () => {
     it('counts ms, and never goes back', async () => {
       const clock = new SystemClock()

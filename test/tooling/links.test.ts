@@ -110,7 +110,7 @@ describe('the check of the links', () => {
     expect(passed).to.equal(false)
   })
 
-  it('fetches URLs if it is told to, and finds those that do not answer with a page', async () => {
+  it('the check of the links fetches URLs, and finds those without a page', async () => {
     const server = createServer(({ url }, response) => response.writeHead(url === '/here' ? 200 : 404).end())
     await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening))
     const origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`

@@ -60,7 +60,7 @@ describe('an event loop that is late in every turn', () => {
       }))
   }
 
-  it('P18 P20 keeps the time limit of a renewal, so that it is repeated', () =>
+  it('P18 P20 a late event loop keeps the time limit of a renewal', () =>
     withManager({ timeout: TIMEOUT, ttl: 10 * TTL }, async ({ manager, backend, clock, events }) => {
       const lease = await manager.acquire('a')
       backend.dropAnswers(true)

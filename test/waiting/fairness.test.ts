@@ -66,7 +66,7 @@ async function handOn(calls: readonly Watched<{ release(): Promise<boolean> }>[]
 }
 
 describe('a process whose callers want the same lock', () => {
-  it('passes it on eight times, yields it briefly, and reacquires it if nobody wants it', () =>
+  it('a process passes a lock on eight times, then yields it for a moment', () =>
     withManager({}, async ({ manager, clock }) => {
       const first = watch(manager.acquire('a'))
       await clock.settle()
@@ -88,7 +88,7 @@ describe('a process whose callers want the same lock', () => {
       await clock.advance(TICK)
     }))
 
-  it('passes it on for half a second at most, even among few callers', () =>
+  it('a process passes a lock on for half a second at most', () =>
     withManager({}, async ({ manager, clock }) => {
       const calls = Array.from({ length: 10 }, () => watch(manager.acquire('a', { wait: HOUR })))
       await clock.settle()
@@ -105,7 +105,7 @@ describe('a process whose callers want the same lock', () => {
       await clock.advance(TICK)
     }))
 
-  it('passes it on eight times while other processes want it', () =>
+  it('a process passes a wanted lock on eight times', () =>
     withStage(async ({ open, clock }) => {
       const [one, other] = [new Crowd(open()), new Crowd(open())]
       const log: string[] = []
@@ -121,7 +121,7 @@ describe('a process whose callers want the same lock', () => {
       await stopped
     }))
 
-  it('keeps the order of its callers, even while other processes compete', () =>
+  it('a process serves its callers in order, even while other processes compete', () =>
     withStage(async ({ open, clock }) => {
       const [here, there] = [open(), new Crowd(open())]
       const pass = (): Promise<void> => new Promise((resolve) => void clock.setTimer(resolve, 5))
@@ -141,7 +141,7 @@ describe('a process whose callers want the same lock', () => {
       await stopped
     }))
 
-  it('yields, too, if its callers come and go one by one', () =>
+  it('a process yields the lock even if its callers come one by one', () =>
     withStage(async ({ open, clock }) => {
       const [here, there] = [open(), open()]
       // Whoever holds it here is followed by one who came meanwhile: the line is empty in between.
@@ -198,7 +198,7 @@ async function offered(member: Member, settle: () => Promise<void>, callers: num
 }
 
 describe('a lock that is yielded to other processes', () => {
-  it('is watched from its deletion on, unlike any other release', () =>
+  it('a yielded lock is watched from its deletion on', () =>
     withStage(async ({ open, clock }) => {
       const member = open()
       await offered(member, () => clock.settle(), 1)
@@ -241,7 +241,7 @@ describe('a lock that is yielded to other processes', () => {
       await calls[2]?.value.release()
     }))
 
-  it('P5 P7 P11 is not requested again by a caller whose wait ends with the yield', () =>
+  it('P5 P7 P11 a caller whose wait ends with the yield requests nothing again', () =>
     withStage(async ({ open, clock, store }) => {
       const { manager, backend } = open()
       backend.there = 20
@@ -269,7 +269,7 @@ describe('a lock that is yielded to other processes', () => {
       await clock.advance(100)
     }))
 
-  it('P22 leaves no timer if all its callers abort', () =>
+  it('P22 a yielded lock leaves no timer if all its callers abort', () =>
     withStage(async ({ open, clock, store }) => {
       const member = open()
       const { calls, aborts } = await offered(member, () => clock.settle(), 3)
@@ -317,7 +317,7 @@ describe('a lock that is yielded to other processes', () => {
 
 describe('a lock that is yielded to others, and attempts without a wait', () => {
   for (const call of ['tryAcquire', 'acquire', 'acquireMany'] as const) {
-    it(`is not asked for by ${call} without a wait, so the other processes go first`, () =>
+    it(`a yielded lock is not requested by ${call} without a wait`, () =>
       withManager({}, async ({ manager, backend, clock }) => {
         const attempt = {
           tryAcquire: async () => manager.tryAcquire('a'),

@@ -39,7 +39,7 @@ describe('a pause', () => {
     expect([pause.active, clock.timers]).to.deep.equal([false, 0])
   })
 
-  it('P22 has no timer if it is Infinity', async () => {
+  it('P22 an infinite pause has no timer', async () => {
     const { clock, pause } = bench()
     const rest = pause.rest(Number.POSITIVE_INFINITY)
     expect([pause.active, clock.timers]).to.deep.equal([true, 0])
@@ -66,7 +66,7 @@ describe('a pause', () => {
     expect(clock.timers).to.equal(0)
   })
 
-  it('cannot be ended before it has begun', async () => {
+  it('a pause cannot be ended before its begin', async () => {
     const { clock, pause } = bench()
     pause.end()
     expect(pause.active).to.equal(false)

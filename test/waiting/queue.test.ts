@@ -50,7 +50,7 @@ describe('callers of one process that want the same key', () => {
       expect(crowd.manager.stats()).to.include({ waiting: 0, timers: 0 })
     }))
 
-  it('time out each on its own, and report it if they never asked', () =>
+  it('callers time out on their own, and say if they never asked', () =>
     withManager({}, async ({ manager, clock, store }) => {
       store.set('lease:a', 'somebody', 60_000)
       const first = watch(manager.acquire('a', { wait: 2_000 }))
@@ -85,7 +85,7 @@ describe('callers of one process that want the same key', () => {
       expect(call.value.held).to.equal(true)
     }))
 
-  it('P7 do not get the key of a lost lease before it is deleted', () =>
+  it('P7 no caller gets the key of a lost lease before its deletion', () =>
     withManager({ autoRenew: false, timeout: 100 }, async ({ manager, backend, clock }) => {
       const lease = await manager.acquire('a')
       const call = watch(manager.acquire('a', { wait: 60_000 }))
@@ -132,7 +132,7 @@ describe('callers of one process that want the same key', () => {
       ])
     }))
 
-  it('P23 do not miss a release that came while the first of them was asking', () =>
+  it('P23 callers miss no release that came while the first was asking', () =>
     withStage(async ({ clock, open }) => {
       const [holder, waiter] = [open(), open({ retry: fixedInterval({ interval: 5_000 }) })]
       const held = await grant(holder.manager.tryAcquire('a', { ttl: 1_000 }))
@@ -170,7 +170,7 @@ describe('callers without a wait', () => {
       for (const call of calls) expect(call.error).to.be.instanceOf(UnavailableError)
     }))
 
-  it('are answered by one attempt of a waiter, and do not wait with it', () =>
+  it('one attempt of a waiter answers all callers that do not wait', () =>
     withManager({}, async ({ manager, clock, store, backend }) => {
       store.set('lease:a', 'somebody', 60_000)
       const waiting = watch(manager.acquire('a', { retry: fixedInterval({ interval: 5_000, jitter: false }) }))
@@ -229,7 +229,7 @@ describe('callers without a wait', () => {
 })
 
 describe('a caller that shares the attempt of another', () => {
-  it('P23 is answered within its timeout, at whatever moment after a refusal it comes', () =>
+  it('P23 a sharing caller is answered in time, at whatever moment after a refusal', () =>
     withStage(async ({ open, clock, store }) => {
       for (let moment = 0; moment < 25; moment += 1) {
         const { manager, backend } = open()
@@ -252,7 +252,7 @@ describe('a caller that shares the attempt of another', () => {
       }
     }))
 
-  it('P23 obeys its own timeout, whatever the other’s is', () =>
+  it('P23 a sharing caller obeys its own timeout, whatever the other’s is', () =>
     withManager({ ttl: 60_000 }, async ({ manager, backend, clock }) => {
       backend.block()
       const others = [
@@ -271,7 +271,7 @@ describe('a caller that shares the attempt of another', () => {
       backend.unblock()
     }))
 
-  it('P23 gets no second timeout if the other leaves and it asks itself', () =>
+  it('P23 a sharing caller gets no second timeout if the other leaves', () =>
     withManager({ ttl: 60_000 }, async ({ manager, backend, clock }) => {
       backend.block()
       const abort = new AbortController()

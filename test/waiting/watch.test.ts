@@ -33,7 +33,7 @@ describe('a caller that waits for the lock of another process', () => {
     ['is gone with everything else', ({ store }) => store.clear()],
   ]
   for (const [end, work] of ends) {
-    it(`P23 acquires it at once if it ${end}`, () =>
+    it(`P23 a waiter acquires the lock at once if the lock ${end}`, () =>
       withManager({}, async ({ manager, clock, store, backend }) => {
         store.set('lease:a', 'somebody', HOUR)
         const call = watch(manager.acquire('a'))
@@ -47,7 +47,7 @@ describe('a caller that waits for the lock of another process', () => {
       }))
   }
 
-  it('P23 acquires it at once if its holder releases it', () =>
+  it('P23 a waiter acquires the lock at once when the holder releases it', () =>
     withStage(async ({ open, clock }) => {
       const [holder, waiter] = [open(), open()]
       const lease = await grant(holder.manager.tryAcquire('a'))
@@ -62,7 +62,7 @@ describe('a caller that waits for the lock of another process', () => {
       expect(waiter.manager.stats().wakeUps).to.include({ change: 1, timeout: 0 })
     }))
 
-  it('P23 acquires it at once if an operator deletes it, and its holder learns of that', () =>
+  it('P23 a waiter acquires a lock at once when an operator deletes its key', () =>
     withStage(async ({ open, clock }) => {
       const [holder, waiter, operator] = [open(), open(), open()]
       await grant(holder.manager.tryAcquire('a'))
@@ -89,7 +89,7 @@ describe('a caller that waits for the lock of another process', () => {
       expect(call.value.held).to.equal(true)
     }))
 
-  it('P23 acquires an expired lock as soon as anybody finds it expired, during its pause', () =>
+  it('P23 a resting waiter acquires an expired lock once anybody finds it expired', () =>
     withManager({}, async ({ manager, clock, store }) => {
       store.set('lease:a', 'somebody', 5_000)
       const call = watch(manager.acquire('a'))
@@ -115,7 +115,7 @@ describe('a caller that waits for the lock of another process', () => {
       expect(waiter.manager.stats().timers).to.equal(1)
     }))
 
-  it('asks for all callers of its process, however many there are', () =>
+  it('the first waiter asks for all callers of its process', () =>
     withStage(async ({ open, clock }) => {
       const [holder, crowd] = [open(), open()]
       await grant(holder.manager.tryAcquire('a'))
@@ -139,7 +139,7 @@ describe('a caller that waits for the lock of another process', () => {
       expect(call.value.held).to.equal(true)
     }))
 
-  it('does not poll: it asks about once a minute if the holder has no ttl', () =>
+  it('a waiter asks about once a minute if the holder has no ttl', () =>
     withManager({ wait: HOUR, random: () => 0.999_999 }, async ({ manager, clock, store, backend }) => {
       store.set('lease:a', 'somebody', Infinity)
       void watch(manager.acquire('a'))
@@ -162,7 +162,7 @@ describe('a caller that waits for the lock of another process', () => {
       expect(call.value.held).to.equal(true)
     }))
 
-  it('polls as its own strategy says if it has one', () =>
+  it('a waiter with a retry strategy of its own polls as that says', () =>
     withManager({}, async ({ manager, clock, store, backend }) => {
       store.set('lease:a', 'somebody', HOUR)
       const contexts: RetryContext[] = []
@@ -187,7 +187,7 @@ describe('a caller that waits for the lock of another process', () => {
 })
 
 describe('a hint that the key may have changed', () => {
-  it('P23 is not lost if it comes while a request is under way', () =>
+  it('P23 a hint is not lost if it comes while a request is under way', () =>
     withManager({}, async ({ manager, clock, store, backend }) => {
       store.set('lease:a', 'somebody', HOUR)
       backend.holdAnswers('acquire')
@@ -203,7 +203,7 @@ describe('a hint that the key may have changed', () => {
       expect(call.value.held).to.equal(true)
     }))
 
-  it('P23 is not lost if it comes while another hint’s request is under way', () =>
+  it('P23 a hint is not lost while another hint’s request is under way', () =>
     withManager({}, async ({ manager, clock, store, backend }) => {
       store.set('lease:a', 'somebody', HOUR)
       const call = watch(manager.acquire('a'))
@@ -291,7 +291,7 @@ describe('a hint that the key may have changed', () => {
       expect(call.error).to.be.instanceOf(LockNotAcquiredError).and.to.include({ attempts: 23 })
     }))
 
-  it('rejects the caller with its strategy’s error or invalid pause', () =>
+  it('a hint rejects the caller if its strategy throws or returns an invalid pause', () =>
     withManager({}, async ({ manager, clock, store, backend }) => {
       const thrown = new Error('thrown by the strategy')
       const bad: readonly [() => number, (error: unknown) => void][] = [
@@ -323,7 +323,7 @@ describe('a hint that the key may have changed', () => {
       }
     }))
 
-  it('ends the wait if the strategy gives up after it', () =>
+  it('a hint ends the wait if the strategy then gives up', () =>
     withManager({}, async ({ manager, clock, store, backend }) => {
       store.set('lease:a', 'somebody', HOUR)
       let asked = 0
@@ -417,7 +417,7 @@ describe('a request caused by a hint', () => {
       expect(events.lines.filter((line) => line.startsWith('lost'))).to.deep.equal([])
     }))
 
-  it('P11 leaves no key without a holder, whenever its caller aborts', () =>
+  it('P11 a hint’s request leaves no key without a holder, whenever the caller aborts', () =>
     withStage(async ({ open, clock, store }) => {
       for (let moment = 0; moment < 25; moment += 1) {
         const { manager, backend } = open()
@@ -438,7 +438,7 @@ describe('a request caused by a hint', () => {
       }
     }))
 
-  it('P11 is repeated with the same token if it gets no answer', () =>
+  it('P11 a hint’s request without an answer is repeated with the same token', () =>
     withManager({}, async ({ manager, backend, clock, store }) => {
       store.set('lease:a', 'somebody', HOUR)
       const call = watch(manager.acquire('a', { wait: HOUR }))
@@ -452,7 +452,7 @@ describe('a request caused by a hint', () => {
       expect(call.value.token).to.equal(token)
     }))
 
-  it('continues as the attempt of the caller if its pause ends meanwhile', () =>
+  it('a hint’s request becomes the caller’s attempt if the pause ends meanwhile', () =>
     withManager({}, async ({ manager, backend, clock, store }) => {
       store.set('lease:a', 'somebody', HOUR)
       const retry = fixedInterval({ interval: 300, jitter: false })

@@ -3,7 +3,7 @@
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { LeaseManager } from 'leasewheel'
 import { ManualClock, MemoryBackend, MemoryStore } from 'leasewheel/memory'
-import { sendInvoices } from './send-invoices.js'
+import { sendInvoices } from './send-invoices.cjs'
 
 let clock: ManualClock
 let store: MemoryStore

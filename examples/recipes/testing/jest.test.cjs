@@ -1,9 +1,8 @@
 /** Tests of code that uses leases, under jest: no server, no waiting. testing.ts runs them. */
 // #region set-up
-import { jest } from '@jest/globals'
-import { LeaseManager } from 'leasewheel'
-import { ManualClock, MemoryBackend, MemoryStore } from 'leasewheel/memory'
-import { sendInvoices } from './send-invoices.js'
+const { LeaseManager } = require('leasewheel')
+const { ManualClock, MemoryBackend, MemoryStore } = require('leasewheel/memory')
+const { sendInvoices } = require('./send-invoices.cjs')
 
 let clock
 let store

@@ -5,7 +5,7 @@
  * @param {import('leasewheel').LeaseManager} leases
  * @param {(invoice: number) => Promise<void>} send
  */
-export async function sendInvoices(leases, send) {
+async function sendInvoices(leases, send) {
   const work = async ({ signal }) => {
     for (const invoice of [1, 2, 3]) {
       signal.throwIfAborted()
@@ -14,4 +14,6 @@ export async function sendInvoices(leases, send) {
   }
   await leases.using('invoices', work, { wait: 5_000 })
 }
+
+module.exports = { sendInvoices }
 // #endregion code

@@ -1,0 +1,143 @@
+/**
+ * The backend for a Redis or Valkey Cluster. A script may touch the keys of one hash slot only. So each request becomes one call for each slot, and all
+ * calls for a node leave in one write and share one promise.
+ */
+import type { Cluster } from 'ioredis'
+import {
+  type AcquireOutcome,
+  type Backend,
+  type BackendListener,
+  type BackendSettings,
+  type ChangeOutcome,
+  FENCE_KEY,
+  type LockEntry,
+  type LockView,
+  type ReleaseEntry,
+  type Routing,
+} from '../../backend.ts'
+import { UnavailableError } from '../../errors.ts'
+import { SystemClock } from '../../time/clock.ts'
+import { Heads } from '../encoded-command.ts'
+import { SCRIPTS } from '../lock-call.ts'
+import { viewOf } from '../outcomes.ts'
+import { ClusterMap } from './cluster-map.ts'
+import { ClusterSource } from './cluster-source.ts'
+import { SLOTS, SlotFinder } from './hash-slot.ts'
+import { Redirects, type Send, type Trail } from './redirects.ts'
+import { SlotRequests } from './slot-requests.ts'
+
+interface Opened {
+  readonly map: ClusterMap
+  readonly redirects: Redirects
+  readonly requests: SlotRequests
+  readonly slots: SlotFinder
+  readonly heads: Heads
+}
+
+export class ClusterBackend implements Backend {
+  readonly routing: Routing = {
+    places: SLOTS,
+    placeOf: (key) => this.#open.slots.of(key),
+    routeOf: (place) => this.#open.map.routeOf(place),
+    faultOf: (route) => this.#open.map.faultOf(route),
+    views: () => this.#open.map.views(),
+  }
+  readonly #source: ClusterSource
+  #prefix = ''
+  #opened: Opened | undefined
+
+  /** @throws TypeError if the client's options do not go with a cluster. */
+  constructor(cluster: Cluster) {
+    this.#source = new ClusterSource(cluster)
+  }
+
+  get watching(): boolean {
+    const views = this.#opened?.map.views() ?? []
+    return views.length > 0 && views.every(({ watching }) => watching)
+  }
+
+  get fault(): Error | undefined {
+    return this.#opened?.map.fault
+  }
+
+  /** The counters of the slots are refused as well: see `SlotRequests`. */
+  get reservedKey(): string | undefined {
+    return FENCE_KEY.startsWith(this.#prefix) ? FENCE_KEY.slice(this.#prefix.length) : undefined
+  }
+
+  open(settings: BackendSettings, listener: BackendListener): void {
+    const source = this.#source
+    this.#prefix = source.keyPrefix + settings.prefix
+    const slots = new SlotFinder(this.#prefix)
+    const map = new ClusterMap({
+      source,
+      settings,
+      listener,
+      onMoved: (moved, route) => requests.onMoved(moved, route),
+      onOtherServer: (route) => requests.onOtherServer(map.slotsOf(route)),
+    })
+    const { clock = new SystemClock(), timeout } = settings
+    const redirects = new Redirects(map, clock, timeout)
+    const heads = new Heads(this.#prefix)
+    const requests = new SlotRequests({ map, redirects, slots, heads, prefix: this.#prefix, listener })
+    this.#opened = { map, redirects, requests, slots, heads }
+  }
+
+  ready(route = 0): Promise<void> | undefined {
+    return this.#open.map.ready(route)
+  }
+
+  acquire(entries: readonly LockEntry[], watch = false): Promise<readonly AcquireOutcome[]> {
+    return this.#open.requests.acquire(entries, watch)
+  }
+
+  renew(entries: readonly LockEntry[], watch = false): Promise<readonly ChangeOutcome[]> {
+    return this.#open.requests.renew(entries, watch)
+  }
+
+  release(entries: readonly ReleaseEntry[]): Promise<readonly ChangeOutcome[]> {
+    return this.#open.requests.release(entries)
+  }
+
+  verify(entries: readonly LockEntry[]): Promise<readonly ChangeOutcome[]> {
+    return this.#open.requests.verify(entries)
+  }
+
+  async inspect(key: string): Promise<LockView | null> {
+    const { inspect } = SCRIPTS
+    const call = inspect.prepare([{ texts: [this.#prefix + key] }], [])
+    return this.#askAbout(key, async (node, asking) =>
+      viewOf(await node.run(inspect, call, asking ? 'asking' : 'nothing')),
+    )
+  }
+
+  async forceRelease(key: string): Promise<boolean> {
+    return this.#askAbout(key, async (node, asking) => (await node.command('del', [this.#prefix + key], asking)) === 1)
+  }
+
+  unref(): void {
+    this.#open.map.unref()
+  }
+
+  async close(): Promise<void> {
+    await this.#opened?.map.close()
+  }
+
+  get #open(): Opened {
+    if (this.#opened === undefined) throw new UnavailableError('This backend has not been opened')
+    return this.#opened
+  }
+
+  async #askAbout<T>(key: string, send: Send<T>): Promise<T> {
+    const { map, redirects, slots } = this.#open
+    const slot = slots.of(key)
+    const trail: Trail = { redirected: false, asking: false }
+    try {
+      const ready = map.ready(map.routeOf(slot))
+      if (ready) await ready
+      return await redirects.follow(slot, send, trail)
+    } catch (error) {
+      throw trail.node ? trail.node.explain(error, key) : error
+    }
+  }
+}

@@ -1,0 +1,84 @@
+/** The four kinds of requests: which script, with which arguments, and what its answer means. */
+import type { AcquireOutcome, ChangeOutcome, LockEntry, ReleaseEntry } from '../../backend.ts'
+import type { Heads } from '../encoded-command.ts'
+import { callOf, SCRIPTS, ttlsOf, watchedIndices } from '../lock-call.ts'
+import { acquireOutcomes, changeOutcomes } from '../outcomes.ts'
+import { type Call, Script } from '../script.ts'
+import { ACQUIRE_AND_WATCH_IN_CLUSTER, ACQUIRE_IN_CLUSTER } from '../scripts.ts'
+import { type FenceFloors, fenceKeyOf } from './fence-floors.ts'
+import type { Part } from './slot-plan.ts'
+
+const ACQUIRE = new Script(ACQUIRE_IN_CLUSTER)
+const ACQUIRE_AND_WATCH = new Script(ACQUIRE_AND_WATCH_IN_CLUSTER)
+
+/** The script of a request, and whether CLIENT CACHING YES precedes it. */
+export interface Choice {
+  readonly script: Script
+  readonly watched: boolean
+}
+
+export interface Kind<E extends LockEntry, O> {
+  readonly what: 'acquire' | 'renew' | 'release' | 'verify'
+  /** @param tracks whether the node reports changes. @param parts all entries, by slot. */
+  choose(tracks: boolean, parts: readonly Part<E>[]): Choice
+  /** The call for the entries of one slot. */
+  call(script: Script, slot: number, entries: readonly E[]): Call
+  /** @param watched whether the server watches the refused keys. */
+  read(reply: unknown, slot: number, count: number, watched: boolean): readonly O[]
+  /** Whether the same array of entries comes again. */
+  readonly returns: boolean
+}
+
+export function acquireKind(heads: Heads, floors: FenceFloors, watch: boolean): Kind<LockEntry, AcquireOutcome> {
+  return {
+    what: 'acquire',
+    returns: false,
+    // The server should watch the refused keys in any case.
+    choose: (tracks) => ({ script: watch && tracks ? ACQUIRE_AND_WATCH : ACQUIRE, watched: tracks }),
+    call: (script, slot, entries) =>
+      callOf(script, heads, entries, [...ttlsOf(entries), floors.floorOf(slot)], fenceKeyOf(slot)),
+    read: (reply, slot, count, watched) => {
+      const outcomes = acquireOutcomes(reply, count, watched)
+      for (const outcome of outcomes) {
+        if (outcome.type !== 'granted') continue
+        floors.onGranted(slot, outcome.fence)
+        break
+      }
+      return outcomes
+    },
+  }
+}
+
+export function renewKind(heads: Heads, watch: boolean): Kind<LockEntry, ChangeOutcome> {
+  return {
+    what: 'renew',
+    returns: true,
+    choose: (tracks) =>
+      watch && tracks ? { script: SCRIPTS.renewAndWatch, watched: true } : { script: SCRIPTS.renew, watched: false },
+    call: (script, _, entries) => callOf(script, heads, entries, ttlsOf(entries)),
+    read: (reply, _, count) => changeOutcomes(reply, count),
+  }
+}
+
+export function releaseKind(heads: Heads): Kind<ReleaseEntry, ChangeOutcome> {
+  return {
+    what: 'release',
+    returns: false,
+    choose: (tracks, parts) => ({
+      script: SCRIPTS.release,
+      watched: tracks && parts.some(({ entries }) => entries.some(({ watch }) => watch)),
+    }),
+    call: (script, _, entries) => callOf(script, heads, entries, watchedIndices(entries)),
+    read: (reply, _, count) => changeOutcomes(reply, count),
+  }
+}
+
+export function verifyKind(heads: Heads): Kind<LockEntry, ChangeOutcome> {
+  return {
+    what: 'verify',
+    returns: false,
+    choose: () => ({ script: SCRIPTS.verify, watched: false }),
+    call: (script, _, entries) => callOf(script, heads, entries, []),
+    read: (reply, _, count) => changeOutcomes(reply, count),
+  }
+}

@@ -1,0 +1,348 @@
+/**
+ * Requests for many keys, slot by slot. What a node answers at once costs one write and one promise. Everything else is dealt with part by part:
+ * redirections, slots on the move, and keys because of which a node refuses a call.
+ */
+import {
+  type AcquireOutcome,
+  type BackendListener,
+  type ChangeOutcome,
+  FENCE_KEY,
+  type LockEntry,
+  type ReleaseEntry,
+  type Unknown,
+} from '../../backend.ts'
+import { UnavailableError } from '../../errors.ts'
+import { cutUp } from '../cut-up.ts'
+import type { Heads } from '../encoded-command.ts'
+import { codeOf, isReply, kindOf, refusesCommand } from '../reply-fault.ts'
+import { CACHING_YES } from '../tracking.ts'
+import type { ClusterMap } from './cluster-map.ts'
+import type { ClusterNode } from './cluster-node.ts'
+import { FenceFloors, isFenceKey } from './fence-floors.ts'
+import type { SlotFinder } from './hash-slot.ts'
+import type { FirstAnswer, Redirects, Trail } from './redirects.ts'
+import { acquireKind, type Choice, type Kind, releaseKind, renewKind, verifyKind } from './request-kinds.ts'
+import { divide, groupBy, type Part } from './slot-plan.ts'
+import { Unwatched } from './unwatched.ts'
+
+export interface SlotRequestsParts {
+  readonly map: ClusterMap
+  readonly redirects: Redirects
+  readonly slots: SlotFinder
+  readonly heads: Heads
+  /** Precedes every key. */
+  readonly prefix: string
+  readonly listener: BackendListener
+}
+
+/** A request that comes again and again. */
+interface Plan {
+  readonly parts: readonly Part<LockEntry>[]
+  /** All calls, encoded. */
+  wire?: Buffer
+  choice?: Choice
+}
+
+export class SlotRequests {
+  readonly #parts: SlotRequestsParts
+  readonly #floors = new FenceFloors()
+  readonly #unwatched = new Unwatched()
+  readonly #plans = new WeakMap<readonly LockEntry[], Plan>()
+  readonly #acquires: readonly [Kind<LockEntry, AcquireOutcome>, Kind<LockEntry, AcquireOutcome>]
+  readonly #renewals: readonly [Kind<LockEntry, ChangeOutcome>, Kind<LockEntry, ChangeOutcome>]
+  readonly #releases: Kind<ReleaseEntry, ChangeOutcome>
+  readonly #questions: Kind<LockEntry, ChangeOutcome>
+
+  constructor(parts: SlotRequestsParts) {
+    const { heads } = parts
+    this.#parts = parts
+    this.#acquires = [acquireKind(heads, this.#floors, false), acquireKind(heads, this.#floors, true)]
+    this.#renewals = [renewKind(heads, false), renewKind(heads, true)]
+    this.#releases = releaseKind(heads)
+    this.#questions = verifyKind(heads)
+  }
+
+  async acquire(entries: readonly LockEntry[], watch: boolean): Promise<readonly AcquireOutcome[]> {
+    const kind = this.#acquires[watch ? 1 : 0]
+    const { prefix } = this.#parts
+    if (!prefix.startsWith(FENCE_KEY) && !FENCE_KEY.startsWith(prefix)) return this.#ask(kind, entries)
+    const isOurs = ({ key }: LockEntry): boolean => isFenceKey(prefix + key, this.#parts.slots.of(key))
+    const outcomes = [
+      ...(await this.#ask(
+        kind,
+        entries.filter((entry) => !isOurs(entry)),
+      )),
+    ].values()
+    return entries.map((entry) => (isOurs(entry) ? reserved(entry.key) : (outcomes.next().value as AcquireOutcome)))
+  }
+
+  renew(entries: readonly LockEntry[], watch: boolean): Promise<readonly ChangeOutcome[]> {
+    return this.#ask(this.#renewals[watch ? 1 : 0], entries)
+  }
+
+  release(entries: readonly ReleaseEntry[]): Promise<readonly ChangeOutcome[]> {
+    return this.#ask(this.#releases, entries)
+  }
+
+  verify(entries: readonly LockEntry[]): Promise<readonly ChangeOutcome[]> {
+    return this.#ask(this.#questions, entries)
+  }
+
+  /** The slots have another owner. */
+  onMoved(slots: readonly number[], route: number): void {
+    this.onOtherServer(slots)
+    if (route < 0) return
+    const keys = slots.flatMap((slot) => this.#unwatched.take(slot))
+    if (keys.length > 0) this.#parts.listener.onChange(keys, route)
+  }
+
+  /** The servers of these slots may lack the last fences. */
+  onOtherServer(slots: readonly number[]): void {
+    for (const slot of slots) this.#floors.doubt(slot)
+  }
+
+  async #ask<E extends LockEntry, O>(kind: Kind<E, O>, entries: readonly E[]): Promise<readonly (O | Unknown)[]> {
+    const { map, slots } = this.#parts
+    let plan = kind.returns ? this.#plans.get(entries) : undefined
+    if (plan === undefined) {
+      plan = { parts: divide(entries, ({ key }) => slots.of(key)) }
+      if (kind.returns) this.#plans.set(entries, plan)
+    }
+    const parts = plan.parts as readonly Part<E>[]
+    const outcomes: (O | Unknown)[] = Array.from({ length: entries.length })
+    const put = (part: Part<E>, some: readonly (O | Unknown)[]): void => {
+      for (let i = 0; i < some.length; i += 1) outcomes[part.start + i] = some[i] as O | Unknown
+    }
+    const groups = groupBy(parts, (slot) => map.nodeOf(slot))
+    const asked = [...groups].map(([node, some]) =>
+      this.#askNode(kind, node, some, put, groups.size === 1 ? plan : undefined),
+    )
+    await Promise.all(asked)
+    return outcomes
+  }
+
+  /** @param put takes the outcomes of each part. @param plan given if these are all parts of a request. */
+  async #askNode<E extends LockEntry, O>(
+    kind: Kind<E, O>,
+    node: ClusterNode | undefined,
+    parts: readonly Part<E>[],
+    put: (part: Part<E>, outcomes: readonly (O | Unknown)[]) => void,
+    plan: Plan | undefined,
+  ): Promise<void> {
+    const alone = async (part: Part<E>, first?: FirstAnswer): Promise<void> =>
+      put(part, await this.#askAlone(kind, part, first))
+    if (!node?.pair.commands.usable) {
+      await Promise.all(parts.map((part) => alone(part)))
+      return
+    }
+    const choice = kind.choose(node.tracking?.active ?? false, parts)
+    const others: Promise<void>[] = []
+    let together = parts
+    if (!node.knows(choice.script)) {
+      // The first call teaches the node the script.
+      others.push(alone(parts[0] as Part<E>))
+      together = parts.slice(1)
+      if (!node.knows(choice.script)) {
+        others.push(...together.map((part) => alone(part)))
+        together = []
+      }
+    }
+    if (together.length > 0) {
+      const wire = this.#encode(kind, choice, together, together === parts ? plan : undefined)
+      const period = node.tracking?.period
+      const replies = await node.runAll(wire, together.length, choice.watched)
+      const watched = choice.watched && period !== undefined && period === node.tracking?.period
+      if (choice.watched) node.tracking?.onWatched(countOf(together))
+      others.push(this.#sort(kind, node, together, replies, watched, put, alone))
+    }
+    await Promise.all(others)
+  }
+
+  /** Takes the answers of calls that were sent together. */
+  async #sort<E extends LockEntry, O>(
+    kind: Kind<E, O>,
+    node: ClusterNode,
+    parts: readonly Part<E>[],
+    replies: readonly unknown[],
+    watched: boolean,
+    put: (part: Part<E>, outcomes: readonly (O | Unknown)[]) => void,
+    alone: (part: Part<E>, first?: FirstAnswer) => Promise<void>,
+  ): Promise<void> {
+    const failed: [part: Part<E>, error: Error][] = []
+    const doubtful: Promise<void>[] = []
+    for (let index = 0; index < parts.length; index += 1) {
+      const part = parts[index] as Part<E>
+      const reply = replies[index]
+      if (reply instanceof Error) {
+        failed.push([part, reply])
+        continue
+      }
+      const outcomes = kind.read(reply, part.slot, part.entries.length, watched)
+      if (watched) this.#unwatched.remove(part.slot, part.entries)
+      // An empty list says that nothing was refused.
+      if (Array.isArray(reply) && reply.length > 0 && kind.what !== 'acquire') {
+        doubtful.push(this.#believe(part.slot, outcomes, node, false).then((believed) => put(part, believed)))
+      } else {
+        put(part, outcomes)
+      }
+    }
+    if (failed.length < parts.length) this.#onAnswered(kind.what, node)
+    await Promise.all(doubtful)
+    const [sample] = failed
+    if (sample === undefined) return
+    if (failed.length === parts.length && parts.length > 1 && failed.every(([, error]) => isUnclear(error))) {
+      // The node rather than a key may be to blame. If the first slot has no good key, nothing more is asked.
+      const [part, error] = sample
+      const outcomes = await this.#askAlone(kind, part, { node, error })
+      put(part, outcomes)
+      const isNode = outcomes.every((outcome) => (outcome as Unknown).type === 'unknown')
+      for (const [other, reason] of failed.slice(1)) {
+        if (isNode) put(other, this.#unknowns(kind.what, other, node, reason))
+        else doubtful.push(alone(other, { node, error: reason }))
+      }
+      await Promise.all(doubtful)
+      return
+    }
+    await Promise.all(failed.map(([part, error]) => alone(part, { node, error })))
+  }
+
+  /** The outcomes of one slot, whatever that takes. @param first its answer when it was sent with others. */
+  async #askAlone<E extends LockEntry, O>(
+    kind: Kind<E, O>,
+    part: Part<E>,
+    first?: FirstAnswer,
+  ): Promise<readonly (O | Unknown)[]> {
+    const { slot, entries } = part
+    let node = first?.node
+    const ask = async (some: readonly E[], before?: FirstAnswer): Promise<readonly (O | Unknown)[]> => {
+      const trail: Trail = { redirected: false, asking: false, node: undefined }
+      try {
+        return await this.#follow(kind, slot, some, trail, before)
+      } finally {
+        node = trail.node ?? node
+      }
+    }
+    try {
+      // A node that does not know the script is asked again, with all of it.
+      return await ask(entries, first && isReply(first.error) && isAboutScript(first.error) ? undefined : first)
+    } catch (thrown) {
+      if (isReply(thrown) && codeOf(thrown) === 'TRYAGAIN' && entries.length > 1 && kind.what !== 'acquire') {
+        const alone = entries.map((entry) => this.#askAlone(kind, { slot, start: 0, entries: [entry] }))
+        return (await Promise.all(alone)).flat()
+      }
+      return cutUp(entries, thrown, ask, (error, entry) => this.#explain(kind.what, slot, node, error, entry?.key))
+    }
+  }
+
+  async #follow<E extends LockEntry, O>(
+    kind: Kind<E, O>,
+    slot: number,
+    entries: readonly E[],
+    trail: Trail,
+    first?: FirstAnswer,
+  ): Promise<readonly (O | Unknown)[]> {
+    let watched = false
+    const send = async (node: ClusterNode, asking: boolean): Promise<unknown> => {
+      const { tracking } = node
+      const choice = kind.choose(tracking?.active ?? false, [{ slot, start: 0, entries }])
+      const period = tracking?.period
+      const call = kind.call(choice.script, slot, entries)
+      const reply = await node.run(choice.script, call, asking ? 'asking' : choice.watched ? 'watch' : 'nothing')
+      watched = choice.watched && !asking && period !== undefined && period === tracking?.period
+      if (!choice.watched) return reply
+      if (asking) this.#unwatched.add(slot, entries)
+      else this.#unwatched.remove(slot, entries)
+      tracking?.onWatched(entries.length)
+      return reply
+    }
+    const reply = await this.#parts.redirects.follow(slot, send, trail, first)
+    const node = trail.node as ClusterNode
+    this.#onAnswered(kind.what, node)
+    const outcomes = kind.read(reply, slot, entries.length, watched)
+    return kind.what === 'acquire' ? outcomes : this.#believe(slot, outcomes, node, trail.asking)
+  }
+
+  /**
+   * A refusal ends a lease, so only the node that serves the slot may pronounce it: the one that the map names, or the one that this node names by ASK.
+   * If MOVED alone has named it, a new map has to confirm that.
+   */
+  async #believe<O>(
+    slot: number,
+    outcomes: readonly O[],
+    node: ClusterNode,
+    asking: boolean,
+  ): Promise<readonly (O | Unknown)[]> {
+    const { map } = this.#parts
+    const isRefused = (outcome: O): boolean => (outcome as { type: string }).type === 'refused'
+    if (asking || !outcomes.some(isRefused) || map.confirms(slot, node)) return outcomes
+    if ((await map.fresh()) && map.confirms(slot, node)) return outcomes
+    const message = `Node ${node.name} does not hold the key, but the map does not confirm that it serves slot ${slot}`
+    const unknown: Unknown = { type: 'unknown', error: new UnavailableError(message) }
+    return outcomes.map((outcome) => (isRefused(outcome) ? unknown : outcome))
+  }
+
+  #encode<E extends LockEntry>(
+    kind: Kind<E, unknown>,
+    choice: Choice,
+    parts: readonly Part<E>[],
+    plan: Plan | undefined,
+  ): Buffer {
+    const { script, watched } = choice
+    if (plan?.wire && plan.choice?.script === script && plan.choice.watched === watched) return plan.wire
+    const wires: Buffer[] = []
+    for (const { slot, entries } of parts) {
+      if (watched) wires.push(CACHING_YES)
+      wires.push(kind.call(script, slot, entries).wire)
+    }
+    const wire = Buffer.concat(wires)
+    if (plan && kind.returns) Object.assign(plan, { wire, choice })
+    return wire
+  }
+
+  #onAnswered(what: string, node: ClusterNode): void {
+    node.pair.commands.onAnswered()
+    node.faults.onAnswered(what)
+  }
+
+  #unknowns<E extends LockEntry>(what: string, part: Part<E>, node: ClusterNode, error: Error): Unknown[] {
+    const { slot, entries } = part
+    return entries.map(({ key }) => this.#explain(what, slot, node, error, entries.length === 1 ? key : undefined))
+  }
+
+  #explain(what: string, slot: number, node: ClusterNode | undefined, thrown: unknown, key?: string): Unknown {
+    const { map } = this.#parts
+    if (node === undefined) return { type: 'unknown', error: thrown as Error }
+    let error = node.explain(thrown, key)
+    if (!isReply(thrown)) return { type: 'unknown', error }
+    if (codeOf(thrown) === 'TRYAGAIN') {
+      const message = `Node ${node.name} is moving slot ${slot} to another node, key by key: its locks can be acquired once the move is over, because a lock and its fence counter must be on one node`
+      error = new UnavailableError(message, key, { cause: thrown })
+    } else {
+      if (kindOf(thrown) === 'passing') map.wish()
+      node.faults.onRefused(what, thrown, error)
+    }
+    return { type: 'unknown', error }
+  }
+}
+
+function countOf(parts: readonly Part<LockEntry>[]): number {
+  return parts.reduce((count, { entries }) => count + entries.length, 0)
+}
+
+function reserved(key: string): Unknown {
+  const message = `The key \`${key}\` is the fence counter of its slot, so it cannot be a lock`
+  return { type: 'unknown', error: new UnavailableError(message, key, { final: true }) }
+}
+
+function isUnclear(error: Error): boolean {
+  return isReply(error) && kindOf(error) === 'unclear' && !isRedirect(error)
+}
+
+function isRedirect(error: Error): boolean {
+  return /^(MOVED|ASK)\b/.test(error.message)
+}
+
+/** Whether the node does not know the script by its SHA, or does not run scripts so. */
+function isAboutScript(error: Error): boolean {
+  return codeOf(error) === 'NOSCRIPT' || refusesCommand(error)
+}

@@ -1,0 +1,47 @@
+/** What the answers of the scripts mean: one outcome for each entry. Pure. */
+import type { AcquireOutcome, ChangeOutcome, LockView } from '../backend.ts'
+import { UnavailableError } from '../errors.ts'
+
+const DONE = { type: 'done' } as const
+const TAKEN = { type: 'refused', reason: 'taken' } as const
+const MISSING = { type: 'refused', reason: 'missing' } as const
+
+/** @param watched whether the server watches the refused keys. */
+export function acquireOutcomes(reply: unknown, count: number, watched: boolean): readonly AcquireOutcome[] {
+  const [fence, refused = []] = checkReply(reply) as [number, (number | string)[]?]
+  const outcomes = repeat<AcquireOutcome>({ type: 'granted', fence }, count)
+  for (let i = 0; i < refused.length; i += 3) {
+    const [index, pttl, holder] = refused.slice(i, i + 3) as [number, number, string]
+    outcomes[index - 1] = { type: 'refused', remaining: remainingOf(pttl), holder, watched }
+  }
+  return outcomes
+}
+
+export function changeOutcomes(reply: unknown, count: number): readonly ChangeOutcome[] {
+  const outcomes = repeat<ChangeOutcome>(DONE, count)
+  const exceptions = checkReply(reply) as number[]
+  for (let i = 0; i < exceptions.length; i += 2) {
+    outcomes[(exceptions[i] as number) - 1] = exceptions[i + 1] === 1 ? TAKEN : MISSING
+  }
+  return outcomes
+}
+
+export function viewOf(reply: unknown): LockView | null {
+  const found = checkReply(reply) as [] | [token: string, remaining: number]
+  return found.length === 0 ? null : { token: found[0], remaining: remainingOf(found[1]) }
+}
+
+function repeat<O>(outcome: O, count: number): O[] {
+  const outcomes: O[] = []
+  while (outcomes.length < count) outcomes.push(outcome)
+  return outcomes
+}
+
+function remainingOf(pttl: number): number {
+  return pttl === -1 ? Number.POSITIVE_INFINITY : pttl
+}
+
+function checkReply(reply: unknown): unknown[] {
+  if (Array.isArray(reply)) return reply
+  throw new UnavailableError(`Expected Redis to answer a script with an array, got ${typeof reply}`)
+}
