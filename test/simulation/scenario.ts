@@ -115,11 +115,11 @@ function drawMore(kind: string, random: Random): Partial<Scenario> {
 
 /**
  * Several servers: places move, whatever else is wrong. Where nothing else would be, often only that; and sometimes one server after the other hangs,
- * while those that do not have much to do.
+ * while those that do not have much to do, or places move all the time.
  */
 function drawNodes({ faults, faultEvery, keys }: Scenario, random: Random): Partial<Scenario> {
   const nodes = random.integer(2, 4)
-  if (random.chance(0.15)) return { ...ISOLATED, nodes }
+  if (random.chance(0.15)) return { ...(random.chance(0.5) ? ISOLATED : WANDERING), nodes }
   const moves: readonly Fault[] = random.chance(0.8) ? ['move', 'moveMany', 'moveSlowly'] : []
   const isCalm = faults === undefined && faultEvery === Number.POSITIVE_INFINITY
   const known = isCalm ? [] : faults
@@ -164,6 +164,14 @@ const ISOLATED: Partial<Scenario> = {
   timeouts: 0,
   chaining: 0,
   acting: 0,
+}
+
+/** Places that move all the time, and batches that are large enough for all of them: what is renewed together has to part. */
+const WANDERING: Partial<Scenario> = {
+  ...ISOLATED,
+  batchSize: 256,
+  faults: ['move', 'moveMany', 'moveSlowly'],
+  faultEvery: 1_000,
 }
 
 /** One lock, all the time, and nothing that would keep anybody from it. */
