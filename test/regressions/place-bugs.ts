@@ -1,5 +1,5 @@
 /** Bugs that a manager over several servers could have. */
-import { type Regression, tests } from './regression.ts'
+import { type Regression, tests, WANDERERS } from './regression.ts'
 
 const PLACES = 'test/renewal/places.test.ts'
 const LANES = 'src/renewal/lanes.ts'
@@ -34,8 +34,8 @@ export const PLACE_BUGS: readonly Regression[] = [
         replace: '    else this.#of(routing.routeOf(cohort.low)).queue.add(cohort)',
       },
     ],
-    harness: tests(PLACES, 'no request has keys of two servers'),
-    report: /no request has keys of two servers/,
+    harness: WANDERERS,
+    report: /^P32: .* has keys of several servers/,
   },
   {
     failure: 'renewals that waited when a place moved were sent to its old server',

@@ -37,6 +37,9 @@ export const CROWDS: Harness = { type: 'simulation', seed: 25, runs: 120 }
 /** For what shows where servers are replaced and many leases are held: one of the first of these runs is such a one, and there are others among them. */
 export const FAILOVERS: Harness = { type: 'simulation', seed: 170, runs: 150 }
 
+/** For what shows where places move: the first of these runs is a world in which they do all the time, and there are others among them. */
+export const WANDERERS: Harness = { type: 'simulation', seed: 313, runs: 60 }
+
 /** For what shows in few runs out of a hundred: where servers are replaced, or nobody tells. */
 export const LONG_SIMULATION: Harness = { ...SIMULATION, runs: 400 }
 

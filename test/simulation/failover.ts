@@ -8,7 +8,7 @@
 import type { Chronicle } from './chronicle.ts'
 import type { Health } from './health.ts'
 import type { Random } from './random.ts'
-import type { ServerInspector } from './server-inspector.ts'
+import type { SimulatedNodes } from './simulated-nodes.ts'
 import type { SimulatedServer } from './simulated-server.ts'
 import type { Timeline } from './timeline.ts'
 
@@ -29,7 +29,9 @@ export interface FailoverParts {
   readonly random: Random
   readonly server: SimulatedServer
   readonly serverHealth: Health
-  readonly servers: ServerInspector
+  readonly nodes: SimulatedNodes
+  /** Which of the nodes the server is. */
+  readonly route: number
 }
 
 export class Failover {
@@ -40,12 +42,16 @@ export class Failover {
     this.#parts = parts
   }
 
+  get underWay(): boolean {
+    return this.#underWay
+  }
+
   begin(how: Switch): void {
     const { server, serverHealth, timeline, random } = this.#parts
     if (this.#underWay || server.condition !== 'up') return
     this.#underWay = true
     serverHealth.begin()
-    this.#parts.servers.replacedAt = timeline.now
+    this.#parts.nodes.onReplaced(this.#parts.route)
     if (how !== 'switchHung') {
       this.#promote(how)
       return

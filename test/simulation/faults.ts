@@ -2,11 +2,13 @@
 import type { Chronicle } from './chronicle.ts'
 import { Failover } from './failover.ts'
 import type { Health } from './health.ts'
-import type { Member } from './member.ts'
+import type { Member, Way } from './member.ts'
+import { Moves } from './moves.ts'
 import type { Random } from './random.ts'
 import type { Scenario } from './scenario.ts'
 import type { ServerInspector } from './server-inspector.ts'
 import { SHORTEST_SUSPEND, type SimulatedProcess } from './simulated-process.ts'
+import type { SimulatedNode, SimulatedNodes } from './simulated-nodes.ts'
 import type { SimulatedServer } from './simulated-server.ts'
 import type { Timeline } from './timeline.ts'
 import type { Workload } from './workload.ts'
@@ -23,8 +25,7 @@ export interface FaultParts {
   readonly timeline: Timeline
   readonly chronicle: Chronicle
   readonly random: Random
-  readonly server: SimulatedServer
-  readonly serverHealth: Health
+  readonly nodes: SimulatedNodes
   readonly servers: ServerInspector
   readonly workload: Workload
   /** The processes that are there now. */
@@ -59,33 +60,53 @@ const FAULTS = {
   switchOver: 0,
   switchHung: 0,
   switchByName: 0,
+  // Only where there are several servers.
+  move: 0,
+  moveMany: 0,
+  moveSlowly: 0,
 } as const
+/** How often places move, in comparison with that. */
+const MOVES = { move: 3, moveMany: 1, moveSlowly: 2 } as const
 export type Fault = keyof typeof FAULTS
 
 export class Faults {
   /** How often each was inflicted. */
   readonly counts: Partial<Record<Fault, number>> = {}
   readonly #parts: FaultParts
-  readonly #failover: Failover
+  /** By route. */
+  readonly #failovers: readonly Failover[]
+  readonly #moves: Moves
 
   constructor(parts: FaultParts) {
     this.#parts = parts
-    this.#failover = new Failover(parts)
+    const { nodes } = parts
+    this.#failovers = nodes.all.map(
+      ({ server, health }, route) => new Failover({ ...parts, server, serverHealth: health, route }),
+    )
+    this.#moves = new Moves(parts, (route) => this.#isFree(route))
   }
 
   inflict(): void {
-    const { random, members } = this.#parts
+    const { random, members, nodes } = this.#parts
     const { faults } = this.#parts.scenario
-    const fault = faults ? random.pick(faults) : random.weighted(FAULTS)
+    const isSingle = nodes.all.length === 1
+    const weights = isSingle ? FAULTS : { ...FAULTS, ...MOVES }
+    const fault = faults ? random.pick(faults) : random.weighted(weights)
     const member = random.pick(members())
+    const route = isSingle ? 0 : random.integer(0, nodes.all.length - 1)
+    const all = !isSingle && random.chance(0.3)
     this.counts[fault] = (this.counts[fault] ?? 0) + 1
-    this.#parts.chronicle.note('fault', () => `${fault} (${member.process.name})`)
-    this.#inflict(fault, member)
+    this.#parts.chronicle.note('fault', () => `${fault} (${member.process.name}${isSingle ? '' : `, node ${route}`})`)
+    this.#inflict(fault, member, route, all ? member.ways : [member.ways[route] as Way])
   }
 
-  #inflict(fault: Fault, member: Member): void {
-    const { random, server, servers, workload, replace } = this.#parts
-    const { process, link } = member
+  /** @param route the node, and `ways` the ways, with which something happens, if it does with any. */
+  #inflict(fault: Fault, member: Member, route: number, ways: readonly Way[]): void {
+    const { random, nodes, servers, workload, replace } = this.#parts
+    const { process } = member
+    const { server, health } = nodes.all[route] as SimulatedNode
+    const healths = ways.map((way) => way.health)
+    const links = ways.map(({ link }) => link)
     switch (fault) {
       case 'stop':
       case 'suspend':
@@ -99,42 +120,48 @@ export class Faults {
         replace(member, fault)
         break
       case 'cut': {
-        member.health.disturb(this.#parts.timeline.now)
-        for (const connection of link.connections) if (random.chance(0.7)) connection.close()
+        for (const { health: way, link } of ways) {
+          way.disturb(this.#parts.timeline.now)
+          for (const connection of link.connections) if (random.chance(0.7)) connection.close()
+        }
         break
       }
       case 'blockUp':
       case 'blockDown':
       case 'blockBoth':
         this.#during(
-          member.health,
+          healths,
           () => {
-            if (fault !== 'blockDown') link.block('up')
-            if (fault !== 'blockUp') link.block('down')
+            for (const link of links) {
+              if (fault !== 'blockDown') link.block('up')
+              if (fault !== 'blockUp') link.block('down')
+            }
           },
-          () => link.unblock(),
+          () => {
+            for (const link of links) link.unblock()
+          },
         )
         break
       case 'delay': {
         const delay = random.between(5, 1_000)
         this.#during(
-          member.health,
+          healths,
           () => {
-            link.delay = delay
+            for (const link of links) link.delay = delay
           },
           () => {
-            link.delay = 0
+            for (const link of links) link.delay = 0
           },
         )
         break
       }
       case 'hold': {
-        const connections = [...link.connections]
+        const connections = links.flatMap((link) => [...link.connections])
         const hold = (held: boolean): void => {
           for (const connection of connections) connection.hold(held)
         }
         this.#during(
-          member.health,
+          healths,
           () => hold(true),
           () => hold(false),
           LEAST_HOLD,
@@ -143,7 +170,7 @@ export class Faults {
       }
       case 'mute':
         this.#during(
-          member.health,
+          member.ways.map((way) => way.health),
           () => {
             member.backend.muted = random.pick([0.2, 1])
           },
@@ -156,26 +183,33 @@ export class Faults {
         this.#forbid(random.pick(this.#parts.scenario.keys))
         break
       case 'hang':
-        this.#whileUp(() => server.hang())
+        this.#whileUp(route, () => server.hang())
         break
       case 'restart':
-        this.#whileUp(() => {
+        if (nodes.isMoving(route)) break
+        this.#whileUp(route, () => {
           server.crash()
-          this.#loseData()
+          this.#loseData(server)
         })
         break
       case 'failOver':
-        this.#parts.serverHealth.disturb(this.#parts.timeline.now)
-        if (server.condition !== 'up') break
-        servers.robbing(server.redis, () => server.failOver(this.#lag()))
+        health.disturb(this.#parts.timeline.now)
+        if (server.condition !== 'up' || nodes.isMoving(route)) break
+        servers.robbing(server.redis, () => server.failOver(this.#lag(server)))
         break
       case 'switchOver':
       case 'switchHung':
       case 'switchByName':
-        this.#failover.begin(fault)
+        if (!nodes.isMoving(route)) this.#failovers[route]?.begin(fault)
+        break
+      case 'move':
+      case 'moveMany':
+      case 'moveSlowly':
+        this.#moves.begin(fault, route)
         break
       case 'flush':
-        if (this.#parts.scenario.losesData) server.act((redis) => servers.robbing(redis, () => redis.flush()))
+        if (this.#parts.scenario.losesData && !nodes.isMoving(route))
+          server.act((redis) => servers.robbing(redis, () => redis.flush()))
         break
       case 'meddle':
         workload.meddle()
@@ -196,7 +230,7 @@ export class Faults {
     if (!process.observable) return
     const least = how === 'suspend' ? SHORTEST_SUSPEND : 1
     this.#during(
-      undefined,
+      [],
       () => process[how](),
       () => process.resume(),
       least,
@@ -205,35 +239,36 @@ export class Faults {
 
   /** The server refuses to do anything with a key, and says that this is for good, or not. */
   #forbid(key: string): void {
-    const { random, server, servers, timeline } = this.#parts
-    if (server.forbidden.has(key)) return
+    const { random, nodes, servers, timeline } = this.#parts
+    if (nodes.serverOf(key).forbidden.has(key)) return
     this.#during(
-      undefined,
+      [],
       () => {
-        server.forbidden.set(key, { final: random.chance(0.5) })
+        const refusal = { final: random.chance(0.5) }
+        for (const { server } of nodes.all) server.forbidden.set(key, refusal)
         servers.onForbidden(key)
       },
       () => {
-        server.forbidden.delete(key)
+        for (const { server } of nodes.all) server.forbidden.delete(key)
         servers.onForbidden(key, timeline.now)
       },
     )
   }
 
   /** Something else takes so long in each turn of the event loop that all timers are late; half of the time nothing is answered meanwhile either. */
-  #keepBusy({ process, health, link }: Member): void {
+  #keepBusy({ process, ways }: Member): void {
     const { random } = this.#parts
     if (process.lag > 0) return
     const silent = random.chance(0.5)
     this.#during(
-      silent ? health : undefined,
+      silent ? ways.map(({ health }) => health) : [],
       () => {
         process.lag = random.between(...LAG)
-        if (silent) link.block('down')
+        if (silent) for (const { link } of ways) link.block('down')
       },
       () => {
         process.lag = 0
-        if (silent) link.unblock()
+        if (silent) for (const { link } of ways) link.unblock()
       },
       LEAST_LAG,
     )
@@ -241,40 +276,48 @@ export class Faults {
 
   /** Forward, keys expire before their time. Back, they live longer, and fences would shrink if their counter were lost: only one of the two is done. */
   #stepServerClock(): void {
-    const { random, server, servers, scenario } = this.#parts
+    const { random, nodes, servers, scenario } = this.#parts
     const by = random.between(scenario.losesData ? 0 : -HOUR, HOUR)
-    servers.onClockStepped(server.redis, by)
-    server.stepWallClock(by)
+    for (const { server } of nodes.all) {
+      servers.onClockStepped(server.redis, by)
+      server.stepWallClock(by)
+    }
   }
 
-  #loseData(): void {
-    const { random, server, servers, scenario, timeline } = this.#parts
+  #loseData(server: SimulatedServer): void {
+    const { random, servers, scenario, timeline } = this.#parts
     if (!scenario.losesData) return
     servers.robbing(server.redis, () => {
       if (random.chance(0.5)) server.redis.flush()
-      else server.redis.revertTo(timeline.now - this.#lag())
+      else server.redis.revertTo(timeline.now - this.#lag(server))
     })
   }
 
-  #lag(): number {
-    const { random, scenario, server } = this.#parts
+  #lag(server: SimulatedServer): number {
+    const { random, scenario } = this.#parts
     return scenario.losesData ? random.between(0, server.longestLag) : 0
   }
 
-  #whileUp(begin: () => void): void {
-    const { server, serverHealth } = this.#parts
-    if (server.condition === 'up') this.#during(serverHealth, begin, () => server.start())
+  /** Whether a node does what it is asked to do, and is not being replaced. */
+  #isFree(route: number): boolean {
+    const isUp = this.#parts.nodes.all[route]?.server.condition === 'up'
+    return isUp && this.#failovers[route]?.underWay === false
   }
 
-  #during(health: Health | undefined, begin: () => void, end: () => void, least = 1): void {
+  #whileUp(route: number, begin: () => void): void {
+    const { server, health } = this.#parts.nodes.all[route] as SimulatedNode
+    if (server.condition === 'up') this.#during([health], begin, () => server.start())
+  }
+
+  #during(healths: readonly Health[], begin: () => void, end: () => void, least = 1): void {
     const { timeline, random, scenario } = this.#parts
     const longest = 2 * Math.max(...scenario.ttls)
     const duration = random.chance(0.5) ? random.between(least, least + 200) : random.between(least, longest + least)
-    health?.begin()
+    for (const health of healths) health.begin()
     begin()
     timeline.after(duration, () => {
       this.#parts.chronicle.note('mended', () => `after ${duration.toFixed(0)} ms`)
-      health?.end(timeline.now)
+      for (const health of healths) health.end(timeline.now)
       end()
     })
   }

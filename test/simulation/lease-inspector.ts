@@ -49,10 +49,10 @@ export interface LeaseInspectorParts {
   readonly verdict: Verdict
   readonly servers: ServerInspector
   readonly describe: (lease: Lease) => string
-  /** Since when nothing has been wrong, in true time. */
-  readonly healthySince: () => number
+  /** Since when nothing has been wrong that concerns a key, in true time. */
+  readonly healthySince: (key: string) => number
   /** The same, but for what is wrong with the server. */
-  readonly soundSince: () => number
+  readonly soundSince: (key: string) => number
   /** How long it may take to mend what was wrong, in ms of true time, for leases on these terms. */
   readonly recovery: (terms: LeaseTerms) => number
   /** Requests fail by themselves. */
@@ -240,7 +240,8 @@ export class LeaseInspector {
     }
     if (failing || lease.state === 'releasing' || process.time - servers.permittedSince(lease.key) < ttl) return
     const overdue = now - evidence.confirmedAt - ttl / 2
-    if (overdue < 0 || ttl < 1_000 || process.time - healthySince() < ttl + this.#parts.recovery(evidence)) return
+    if (overdue < 0 || ttl < 1_000 || process.time - healthySince(lease.key) < ttl + this.#parts.recovery(evidence))
+      return
     verdict.fail('P19', `${lease.key} was not renewed ${overdue} ms after half of its ttl`)
   }
 
@@ -335,10 +336,10 @@ export class LeaseInspector {
   /** P26: a lease outlives the replacement of its server, if nothing else is wrong and it was held when that began. */
   #checkLostInFailover({ lease, evidence, acquiredAt }: Known, reason: string): void {
     const { process, servers, soundSince, recovery, failing, verdict } = this.#parts
-    const { replacedAt } = servers
     const { key, token, ttl } = lease
+    const replacedAt = servers.replacedAt(key)
     const concerned = acquiredAt < replacedAt && process.time < replacedAt + ttl && !servers.isRobbed(token)
-    const sound = soundSince() < replacedAt - recovery(evidence) && servers.permittedSince(key) < 0 && !failing
+    const sound = soundSince(key) < replacedAt - recovery(evidence) && servers.permittedSince(key) < 0 && !failing
     if (!concerned || !sound || isManual(key) || this.closing) return
     const after = process.time - replacedAt
     verdict.fail(
@@ -375,9 +376,9 @@ export class LeaseInspector {
     this.ledger.onVacated(known.evidence)
   }
 
-  #isHealthy(terms: LeaseTerms): boolean {
+  #isHealthy(terms: Evidence): boolean {
     const { process, healthySince, recovery } = this.#parts
-    return process.time - healthySince() > recovery(terms)
+    return process.time - healthySince(terms.key) > recovery(terms)
   }
 
   /** The server has given its key to another acquisition of this manager. */

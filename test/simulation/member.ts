@@ -8,10 +8,11 @@ import type { Random } from './random.ts'
 import type { Reactions } from './reactions.ts'
 import type { Scenario } from './scenario.ts'
 import type { ServerInspector } from './server-inspector.ts'
-import { type BackendObserver, type Sent, SimulatedBackend } from './simulated-backend.ts'
+import { type BackendObserver, type ObservedBackend, type Sent, SimulatedBackend } from './simulated-backend.ts'
+import { SimulatedClusterBackend } from './simulated-cluster-backend.ts'
 import { Link } from './simulated-network.ts'
 import { SimulatedProcess } from './simulated-process.ts'
-import type { SimulatedServer } from './simulated-server.ts'
+import type { SimulatedNode, SimulatedNodes } from './simulated-nodes.ts'
 import type { Timeline } from './timeline.ts'
 import { type Evidence, timeoutOf } from './token-ledger.ts'
 import type { Verdict } from './violation.ts'
@@ -22,15 +23,19 @@ export interface MemberParts {
   readonly timeline: Timeline
   readonly chronicle: Chronicle
   readonly random: Random
-  readonly server: SimulatedServer
-  /** What is wrong with the server. */
-  readonly serverHealth: Health
+  readonly nodes: SimulatedNodes
   readonly servers: ServerInspector
   readonly verdict: Verdict
   readonly reactions: Reactions
   /** Whether a lease was given away, by its token. */
   readonly isGivenAway: (token: string) => boolean
   readonly onStep: (process: SimulatedProcess, step: () => void) => void
+}
+
+/** From one process to one server, and what is wrong there. */
+export interface Way {
+  readonly link: Link
+  readonly health: Health
 }
 
 /** What is sent within so many ms is sent at once. */
@@ -40,10 +45,12 @@ const MUCH_EARLIER = 200
 
 export class Member {
   readonly process: SimulatedProcess
-  readonly link: Link
-  readonly health: Health = new Health()
+  /** By route. */
+  readonly ways: readonly Way[]
   readonly inspector: LeaseInspector
-  readonly backend: SimulatedBackend
+  readonly backend: ObservedBackend
+  /** The same, if there are several servers. */
+  readonly #cluster: SimulatedClusterBackend | undefined
   readonly manager: LeaseManager
   readonly faults: DeliberateFaults
   /** Listeners that throw were registered before all others. */
@@ -58,20 +65,20 @@ export class Member {
     this.#parts = parts
     const ttl = Math.max(...parts.scenario.ttls)
     this.#longest = { ttl, timeout: parts.scenario.timeouts > 0 ? ttl : timeoutOf(ttl) }
-    const { name, scenario, timeline, chronicle, random, server, servers, verdict, reactions, onStep } = parts
+    const { name, scenario, timeline, chronicle, random, nodes, servers, verdict, reactions, onStep } = parts
     const { rateError, readingsPerStop, latency, batchSize, watch, watchLimit, errors, follows } = scenario
     const longestTtl = Math.max(...scenario.ttls)
     const rate = 1 + random.pick([-1, 1]) * rateError
     const traits = { rate, readingsPerStop, longestStop: 2 * Math.min(longestTtl, 3_000) }
     this.process = new SimulatedProcess(name, timeline, random.fork(), traits, onStep)
-    this.link = new Link(latency)
+    this.ways = nodes.all.map(() => ({ link: new Link(latency), health: new Health() }))
     this.inspector = new LeaseInspector({
       process: this.process,
       verdict,
       servers,
       describe: (lease) => chronicle.nameOf(lease),
-      healthySince: () => this.healthySince,
-      soundSince: () => this.soundSince,
+      healthySince: (key) => this.healthySinceOf(key),
+      soundSince: (key) => this.#soundSinceOf(key),
       recovery: (terms) => this.recovery(terms),
       failing: errors > 0,
       usualTimeout: timeoutOf(longestTtl),
@@ -98,23 +105,20 @@ export class Member {
         chronicle.note(name, () => '  will never be answered')
         ledger.onNever(sent, entries)
       },
-      onSuspect: () => this.#onSuspect(),
+      onSuspect: (route) => this.#onSuspect(route),
+      onRedirected: ({ message, key }) => chronicle.note(name, () => `  is told about ${key}: ${message}`),
       onTold: () => {
         chronicle.note(name, () => '  hears something of the server')
         ledger.extraRenewals += 1
       },
     }
-    const { process, link } = this
-    this.backend = new SimulatedBackend({
-      timeline,
-      random: random.fork(),
-      process,
-      server,
-      link,
-      observer,
-      errors,
-      follows,
-    })
+    const { process, ways } = this
+    const common = { timeline, random: random.fork(), process, observer, errors, follows }
+    this.#cluster =
+      nodes.all.length === 1 ? undefined : new SimulatedClusterBackend({ ...common, nodes, ways, verdict })
+    const [{ server }] = nodes.all as readonly [SimulatedNode]
+    const [{ link }] = ways as readonly [Way]
+    this.backend = this.#cluster ?? new SimulatedBackend({ ...common, server, link })
     this.faults = new DeliberateFaults(this.process, random.fork(), verdict, scenario.faulty)
     const { next } = random.fork()
     let begun = false
@@ -147,12 +151,48 @@ export class Member {
 
   /** Since when nothing has been wrong with it, in true time. */
   get healthySince(): number {
-    return healthySince(this.process, this.health, this.#parts.serverHealth)
+    const servers = this.#parts.nodes.all.map(({ health }) => health)
+    return healthySince(this.process, ...this.#wayHealths, ...servers)
   }
 
   /** The same, but for what is wrong with the server. */
   get soundSince(): number {
-    return healthySince(this.process, this.health)
+    return healthySince(this.process, ...this.#wayHealths)
+  }
+
+  /** Since when nothing has been wrong with it that concerns this key: what is wrong with the servers of others does not. */
+  healthySinceOf(key: string): number {
+    const servers = this.#routesOf(key).map((route) => this.#parts.nodes.all[route]?.health as Health)
+    const since = healthySince(this.process, ...this.#wayHealthsOf(key), ...servers)
+    return Math.max(since, this.#settledAt(key))
+  }
+
+  #soundSinceOf(key: string): number {
+    return Math.max(healthySince(this.process, ...this.#wayHealthsOf(key)), this.#settledAt(key))
+  }
+
+  /** When the place of a key was moved last, or this process learned where it is. */
+  #settledAt(key: string): number {
+    return Math.max(this.#parts.nodes.movedAt(key), this.#cluster?.mappedAt(key) ?? Number.NEGATIVE_INFINITY)
+  }
+
+  /** The nodes that have a key, or are taken for those that have it. */
+  #routesOf(key: string): readonly number[] {
+    const routes = this.#parts.nodes.routesOf(key)
+    return this.#cluster ? [...routes, this.#cluster.routeOf(key)] : routes
+  }
+
+  get #wayHealths(): readonly Health[] {
+    return this.ways.map(({ health }) => health)
+  }
+
+  #wayHealthsOf(key: string): readonly Health[] {
+    return this.#routesOf(key).map((route) => this.#wayHealths[route] as Health)
+  }
+
+  /** What a message is on its way at most while nothing is wrong, in ms. */
+  get #latency(): number {
+    return this.#parts.scenario.latency[1]
   }
 
   /**
@@ -163,15 +203,16 @@ export class Member {
     const usual = timeoutOf(this.#longest.ttl)
     const silence = Math.max(2 * usual, 1_000)
     const reconnection = 2 * Math.max(Math.min(1_000, usual / 2), 50)
-    return silence + reconnection + ttl / 5 + timeout + 8 * this.link.latency[1] + 100
+    return silence + reconnection + ttl / 5 + timeout + 8 * this.#latency + 100
   }
 
   /** P26: another server answers. Each lease is asked about within a round trip, and as long as others have to be asked first. */
-  #onSuspect(): void {
-    const { process, inspector, backend, link } = this
+  #onSuspect(route: number | undefined): void {
+    const { process, inspector, backend } = this
     const { timeline, verdict, scenario } = this.#parts
     const since = timeline.now
-    const suspects = [...inspector.live].filter(({ letGo }) => !letGo)
+    const isThere = (key: string): boolean => route === undefined || this.#cluster?.routeOf(key) === route
+    const suspects = [...inspector.live].filter(({ letGo, lease }) => !letGo && isThere(lease.key))
     const deadlines = new Map(suspects.map(({ evidence }) => [evidence, inspector.ledger.boundOf(evidence)]))
     // What was asked a moment ago, in vain, may be asked once more at once.
     const repeated = new Set(
@@ -182,10 +223,11 @@ export class Member {
     for (const { evidence } of suspects) evidence.firstLookAt = undefined
     // At least two batches are on their way at a time.
     const rounds = Math.ceil(suspects.length / scenario.batchSize / 2)
-    const bound = rounds * 2.1 * link.latency[1] + 60
+    const bound = rounds * 2.1 * this.#latency + 60
     process.sleep(() => {
-      const disturbed = this.soundSince > since || backend.connectedSince > since || process.interrupted
-      if (disturbed || inspector.closing || process.lag > 0) return
+      if (process.interrupted || inspector.closing || process.lag > 0) return
+      if (suspects.some(({ lease: { key } }) => this.#soundSinceOf(key) > since || backend.connectedSince(key) > since))
+        return
       for (const { lease, evidence, ended, letGo } of suspects) {
         const asked = evidence.lookedAfterAt >= since || ended || letGo || evidence.ended
         verdict.expect(asked, 'P26', () => `${lease.key} was not asked about ${bound} ms after another server answered`)
@@ -216,15 +258,15 @@ export class Member {
    * counted from that request is over, and deletes it.
    */
   #onLanded(sent: Sent, entries: readonly LockEntry[]): void {
-    const { timeline, server, servers, verdict, scenario } = this.#parts
+    const { timeline, nodes, servers, verdict, scenario } = this.#parts
     const landedAt = timeline.now
     for (const { key, token, ttl } of entries) {
       const evidence = this.inspector.ledger.get(token)
-      if (!evidence?.ended || server.redis.peek(key)?.token !== token || scenario.errors > 0) continue
-      const bound = ttl / 10 + evidence.timeout + 4 * this.link.latency[1] + 100
+      if (!evidence?.ended || nodes.redisOf(key).peek(key)?.token !== token || scenario.errors > 0) continue
+      const bound = ttl / 10 + evidence.timeout + 4 * this.#latency + 100
       if (this.process.clock.now() + bound > sent.at + 0.9 * ttl) continue
       timeline.after(bound, () => {
-        const left = server.redis.peek(key)?.token === token
+        const left = nodes.redisOf(key).peek(key)?.token === token
         const { process, inspector } = this
         const excused =
           evidence.underWay > 0 ||
@@ -241,7 +283,7 @@ export class Member {
 
   kill(): void {
     this.process.kill()
-    for (const connection of this.link.connections) connection.close(true)
+    for (const { link } of this.ways) for (const connection of link.connections) connection.close(true)
   }
 
   #addThrowingListeners(): void {

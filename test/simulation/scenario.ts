@@ -43,6 +43,8 @@ export interface Scenario {
   readonly follows: boolean
   /** How many of the calls of what users hand over throw. */
   readonly faulty: number
+  /** How many servers there are; keys are spread over them. */
+  readonly nodes: number
   /** All that is done is that everybody wants one lock all the time: see `Contest`. */
   readonly contested: boolean
 }
@@ -53,7 +55,8 @@ export const DRIFT_FACTOR = 0.01
 /** What is looked into one by one, in a world that is well otherwise. */
 const FOCUSES: readonly Fault[] = ['lag', 'hold', 'mute', 'forbid']
 
-export function drawScenario(random: Random): Scenario {
+/** @param nodes where all chance of worlds with several nodes comes from: nothing more is drawn from `random` for them. */
+export function drawScenario(random: Random, nodes: Random): Scenario {
   const kind = random.weighted({
     calm: 1,
     stormy: 8,
@@ -93,13 +96,39 @@ export function drawScenario(random: Random): Scenario {
     acting: crowd ? random.pick([0, 0.01]) : random.pick([0, 0, 0.05, 0.3]),
     follows: true,
     contested: false,
+    nodes: 1,
     faulty: crowd ? 0 : random.pick([0, 0, 0.01]),
   }
-  if (kind === 'focused') return { ...scenario, faults: [random.pick(FOCUSES)], faultEvery: 2_000, actionEvery: 150 }
-  if (kind === 'failover') return { ...scenario, ...drawFailovers(random) }
-  if (kind === 'contested') return { ...scenario, ...CONTESTED }
-  if (kind === 'muted') return { ...scenario, ...MUTED }
-  return scenario
+  const usual = { ...scenario, ...drawMore(kind, random) }
+  const isSpread = (calm || stormy || kind === 'focused' || kind === 'failover') && nodes.chance(SPREAD)
+  if (isSpread) return { ...usual, ...drawNodes(usual, nodes) }
+  return usual
+}
+
+function drawMore(kind: string, random: Random): Partial<Scenario> {
+  if (kind === 'focused') return { faults: [random.pick(FOCUSES)], faultEvery: 2_000, actionEvery: 150 }
+  if (kind === 'failover') return drawFailovers(random)
+  if (kind === 'contested') return CONTESTED
+  if (kind === 'muted') return MUTED
+  return {}
+}
+
+/**
+ * Several servers: places move, whatever else is wrong. Where nothing else would be, often only that; and sometimes one server after the other hangs,
+ * while those that do not have much to do, or places move all the time.
+ */
+function drawNodes({ faults, faultEvery, keys }: Scenario, random: Random): Partial<Scenario> {
+  const nodes = random.integer(2, 4)
+  if (random.chance(0.15)) return { ...(random.chance(0.5) ? ISOLATED : WANDERING), nodes }
+  const moves: readonly Fault[] = random.chance(0.8) ? ['move', 'moveMany', 'moveSlowly'] : []
+  const isCalm = faults === undefined && faultEvery === Number.POSITIVE_INFINITY
+  const known = isCalm ? [] : faults
+  return {
+    nodes,
+    keys: keysOf(Math.max(keys.length, random.integer(2, 12))),
+    faults: known && [...known, ...moves],
+    faultEvery: isCalm && moves.length > 0 ? 1_500 : faultEvery,
+  }
 }
 
 /** Servers are replaced, and sometimes something else is wrong as well. Ttls outlast all of that. */
@@ -114,6 +143,35 @@ function drawFailovers(random: Random): Partial<Scenario> {
     faultEvery: 5_000,
     reading: random.pick([0.5, 0.05]),
   }
+}
+
+/** How many of the worlds have several servers. */
+const SPREAD = 0.25
+
+/** Servers that hang, one after the other, and so many batches that they would be in each other's way if they could. */
+const ISOLATED: Partial<Scenario> = {
+  processes: 1,
+  keys: keysOf(60),
+  ttls: [3_000],
+  batchSize: 1,
+  latency: [5, 8],
+  actionEvery: 40,
+  faults: ['hang', 'blockDown'],
+  faultEvery: 10_000,
+  readingsPerStop: Number.POSITIVE_INFINITY,
+  errors: 0,
+  reading: 0.005,
+  timeouts: 0,
+  chaining: 0,
+  acting: 0,
+}
+
+/** Places that move all the time, and batches that are large enough for all of them: what is renewed together has to part. */
+const WANDERING: Partial<Scenario> = {
+  ...ISOLATED,
+  batchSize: 256,
+  faults: ['move', 'moveMany', 'moveSlowly'],
+  faultEvery: 1_000,
 }
 
 /** One lock, all the time, and nothing that would keep anybody from it. */

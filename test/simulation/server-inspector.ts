@@ -4,6 +4,7 @@
  */
 import type { LockEntry } from 'leasewheel'
 import type { Operation } from './simulated-backend.ts'
+import type { SimulatedNodes } from './simulated-nodes.ts'
 import type { SimulatedRedis, Value } from './simulated-redis.ts'
 import type { Verdict } from './violation.ts'
 
@@ -19,16 +20,14 @@ export class ServerInspector {
   /** Until when a key was refused by the server; Infinity while it is. */
   readonly #forbiddenUntil = new Map<string, number>()
 
-  /** Who has the locks now: whatever a server that was replaced does is lost. */
-  readonly #current: () => SimulatedRedis
-  /** When a server was replaced last, in true time. */
-  replacedAt: number = Number.NEGATIVE_INFINITY
+  /** They know who has a lock now: whatever a server that was replaced does is lost. */
+  readonly #nodes: SimulatedNodes
   /** Tokens whose last renewal went to a server that had been replaced by then. */
   readonly #misled = new Set<string>()
 
-  constructor(verdict: Verdict, current: () => SimulatedRedis) {
+  constructor(verdict: Verdict, nodes: SimulatedNodes) {
     this.#verdict = verdict
-    this.#current = current
+    this.#nodes = nodes
   }
 
   isProlonged(token: string): boolean {
@@ -43,6 +42,11 @@ export class ServerInspector {
   /** Whether it refuses any key at the moment. */
   get refusesKeys(): boolean {
     return [...this.#forbiddenUntil.values()].includes(Number.POSITIVE_INFINITY)
+  }
+
+  /** When the server of a key was replaced last, in true time. */
+  replacedAt(key: string): number {
+    return this.#nodes.replacedAt(key)
   }
 
   /** @param until true time. */
@@ -68,8 +72,8 @@ export class ServerInspector {
   ): T {
     if (operation === 'forceRelease') return this.robbing(redis, work)
     const before = entries.map(({ key }) => redis.peek(key))
+    const current = entries.map(({ key }) => this.#nodes.redisOf(key))
     const outcomes = work()
-    const lost = redis !== this.#current()
     for (const [index, entry] of entries.entries()) {
       const present = before[index]
       // A release may name a key twice.
@@ -77,7 +81,8 @@ export class ServerInspector {
       if (!mine) this.#check(operation, entry, present, redis.peek(entry.key))
       const outcome = (outcomes as readonly { type: string; fence?: number }[])[index]
       if (outcome?.type === 'granted') this.#onGranted(entry, outcome.fence ?? 0)
-      if (outcome?.type === 'granted' || outcome?.type === 'done') this.#onDone(operation, entry, lost)
+      if (outcome?.type === 'granted' || outcome?.type === 'done')
+        this.#onDone(operation, entry, redis !== current[index])
     }
     return outcomes
   }
@@ -88,7 +93,7 @@ export class ServerInspector {
       this.#misled.delete(token)
     } else if (operation === 'release') {
       this.#prolonged.add(token)
-    } else if (this.#current().peek(key)?.token === token) {
+    } else if (this.#nodes.redisOf(key).peek(key)?.token === token) {
       this.#misled.add(token)
     } else {
       this.#robbed.add(token)

@@ -14,13 +14,14 @@ import {
   type LockView,
   type ReleaseEntry,
   UnavailableError,
-  type Unknown,
 } from 'leasewheel'
 import { type Link, SimulatedConnection } from './simulated-network.ts'
 import type { SimulatedProcess } from './simulated-process.ts'
 import type { SimulatedRedis, Subscriber } from './simulated-redis.ts'
 import type { SimulatedServer } from './simulated-server.ts'
 import type { Random } from './random.ts'
+import { ReportedRequests } from './reported-requests.ts'
+import type { Redirection, SimulatedNodes } from './simulated-nodes.ts'
 import type { Timeline } from './timeline.ts'
 
 export type Operation = 'acquire' | 'renew' | 'release' | 'verify'
@@ -40,8 +41,10 @@ export interface BackendObserver {
   onOutcome(sent: Sent, entry: LockEntry, outcome: AcquireOutcome | ChangeOutcome): void
   /** The manager is about to be told what was answered for these keys. */
   onAnswered(keys: readonly string[]): void
-  /** Another server answers, and the manager is about to be told. */
-  onSuspect(): void
+  /** Another server answers, and the manager is about to be told. @param route which one of several, if there are several. */
+  onSuspect(route: number | undefined): void
+  /** A node does not serve a key, or not alone, and has said so. */
+  onRedirected(redirection: Redirection): void
   /** The manager was told something unasked. */
   onTold(): void
   /** The server does what was asked. */
@@ -56,6 +59,27 @@ export interface BackendObserver {
   onNever(sent: Sent, entries: readonly LockEntry[]): void
 }
 
+/** What a manager asks for, as it is known to those who look on. */
+export interface LockRequest {
+  readonly operation: Operation
+  readonly entries: readonly ReleaseEntry[]
+  readonly watch: boolean
+  readonly sent: Sent
+  /** The server answers an error instead of doing it. */
+  readonly fails: boolean
+  /** Another server has sent it here by ASK. */
+  readonly asking: boolean
+}
+
+/** A backend, for those who look on. */
+export interface ObservedBackend extends Backend {
+  /** How many requests will never be answered, by nothing. */
+  muted: number
+  /** Since when the server of a key can be asked, and since when it tells of its changes, in true time; Infinity if not. */
+  connectedSince(key?: string): number
+  toldSince(key?: string): number
+}
+
 export interface BackendParts {
   readonly timeline: Timeline
   readonly random: Random
@@ -67,7 +91,12 @@ export interface BackendParts {
   readonly errors: number
   /** Whether it leaves a server that it hears has been replaced, and whether it takes care that both of its connections lead to the same one. */
   readonly follows: boolean
+  /** All servers, and which of them this one is, if there are several. */
+  readonly nodes?: SimulatedNodes
+  readonly route?: number
 }
+
+type Outcome = AcquireOutcome | ChangeOutcome
 
 /** A request that has not been answered. */
 interface Pending {
@@ -83,9 +112,8 @@ interface Waiting {
 const FIRST_RECONNECT_DELAY = 50
 const LONGEST_RECONNECT_DELAY = 1_000
 
-export class SimulatedBackend implements Backend {
-  /** How many requests will never be answered, by nothing: a promise that never settles. */
-  muted = 0
+export class SimulatedBackend implements ObservedBackend {
+  readonly #requests: ReportedRequests
   readonly #parts: BackendParts
   #prefix = ''
   #timeout = 0
@@ -115,14 +143,22 @@ export class SimulatedBackend implements Backend {
 
   constructor(parts: BackendParts) {
     this.#parts = parts
+    this.#requests = new ReportedRequests(parts)
   }
 
-  /** Since when it is connected, and since when it says that changes at the server are told, in true time; Infinity if not. */
-  get connectedSince(): number {
+  get muted(): number {
+    return this.#requests.muted
+  }
+
+  set muted(share: number) {
+    this.#requests.muted = share
+  }
+
+  connectedSince(): number {
     return this.#commands ? this.#connectedSince : Number.POSITIVE_INFINITY
   }
 
-  get toldSince(): number {
+  toldSince(): number {
     const { server } = this.#parts
     const atHome = this.#commands && server.identityOf(this.#commands) === server.identity
     return this.watching && atHome ? this.#toldSince : Number.POSITIVE_INFINITY
@@ -157,43 +193,59 @@ export class SimulatedBackend implements Backend {
   }
 
   acquire(entries: readonly LockEntry[], watch = false): Promise<readonly AcquireOutcome[]> {
-    const period = this.#period
-    return this.#carryOut('acquire', entries, (redis, client, copies) => {
-      const watched = period === undefined ? undefined : client
-      return redis.acquire(copies, watched, watch)
-    }).then((outcomes) =>
-      outcomes.map((outcome) =>
-        outcome.type === 'refused' && period !== this.#period ? { ...outcome, watched: false } : outcome,
-      ),
-    )
+    return this.#report('acquire', entries, watch)
   }
 
   renew(entries: readonly LockEntry[], watch = false): Promise<readonly ChangeOutcome[]> {
-    const watched = watch && this.watching
-    return this.#carryOut('renew', entries, (redis, client, copies) => redis.renew(copies, client, watched))
+    return this.#report('renew', entries, watch)
   }
 
   release(entries: readonly ReleaseEntry[]): Promise<readonly ChangeOutcome[]> {
-    return this.#carryOut('release', entries, (redis, client, copies) => redis.release(copies, client))
+    return this.#report('release', entries)
   }
 
   verify(entries: readonly LockEntry[]): Promise<readonly ChangeOutcome[]> {
-    return this.#carryOut('verify', entries, (redis, client, copies) => redis.verify(copies, client))
+    return this.#report('verify', entries)
   }
 
-  inspect(key: string): Promise<LockView | null> {
+  inspect(key: string, asking = false): Promise<LockView | null> {
     return this.#ask((redis, client) => {
-      this.#throwIfForbidden(key)
+      this.#throwIfRefused(key, asking)
       return redis.inspect(this.#prefix + key, client)
     })
   }
 
-  forceRelease(key: string): Promise<boolean> {
+  forceRelease(key: string, asking = false): Promise<boolean> {
     const { observer } = this.#parts
     return this.#ask((redis, client) => {
-      this.#throwIfForbidden(key)
+      this.#throwIfRefused(key, asking)
       return observer.onArrived('forceRelease', [], redis, () => redis.delete(this.#prefix + key, client))
     })
+  }
+
+  /** Asks this server, and nobody else. What another one is to do is unknown, because of a redirection. @throws UnavailableError */
+  async send({ operation, entries, watch, sent, fails, asking }: LockRequest): Promise<readonly Outcome[]> {
+    const { observer } = this.#parts
+    const { watching } = this
+    const period = this.#period
+    const copies = entries.map(({ key, token, ttl, watch: wanted }) => {
+      return { key: this.#prefix + key, token, ttl, watch: watching && wanted === true && !asking }
+    })
+    const work = (redis: SimulatedRedis, client: Subscriber | undefined, some: readonly ReleaseEntry[]): Outcome[] => {
+      if (operation === 'acquire') return redis.acquire(some, period === undefined ? undefined : client, watch)
+      if (operation === 'renew') return redis.renew(some, client, watch && watching && !asking)
+      return redis[operation](some, client)
+    }
+    const outcomes = await this.#ask((redis, client) => {
+      if (fails) throw new Error('ERR on purpose')
+      return this.#carryOutEach(copies, operation, asking, (some) =>
+        observer.onArrived(operation, some, redis, () => work(redis, client, some), sent),
+      )
+    })
+    if (period === this.#period) return outcomes
+    return outcomes.map((outcome) =>
+      outcome.type === 'refused' && 'watched' in outcome ? { ...outcome, watched: false } : outcome,
+    )
   }
 
   async close(): Promise<void> {
@@ -207,58 +259,46 @@ export class SimulatedBackend implements Backend {
     this.#waiting?.reject(new UnavailableError('The connection is closed'))
   }
 
-  async #carryOut<O extends AcquireOutcome | ChangeOutcome>(
+  #report<O extends Outcome>(
     operation: Operation,
     entries: readonly ReleaseEntry[],
-    work: (redis: SimulatedRedis, client: Subscriber | undefined, copies: readonly ReleaseEntry[]) => O[],
-  ): Promise<readonly (O | Unknown)[]> {
-    const { observer, errors, random } = this.#parts
-    const { watching } = this
-    const copies = entries.map(({ key, token, ttl, watch }) => {
-      return { key: this.#prefix + key, token, ttl, watch: watching && watch === true }
-    })
-    const keys = entries.map(({ key }) => key)
-    const sent = observer.onSent(operation, entries)
-    const fails = random.chance(errors)
-    const never = random.chance(this.muted)
-    if (never) observer.onNever(sent, entries)
-    let outcomes: readonly (O | Unknown)[]
-    try {
-      outcomes = await this.#ask((redis, client) => {
-        if (fails) throw new Error('ERR on purpose')
-        return this.#carryOutEach(copies, (some) =>
-          observer.onArrived(operation, some, redis, () => work(redis, client, some), sent),
-        )
-      })
-    } catch (error) {
-      outcomes = copies.map(() => ({ type: 'unknown', error: error as Error }))
-    }
-    if (never) return new Promise(() => undefined)
-    for (const [index, outcome] of outcomes.entries()) {
-      observer.onOutcome(sent, copies[index] as LockEntry, outcome)
-    }
-    observer.onAnswered(keys)
-    return outcomes
+    watch = false,
+  ): Promise<readonly O[]> {
+    return this.#requests.carryOut<O>(
+      operation,
+      entries,
+      watch,
+      (request) => this.send(request) as Promise<readonly O[]>,
+    )
   }
 
   /** What is refused is refused for itself: the others of its batch are carried out. */
-  #carryOutEach<O>(
+  #carryOutEach(
     copies: readonly ReleaseEntry[],
-    work: (some: readonly ReleaseEntry[]) => O[],
-  ): readonly (O | Unknown)[] {
-    const { forbidden } = this.#parts.server
-    if (forbidden.size === 0) return work(copies)
-    const outcomes = work(copies.filter(({ key }) => !forbidden.has(key)))
+    operation: Operation,
+    asking: boolean,
+    work: (some: readonly ReleaseEntry[]) => Outcome[],
+  ): readonly Outcome[] {
+    const { server, nodes } = this.#parts
+    if (server.forbidden.size === 0 && nodes === undefined) return work(copies)
+    const refusals = copies.map(({ key }) => this.#refusalOf(key, operation, asking))
+    const outcomes = work(copies.filter((_, index) => refusals[index] === undefined))
     let next = 0
-    return copies.map(({ key }) => {
-      const refusal = forbidden.get(key)
-      return refusal ? { type: 'unknown', error: noPermission(key, refusal.final) } : (outcomes[next++] as O)
-    })
+    return refusals.map((error) => (error ? { type: 'unknown', error } : (outcomes[next++] as Outcome)))
   }
 
-  #throwIfForbidden(key: string): void {
-    const refusal = this.#parts.server.forbidden.get(this.#prefix + key)
-    if (refusal) throw noPermission(key, refusal.final)
+  /** @param name with its prefix. */
+  #refusalOf(name: string, operation: Operation | 'inspect', asking: boolean): UnavailableError | undefined {
+    const { server, nodes, route = 0 } = this.#parts
+    const redirection = nodes?.redirect(route, name, operation, asking)
+    if (redirection) return redirection
+    const refusal = server.forbidden.get(name)
+    return refusal && noPermission(name, refusal.final)
+  }
+
+  #throwIfRefused(key: string, asking: boolean): void {
+    const refusal = this.#refusalOf(this.#prefix + key, 'inspect', asking)
+    if (refusal) throw refusal
   }
 
   /** @throws what the server answers instead, or UnavailableError. */
@@ -330,10 +370,10 @@ export class SimulatedBackend implements Backend {
         this.#wasUsable = true
         this.#waiting?.resolve()
         this.#waiting = undefined
-        if (recovered) this.#tell((listener) => listener.onRecovered())
+        if (recovered) this.#tell((listener) => listener.onRecovered(this.#parts.route))
         if (replaced) {
-          this.#parts.observer.onSuspect()
-          this.#tell((listener) => listener.onSuspect())
+          this.#parts.observer.onSuspect(this.#parts.route)
+          this.#tell((listener) => listener.onSuspect(this.#parts.route))
         }
         this.#track()
       },
@@ -381,7 +421,7 @@ export class SimulatedBackend implements Backend {
 
   /** Changes are told from now on, if both connections are there. */
   #track(): void {
-    const { server } = this.#parts
+    const { server, route } = this.#parts
     const [commands, pushes] = [this.#commands, this.#pushes]
     if (!this.#watch || commands === undefined) return
     if (pushes === undefined) return
@@ -400,14 +440,17 @@ export class SimulatedBackend implements Backend {
         this.#toldSince = this.#parts.timeline.now
         const sameAsBefore = this.#tracked === commands
         this.#tracked = commands
-        this.#tell((listener) => (sameAsBefore ? listener.onMissed() : listener.onChange()))
+        this.#tell((listener) => (sameAsBefore ? listener.onMissed(route) : listener.onChange(undefined, route)))
       }),
     )
   }
 
   #onChange(name: string | undefined): void {
     if (this.#closed) return
-    this.#tell((listener) => listener.onChange(name === undefined ? undefined : [name.slice(this.#prefix.length)]))
+    const { route } = this.#parts
+    this.#tell((listener) =>
+      listener.onChange(name === undefined ? undefined : [name.slice(this.#prefix.length)], route),
+    )
   }
 
   #tell(what: (listener: BackendListener) => void): void {
@@ -441,7 +484,7 @@ export class SimulatedBackend implements Backend {
     this.#periods += 1
     const watched = this.#period !== undefined
     this.#period = undefined
-    if (watched && this.#commands) this.#tell((listener) => listener.onUnwatched())
+    if (watched && this.#commands) this.#tell((listener) => listener.onUnwatched(this.#parts.route))
     this.#again(() => this.#connectPushes())
   }
 

@@ -49,6 +49,19 @@ export class SimulatedRedis {
     return copy
   }
 
+  /** A key is at another server from now on; whoever watches it here is told. */
+  handOver(key: string, to: SimulatedRedis): void {
+    const value = this.peek(key)
+    if (value === undefined) return
+    to.write(key, value)
+    this.write(key, undefined)
+  }
+
+  /** Fences are larger than those of another server from now on. */
+  raiseFence(other: SimulatedRedis): void {
+    this.#fence = Math.max(this.#fence, other.#fence)
+  }
+
   acquire(entries: readonly LockEntry[], by: Subscriber | undefined, watch: boolean): AcquireOutcome[] {
     let fence: number | undefined
     return entries.map(({ key, token, ttl }) => {

@@ -24,7 +24,7 @@ function simulate(...args: readonly string[]): Promise<Outcome> {
 }
 
 describe('managers in a simulated world', () => {
-  it('P1 P2 P3 P4 P5 P6 P7 P8 P9 P10 P11 P12 P13 P14 P15 P16 P17 P18 P19 P20 P21 P22 P23 P24 P26 P28 P29 P30 P31 hold after every step, whatever fails', async () => {
+  it('P1 P2 P3 P4 P5 P6 P7 P8 P9 P10 P11 P12 P13 P14 P15 P16 P17 P18 P19 P20 P21 P22 P23 P24 P26 P28 P29 P30 P31 P32 P33 hold after every step, whatever fails', async () => {
     let leases = 0
     let faults = 0
     for (let seed = SEED; seed < SEED + RUNS; seed += 1) {
@@ -47,6 +47,26 @@ describe('managers in a simulated world', () => {
     const [first = [], second] = stories
     expect(first.length).to.be.greaterThan(100)
     expect(second).to.deep.equal(first)
+  })
+})
+
+describe('a simulated world with several servers', () => {
+  it('has places that move at once and key by key, and processes with outdated maps', async () => {
+    const lines: string[] = []
+    const faults = ['move', 'moveSlowly'] as const
+    const scenario = { nodes: 3, faults, faultEvery: 500, actionEvery: 60 }
+    const simulation = new Simulation({ seed: 7, duration: 20_000, scenario, onEvent: (line) => lines.push(line) })
+    const { violation } = await simulation.run()
+    expect(violation).to.equal(undefined)
+    const told = lines.join('\n')
+    for (const type of ['MOVED', 'ASK', 'TRYAGAIN'])
+      expect(told).to.match(new RegExp(`is told about key \\d+: ${type} to node`))
+  })
+
+  it('is one of four, and all other seeds have one server', () => {
+    const spread = Array.from({ length: 200 }, (_, seed) => new Simulation({ seed, duration: 1 }).scenario.nodes)
+    const share = spread.filter((nodes) => nodes > 1).length / spread.length
+    expect(share).to.be.within(0.15, 0.35)
   })
 })
 

@@ -11,13 +11,13 @@ import { inspect } from 'node:util'
 import { Chronicle } from './chronicle.ts'
 import { Contest } from './contest.ts'
 import { type Fault, Faults } from './faults.ts'
-import { Health } from './health.ts'
 import { Member } from './member.ts'
 import { Random } from './random.ts'
 import { Reactions } from './reactions.ts'
 import { drawScenario, type Scenario } from './scenario.ts'
 import { ServerInspector } from './server-inspector.ts'
 import type { SimulatedProcess } from './simulated-process.ts'
+import { SimulatedNodes } from './simulated-nodes.ts'
 import { SimulatedServer } from './simulated-server.ts'
 import { Timeline } from './timeline.ts'
 import { Verdict, type Violation } from './violation.ts'
@@ -31,6 +31,8 @@ const DRAINS = [0, 500, 3_000, 10_000]
 const LONGEST_DRAIN = Math.max(...DRAINS)
 /** What `close` may take after that, in ms: its budget for releases, and what the backend may take after it. */
 const CLOSING = 10_000 + 1_000
+/** Where the chance that nodes are drawn from begins, apart from that of everything else. */
+const NODES = 0x6e_6f_64_65
 /** After how many of the steps a turn of the event loop is waited for. */
 const TURNS = 1 / 8
 
@@ -66,8 +68,7 @@ export class Simulation {
   readonly #random: Random
   readonly #chronicle: Chronicle
   readonly #verdict: Verdict
-  readonly #serverHealth = new Health()
-  readonly #server: SimulatedServer
+  readonly #nodes: SimulatedNodes
   readonly #servers: ServerInspector
   readonly #workload: Workload
   readonly #faults: Faults
@@ -88,7 +89,9 @@ export class Simulation {
     this.#options = options
     const random = new Random(options.seed)
     this.#random = random
-    const scenario = { ...drawScenario(random.fork()), ...options.scenario }
+    // What is drawn for several nodes changes nothing in worlds with one.
+    const further = new Random(options.seed ^ NODES)
+    const scenario = { ...drawScenario(random.fork(), further), ...options.scenario }
     this.scenario = scenario
     const timeline = this.#timeline
     const chronicle = new Chronicle(timeline, options.onEvent)
@@ -96,17 +99,23 @@ export class Simulation {
     const verdict = new Verdict(options.ignore)
     this.#verdict = verdict
     const rate = 1 + random.pick([-1, 1]) * scenario.rateError
-    this.#server = new SimulatedServer(timeline, random.fork(), { rate, forgets: scenario.forgets })
-    this.#servers = new ServerInspector(verdict, () => this.#server.redis)
-    const [server, servers] = [this.#server, this.#servers]
-    this.#workload = new Workload(scenario, random.fork(), verdict, server, servers, chronicle)
+    const traits = { rate, forgets: scenario.forgets }
+    const first = new SimulatedServer(timeline, random.fork(), traits)
+    const others = Array.from(
+      { length: scenario.nodes - 1 },
+      () => new SimulatedServer(timeline, further.fork(), traits),
+    )
+    const nodes = new SimulatedNodes(timeline, [first, ...others])
+    this.#nodes = nodes
+    this.#servers = new ServerInspector(verdict, nodes)
+    const servers = this.#servers
+    this.#workload = new Workload(scenario, random.fork(), verdict, nodes, servers, chronicle)
     this.#faults = new Faults({
       scenario,
       timeline,
       chronicle,
       random: random.fork(),
-      server,
-      serverHealth: this.#serverHealth,
+      nodes,
       servers,
       workload: this.#workload,
       members: () => this.#members,
@@ -122,7 +131,7 @@ export class Simulation {
     this.#watchman = new Watchman({
       timeline,
       verdict,
-      server,
+      nodes,
       servers,
       workload: this.#workload,
       longestTtl: Math.max(...scenario.ttls),
@@ -224,8 +233,7 @@ export class Simulation {
       timeline: this.#timeline,
       chronicle: this.#chronicle,
       random: this.#random.fork(),
-      server: this.#server,
-      serverHealth: this.#serverHealth,
+      nodes: this.#nodes,
       servers: this.#servers,
       verdict: this.#verdict,
       reactions: this.#reactions,

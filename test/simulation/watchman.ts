@@ -5,7 +5,7 @@
 import type { Call } from './calls.ts'
 import type { Member } from './member.ts'
 import type { ServerInspector } from './server-inspector.ts'
-import type { SimulatedServer } from './simulated-server.ts'
+import type { SimulatedNodes } from './simulated-nodes.ts'
 import type { Timeline } from './timeline.ts'
 import type { Evidence } from './token-ledger.ts'
 import type { Verdict } from './violation.ts'
@@ -27,7 +27,7 @@ const LATE = 50
 export interface WatchmanParts {
   readonly timeline: Timeline
   readonly verdict: Verdict
-  readonly server: SimulatedServer
+  readonly nodes: SimulatedNodes
   readonly servers: ServerInspector
   readonly workload: Workload
   /** The longest ttl that is used, in ms. */
@@ -47,7 +47,7 @@ export class Watchman {
 
   /** P7, and what it stands on: a lease that is held has its key. */
   read(members: Iterable<Member>): void {
-    const { verdict, server, servers } = this.#parts
+    const { verdict, nodes, servers } = this.#parts
     const holders = new Map<string, string>()
     for (const member of members) {
       const { process, inspector } = member
@@ -58,11 +58,11 @@ export class Watchman {
         if (servers.isRobbed(token)) continue
         // What was taken, or adopted, from a server that had been replaced may be lost.
         const misled = servers.isMisled(token)
-        if (misled && (known.acquiredAt > servers.replacedAt || !isSound(member, servers))) continue
+        if (misled && (known.acquiredAt > servers.replacedAt(key) || !isSound(member, key, servers))) continue
         const other = holders.get(key)
         verdict.expect(other === undefined, 'P7', () => `${key} is held by ${other} and by ${process.name}`)
         holders.set(key, process.name)
-        const present = server.redis.peek(key)
+        const present = nodes.redisOf(key).peek(key)
         verdict.expect(present?.token === token, 'P7', () => `${process.name} holds ${key} without its key`)
       }
     }
@@ -72,7 +72,7 @@ export class Watchman {
   round(members: readonly Member[], keys: readonly string[]): void {
     const { timeline } = this.#parts
     for (const key of keys) {
-      const token = this.#parts.server.redis.peek(key)?.token
+      const token = this.#parts.nodes.redisOf(key).peek(key)?.token
       const seen = this.#seen.get(key)
       if (seen === undefined || seen.token !== token) this.#seen.set(key, { token, since: timeline.now })
       else if (token !== undefined) this.#checkOrphan(members, key, token, seen.since)
@@ -93,13 +93,13 @@ export class Watchman {
 
   /** Everything is well, nobody has asked for anything for long, and all that was held has been let go. */
   checkQuiet(members: readonly Member[]): void {
-    const { timeline, verdict, server, workload } = this.#parts
+    const { timeline, verdict, nodes, workload } = this.#parts
     for (const call of workload.calls.pending) {
       if (isAlive(call)) verdict.fail('P24', `${call.what} in ${call.member.process.name} has never come to an end`)
     }
-    for (const key of server.redis.keys()) {
+    for (const key of nodes.keys()) {
       const held = members.some(({ inspector }) => [...inspector.live].some(({ lease }) => lease.key === key))
-      const { token = '' } = server.redis.peek(key) ?? {}
+      const { token = '' } = nodes.redisOf(key).peek(key) ?? {}
       // What a process that died has asked for may have arrived late.
       const known = members.some(({ inspector }) => inspector.ledger.get(token))
       const excused = !known || workload.isGivenAway(token) || this.#parts.servers.isProlonged(token)
@@ -134,7 +134,7 @@ export class Watchman {
   }
 
   /** P24: a manager says that it is closed. */
-  checkClosed({ process, manager, inspector, link }: Member): void {
+  checkClosed({ process, manager, inspector, ways }: Member): void {
     const { verdict, workload } = this.#parts
     inspector.closed = true
     verdict.expect(
@@ -146,7 +146,8 @@ export class Watchman {
     const left = manager.size + held + jeopardy + waiting + queues + undoing
     verdict.expect(left === 0, 'P24', () => `${process.name} is closed, and has not forgotten everything`)
     verdict.expect(process.managerTimers.size === 0, 'P24', () => `${process.name} is closed, and has a timer`)
-    verdict.expect(link.connections.size === 0, 'P24', () => `${process.name} is closed, and has a connection`)
+    const connected = ways.some(({ link }) => link.connections.size > 0)
+    verdict.expect(!connected, 'P24', () => `${process.name} is closed, and has a connection`)
     for (const call of workload.calls.pending) {
       if (call.member.process !== process || call.working) continue
       const { what } = call
@@ -163,9 +164,9 @@ export class Watchman {
 
   /** Whoever is to come next finds nothing of those who are gone: every key has been deleted, or has expired. */
   checkEmpty(): void {
-    const { verdict, server, servers } = this.#parts
-    const isLate = (key: string): boolean => servers.isProlonged(server.redis.peek(key)?.token ?? '')
-    const key = server.redis.keys().find((name) => !isLate(name))
+    const { verdict, nodes, servers } = this.#parts
+    const isLate = (key: string): boolean => servers.isProlonged(nodes.redisOf(key).peek(key)?.token ?? '')
+    const key = nodes.keys().find((name) => !isLate(name))
     verdict.expect(key === undefined, 'P11', () => `${key} is left when everybody is gone`)
   }
 
@@ -201,17 +202,18 @@ export class Watchman {
 
   /** P23: who waits for a key that is free gets it soon. */
   #checkCall(call: Call): void {
-    const { timeline, verdict, longestTtl, telling } = this.#parts
+    const { timeline, verdict, longestTtl, telling, nodes } = this.#parts
     const { member, key, startedAt, working } = call
     if (working) return
     if (key === undefined) return
     this.#checkRefusal(call, key)
     this.#checkAsking(call, key)
-    const healthy = timeline.now - Math.max(member.healthySince, startedAt, this.#parts.servers.permittedSince(key))
+    const possibleSince = Math.max(this.#parts.servers.permittedSince(key), nodes.acquirableSince(key))
+    const healthy = timeline.now - Math.max(member.healthySince, startedAt, possibleSince)
     const seen = this.#seen.get(key)
     if (seen === undefined || seen.token !== undefined) return
     // Who is not told asks when the ttl of its last holder is over.
-    const { toldSince } = member.backend
+    const toldSince = member.backend.toldSince(key)
     const told = telling && toldSince < timeline.now
     const bound = (told ? 0 : longestTtl) + POLL
     const waited = Math.min(
@@ -229,7 +231,7 @@ export class Watchman {
     const since = member.inspector.ledger.refusedForGoodAt(key)
     if (since === undefined || since < startedAt || !member.process.observable) return
     // A question that had waited for a connection, or for its process to go on, was given up earlier than its timeout after it was sent.
-    const delayed = Math.max(member.backend.connectedSince, member.process.wentOnAt)
+    const delayed = Math.max(member.backend.connectedSince(key), member.process.wentOnAt)
     if (since < delayed + this.#parts.longestTtl) return
     // Who came by a lease in another way is waited for like anybody.
     if ([...member.inspector.live].some(({ lease }) => lease.key === key)) return
@@ -281,6 +283,6 @@ function isAlive({ member }: Call): boolean {
 }
 
 /** Whether a process could do all that it was to do when the server was replaced, and before that. */
-function isSound(member: Member, { replacedAt }: ServerInspector): boolean {
-  return member.soundSince < replacedAt - member.recovery()
+function isSound(member: Member, key: string, servers: ServerInspector): boolean {
+  return member.soundSince < servers.replacedAt(key) - member.recovery()
 }

@@ -17,7 +17,7 @@ import type { Member } from './member.ts'
 import type { Random } from './random.ts'
 import type { Scenario } from './scenario.ts'
 import type { ServerInspector } from './server-inspector.ts'
-import type { SimulatedServer } from './simulated-server.ts'
+import type { SimulatedNodes } from './simulated-nodes.ts'
 import { timeoutOf } from './token-ledger.ts'
 import type { Verdict } from './violation.ts'
 
@@ -55,7 +55,7 @@ export class Workload {
   readonly #scenario: Scenario
   readonly #random: Random
   readonly #verdict: Verdict
-  readonly #server: SimulatedServer
+  readonly #nodes: SimulatedNodes
   readonly #servers: ServerInspector
   readonly #detached: DetachedLease[] = []
   readonly #givenAway = new Set<string>()
@@ -64,14 +64,14 @@ export class Workload {
     scenario: Scenario,
     random: Random,
     verdict: Verdict,
-    server: SimulatedServer,
+    nodes: SimulatedNodes,
     servers: ServerInspector,
     chronicle: Chronicle,
   ) {
     this.#scenario = scenario
     this.#random = random
     this.#verdict = verdict
-    this.#server = server
+    this.#nodes = nodes
     this.#servers = servers
     this.calls = new Calls(verdict, chronicle)
   }
@@ -89,10 +89,11 @@ export class Workload {
   /** Somebody else does something to a key: an operator, another program, a mistake. */
   meddle(): void {
     const key = this.#key()
-    this.#server.act((redis) =>
+    const server = this.#nodes.serverOf(key)
+    server.act((redis) =>
       this.#servers.robbing(redis, () => {
         if (this.#random.chance(0.5)) redis.delete(key)
-        else redis.write(key, { token: 'somebody else', expiresAt: this.#server.wall + this.#random.between(1, 2_000) })
+        else redis.write(key, { token: 'somebody else', expiresAt: server.wall + this.#random.between(1, 2_000) })
       }),
     )
   }
