@@ -29,8 +29,8 @@ export class ConnectionPair {
 
   /** Connects at once. */
   constructor(source: Redis | string, settings: BackendSettings, listener: BackendListener) {
-    const { clock = new SystemClock(), timeout, credentials, prefix, watch } = settings
-    const parts: ConnectionParts = { source, clock, timeout, credentials }
+    const { clock = new SystemClock(), timeout, credentials, owner, prefix, watch } = settings
+    const parts: ConnectionParts = { source, clock, timeout, credentials, owner }
     this.#clock = clock
     this.#checkedAt = clock.now()
     const commands = new Connection(parts)

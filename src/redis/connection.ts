@@ -34,6 +34,8 @@ const NO_SENTINEL = 'All sentinels are unreachable'
 export interface ConnectionParts extends LoginParts {
   /** Ends the connection's name, unless it is the connection of the locks. */
   readonly role?: string
+  /** Who holds the locks: part of the connection's name. */
+  readonly owner?: string | undefined
   readonly options?: Omit<RedisOptions, 'replyMapping'>
 }
 
@@ -80,6 +82,7 @@ export class Connection extends EventEmitter<ConnectionEvents> {
       ...ownOptions(this.#model, {
         timeout,
         role: parts.role,
+        owner: parts.owner,
         longestDelay: this.#delay.longest,
         reconnectDelay: () => this.#reconnectDelay(),
         onReadOnly: (error) => {

@@ -12,10 +12,12 @@ import {
   type ReleaseEntry,
   type Unknown,
 } from '../backend.ts'
+import type { Catalogue } from '../catalogue.ts'
 import { UnavailableError } from '../errors.ts'
 import { ConnectionPair } from './connection-pair.ts'
 import { type Ask, cutUp } from './cut-up.ts'
 import { Heads, PLAIN } from './encoded-command.ts'
+import { RedisCatalogue } from './redis-catalogue.ts'
 import { explainReply, isReply } from './reply-fault.ts'
 import { type Call, Script, ScriptMemory } from './script.ts'
 import { ACQUIRE, ACQUIRE_AND_WATCH, INSPECT, RELEASE, RENEW, RENEW_AND_WATCH, VERIFY } from './scripts.ts'
@@ -32,6 +34,7 @@ const LARGE_CALL = 8_192
 interface Opened {
   readonly pair: ConnectionPair
   readonly faults: ToldFaults
+  readonly catalogue: Catalogue
   readonly acquire: Script
   readonly acquireAndWatch: Script
   readonly renew: Script
@@ -66,6 +69,10 @@ export class RedisBackend implements Backend {
     return this.#opened?.pair.commands.fault
   }
 
+  get catalogue(): Catalogue | undefined {
+    return this.#opened?.catalogue
+  }
+
   /** Depends on the key prefix of the client, too. */
   get reservedKey(): string | undefined {
     return FENCE_KEY.startsWith(this.#prefix) ? FENCE_KEY.slice(this.#prefix.length) : undefined
@@ -82,6 +89,12 @@ export class RedisBackend implements Backend {
     this.#opened = {
       pair,
       faults: new ToldFaults(listener),
+      catalogue: new RedisCatalogue({
+        pair,
+        script,
+        prefix: this.#prefix,
+        explain: (thrown) => this.#explain(thrown, undefined),
+      }),
       acquire: script(ACQUIRE),
       acquireAndWatch: script(ACQUIRE_AND_WATCH),
       renew: script(RENEW),

@@ -5,6 +5,7 @@ import { MemoryBackend, MemoryStore } from 'leasewheel/memory'
 import { RedisBackend } from '#src/redis/redis-backend.js'
 import { RedisServer } from '../support/redis-server.ts'
 import { describeBackend, Listener, type Store } from './backend.contract.ts'
+import { describeCatalogue } from './catalogue.contract.ts'
 
 /** How long a backend may find a server silent before it gives up the connection, in ms. */
 const TIMEOUT = 5_000
@@ -104,3 +105,5 @@ async function redisStore(): Promise<Store> {
 
 describeBackend('MemoryBackend', memoryStore)
 describeBackend('RedisBackend', redisStore)
+describeCatalogue('MemoryBackend', memoryStore)
+describeCatalogue('RedisBackend', redisStore)

@@ -205,7 +205,7 @@ describe("the manager's connection", () => {
             withManager(client, LASTING, async ({ manager }) => {
               await worksOn(manager, server)
               const list = (await server.command('CLIENT', 'LIST')) as string
-              const ours = list.split('\n').filter((line) => line.includes('name=leasewheel '))
+              const ours = list.split('\n').filter((line) => line.includes('name=leasewheel@'))
               // Redis 8 and Valkey 9 put it in brackets.
               expect(ours.join().replace(/[[\]]/g, '')).to.include(`addr=${path}:0`)
             }),
