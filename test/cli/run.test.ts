@@ -7,6 +7,7 @@ import { expect } from 'chai'
 import type { LeaseManagerOptions } from 'leasewheel'
 import { run } from '#src/cli/run.js'
 import { type RedisServer, withRedis } from '../support/redis-server.ts'
+import { PRIMARY, withSentinel } from '../support/sentinel-group.ts'
 import { LASTING, until, withManager } from '../redis/support.ts'
 
 /** A terminal of 100 columns, or a pipe. */
@@ -340,6 +341,15 @@ describe('the command line', () => {
       expect((await pipe(server, 'ls', '-r', 'http://example.org')).code).to.equal(3)
       expect((await pipe(server, 'ls', '--sentinel', 'mymaster', '-r', 'nonsense')).code).to.equal(3)
     }))
+
+  it('finds a server behind Sentinel', () =>
+    withLocks((server) =>
+      withSentinel(server, async (port) => {
+        const words = ['--sentinel', PRIMARY, '-r', `redis://127.0.0.1:${port}`]
+        expect((await pipe(server, 'inspect', 'order:42', ...words)).output).to.include('web-1:4711')
+        expect((await pipe(server, 'top', '-n', '1', ...words)).output).to.include(`${PRIMARY}@127.0.0.1:${port}`)
+      }),
+    ))
 
   it('says what is wrong with its arguments, and exits with 2', () =>
     withRedis(async (server) => {
