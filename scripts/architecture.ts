@@ -10,16 +10,18 @@ import { parseSync } from 'oxc-parser'
 
 /** From the top floor down: what a room is for, and which rooms below it may import. The plan, and the only place where it stands. */
 const PLAN: readonly Room[] = [
+  { name: 'cli', what: 'the command line, a user of the package like any other', imports: ['redis', 'time', 'port'] },
   {
     name: 'face',
     files: /^(index|lease-manager)\.ts$/,
     what: 'what users meet: LeaseManager, and all public names',
-    imports: 'manager acquire requests redis options lease time port rules structures'.split(' '),
+    imports: 'manager overview acquire requests redis options lease time port rules structures'.split(' '),
   },
   {
     name: 'manager',
     what: 'how the parts are put together, told of changes, and closed',
     imports: [
+      'overview',
       'acquire',
       'release',
       'renewal',
@@ -32,6 +34,11 @@ const PLAN: readonly Room[] = [
       'port',
       'rules',
     ],
+  },
+  {
+    name: 'overview',
+    what: 'what operators see: all locks, and all managers',
+    imports: ['acquire', 'requests', 'lease', 'options', 'time', 'port', 'rules'],
   },
   {
     name: 'acquire',
@@ -60,7 +67,7 @@ const PLAN: readonly Room[] = [
   { name: 'memory', what: 'leasewheel/memory: the port in memory, and a clock for tests', imports: ['time', 'port'] },
   {
     name: 'port',
-    files: /^(backend|errors|stats|as-error|show-in-logs)\.ts$/,
+    files: /^(backend|catalogue|errors|member|stats|as-error|show-in-logs|version)\.ts$/,
     what: 'what all agree on: the backend, errors, what is counted',
     imports: ['time', 'rules', 'structures'],
   },

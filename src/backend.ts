@@ -2,6 +2,7 @@
  * The port between the manager and the store of the locks. An implementation keeps no timers and decides nothing about
  * leases: it asks the store, and reports one outcome for each entry.
  */
+import type { Catalogue } from './catalogue.ts'
 import type { Clock } from './time/clock.ts'
 
 /**
@@ -94,6 +95,8 @@ export interface BackendSettings {
   readonly clock?: Clock | undefined
   /** Called before each connection, for a name and a password. Default: those of the client or the URL. */
   readonly credentials?: (() => Promise<Credentials>) | undefined
+  /** Who holds the locks, for people to read: it may be part of the name of a connection. Default: none. */
+  readonly owner?: string | undefined
 }
 
 /** A lock to release. */
@@ -152,6 +155,8 @@ export interface Backend {
   readonly routing?: Routing | undefined
   /** A key that cannot be a lock, because the backend uses it; known once the backend is open. Default: none. */
   readonly reservedKey?: string | undefined
+  /** Given, once the backend is open, if operators can list its keys and managers can announce themselves. Default: neither works. */
+  readonly catalogue?: Catalogue | undefined
   /** The manager calls this once, before anything else. */
   open(settings: BackendSettings, listener: BackendListener): void
   /**

@@ -19,6 +19,7 @@ export type {
   Routing,
   Unknown,
 } from './backend.ts'
+export type { Announcement, Catalogue, KeyPage, KeyView } from './catalogue.ts'
 export { type Clock, SystemClock, type Timer, type TimerSource, type TimeSources } from './time/clock.ts'
 export type { HistogramSummary } from './structures/histogram.ts'
 export type { LeaseState, LossReason } from './rules/lease-state.ts'
@@ -39,13 +40,17 @@ export type {
   JeopardyEvent,
   LeaseEvents,
   LostEvent,
+  MemberEvent,
   OverloadEvent,
   ReleasedEvent,
   RenewedEvent,
   SafeEvent,
 } from './lease/events.ts'
 export type { DetachedLease, Lease, LeaseEnd, LeaseSummary } from './lease/lease.ts'
-export { LeaseManager, type LockInspection } from './lease-manager.ts'
+export { LeaseManager } from './lease-manager.ts'
+export type { Member, MemberStats } from './member.ts'
+export type { LockInspection } from './overview/inquiries.ts'
+export type { ListedLock } from './overview/listing.ts'
 export type { GuardedEmitter, LeaseEventName, LeaseListener } from './manager/guarded-emitter.ts'
 export type { LoadReport } from './stats.ts'
 export type {
@@ -55,6 +60,7 @@ export type {
   CloseOptions,
   LeaseManagerOptions,
   LeaseOptions,
+  ListOptions,
   Progress,
   TryAcquireOptions,
 } from './options/options.ts'

@@ -6,13 +6,11 @@ import { acquireAll } from './acquire/acquire-all.ts'
 import type { BulkSettings } from './acquire/acquire-batch.ts'
 import { asError } from './as-error.ts'
 import { FENCE_KEY } from './backend.ts'
-import { LockNotHeldError, ManagerClosedError, UnavailableError } from './errors.ts'
+import { LockNotHeldError, ManagerClosedError } from './errors.ts'
 import type { DetachedLease, Lease } from './lease/lease.ts'
-import { ownerOf } from './lease/token.ts'
 import { Assembly } from './manager/assembly.ts'
 import { Closing } from './manager/closing.ts'
 import { GuardedEmitter } from './manager/guarded-emitter.ts'
-import { reportOf } from './manager/report.ts'
 import { checkFunction } from './options/check.ts'
 import { checkDistinctKeys, checkKey, listOfKeys } from './options/keys.ts'
 import type {
@@ -21,6 +19,7 @@ import type {
   AdoptOptions,
   CloseOptions,
   LeaseManagerOptions,
+  ListOptions,
   TryAcquireOptions,
 } from './options/options.ts'
 import {
@@ -32,27 +31,18 @@ import {
   resolveAcquireMany,
   resolveAdopt,
   resolveClose,
+  resolveList,
   resolveManager,
   resolveTryAcquire,
 } from './options/settings.ts'
+import type { Member } from './member.ts'
+import type { LockInspection } from './overview/inquiries.ts'
+import type { ListedLock } from './overview/listing.ts'
 import type { Connectable } from './redis/create-backend.ts'
-import { within } from './requests/within.ts'
 import { isActive } from './rules/lease-state.ts'
 import { showInLogs } from './show-in-logs.ts'
 import type { LeaseManagerStats } from './stats.ts'
 import { forEachIndex } from './time/slices.ts'
-
-/** Who holds a lock, as `inspect` reports it. */
-export interface LockInspection {
-  /** The token on the key. */
-  readonly token: string
-  /** Who holds it: the `owner` of a manager, or undefined if the token names none. */
-  readonly owner: string | undefined
-  /** What is left of its ttl, in ms; Infinity if it has none. */
-  readonly remaining: number
-  /** The lease of this manager, if this manager holds the lock. */
-  readonly lease: Lease | undefined
-}
 
 /**
  * Acquires locks, renews them, and emits events about each. One manager serves a whole process: it has one timer and
@@ -212,8 +202,7 @@ export class LeaseManager extends GuardedEmitter implements Iterable<Lease> {
 
   /** The lease that this manager holds on the key, if there is one. */
   get(key: string): Lease | undefined {
-    const record = this.#parts.table.get(checkKey(key))
-    return record && isActive(this.#parts.table.observe(record)) ? record.handle : undefined
+    return this.#parts.inquiries.leaseOn(checkKey(key))
   }
 
   /** The leases that this manager holds, in no particular order. */
@@ -230,10 +219,31 @@ export class LeaseManager extends GuardedEmitter implements Iterable<Lease> {
    * @throws UnavailableError if the backend did not answer within `timeout`.
    */
   async inspect(key: string): Promise<LockInspection | null> {
-    const view = await this.#askFor(key, 'inspected', () => this.#parts.backend.inspect(key))
-    if (view === null) return null
-    const lease = this.get(key)
-    return { ...view, owner: ownerOf(view.token), lease: lease?.token === view.token ? lease : undefined }
+    this.#throwIfClosed(checkKey(key))
+    return this.#parts.inquiries.inspect(key)
+  }
+
+  /**
+   * Lists the locks under the prefix, whoever holds them, those of other libraries included. The server has its turns for other requests all the
+   * time. A lock that is there from the first step to the last is on the list; after a change of the server's size it may be there twice.
+   *
+   * Leaving the loop ends the list. Each step rejects with UnavailableError if the backend did not answer within `timeout`, and with the reason of
+   * `signal` once that aborts.
+   *
+   * @throws TypeError, RangeError naming the option that is invalid.
+   */
+  list(options: ListOptions = {}): AsyncGenerator<ListedLock, void> {
+    return this.#parts.inquiries.list(resolveList(options), () => this.#throwIfClosed())
+  }
+
+  /**
+   * The managers with this prefix that announce themselves, this one included: see the option `announce`.
+   *
+   * @throws UnavailableError if the backend did not answer within `timeout`.
+   */
+  async members(): Promise<Member[]> {
+    this.#throwIfClosed()
+    return this.#parts.members.list()
   }
 
   /**
@@ -246,7 +256,7 @@ export class LeaseManager extends GuardedEmitter implements Iterable<Lease> {
   async forceRelease(key: string): Promise<boolean> {
     this.#throwIfClosed(this.#checkKey(key))
     try {
-      return await this.#askFor(key, 'released', () => this.#parts.backend.forceRelease(key))
+      return await this.#parts.inquiries.forceRelease(key)
     } finally {
       // The server does not notify a manager of changes that this manager made itself.
       this.#parts.desk.onChange([key])
@@ -270,7 +280,7 @@ export class LeaseManager extends GuardedEmitter implements Iterable<Lease> {
 
   /** What the manager is doing, and what it has done so far. */
   stats(): LeaseManagerStats {
-    return reportOf(this.#parts)
+    return this.#parts.stats()
   }
 
   /**
@@ -306,21 +316,6 @@ export class LeaseManager extends GuardedEmitter implements Iterable<Lease> {
   async #tryEach(keys: readonly string[], settings: BulkSettings): Promise<(Lease | null)[]> {
     this.#throwIfClosed()
     return this.#parts.bulks.run(keys, settings)
-  }
-
-  /** Asks one question about one key, whoever holds it. */
-  async #askFor<T>(key: string, what: string, ask: () => Promise<T>): Promise<T> {
-    this.#throwIfClosed(checkKey(key))
-    const { scheduler, backend, routing, routeOf, faultOf } = this.#parts
-    const whenReady = async (): Promise<T> => {
-      await backend.ready(routeOf(key))
-      return ask()
-    }
-    const fault = (): Error | undefined => (routing ? faultOf(key) : undefined)
-    return within(scheduler, this.#tryDefaults.timeout, whenReady, fault).catch((error: unknown) => {
-      const cause = asError(error)
-      throw new UnavailableError(`Lock \`${key}\` could not be ${what}: ${cause.message}`, key, { cause })
-    })
   }
 
   /** Refuses the one key that the backend needs for itself, which some prefixes leave within reach. */

@@ -36,6 +36,7 @@ import {
   type LockNotHeldError,
   type LossReason,
   type LostEvent,
+  type MemberEvent,
   type ManagerClosedError,
   type ReleasedEvent,
   type RenewedEvent,
@@ -64,7 +65,7 @@ type Heard<E extends keyof LeaseEvents> = Parameters<Parameters<typeof leases.on
 describe('the types of', () => {
   it('events: one payload each', () => {
     expectTypeOf<keyof LeaseEvents>().toEqualTypeOf<
-      'acquired' | 'renewed' | 'jeopardy' | 'safe' | 'lost' | 'released' | 'overload' | 'error'
+      'acquired' | 'renewed' | 'jeopardy' | 'safe' | 'lost' | 'released' | 'overload' | 'joined' | 'left' | 'error'
     >()
     expectTypeOf<Heard<'acquired'>>().toEqualTypeOf<[event: AcquiredEvent]>()
     expectTypeOf<Heard<'renewed'>>().toEqualTypeOf<[event: RenewedEvent]>()
@@ -73,6 +74,7 @@ describe('the types of', () => {
     expectTypeOf<Heard<'lost'>>().toEqualTypeOf<[event: LostEvent]>()
     expectTypeOf<Heard<'released'>>().toEqualTypeOf<[event: ReleasedEvent]>()
     expectTypeOf<Heard<'overload'>>().toEqualTypeOf<[event: OverloadEvent]>()
+    expectTypeOf<Heard<'joined' | 'left'>>().toEqualTypeOf<[event: MemberEvent]>()
     expectTypeOf<Heard<'error'>>().toEqualTypeOf<[error: Error]>()
   })
 
@@ -197,6 +199,7 @@ describe('the types of', () => {
     expectTypeOf<LeaseManager['forceRelease']>().toEqualTypeOf<(key: string) => Promise<boolean>>()
     expectTypeOf<keyof AdoptOptions>().toEqualTypeOf<'timeout' | 'maxHold' | 'autoRenew' | 'signal'>()
     expectTypeOf<Lease>().toExtend<DetachedLease>()
+    expectTypeOf<LockInspection['since']>().toEqualTypeOf<Date | undefined>()
     expectTypeOf<LockInspection['owner']>().toEqualTypeOf<string | undefined>()
     expectTypeOf<LockNotAcquiredError['owner']>().toEqualTypeOf<string | undefined>()
     expectTypeOf<WakeUpCause>().toEqualTypeOf<'handOver' | 'change' | 'reconnect' | 'timeout'>()

@@ -2,6 +2,7 @@
 import type { LossReason } from '../rules/lease-state.ts'
 import type { LeaseLostError } from '../errors.ts'
 import type { Lease } from './lease.ts'
+import type { Member } from '../member.ts'
 import type { LoadReport } from '../stats.ts'
 
 /** A lease was acquired or adopted, and is held. The event comes before the call that asked for it resolves. */
@@ -50,6 +51,11 @@ export interface ReleasedEvent {
  */
 export type OverloadEvent = LoadReport
 
+/** A manager with the same prefix has announced itself, or is not announced any more. */
+export interface MemberEvent {
+  readonly member: Member
+}
+
 /**
  * Every lease emits `acquired (renewed | jeopardy safe)* jeopardy? (released | lost)`: exactly one last event, and none
  * after it.
@@ -62,6 +68,10 @@ export interface LeaseEvents {
   lost: [event: LostEvent]
   released: [event: ReleasedEvent]
   overload: [event: OverloadEvent]
+  /** Another manager with this prefix has announced itself: see the option `announce`. */
+  joined: [event: MemberEvent]
+  /** Another manager has closed, or died: it is not announced any more. Its counts are those of the time at which it joined. */
+  left: [event: MemberEvent]
   /**
    * A fault that belongs to no caller, such as a listener that threw or a connection that broke. If nobody listens, faults become process
    * warnings: one per manager for connections and servers, with the code `LEASEWHEEL_UNHEARD_ERROR`, and one for each other fault.

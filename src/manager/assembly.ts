@@ -5,6 +5,7 @@ import { BulkAcquisitions } from '../acquire/bulk-acquisition.ts'
 import { FirstAttempts } from '../acquire/first-attempt.ts'
 import { Granting } from '../acquire/granting.ts'
 import { type Backend, FENCE_KEY, type Routing } from '../backend.ts'
+import type { Catalogue } from '../catalogue.ts'
 import { Cohort } from '../lease/cohort.ts'
 import type { LeasePort } from '../lease/lease.ts'
 import type { LeaseCohort, LeaseRecord } from '../lease/lease-record.ts'
@@ -12,18 +13,21 @@ import { LeaseTable, type Scheduled, type Subscribers } from '../lease/lease-tab
 import { tokensOf } from '../lease/token.ts'
 import type { AcquireSettings, ManagerSettings } from '../options/settings.ts'
 import { type Connectable, createBackend } from '../redis/create-backend.ts'
+import { Inquiries } from '../overview/inquiries.ts'
+import { Members } from '../overview/members.ts'
 import { Releaser } from '../release/releaser.ts'
 import { Loads } from '../renewal/loads.ts'
 import { Renewer } from '../renewal/renewer.ts'
 import { Verifier } from '../renewal/verifier.ts'
 import { Dispatch } from '../requests/dispatch.ts'
-import { type LoadReport, Tally } from '../stats.ts'
+import { type LeaseManagerStats, type LoadReport, Tally } from '../stats.ts'
 import { type Clock, SystemClock } from '../time/clock.ts'
 import { GuardedClock } from '../time/guarded-clock.ts'
 import { Scheduler, type Tick } from '../time/scheduler.ts'
 import { WaitingLines } from '../waiting/waiting-line.ts'
 import { ChangeDesk } from './change-desk.ts'
 import { leasePort } from './lease-port.ts'
+import { reportOf } from './report.ts'
 import { Usages } from './usages.ts'
 
 /** The manager, as its parts see it. */
@@ -64,6 +68,8 @@ export class Assembly {
   readonly bulks: BulkAcquisitions
   readonly adoptions: Adoptions
   readonly desk: ChangeDesk
+  readonly inquiries: Inquiries
+  readonly members: Members
   /** The key that the backend needs for itself, if our prefix leads to it. */
   readonly forbiddenKey: string | undefined
 
@@ -94,7 +100,10 @@ export class Assembly {
     this.bulks = new BulkAcquisitions(this)
     this.adoptions = new Adoptions(this)
     this.desk = new ChangeDesk(this)
+    this.inquiries = new Inquiries(this)
+    this.members = new Members(this)
     this.forbiddenKey = this.#open()
+    this.members.start()
   }
 
   readonly onFault = (fault: unknown): void => this.subscribers.report(fault)
@@ -138,6 +147,12 @@ export class Assembly {
   readonly onVacated = (record: LeaseRecord, givenBack: number | undefined): void =>
     this.lines.onVacated(record.key, givenBack, record.has.fairness)
 
+  // Calls about other managers.
+
+  readonly stats = (): LeaseManagerStats => reportOf(this)
+  readonly ask = <T>(work: (catalogue: Catalogue) => Promise<T>): Promise<T> =>
+    this.inquiries.askCatalogue('Managers could not be asked for', work)
+
   // Facts about the server and the other parts.
 
   /** The route of a key now, if there are several. */
@@ -161,9 +176,9 @@ export class Assembly {
   /** Connects. @returns the key that the backend needs for itself. */
   #open(): string | undefined {
     const { backend, desk, renewer, subscribers, tryDefaults } = this
-    const { clock, credentials, prefix, watch } = this.settings
+    const { clock, credentials, owner, prefix, watch } = this.settings
     backend.open(
-      { prefix, timeout: tryDefaults.timeout, watch, clock, credentials },
+      { prefix, timeout: tryDefaults.timeout, watch, clock, credentials, owner },
       {
         onRecovered: (route) => renewer.onRecovered(route),
         onSuspect: (route) => desk.onChange(undefined, route),

@@ -11,6 +11,7 @@ import type { Backend } from '../backend.ts'
 import { ManagerClosedError } from '../errors.ts'
 import type { LeaseTable, Scheduled } from '../lease/lease-table.ts'
 import type { CloseSettings } from '../options/settings.ts'
+import type { Members } from '../overview/members.ts'
 import type { Releaser } from '../release/releaser.ts'
 import type { Dispatch } from '../requests/dispatch.ts'
 import { within } from '../requests/within.ts'
@@ -34,6 +35,7 @@ export interface ClosingParts {
   readonly usages: Usages
   readonly table: LeaseTable
   readonly releaser: Releaser
+  readonly members: Members
   readonly onFault: (fault: unknown) => void
 }
 
@@ -50,13 +52,15 @@ export class Closing {
   }
 
   async run(): Promise<void> {
-    const { backend, scheduler, table, releaser, onFault } = this.#parts
+    const { backend, scheduler, table, releaser, members, onFault } = this.#parts
     this.#rejectCallers()
     await this.#drain()
     // Keys without an answer in time expire.
     await within(scheduler, this.#settings.timeout, () => this.#release()).catch(() => undefined)
     this.#over = true
     releaser.close()
+    // Without an answer the announcement expires.
+    await within(scheduler, CLOSE_BACKEND_TIMEOUT, () => members.close()).catch(() => undefined)
     await within(scheduler, CLOSE_BACKEND_TIMEOUT, () => backend.close()).catch(onFault)
     table.tellLosses()
     scheduler.close()

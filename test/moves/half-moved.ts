@@ -31,7 +31,7 @@ export function leaveHalfMoved(fence: HalfReport['fence'], { ttl }: MovesArgumen
 
 async function watch(cluster: RedisCluster, fence: HalfReport['fence'], ttl: number): Promise<HalfReport> {
   const violations: string[] = []
-  const manager = new LeaseManager(cluster.client() as unknown as Redis, { ttl })
+  const manager = new LeaseManager(cluster.client(), { ttl })
   manager.on('error', () => undefined)
   manager.on('lost', ({ lease, reason }) => violations.push(`${lease.key} was lost: ${reason}`))
   try {

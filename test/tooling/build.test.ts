@@ -7,6 +7,7 @@ import {
   readFileSync,
   realpathSync,
   rmSync,
+  statSync,
   symlinkSync,
   writeFileSync,
 } from 'node:fs'
@@ -62,7 +63,44 @@ describe('the build', function () {
   it('has each entry in two formats, with declarations and source maps', () => {
     const extensions = ['js', 'js.map', 'd.ts', 'cjs', 'cjs.map', 'd.cts']
     const files = MODULES.flatMap((module) => extensions.map((extension) => `${module}.${extension}`))
-    expect(readdirSync(dist).sort()).to.deep.equal([...files, 'licenses.txt', 'memory'].sort())
+    const others = ['cli.js', 'cli.js.map', 'licenses.txt', 'memory']
+    expect(readdirSync(dist).sort()).to.deep.equal([...files, ...others].sort())
+  })
+
+  describe('the command line in it', () => {
+    let alone = ''
+
+    after(() => rmSync(alone, { recursive: true, force: true }))
+
+    it('is the program that package.json names, and can be run', () => {
+      const { bin } = JSON.parse(readFileSync('package.json', 'utf8')) as { readonly bin: Record<string, string> }
+      expect(bin).to.deep.equal({ leasewheel: 'dist/cli.js' })
+      expect(read('cli.js').split('\n')[0]).to.equal('#!/usr/bin/env node')
+      expect(statSync(join(dist, 'cli.js')).mode & 0o111).to.equal(0o111)
+    })
+
+    it('has no copy of the library in it, and loads ioredis only if it needs it', () => {
+      expect(read('cli.js')).to.not.match(/^import .*"(ioredis|leasewheel|eventemitter3)"/m)
+      expect(read('cli.js')).to.not.include('class LeaseManager')
+    })
+
+    it('works without ioredis as far as it can, and says what is missing', () => {
+      // Elsewhere: the folder above has this project's packages.
+      alone = realpathSync(mkdtempSync(join(tmpdir(), 'leasewheel-alone-')))
+      const place = join(alone, 'node_modules', 'leasewheel')
+      cpSync(dist, join(place, 'dist'), { recursive: true })
+      cpSync('package.json', join(place, 'package.json'))
+      cpSync('node_modules/eventemitter3', join(place, 'node_modules', 'eventemitter3'), { recursive: true })
+      const program = join(place, 'dist', 'cli.js')
+      expect(run(program, '--help')).to.match(/^Usage: leasewheel COMMAND/)
+      expect(run(program, 'ls')).to.equal(
+        'leasewheel: the package ioredis is missing, which talks to the server: run `npm install ioredis`',
+      )
+      for (const option of ['--cluster', '--sentinel=mymaster']) {
+        expect(run(program, 'ls', option)).to.match(/^leasewheel: the package ioredis is missing/)
+      }
+      expect(spawnSync(program, ['ls']).status).to.equal(3)
+    })
   })
 
   for (const format of FORMATS) {

@@ -43,7 +43,7 @@ export class Stage {
   }
 
   get routing(): Routing {
-    return this.backend.routing as Routing
+    return this.backend.routing
   }
 
   slotOf(key: string): number {
