@@ -32,7 +32,8 @@ export interface Announcement {
 }
 
 /**
- * Each call rejects if the backend cannot be asked. A backend over several servers lists one after the other, and its cursors name the server.
+ * Each call rejects if the backend cannot be asked. A backend over several servers lists one after the other, and its cursors name the server. It
+ * also waits for each server itself, because the manager does not know which one is next.
  */
 export interface Catalogue {
   /**

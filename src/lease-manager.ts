@@ -226,6 +226,7 @@ export class LeaseManager extends GuardedEmitter implements Iterable<Lease> {
   /**
    * Lists the locks under the prefix, whoever holds them, those of other libraries included. The server has its turns for other requests all the
    * time. A lock that is there from the first step to the last is on the list; after a change of the server's size it may be there twice.
+   * While slots of a cluster move, a lock may be there twice or be missing.
    *
    * Leaving the loop ends the list. Each step rejects with UnavailableError if the backend did not answer within `timeout`, and with the reason of
    * `signal` once that aborts.

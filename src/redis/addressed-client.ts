@@ -13,15 +13,20 @@ export interface Address {
 export async function makeClient({ url, sentinel }: Address): Promise<Ioredis.Redis | Ioredis.Cluster> {
   if (!URL.canParse(url)) throw new TypeError('Expected --redis to be a URL, as redis://localhost:26379')
   const { Redis, Cluster } = await import('ioredis')
-  if (sentinel === undefined) return new Cluster([url], { lazyConnect: true })
   const { hostname, port, username, password, pathname, protocol } = new URL(url)
-  return new Redis({
-    sentinels: [{ host: hostname, port: Number(port || 26_379) }],
-    name: sentinel,
+  const common = {
     lazyConnect: true,
-    db: Number(pathname.slice(1) || 0),
     ...(username && { username: decodeURIComponent(username) }),
     ...(password && { password: decodeURIComponent(password) }),
-    ...(protocol === 'rediss:' && { tls: {}, enableTLSForSentinelMode: true }),
+    ...(protocol === 'rediss:' && { tls: {} }),
+  }
+  // The URL names one node; the others take the same login.
+  if (sentinel === undefined) return new Cluster([url], { lazyConnect: true, redisOptions: common })
+  return new Redis({
+    ...common,
+    sentinels: [{ host: hostname, port: Number(port || 26_379) }],
+    name: sentinel,
+    db: Number(pathname.slice(1) || 0),
+    ...(protocol === 'rediss:' && { enableTLSForSentinelMode: true }),
   })
 }

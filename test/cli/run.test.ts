@@ -6,6 +6,7 @@ import { PassThrough, Writable } from 'node:stream'
 import { expect } from 'chai'
 import type { LeaseManagerOptions } from 'leasewheel'
 import { run } from '#src/cli/run.js'
+import { withRedisCluster } from '../support/redis-cluster.ts'
 import { type RedisServer, withRedis } from '../support/redis-server.ts'
 import { PRIMARY, withSentinel } from '../support/sentinel-group.ts'
 import { LASTING, until, withManager } from '../redis/support.ts'
@@ -349,6 +350,28 @@ describe('the command line', () => {
         expect((await pipe(server, 'inspect', 'order:42', ...words)).output).to.include('web-1:4711')
         expect((await pipe(server, 'top', '-n', '1', ...words)).output).to.include(`${PRIMARY}@127.0.0.1:${port}`)
       }),
+    ))
+
+  it('finds the locks of a cluster by any of its nodes, with the login of the URL for all of them', () =>
+    withRedisCluster(
+      (cluster) =>
+        withManager(cluster.client(), OPTIONS, async ({ manager }) => {
+          const keys = Array.from({ length: 30 }, (_, index) => `order:${index}`)
+          await manager.acquireMany(keys)
+          await until('its leases are announced', async () => (await manager.members())[0]?.stats.held === keys.length)
+          const [first, second] = cluster.nodes as [RedisServer, RedisServer]
+          const words = ['--cluster', '-r', `redis://:secret@127.0.0.1:${second.port}`]
+          const { code, output, errors } = await pipe(first, 'ls', ...words)
+          expect([code, errors]).to.deep.equal([0, ''])
+          const rows = output.trimEnd().split('\n')
+          expect(rows.map((row) => row.split('\t').at(-1)).toSorted()).to.deep.equal(keys.toSorted())
+          expect((await pipe(first, 'members', ...words)).output).to.include('web-1:4711')
+          const lost = new Promise((resolve) => manager.once('lost', ({ lease }) => resolve(lease.key)))
+          expect((await pipe(first, 'release', 'order:7', '--yes', ...words)).code).to.equal(0)
+          expect(await lost).to.equal('order:7')
+          expect((await pipe(first, 'inspect', 'order:7', ...words)).code).to.equal(1)
+        }),
+      { replicas: 0, nodeTimeout: 15_000, password: 'secret' },
     ))
 
   it('says what is wrong with its arguments, and exits with 2', () =>

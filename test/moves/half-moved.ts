@@ -1,7 +1,6 @@
 /** A slot that stays half moved for three ttls: what becomes of leases that are held there, and of those who want another. */
 import { setTimeout } from 'node:timers/promises'
 import { type Lease, LeaseManager } from 'leasewheel'
-import type { Redis } from 'ioredis'
 import { type RedisCluster, withRedisCluster } from '../support/redis-cluster.ts'
 import type { RedisServer } from '../support/redis-server.ts'
 import type { MovesArguments } from './arguments.ts'

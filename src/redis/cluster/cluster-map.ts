@@ -48,7 +48,7 @@ export class ClusterMap {
     this.#keeper = new MapKeeper({
       clock: parts.settings.clock ?? new SystemClock(),
       candidates: () => this.#candidates(),
-      isTroubled: () => this.#table.hasHoles || this.#serving().some(({ sound }) => !sound),
+      isTroubled: () => this.#table.hasHoles || this.serving.some(({ sound }) => !sound),
       onMap: (ranges) => this.#onMap(ranges),
       onFault: (error) => parts.listener.onError(error),
     })
@@ -82,11 +82,21 @@ export class ClusterMap {
   }
 
   get fault(): Error | undefined {
-    return this.#keeper.fault ?? this.#serving().find(({ fault }) => fault)?.fault
+    return this.#keeper.fault ?? this.serving.find(({ fault }) => fault)?.fault
+  }
+
+  /** The nodes that serve slots. */
+  get serving(): ClusterNode[] {
+    return this.#nodes.filter((node): node is ClusterNode => node !== undefined && this.serves(node.route))
+  }
+
+  /** Whether the last map had slots that nobody serves. */
+  get hasHoles(): boolean {
+    return this.#table.hasHoles
   }
 
   views(): RouteView[] {
-    return this.#serving().map(({ view }) => view)
+    return this.serving.map(({ view }) => view)
   }
 
   ready(route: number): Promise<void> | undefined {
@@ -132,10 +142,6 @@ export class ClusterMap {
     this.#closed = true
     this.#keeper.close()
     await Promise.all([...this.#nodes, ...this.#scouts].map(async (part) => part?.close()))
-  }
-
-  #serving(): ClusterNode[] {
-    return this.#nodes.filter((node): node is ClusterNode => node !== undefined && this.serves(node.route))
   }
 
   #node({ host, port }: Address): ClusterNode {
