@@ -18,7 +18,7 @@ export type {
   Unknown,
 } from './backend.ts'
 export { type Clock, SystemClock, type Timer, type TimerSource, type TimeSources } from './time/clock.ts'
-export type { HistogramSummary } from './structures/histogram.ts'
+export type { DurationSummary, HistogramBucket, HistogramSummary } from './structures/histogram.ts'
 export type { LeaseState, LossReason } from './rules/lease-state.ts'
 export {
   LeaseError,
@@ -34,6 +34,8 @@ export {
 } from './errors.ts'
 export type {
   AcquiredEvent,
+  ConnectedEvent,
+  DisconnectedEvent,
   JeopardyEvent,
   LeaseEvents,
   LostEvent,
@@ -43,9 +45,9 @@ export type {
   SafeEvent,
 } from './lease/events.ts'
 export type { DetachedLease, Lease, LeaseEnd, LeaseSummary } from './lease/lease.ts'
-export { LeaseManager, type LockInspection } from './lease-manager.ts'
+export { LeaseManager } from './lease-manager.ts'
+export type { LockInspection } from './lease/lock-inspection.ts'
 export type { GuardedEmitter, LeaseEventName, LeaseListener } from './manager/guarded-emitter.ts'
-export type { LoadReport } from './stats.ts'
 export type {
   AcquireManyOptions,
   AcquireOptions,
@@ -65,7 +67,18 @@ export {
   type RetryStrategy,
 } from './options/retry.ts'
 export type { Connectable, RedisClient } from './redis/create-backend.ts'
-export type { LeaseManagerStats, WakeUpCause } from './stats.ts'
+export type {
+  ConnectionState,
+  Health,
+  HealthReason,
+  LeaseManagerStats,
+  LoadReport,
+  Measurement,
+  MeasurementName,
+  UnacquiredCause,
+  WakeUpCause,
+} from './stats.ts'
+export type { AcquireTrace, ReleaseTrace, UsingTrace } from './tracing/channels.ts'
 
 /** The symbol of `await using`. A `lib` older than `esnext.disposable` does not declare it. */
 declare global {

@@ -43,8 +43,12 @@ export class AcquireBatch implements Batch<AcquireOutcome> {
   #settling = false
   /** The answer came after the leases would have ended. */
   #late = false
+  /** When the call began, in ms on the clock. */
+  readonly #startedAt: number
+  #held = 0
 
-  constructor(parts: BulkParts, settings: BulkSettings) {
+  constructor(parts: BulkParts, settings: BulkSettings, startedAt: number) {
+    this.#startedAt = startedAt
     this.#parts = parts
     this.#settings = settings
     this.timeout = settings.timeout
@@ -113,6 +117,7 @@ export class AcquireBatch implements Batch<AcquireOutcome> {
     switch (granted) {
       case 'held':
         this.granted[index] = record.handle as Lease
+        this.#held += 1
         break
       case 'lost':
         this.#fail(record, TOO_LATE)
@@ -144,7 +149,11 @@ export class AcquireBatch implements Batch<AcquireOutcome> {
   #finish(): void {
     this.#resolve?.()
     this.#resolve = undefined
-    const { table, lines } = this.#parts
+    const { clock, table, tally, lines } = this.#parts
+    if (this.#held > 0) {
+      const now = clock.now()
+      tally.measure('wait', now - this.#startedAt, now, this.#held)
+    }
     for (const record of this.#records) {
       table.reservations.remove(record)
       lines.onAskedFor(record.key)

@@ -137,7 +137,7 @@ class BulkAcquisition implements Cancellable {
   /** Asks for the keys from `start` up to `end`. */
   async #ask(start: number, end: number): Promise<void> {
     const { lines, dispatch } = this.#parts
-    const batch = new AcquireBatch(this.#parts, this.#settings)
+    const batch = new AcquireBatch(this.#parts, this.#settings, this.#startedAt)
     let repeated = 0
     for (let index = start; index < end; index += 1) this.#results.push(null)
     for (let index = start; index < end; index += 1) {
@@ -197,7 +197,7 @@ class BulkAcquisition implements Cancellable {
   }
 
   async #askSingly(index: number): Promise<void> {
-    const { clock } = this.#parts
+    const { clock, tally } = this.#parts
     const { wait, signal: _signal, onProgress, allOrNone, ...rest } = this.#settings
     const left = Math.max(wait - (clock.now() - this.#startedAt), 0)
     const key = this.#keys[index] as string
@@ -208,6 +208,8 @@ class BulkAcquisition implements Cancellable {
       const { handle = null } = await single.run()
       this.#results[index] = handle
       if (handle) this.#acquired?.add(handle)
+      const now = clock.now()
+      tally.measure('wait', now - this.#startedAt, now)
     } catch (error) {
       const isEnded = error instanceof LockNotHeldError && !allOrNone
       if (error !== REFUSED && !isEnded) this.#stop(error)

@@ -25,12 +25,12 @@ export class FirstAttempts {
 
   /** See `LeaseManager.acquire`. */
   acquire(key: string, settings: AcquireSettings): Promise<Lease> {
-    return this.#begin(key, settings, false) as Promise<Lease>
+    return this.#parts.calls.one('acquire', key, settings, () => this.#begin(key, settings, false)) as Promise<Lease>
   }
 
   /** See `LeaseManager.tryAcquire`. */
   tryAcquire(key: string, settings: AcquireSettings): Promise<Lease | null> {
-    return this.#begin(key, settings, true)
+    return this.#parts.calls.one('tryAcquire', key, settings, () => this.#begin(key, settings, true))
   }
 
   cancelAll(reasonFor: (key: string) => unknown): void {
@@ -39,7 +39,7 @@ export class FirstAttempts {
 
   /** @param orNull a final refusal resolves to `null` instead of throwing an error. */
   #begin(key: string, settings: AcquireSettings, orNull: boolean): Promise<Lease | null> {
-    const { table, lines, createToken } = this.#parts
+    const { clock, table, lines, createToken } = this.#parts
     const { wait, timeout } = settings
     // A caller with less patience than the timeout does not wait for the answer: only an acquisition can do that.
     if ((wait === 0 || wait >= timeout) && lines.get(key) === undefined) {
@@ -48,7 +48,8 @@ export class FirstAttempts {
         return new FirstAttempt(this.#parts, record, settings, orNull).run(this.#underWay)
     }
     const acquisition = new Acquisition(this.#parts, key, settings)
-    return resultOf(acquisition.run(), acquisition, orNull)
+    const startedAt = clock.now()
+    return resultOf(this.#parts, { acquisition, record: acquisition.run(), settings, orNull, startedAt })
   }
 }
 
@@ -129,7 +130,8 @@ class FirstAttempt implements Request<AcquireOutcome>, Cancellable {
     if (outcome.type === 'granted') {
       this.#settleGranted(outcome, sentAt ?? Number.NEGATIVE_INFINITY, stale, doubt)
     } else if (outcome.type === 'refused' && this.#orNull && this.#settings.wait === 0) {
-      this.#succeed(null, outcome)
+      this.#onFailed(REFUSED)
+      this.#conclude(null, outcome)
       this.#giveBack(outcome, sentAt, doubt)
     } else {
       // After an unanswered request the acquisition keeps the token, so that the server recognises it.
@@ -149,7 +151,7 @@ class FirstAttempt implements Request<AcquireOutcome>, Cancellable {
   }
 
   #settleGranted(outcome: Granted, sentAt: number, stale: boolean, doubt: Doubt | undefined): void {
-    const { granting, lines } = this.#parts
+    const { clock, granting, lines, tally } = this.#parts
     const record = this.#record
     let granted: GrantResult
     this.#granting = true
@@ -159,9 +161,12 @@ class FirstAttempt implements Request<AcquireOutcome>, Cancellable {
       this.#granting = false
     }
     switch (granted) {
-      case 'held':
-        this.#succeed(record.handle as Lease, outcome)
+      case 'held': {
+        const now = clock.now()
+        tally.measure('wait', now - this.#startedAt, now)
+        this.#conclude(record.handle as Lease, outcome)
         break
+      }
       case 'ended':
         this.#fail(notHeld(record), outcome)
         break
@@ -182,10 +187,16 @@ class FirstAttempt implements Request<AcquireOutcome>, Cancellable {
     const acquisition = new Acquisition(this.#parts, this.key, this.#settings, first)
     const resolve = this.#resolve
     this.#leave()
-    resolve?.(resultOf(acquisition.goOn(outcome, sentAt, stale), acquisition, this.#orNull))
+    const record = acquisition.goOn(outcome, sentAt, stale)
+    const going = { acquisition, record, settings: this.#settings, orNull: this.#orNull, startedAt: this.#startedAt }
+    resolve?.(resultOf(this.#parts, going))
   }
 
-  #succeed(result: Lease | null, outcome: AcquireOutcome): void {
+  #onFailed(error: unknown): void {
+    this.#parts.calls.onFailed(error, this.#settings)
+  }
+
+  #conclude(result: Lease | null, outcome: AcquireOutcome): void {
     const resolve = this.#resolve
     this.#leave()
     resolve?.(result)
@@ -195,6 +206,7 @@ class FirstAttempt implements Request<AcquireOutcome>, Cancellable {
   #fail(error: unknown, outcome?: AcquireOutcome): void {
     if (!this.wanted) return
     this.#leave()
+    this.#onFailed(error)
     this.#reject?.(error)
     this.#parts.lines.onAskedFor(this.key, outcome)
   }
@@ -208,14 +220,29 @@ class FirstAttempt implements Request<AcquireOutcome>, Cancellable {
   }
 }
 
-/** @param orNull see `FirstAttempts`. */
-function resultOf(record: Promise<LeaseRecord>, acquisition: Acquisition, orNull: boolean): Promise<Lease | null> {
-  return record.then(handleOf, (error: unknown) => {
-    if (orNull && error === REFUSED) return null
-    throw acquisition.explain(error)
-  })
+interface Going {
+  readonly acquisition: Acquisition
+  readonly record: Promise<LeaseRecord>
+  readonly settings: AcquireSettings
+  /** See `FirstAttempts`. */
+  readonly orNull: boolean
+  /** When the call began, in ms on the clock. */
+  readonly startedAt: number
 }
 
-function handleOf(record: LeaseRecord): Lease {
-  return record.handle as Lease
+function resultOf(parts: AcquisitionParts, going: Going): Promise<Lease | null> {
+  const { acquisition, record, settings, orNull, startedAt } = going
+  const { calls, clock, tally } = parts
+  return record.then(
+    ({ handle }) => {
+      const now = clock.now()
+      tally.measure('wait', now - startedAt, now)
+      return handle as Lease
+    },
+    (error: unknown) => {
+      calls.onFailed(error, settings)
+      if (orNull && error === REFUSED) return null
+      throw acquisition.explain(error)
+    },
+  )
 }

@@ -47,7 +47,8 @@ export type GrantResult = 'held' | 'ended' | 'lost' | 'late'
 export class Granting {
   readonly #parts: GrantingParts
   /** The terms of the last lease: leases granted by one request share them. */
-  #terms: LeaseTerms = { ttl: 0, timeout: 0, fence: 0 }
+  #terms = new GrantedTerms({ ttl: 0, timeout: 0 }, 0, 0)
+  #sentAt = Number.NaN
 
   constructor(parts: GrantingParts) {
     this.#parts = parts
@@ -75,7 +76,7 @@ export class Granting {
   make(record: LeaseRecord, { fence, sentAt, settings, stale, doubt }: Grant): Exclude<GrantResult, 'late'> {
     const { clock, table, renewer, verifier, port, isHeardOf } = this.#parts
     if (doubt) record.own.doubt = doubt
-    record.terms = this.#termsOf(settings, fence)
+    record.terms = this.#termsOf(settings, fence, sentAt)
     record.handle = new Lease(record, port)
     let announced = false
     try {
@@ -93,9 +94,36 @@ export class Granting {
     return 'held'
   }
 
-  #termsOf({ ttl, timeout }: CohortTerms, fence: number): LeaseTerms {
-    const terms = this.#terms
-    if (fence !== terms.fence || ttl !== terms.ttl || timeout !== terms.timeout) this.#terms = { ttl, timeout, fence }
+  #termsOf({ ttl, timeout }: CohortTerms, fence: number, sentAt: number): LeaseTerms {
+    const { terms, fence: last } = this.#terms
+    const differs = ttl !== terms.ttl || timeout !== terms.timeout
+    if (differs || fence !== last || sentAt !== this.#sentAt) {
+      // A whole number takes no object of its own.
+      const now = Math.round(this.#parts.clock.now())
+      this.#terms = new GrantedTerms(differs ? { ttl, timeout } : terms, fence, now)
+      this.#sentAt = sentAt
+    }
     return this.#terms
+  }
+}
+
+/** One for each request. Most requests of a manager have the same ttl and timeout, and share these. */
+class GrantedTerms implements LeaseTerms {
+  readonly terms: Pick<LeaseTerms, 'ttl' | 'timeout'>
+  readonly fence: number
+  readonly grantedAt: number
+
+  constructor(terms: Pick<LeaseTerms, 'ttl' | 'timeout'>, fence: number, grantedAt: number) {
+    this.terms = terms
+    this.fence = fence
+    this.grantedAt = grantedAt
+  }
+
+  get ttl(): number {
+    return this.terms.ttl
+  }
+
+  get timeout(): number {
+    return this.terms.timeout
   }
 }

@@ -6,6 +6,8 @@
  *     due on the same beat ──▶ one request ──▶ confirmed together ──▶ one cohort from then on
  *     released or lost ──▶ leaves
  *
+ * The cohorts of a manager count together how many renewals they need, so that nobody has to add that up.
+ *
  * Members join a cohort only when it is made, and when a batch that carried it is confirmed. In between it only shrinks.
  */
 export interface CohortTerms {
@@ -15,6 +17,12 @@ export interface CohortTerms {
   readonly timeout: number
   /** If false, the cohort is renewed on demand only, and has one member. */
   readonly autoRenew: boolean
+}
+
+/** Renewals per second that `count` more members need (fewer if it is negative), and how many wait to be sent. */
+export interface DemandMeter {
+  onMembers(terms: CohortTerms, count: number): void
+  onQueued(count: number): void
 }
 
 /** A member knows its cohort and its position there. */
@@ -33,7 +41,7 @@ export class Cohort<M extends Member<M>> {
   phase: number
   state: 'held' | 'jeopardy' = 'held'
   /** The renewal that is queued, or sent and unanswered: at most one at a time. */
-  renewal: { readonly sentAt: number } | 'queued' | undefined = undefined
+  #renewal: { readonly sentAt: number } | 'queued' | undefined = undefined
   /** When its renewal was due, and when it was queued. */
   dueAt = 0
   queuedAt = 0
@@ -51,10 +59,12 @@ export class Cohort<M extends Member<M>> {
   #members: M[] = []
   /** The array of members has been handed out: a change replaces it. */
   #shared = false
+  readonly #demand: DemandMeter
 
   /** @param times `deadline` follows from `confirmedAt`; `phase` is the due time of the first renewal. */
-  constructor(terms: CohortTerms, times: Pick<Cohort<M>, 'confirmedAt' | 'deadline' | 'phase'>) {
+  constructor(terms: CohortTerms, times: Pick<Cohort<M>, 'confirmedAt' | 'deadline' | 'phase'>, demand: DemandMeter) {
     this.terms = terms
+    this.#demand = demand
     this.confirmedAt = times.confirmedAt
     this.deadline = times.deadline
     this.phase = times.phase
@@ -62,6 +72,17 @@ export class Cohort<M extends Member<M>> {
 
   get size(): number {
     return this.#members.length
+  }
+
+  get renewal(): { readonly sentAt: number } | 'queued' | undefined {
+    return this.#renewal
+  }
+
+  set renewal(renewal: { readonly sentAt: number } | 'queued' | undefined) {
+    const before = this.#renewal === 'queued' ? this.size : 0
+    this.#renewal = renewal
+    const after = renewal === 'queued' ? this.size : 0
+    if (before !== after) this.#demand.onQueued(after - before)
   }
 
   /** The members now. The array never changes; it stays the same object until the membership changes. */
@@ -75,6 +96,7 @@ export class Cohort<M extends Member<M>> {
     record.cohort = this
     record.place = this.#members.length
     this.#members.push(record)
+    this.#onMembers(1)
   }
 
   remove(record: M): void {
@@ -85,18 +107,20 @@ export class Cohort<M extends Member<M>> {
       last.place = record.place
     }
     record.cohort = undefined
+    this.#onMembers(-1)
   }
 
   /** Takes over all members of another cohort, which is empty afterwards. */
   absorb(other: Cohort<M>): void {
     for (const record of other.#members) this.add(record)
+    other.#onMembers(-other.size)
     other.#members = []
     other.#shared = false
   }
 
   /** Moves some members to a new cohort with the same times. The new cohort has no entry in the wheel and no renewal yet. */
   split(records: readonly M[]): Cohort<M> {
-    const rest = new Cohort<M>(this.terms, this)
+    const rest = new Cohort<M>(this.terms, this, this.#demand)
     rest.state = this.state
     rest.dueAt = this.dueAt
     rest.queuedAt = this.queuedAt
@@ -115,14 +139,11 @@ export class Cohort<M extends Member<M>> {
   }
 
   /** Whether a lease granted on these terms, by a request sent at `sentAt`, may join: the same batch granted it. */
-  admits({ ttl, timeout, autoRenew }: CohortTerms, sentAt: number): boolean {
-    const { terms } = this
+  admits(terms: CohortTerms, sentAt: number): boolean {
     return (
       terms.autoRenew &&
-      autoRenew &&
       this.confirmedAt === sentAt &&
-      terms.ttl === ttl &&
-      terms.timeout === timeout &&
+      this.hasTerms(terms) &&
       this.renewal === undefined &&
       this.state === 'held' &&
       this.size > 0
@@ -131,8 +152,18 @@ export class Cohort<M extends Member<M>> {
 
   /** Whether both have the same terms, so that they may merge. */
   matches(other: Cohort<M>): boolean {
-    const { ttl, timeout, autoRenew } = this.terms
-    return autoRenew && other.terms.autoRenew && ttl === other.terms.ttl && timeout === other.terms.timeout
+    return this.terms.autoRenew && this.hasTerms(other.terms)
+  }
+
+  /** Whether its terms are equal to these. */
+  hasTerms({ ttl, timeout, autoRenew }: CohortTerms): boolean {
+    const { terms } = this
+    return terms.ttl === ttl && terms.timeout === timeout && terms.autoRenew === autoRenew
+  }
+
+  #onMembers(count: number): void {
+    this.#demand.onMembers(this.terms, count)
+    if (this.#renewal === 'queued') this.#demand.onQueued(count)
   }
 
   #own(): void {

@@ -2,6 +2,7 @@
 import { ABORTS, type AbortWatch } from '../acquire/abort-watch.ts'
 import { Adoptions } from '../acquire/adoption.ts'
 import { BulkAcquisitions } from '../acquire/bulk-acquisition.ts'
+import { Calls } from '../acquire/calls.ts'
 import { FirstAttempts } from '../acquire/first-attempt.ts'
 import { Granting } from '../acquire/granting.ts'
 import { type Backend, FENCE_KEY } from '../backend.ts'
@@ -13,7 +14,7 @@ import { tokensOf } from '../lease/token.ts'
 import type { AcquireSettings, ManagerSettings } from '../options/settings.ts'
 import { type Connectable, createBackend } from '../redis/create-backend.ts'
 import { Releaser } from '../release/releaser.ts'
-import { LoadMeter, surveyOf } from '../renewal/load-meter.ts'
+import { LoadMeter } from '../renewal/load-meter.ts'
 import { Renewer } from '../renewal/renewer.ts'
 import { Verifier } from '../renewal/verifier.ts'
 import { Dispatch } from '../requests/dispatch.ts'
@@ -23,11 +24,14 @@ import { GuardedClock } from '../time/guarded-clock.ts'
 import { Scheduler, type Tick } from '../time/scheduler.ts'
 import { WaitingLines } from '../waiting/waiting-line.ts'
 import { ChangeDesk } from './change-desk.ts'
+import { Connectivity } from './connectivity.ts'
 import { leasePort } from './lease-port.ts'
 import { Usages } from './usages.ts'
 
 /** The manager, as its parts see it. */
 export interface Face extends Subscribers {
+  /** The `LeaseManager` itself, for those who trace it. */
+  readonly leases: object
   /** Reports a fault of the user's own code. */
   report(fault: unknown): void
   /** Reports a fault of a connection. */
@@ -41,7 +45,8 @@ export class Assembly {
   readonly subscribers: Face
   readonly clock: Clock
   readonly backend: Backend
-  readonly tally: Tally = new Tally()
+  readonly leases: object
+  readonly tally: Tally
   readonly aborts: AbortWatch = ABORTS
   readonly batchSize: number
   readonly driftFactor: number
@@ -58,10 +63,12 @@ export class Assembly {
   readonly verifier: Verifier
   readonly port: LeasePort<LeaseRecord>
   readonly granting: Granting
+  readonly calls: Calls
   readonly attempts: FirstAttempts
   readonly bulks: BulkAcquisitions
   readonly adoptions: Adoptions
   readonly desk: ChangeDesk
+  readonly connectivity: Connectivity
   /** The key that the backend needs for itself, if our prefix leads to it. */
   readonly forbiddenKey: string | undefined
 
@@ -69,6 +76,11 @@ export class Assembly {
     this.settings = settings
     this.tryDefaults = tryDefaults
     this.subscribers = face
+    this.leases = face.leases
+    this.tally = new Tally(
+      () => face.listenerCount('measured') > 0,
+      (measurement) => void face.emit('measured', measurement),
+    )
     this.batchSize = settings.batchSize
     this.driftFactor = settings.driftFactor
     this.createToken = tokensOf(settings.owner)
@@ -76,14 +88,16 @@ export class Assembly {
     this.clock = settings.clock instanceof SystemClock ? settings.clock : new GuardedClock(settings.clock, this.onFault)
     this.backend = createBackend(connection)
     this.scheduler = new Scheduler<Scheduled>(this.clock, this)
-    this.lines = new WaitingLines(this.scheduler, this.tally)
+    this.lines = new WaitingLines(this.scheduler, this.tally, (key, begun) =>
+      this.table.reservations.onLine(key, begun),
+    )
     this.seed = this.random()
     this.table = new LeaseTable(this)
     this.usages = new Usages(this)
     this.load = new LoadMeter({
       clock: this.clock,
       scheduler: this.scheduler,
-      survey: () => surveyOf(this.table.cohorts()),
+      demand: this.table.demand,
       tell: (report) => void face.emit('overload', report),
     })
     this.dispatch = new Dispatch(this)
@@ -92,10 +106,12 @@ export class Assembly {
     this.verifier = new Verifier(this)
     this.port = leasePort(this)
     this.granting = new Granting(this)
+    this.calls = new Calls(this)
     this.attempts = new FirstAttempts(this)
     this.bulks = new BulkAcquisitions(this)
     this.adoptions = new Adoptions(this)
     this.desk = new ChangeDesk(this)
+    this.connectivity = new Connectivity(this)
     this.forbiddenKey = this.#open()
   }
 
@@ -130,6 +146,7 @@ export class Assembly {
   // Calls about leases.
 
   readonly isHeardOf = (): boolean => this.subscribers.listenerCount('acquired') > 0
+  readonly isQueued = (key: string): boolean => this.lines.get(key) !== undefined
   readonly isInUse = (record: LeaseRecord): boolean => this.usages.has(record)
   readonly onAbandoned = (record: LeaseRecord): void => this.releaser.abandon(record)
   readonly onVacated = (record: LeaseRecord, givenBack: number | undefined): void =>
@@ -151,12 +168,14 @@ export class Assembly {
 
   /** Connects. @returns the key that the backend needs for itself. */
   #open(): string | undefined {
-    const { backend, desk, renewer, subscribers, tryDefaults } = this
+    const { backend, connectivity, desk, renewer, subscribers, tryDefaults } = this
     const { clock, credentials, prefix, watch } = this.settings
     backend.open(
       { prefix, timeout: tryDefaults.timeout, watch, clock, credentials },
       {
         onRecovered: () => renewer.onRecovered(),
+        onConnected: () => connectivity.onConnected(),
+        onDisconnected: (error) => connectivity.onDisconnected(error),
         onSuspect: () => desk.onChange(),
         onMissed: () => desk.onMissed(),
         onChange: (keys) => desk.onChange(keys),

@@ -17,6 +17,7 @@ import { within } from '../requests/within.ts'
 import { type Clock, nextTurn } from '../time/clock.ts'
 import type { Scheduler } from '../time/scheduler.ts'
 import type { WaitingLines } from '../waiting/waiting-line.ts'
+import type { Connectivity } from './connectivity.ts'
 import type { Usages } from './usages.ts'
 
 /** ms that a backend may take to close its connections before the manager stops waiting. */
@@ -25,6 +26,7 @@ const CLOSE_BACKEND_TIMEOUT = 1_000
 export interface ClosingParts {
   readonly clock: Clock
   readonly backend: Backend
+  readonly connectivity: Pick<Connectivity, 'end'>
   readonly scheduler: Scheduler<Scheduled>
   readonly dispatch: Dispatch
   readonly bulks: BulkAcquisitions
@@ -50,13 +52,14 @@ export class Closing {
   }
 
   async run(): Promise<void> {
-    const { backend, scheduler, table, releaser, onFault } = this.#parts
+    const { backend, connectivity, scheduler, table, releaser, onFault } = this.#parts
     this.#rejectCallers()
     await this.#drain()
     // Keys without an answer in time expire.
     await within(scheduler, this.#settings.timeout, () => this.#release()).catch(() => undefined)
     this.#over = true
     releaser.close()
+    connectivity.end()
     await within(scheduler, CLOSE_BACKEND_TIMEOUT, () => backend.close()).catch(onFault)
     table.tellLosses()
     scheduler.close()

@@ -1,14 +1,18 @@
-/** Builds the report of `stats()`. */
+/** Builds the reports of `stats()` and `health()`. Both take constant time: every figure is a running count. */
 import type { Backend } from '../backend.ts'
 import type { LeaseTable, Scheduled } from '../lease/lease-table.ts'
 import type { Releaser } from '../release/releaser.ts'
 import type { LoadMeter } from '../renewal/load-meter.ts'
-import type { LeaseManagerStats, Tally } from '../stats.ts'
+import type { Health, HealthReason, LeaseManagerStats, Tally } from '../stats.ts'
+import type { Clock } from '../time/clock.ts'
 import type { Scheduler } from '../time/scheduler.ts'
 import type { WaitingLines } from '../waiting/waiting-line.ts'
+import type { Connectivity } from './connectivity.ts'
 
 export interface ReportParts {
   readonly backend: Backend
+  readonly clock: Clock
+  readonly connectivity: Connectivity
   readonly scheduler: Scheduler<Scheduled>
   readonly tally: Tally
   readonly table: LeaseTable
@@ -17,25 +21,27 @@ export interface ReportParts {
   readonly load: LoadMeter
 }
 
-export function reportOf({ backend, scheduler, tally, table, lines, releaser, load }: ReportParts): LeaseManagerStats {
-  return tally.report({
+export function reportOf(parts: ReportParts): LeaseManagerStats {
+  const { backend, clock, connectivity, scheduler, tally, table, lines, releaser, load } = parts
+  const { reservations } = table
+  const now = {
     held: table.size,
     jeopardy: table.jeopardy,
-    waiting: lines.size + table.reservations.size,
-    queues: countQueues(lines, table),
+    waiting: lines.size + reservations.size,
+    queues: lines.count + reservations.size - reservations.queued,
     undoing: releaser.undoing,
+    connection: connectivity.state,
     watching: backend.watching,
     timers: scheduler.timers,
     load: load.report,
-  })
+  }
+  return tally.report(now, clock.now())
 }
 
-/** Keys with waiters or a reservation. */
-function countQueues(lines: WaitingLines, table: LeaseTable): number {
-  const { count } = lines
-  const { size: reserved } = table.reservations
-  if (count === 0 || reserved === 0) return count + reserved
-  let both = 0
-  for (const { key } of lines.values()) if (table.reservations.has(key)) both += 1
-  return count + reserved - both
+export function healthOf({ connectivity, table, load }: ReportParts): Health {
+  const reasons: HealthReason[] = []
+  if (connectivity.state !== 'connected') reasons.push(connectivity.state)
+  if (table.jeopardy > 0) reasons.push('jeopardy')
+  if (load.report.overloaded) reasons.push('overload')
+  return { ok: reasons.length === 0, reasons }
 }

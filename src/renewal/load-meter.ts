@@ -5,8 +5,6 @@
  *     overloaded ──a second in which none has waited for so long──▶ keeping up (told)
  */
 import type { LoadReport } from '../stats.ts'
-import type { LeaseCohort } from '../lease/lease-record.ts'
-import { RENEWALS_PER_TTL } from '../rules/timing.ts'
 import type { Clock } from '../time/clock.ts'
 import type { Alarm, Alarms } from '../time/scheduler.ts'
 
@@ -19,7 +17,7 @@ export interface LoadMeterParts {
   readonly clock: Clock
   readonly scheduler: Alarms
   /** The leases whose renewals wait, and the renewals per second that all leases need. */
-  readonly survey: () => Pick<LoadReport, 'behind' | 'demand'>
+  readonly demand: Pick<LoadReport, 'behind' | 'demand'>
   readonly tell: (report: LoadReport) => void
 }
 
@@ -41,9 +39,11 @@ export class LoadMeter {
   }
 
   get report(): LoadReport {
+    const { behind, demand } = this.#parts.demand
     return {
       lag: Math.max(this.#lag, this.#lastLag),
-      ...this.#parts.survey(),
+      behind,
+      demand,
       capacity: this.#capacity,
       overloaded: this.#alarm !== undefined,
     }
@@ -107,15 +107,4 @@ export class LoadMeter {
     this.#busySince = this.#parts.clock.now()
     this.#confirmed = 0
   }
-}
-
-/** The leases whose renewals wait, and the renewals per second that all leases need. */
-export function surveyOf(cohorts: Iterable<LeaseCohort>): Pick<LoadReport, 'behind' | 'demand'> {
-  let behind = 0
-  let demand = 0
-  for (const { renewal, size, terms } of cohorts) {
-    if (renewal === 'queued') behind += size
-    if (terms.autoRenew) demand += (size / terms.ttl) * RENEWALS_PER_TTL * 1_000
-  }
-  return { behind, demand }
 }

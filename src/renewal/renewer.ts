@@ -59,9 +59,10 @@ export class Renewer {
     }
     const { table, driftFactor, random } = this.#parts
     const { ttl, timeout, autoRenew } = terms
-    const deadline = deadlineOf(sentAt, ttl, driftFactor)
+    const own = forming?.hasTerms(terms) ? forming.terms : { ttl, timeout, autoRenew }
     const phase = firstRenewalDue(sentAt, ttl, random())
-    const cohort = new Cohort<LeaseRecord>({ ttl, timeout, autoRenew }, { confirmedAt: sentAt, deadline, phase })
+    const times = { confirmedAt: sentAt, deadline: deadlineOf(sentAt, ttl, driftFactor), phase }
+    const cohort = new Cohort<LeaseRecord>(own, times, table.demand)
     cohort.add(record)
     table.enlist(cohort)
     this.#schedule(cohort, phase)
@@ -171,7 +172,7 @@ export class Renewer {
       cohort.renewal = batch
       cohort.stale = false
       scheduler.cancel(cohort.alarm)
-      tally.renewalLag.record(sentAt - cohort.dueAt, cohort.size)
+      tally.measure('renewalLag', sentAt - cohort.dueAt, sentAt, cohort.size)
       load.onWaited(sentAt - cohort.queuedAt, cohort.terms.ttl)
     }
     this.#underWay.add()
@@ -181,7 +182,7 @@ export class Renewer {
     try {
       outcomes = await backend.renew(batch.records, isWatching())
       const now = clock.now()
-      tally.roundTrip.record(now - sentAt)
+      tally.measure('roundTrip', now - sentAt, now)
       // An error that the connection itself makes says nothing about the speed of the server.
       if (outcomes.some(isAnswer))
         this.#underWay.window.onAnswered(sentAt, now, (cohorts[0] as LeaseCohort).terms.timeout)

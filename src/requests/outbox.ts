@@ -235,7 +235,8 @@ class Sending<Outcome, Entry extends LockEntry> {
         this.#fail(asError(error))
         return
       }
-      tally.roundTrip.record(clock.now() - sentAt)
+      const now = clock.now()
+      tally.measure('roundTrip', now - sentAt, now)
       if (this.#settled) this.#settleLate(outcomes)
       else if (!this.#repeat(outcomes)) this.#settle((index) => outcomes[index] ?? NO_OUTCOME)
     } catch (fault) {

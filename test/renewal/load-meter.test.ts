@@ -18,7 +18,7 @@ function bench() {
   const meter = new LoadMeter({
     clock,
     scheduler: new Scheduler(clock, handler),
-    survey: () => ({ behind: 7, demand: 50 }),
+    demand: { behind: 7, demand: 50 },
     tell: (report) => reports.push(report),
   })
   return { clock, meter, reports }
