@@ -16,8 +16,13 @@ const folder = resolve(process.argv[2] ?? join(root, 'dist'))
 
 const entries: BuildOptions = {
   cwd: root,
-  input: { index: 'src/index.ts', memory: 'src/memory/index.ts' },
-  external: ['eventemitter3', 'ioredis', /^node:/],
+  input: {
+    index: 'src/index.ts',
+    ...Object.fromEntries(
+      ['memory', 'prometheus', 'opentelemetry', 'log'].map((name) => [name, `src/${name}/index.ts`]),
+    ),
+  },
+  external: ['@opentelemetry/api', 'eventemitter3', 'ioredis', 'prom-client', /^node:/],
   platform: 'node',
   write: false,
 }
