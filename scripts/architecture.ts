@@ -18,7 +18,7 @@ const PLAN: readonly Room[] = [
   {
     name: 'opentelemetry',
     what: 'leasewheel/opentelemetry: metrics and spans',
-    imports: ['figures', 'lease', 'tracing', 'port', 'structures'],
+    imports: ['figures', 'tracing', 'port', 'structures'],
   },
   { name: 'log', what: 'leasewheel/log: events for loggers', imports: ['figures', 'lease', 'time', 'port'] },
   {

@@ -14,6 +14,9 @@ type Output = readonly (OutputChunk | OutputAsset)[]
 const root = resolve(import.meta.dirname, '..')
 const folder = resolve(process.argv[2] ?? join(root, 'dist'))
 
+/** What any two entries use goes into one file, which all of them share. */
+const ONE_SHARED = { groups: [{ name: 'shared', minShareCount: 2 }] }
+
 const entries: BuildOptions = {
   cwd: root,
   input: {
@@ -35,6 +38,7 @@ function code(format: 'esm' | 'cjs', extension: string): BuildOptions {
       format,
       entryFileNames: `[name].${extension}`,
       chunkFileNames: `shared.${extension}`,
+      codeSplitting: ONE_SHARED,
       // People read the documentation in the declarations; here they need short files and readable stack traces.
       comments: false,
       sourcemap: true,
@@ -52,6 +56,7 @@ function declarations(extension: string): BuildOptions {
       format: 'esm',
       entryFileNames: `[name].${extension}`,
       chunkFileNames: `shared.d.${extension}`,
+      codeSplitting: ONE_SHARED,
     },
   }
 }

@@ -4,4 +4,5 @@
  * @module leasewheel/opentelemetry
  */
 export { observe, type ObserveOptions } from './observe.ts'
+export type { Labeller } from '../figures/label-counts.ts'
 export type { ObservableLeases } from '../figures/observable-leases.ts'

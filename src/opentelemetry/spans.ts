@@ -3,7 +3,6 @@ import { AsyncLocalStorage } from 'node:async_hooks'
 import { tracingChannel } from 'node:diagnostics_channel'
 import { type Attributes, context, type Span, SpanStatusCode, trace as tracing, type Tracer } from '@opentelemetry/api'
 import { labelOf, type Labeller } from '../figures/label-counts.ts'
-import { Lease } from '../lease/lease.ts'
 import {
   ACQUIRE_CHANNEL,
   type AcquireTrace,
@@ -48,7 +47,7 @@ export function followCalls(
       }),
       end: ({ outcome = 'cancelled', result }) => ({
         'leasewheel.outcome': outcome,
-        ...(result instanceof Lease && { 'leasewheel.fence': result.fence }),
+        ...(isLease(result) && { 'leasewheel.fence': result.fence }),
       }),
     }),
     follow<UsingTrace>({ channel: USING_CHANNEL, begin: ({ key }) => ofKey(key), end: () => ({}) }),
@@ -90,6 +89,11 @@ export function followCalls(
       channel.unsubscribe(subscribers)
     }
   }
+}
+
+/** Checks the shape: the lease may come from another copy of this package. */
+function isLease(result: unknown): result is { readonly fence: number } {
+  return typeof result === 'object' && result !== null && 'fence' in result
 }
 
 function fail(span: Span, error: unknown): void {
