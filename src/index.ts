@@ -18,7 +18,7 @@ export type {
   Unknown,
 } from './backend.ts'
 export { type Clock, SystemClock, type Timer, type TimerSource, type TimeSources } from './time/clock.ts'
-export type { DurationSummary, HistogramBucket, HistogramSummary } from './structures/histogram.ts'
+export type { DurationSummary, HistogramSummary } from './structures/histogram.ts'
 export type { LeaseState, LossReason } from './rules/lease-state.ts'
 export {
   LeaseError,

@@ -154,14 +154,14 @@ class Exposition {
 }
 
 /** In seconds, as the conventions of Prometheus want it. */
-function histogramValues(name: string, { buckets, count, sum }: LeaseManagerStats['wait']): MetricValue[] {
+function histogramValues(name: string, { bounds, buckets, count, sum }: LeaseManagerStats['wait']): MetricValue[] {
   const bucket = (bound: number | string, value: number): MetricValue => ({
     metricName: `${name}_bucket`,
     value,
     labels: { le: bound },
   })
   return [
-    ...buckets.map(({ bound, count: upTo }) => bucket(bound / 1_000, upTo)),
+    ...bounds.map((bound, index) => bucket(bound / 1_000, buckets[index] as number)),
     bucket('+Inf', count),
     { metricName: `${name}_sum`, value: sum / 1_000, labels: {} },
     { metricName: `${name}_count`, value: count, labels: {} },

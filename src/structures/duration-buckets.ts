@@ -15,28 +15,42 @@ export function bucketOf(duration: number): number {
   return (shift + 1) * SUB_BUCKETS + ((value >>> shift) - SUB_BUCKETS)
 }
 
+export interface Percentiles {
+  readonly p50: number
+  readonly p90: number
+  readonly p99: number
+}
+
+const NONE: Percentiles = { p50: 0, p90: 0, p99: 0 }
+
 /**
  * The percentiles 50, 90 and 99, in ms: each is the upper edge of its bucket, but never more than the largest duration.
  *
  * @param counts by bucket. @param count their sum. @param max the largest duration, in ms.
  */
-export function percentilesOf(
-  counts: Float64Array,
-  count: number,
-  max: number,
-): readonly [p50: number, p90: number, p99: number] {
-  const found: [number, number, number] = [0, 0, 0]
-  if (count === 0) return found
-  const ranks = [count * 0.5, count * 0.9, count * 0.99]
-  let seen = 0
-  let next = 0
-  for (let bucket = 0; bucket < BUCKETS && next < ranks.length; bucket += 1) {
-    seen += counts[bucket] as number
-    for (; next < ranks.length && seen > 0 && seen >= (ranks[next] as number); next += 1) {
-      found[next] = Math.min(upperEdge(bucket) / 1_000, max)
-    }
+export function percentilesOf(counts: Float64Array, count: number, max: number): Percentiles {
+  if (count === 0) return NONE
+  const p50 = firstWith(counts, 0, 0, count * 0.5)
+  const p90 = firstWith(counts, p50.bucket, p50.before, count * 0.9)
+  const p99 = firstWith(counts, p90.bucket, p90.before, count * 0.99)
+  const edge = ({ bucket }: Place): number => Math.min(upperEdge(bucket) / 1_000, max)
+  return { p50: edge(p50), p90: edge(p90), p99: edge(p99) }
+}
+
+/** A bucket, and how many durations are in smaller ones. */
+interface Place {
+  readonly bucket: number
+  readonly before: number
+}
+
+/** The first bucket, from this one on, with which there are `rank` durations and at least one. */
+function firstWith(counts: Float64Array, from: number, before: number, rank: number): Place {
+  let seen = before
+  for (let bucket = from; ; bucket += 1) {
+    const next = seen + (counts[bucket] as number)
+    if ((next > 0 && next >= rank) || bucket === BUCKETS - 1) return { bucket, before: seen }
+    seen = next
   }
-  return found
 }
 
 /** µs. */

@@ -23,16 +23,12 @@ export interface DurationSummary {
   readonly max: number
 }
 
-/** How many durations were at most `bound` ms: those of all smaller buckets included. */
-export interface HistogramBucket {
-  readonly bound: number
-  readonly count: number
-}
-
 /** All durations since the beginning, and those of the last minute. */
 export interface HistogramSummary extends DurationSummary {
-  /** In ascending order. Longer durations are in `count` only. */
-  readonly buckets: readonly HistogramBucket[]
+  /** Upper bounds of the buckets, in ms, in ascending order. */
+  readonly bounds: readonly number[]
+  /** For each bound, how many durations were at most that: those of all smaller buckets included. Longer ones are in `count` only. */
+  readonly buckets: readonly number[]
   /** The last 55 to 60 seconds. */
   readonly minute: DurationSummary
 }
@@ -59,29 +55,28 @@ export class Histogram {
     this.#minute.add(bucket, value, times, now)
   }
 
+  /** It makes few objects: a monitoring system may ask often. */
   summary(now: number): HistogramSummary {
-    const total = { count: this.#count, sum: this.#sum, max: this.#max }
-    return {
-      ...summaryOf(this.#counts, total),
-      buckets: this.#buckets(),
-      minute: summaryOf(this.#minute.counts(now), this.#minute.totals()),
-    }
+    const { count, sum, mean, p50, p90, p99, max } = summaryOf(this.#counts, this.#count, this.#sum, this.#max)
+    const window = this.#minute.counts(now)
+    const totals = this.#minute.totals()
+    const minute = summaryOf(window, totals.count, totals.sum, totals.max)
+    return { count, sum, mean, p50, p90, p99, max, bounds: HISTOGRAM_BOUNDS, buckets: this.#buckets(), minute }
   }
 
-  #buckets(): HistogramBucket[] {
+  #buckets(): number[] {
+    const buckets: number[] = []
     let count = 0
-    return HISTOGRAM_BOUNDS.map((bound, index) => {
-      count += this.#byBound[index] as number
-      return { bound, count }
-    })
+    for (let bound = 0; bound < HISTOGRAM_BOUNDS.length; bound += 1) {
+      count += this.#byBound[bound] as number
+      buckets.push(count)
+    }
+    return buckets
   }
 }
 
-function summaryOf(
-  counts: Float64Array,
-  { count, sum, max }: Pick<DurationSummary, 'count' | 'sum' | 'max'>,
-): DurationSummary {
-  const [p50, p90, p99] = percentilesOf(counts, count, max)
+function summaryOf(counts: Float64Array, count: number, sum: number, max: number): DurationSummary {
+  const { p50, p90, p99 } = percentilesOf(counts, count, max)
   return { count, sum, mean: count === 0 ? 0 : sum / count, p50, p90, p99, max }
 }
 

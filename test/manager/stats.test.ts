@@ -8,7 +8,7 @@ import { WaitingLines } from '#src/waiting/waiting-line.js'
 import { grant, grantAll, heldFor, rejectionOf, TICK, TTL, watch, withManager, withStage } from '../support/manager.ts'
 
 const NONE = { count: 0, sum: 0, mean: 0, p50: 0, p90: 0, p99: 0, max: 0 }
-const NOTHING = { ...NONE, buckets: HISTOGRAM_BOUNDS.map((bound) => ({ bound, count: 0 })), minute: NONE }
+const NOTHING = { ...NONE, bounds: HISTOGRAM_BOUNDS, buckets: HISTOGRAM_BOUNDS.map(() => 0), minute: NONE }
 const NO_FAILURES = { refused: 0, timedOut: 0, unavailable: 0, cancelled: 0 }
 
 /** What was not acquired, by cause, without the causes that did not come. */
