@@ -31,7 +31,6 @@ export class Calls {
 
   /** Traces a call for one key. The caller of this method counts its failure. */
   one<T>(method: Method, key: string, settings: CallSettings, work: () => Promise<T>): Promise<T> {
-    if (settings.part || !isAcquireTraced()) return work()
     return this.#trace(method, [key], settings, work, (lease) => lease !== null)
   }
 

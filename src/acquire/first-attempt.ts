@@ -14,6 +14,7 @@ import { LeaseRecord } from '../lease/lease-record.ts'
 import { notHeld } from '../lease/record-facts.ts'
 import type { AcquireSettings } from '../options/settings.ts'
 import type { Request } from '../requests/outbox.ts'
+import { isAcquireTraced } from '../tracing/channels.ts'
 
 export class FirstAttempts {
   readonly #parts: AcquisitionParts
@@ -25,12 +26,23 @@ export class FirstAttempts {
 
   /** See `LeaseManager.acquire`. */
   acquire(key: string, settings: AcquireSettings): Promise<Lease> {
-    return this.#parts.calls.one('acquire', key, settings, () => this.#begin(key, settings, false)) as Promise<Lease>
+    return this.#traced('acquire', key, settings, false) as Promise<Lease>
   }
 
   /** See `LeaseManager.tryAcquire`. */
   tryAcquire(key: string, settings: AcquireSettings): Promise<Lease | null> {
-    return this.#parts.calls.one('tryAcquire', key, settings, () => this.#begin(key, settings, true))
+    return this.#traced('tryAcquire', key, settings, true)
+  }
+
+  #traced(
+    method: 'acquire' | 'tryAcquire',
+    key: string,
+    settings: AcquireSettings,
+    orNull: boolean,
+  ): Promise<Lease | null> {
+    // Most of the time nobody subscribes: then there is no closure and no promise for it.
+    if (settings.part || !isAcquireTraced()) return this.#begin(key, settings, orNull)
+    return this.#parts.calls.one(method, key, settings, () => this.#begin(key, settings, orNull))
   }
 
   cancelAll(reasonFor: (key: string) => unknown): void {
@@ -151,7 +163,7 @@ class FirstAttempt implements Request<AcquireOutcome>, Cancellable {
   }
 
   #settleGranted(outcome: Granted, sentAt: number, stale: boolean, doubt: Doubt | undefined): void {
-    const { clock, granting, lines, tally } = this.#parts
+    const { granting, lines, tally } = this.#parts
     const record = this.#record
     let granted: GrantResult
     this.#granting = true
@@ -161,12 +173,10 @@ class FirstAttempt implements Request<AcquireOutcome>, Cancellable {
       this.#granting = false
     }
     switch (granted) {
-      case 'held': {
-        const now = clock.now()
-        tally.measure('wait', now - this.#startedAt, now)
+      case 'held':
+        tally.measure('wait', granting.grantedAt - this.#startedAt, granting.grantedAt)
         this.#conclude(record.handle as Lease, outcome)
         break
-      }
       case 'ended':
         this.#fail(notHeld(record), outcome)
         break

@@ -49,15 +49,22 @@ export class Granting {
   /** The terms of the last lease: leases granted by one request share them. */
   #terms = new GrantedTerms({ ttl: 0, timeout: 0 }, 0, 0)
   #sentAt = Number.NaN
+  #grantedAt = 0
 
   constructor(parts: GrantingParts) {
     this.#parts = parts
   }
 
-  /** Whether a grant came after the deadline of its lease. */
+  /** When the last grant came, in ms on the clock. */
+  get grantedAt(): number {
+    return this.#grantedAt
+  }
+
+  /** A grant has come. @returns whether that was after the deadline of its lease. */
   isLate(sentAt: number, ttl: number): boolean {
     const { clock, driftFactor } = this.#parts
-    return clock.now() >= deadlineOf(sentAt, ttl, driftFactor)
+    this.#grantedAt = clock.now()
+    return this.#grantedAt >= deadlineOf(sentAt, ttl, driftFactor)
   }
 
   /** For a request of this manager: if the grant came too late, deletes its key again. @throws as `make`. */
@@ -69,7 +76,7 @@ export class Granting {
   }
 
   /**
-   * Makes a lease of a grant that came in time.
+   * Makes a lease of a grant that came in time, as `isLate` has just said.
    *
    * @throws whatever the user's own functions throw meanwhile. No lease is left then.
    */
@@ -99,8 +106,8 @@ export class Granting {
     const differs = ttl !== terms.ttl || timeout !== terms.timeout
     if (differs || fence !== last || sentAt !== this.#sentAt) {
       // A whole number takes no object of its own.
-      const now = Math.round(this.#parts.clock.now())
-      this.#terms = new GrantedTerms(differs ? { ttl, timeout } : terms, fence, now)
+      const grantedAt = Math.round(this.#grantedAt)
+      this.#terms = new GrantedTerms(differs ? { ttl, timeout } : terms, fence, grantedAt)
       this.#sentAt = sentAt
     }
     return this.#terms

@@ -6,7 +6,7 @@ import { abortReasonOf, endOf, howEnded, notHeld } from '../lease/record-facts.t
 import type { Releaser } from '../release/releaser.ts'
 import type { Renewer } from '../renewal/renewer.ts'
 import type { Clock } from '../time/clock.ts'
-import { traceRelease } from '../tracing/channels.ts'
+import { isReleaseTraced, traceRelease } from '../tracing/channels.ts'
 
 export interface LeasePortParts {
   /** The manager, for those who trace it. */
@@ -24,7 +24,8 @@ export function leasePort({ leases, clock, table, renewer, releaser }: LeasePort
     signal: (record) => signalOf(table, record),
     ended: (record) => endedOf(table, record),
     renew: (record) => renewer.renew(record),
-    release: (record) => traceRelease(leases, record, () => releaser.release(record)),
+    release: (record) =>
+      isReleaseTraced() ? traceRelease(leases, record, () => releaser.release(record)) : releaser.release(record),
     detach: (record) => detach(table, clock, record),
   }
 }

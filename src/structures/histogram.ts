@@ -49,7 +49,7 @@ export class Histogram {
     this.#count += times
     this.#sum += value * times
     if (value > this.#max) this.#max = value
-    const bound = boundOf(value)
+    const bound = boundOf(value, bucket)
     // Past the end of a typed array nothing is written.
     this.#byBound[bound] = (this.#byBound[bound] as number) + times
     this.#minute.add(bucket, value, times, now)
@@ -80,13 +80,17 @@ function summaryOf(counts: Float64Array, count: number, sum: number, max: number
   return { count, sum, mean: count === 0 ? 0 : sum / count, p50, p90, p99, max }
 }
 
-function boundOf(value: number): number {
-  let low = 0
-  let high = HISTOGRAM_BOUNDS.length
-  while (low < high) {
-    const middle = (low + high) >>> 1
-    if (value <= (HISTOGRAM_BOUNDS[middle] as number)) high = middle
-    else low = middle + 1
-  }
-  return low
+/** For each bucket of the percentiles, the first bound that a duration in it may belong to. */
+const FIRST_BOUNDS = new Uint8Array(BUCKETS)
+for (const bound of HISTOGRAM_BOUNDS.toReversed()) {
+  const index = HISTOGRAM_BOUNDS.indexOf(bound)
+  FIRST_BOUNDS.fill(index, 0, bucketOf(bound) + 1)
+}
+FIRST_BOUNDS.fill(HISTOGRAM_BOUNDS.length, bucketOf(HISTOGRAM_BOUNDS.at(-1) as number) + 1)
+
+/** The index of the first bound that the duration does not exceed; past the last bound, how many there are. */
+function boundOf(duration: number, bucket: number): number {
+  let bound = FIRST_BOUNDS[bucket] as number
+  while (bound < HISTOGRAM_BOUNDS.length && duration > (HISTOGRAM_BOUNDS[bound] as number)) bound += 1
+  return bound
 }

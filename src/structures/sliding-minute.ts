@@ -27,24 +27,26 @@ export class SlidingMinute {
   readonly #sizes = new Float64Array(SLOTS)
   readonly #sums = new Float64Array(SLOTS)
   readonly #maxima = new Float64Array(SLOTS)
-  /** The current slot, counted from the start of the clock. */
+  /** The current slot, counted from the start of the clock; its place in the ring; and when it ends. */
   #current = Number.NEGATIVE_INFINITY
+  #place = 0
+  #endsAt = Number.NEGATIVE_INFINITY
 
   /** @param duration ms. @param now ms on a clock; if that goes back, the addition counts as now. */
   add(bucket: number, duration: number, times: number, now: number): void {
-    this.#advance(now)
-    const slot = placeOf(this.#current)
-    const index = slot * BUCKETS + bucket
+    if (now >= this.#endsAt) this.#advance(now)
+    const place = this.#place
+    const index = place * BUCKETS + bucket
     this.#counts[index] = (this.#counts[index] as number) + times
     this.#window[bucket] = (this.#window[bucket] as number) + times
-    this.#sizes[slot] = (this.#sizes[slot] as number) + times
-    this.#sums[slot] = (this.#sums[slot] as number) + duration * times
-    if (duration > (this.#maxima[slot] as number)) this.#maxima[slot] = duration
+    this.#sizes[place] = (this.#sizes[place] as number) + times
+    this.#sums[place] = (this.#sums[place] as number) + duration * times
+    if (duration > (this.#maxima[place] as number)) this.#maxima[place] = duration
   }
 
   /** By bucket. The array changes with the next call. */
   counts(now: number): Float64Array {
-    this.#advance(now)
+    if (now >= this.#endsAt) this.#advance(now)
     return this.#window
   }
 
@@ -61,9 +63,10 @@ export class SlidingMinute {
 
   #advance(now: number): void {
     const target = Math.floor(now / SLOT)
-    if (!(target > this.#current)) return
     for (let next = Math.max(this.#current, target - SLOTS) + 1; next <= target; next += 1) this.#clear(placeOf(next))
     this.#current = target
+    this.#place = placeOf(target)
+    this.#endsAt = (target + 1) * SLOT
   }
 
   #clear(slot: number): void {

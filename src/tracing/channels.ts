@@ -68,13 +68,16 @@ export function traceUsing<T>(leases: object, key: string, work: () => Promise<T
   return usings.tracePromise(work, { leases, key })
 }
 
-/** @param lease read only if anybody subscribes. */
+/** Whether anybody subscribes to releases. */
+export function isReleaseTraced(): boolean {
+  return releases.hasSubscribers
+}
+
 export function traceRelease<T>(
   leases: object,
   lease: Pick<ReleaseTrace, 'key' | 'fence'>,
   work: () => Promise<T>,
 ): Promise<T> {
-  if (!releases.hasSubscribers) return work()
   return releases.tracePromise(work, { leases, key: lease.key, fence: lease.fence })
 }
 
