@@ -104,15 +104,19 @@ function factsOf({ key, fence }: Lease): object {
 
 /** A message contains nothing that a user chose: a key with a line break would forge a line. The facts are escaped by whoever prints them. */
 function writerOf(logger: Logger | ConsoleLogger): (line: Line, count: number) => void {
-  return ({ level, message, facts, error }, count) => {
-    const text = `leasewheel: ${message}`
-    const counted = { ...facts, count }
-    if (isConsole(logger))
-      (logger as ConsoleLogger)[level](text, { ...counted, ...(error && { error: error.message }) })
-    else (logger as Logger)[level]({ ...counted, ...(error && { err: error }) }, text)
-  }
+  return isConsole(logger) ? consoleWriter(logger) : structuredWriter(logger)
 }
 
-function isConsole(logger: object): boolean {
+function consoleWriter(logger: ConsoleLogger): (line: Line, count: number) => void {
+  return ({ level, message, facts, error }, count) =>
+    logger[level](`leasewheel: ${message}`, { ...facts, count, ...(error && { error: error.message }) })
+}
+
+function structuredWriter(logger: Logger): (line: Line, count: number) => void {
+  return ({ level, message, facts, error }, count) =>
+    logger[level]({ ...facts, count, ...(error && { err: error }) }, `leasewheel: ${message}`)
+}
+
+function isConsole(logger: unknown): boolean {
   return logger === console || logger instanceof console.Console
 }

@@ -106,7 +106,7 @@ describe('collect', () => {
       const leases = await grantAll(manager.acquireMany(['a', 'b']))
       const [one, other] = await texts
       expect(one).to.equal(other)
-      expect(parseScrape(one as string).value('leasewheel_held')).to.equal(0)
+      expect(parseScrape(one).value('leasewheel_held')).to.equal(0)
       expect(parseScrape(await register.metrics()).value('leasewheel_held')).to.equal(leases.length)
     }))
 

@@ -157,6 +157,15 @@ describe('Histogram', () => {
       expect(histogram.summary(90_000).minute).to.deep.equal(NOTHING)
     })
 
+    it('counts a percentile among the durations of the minute only', () => {
+      const histogram = new Histogram()
+      histogram.record(1, 0, 100)
+      histogram.record(400, 30_000)
+      expect(histogram.summary(30_000).minute.p50).to.be.within(1, 1.125)
+      expect(histogram.summary(60_000).minute).to.include({ count: 1, p50: 400, p90: 400, p99: 400 })
+      expect(histogram.summary(60_000).p50).to.be.within(1, 1.125)
+    })
+
     it('has all durations of the last 55 s, and none of more than a minute ago, for any times', () => {
       const step = fc.record({
         after: fc.nat({ max: 30_000 }),

@@ -81,5 +81,5 @@ function numberOf(text: string): number {
 }
 
 function idOf({ name, labels }: Pick<Sample, 'name' | 'labels'>): string {
-  return JSON.stringify([name, Object.entries(labels).sort()])
+  return JSON.stringify([name, Object.entries(labels).toSorted(([one], [other]) => one.localeCompare(other))])
 }
