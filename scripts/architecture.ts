@@ -12,10 +12,21 @@ import { parseSync } from 'oxc-parser'
 const PLAN: readonly Room[] = [
   { name: 'cli', what: 'the command line, a user of the package like any other', imports: ['redis', 'time', 'port'] },
   {
+    name: 'prometheus',
+    what: 'leasewheel/prometheus: figures for prom-client',
+    imports: ['figures', 'port'],
+  },
+  {
+    name: 'opentelemetry',
+    what: 'leasewheel/opentelemetry: metrics and spans',
+    imports: ['figures', 'tracing', 'port', 'structures'],
+  },
+  { name: 'log', what: 'leasewheel/log: events for loggers', imports: ['figures', 'lease', 'time', 'port'] },
+  {
     name: 'face',
     files: /^(index|lease-manager)\.ts$/,
     what: 'what users meet: LeaseManager, and all public names',
-    imports: 'manager overview acquire requests redis options lease time port rules structures'.split(' '),
+    imports: 'manager overview acquire requests redis options lease tracing time port rules structures'.split(' '),
   },
   {
     name: 'manager',
@@ -30,6 +41,7 @@ const PLAN: readonly Room[] = [
       'lease',
       'options',
       'redis',
+      'tracing',
       'time',
       'port',
       'rules',
@@ -43,7 +55,7 @@ const PLAN: readonly Room[] = [
   {
     name: 'acquire',
     what: 'ways to a lease: one key or many, at once or after a wait, or by adoption',
-    imports: ['release', 'renewal', 'waiting', 'requests', 'lease', 'options', 'time', 'port', 'rules'],
+    imports: ['release', 'renewal', 'waiting', 'requests', 'lease', 'options', 'tracing', 'time', 'port', 'rules'],
   },
   {
     name: 'renewal',
@@ -59,11 +71,13 @@ const PLAN: readonly Room[] = [
   { name: 'requests', what: 'what is asked travels in batches', imports: ['time', 'port'] },
   { name: 'redis', what: 'the port over ioredis', imports: ['options', 'time', 'port'] },
   { name: 'options', what: 'what users may say, and its defaults', imports: ['lease', 'time', 'port', 'rules'] },
+  { name: 'figures', what: 'what exporters share: names, units, labels', imports: ['lease', 'port', 'rules'] },
   {
     name: 'lease',
     what: 'the leases that a manager has, and their events',
     imports: ['time', 'port', 'rules', 'structures'],
   },
+  { name: 'tracing', what: 'what subscribers of diagnostics channels are told', imports: ['port'] },
   { name: 'memory', what: 'leasewheel/memory: the port in memory, and a clock for tests', imports: ['time', 'port'] },
   {
     name: 'port',

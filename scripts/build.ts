@@ -14,10 +14,18 @@ type Output = readonly (OutputChunk | OutputAsset)[]
 const root = resolve(import.meta.dirname, '..')
 const folder = resolve(process.argv[2] ?? join(root, 'dist'))
 
+/** What any two entries use goes into one file, which all of them share. */
+const ONE_SHARED = { groups: [{ name: 'shared', minShareCount: 2 }] }
+
 const entries: BuildOptions = {
   cwd: root,
-  input: { index: 'src/index.ts', memory: 'src/memory/index.ts' },
-  external: ['eventemitter3', 'ioredis', /^node:/],
+  input: {
+    index: 'src/index.ts',
+    ...Object.fromEntries(
+      ['memory', 'prometheus', 'opentelemetry', 'log'].map((name) => [name, `src/${name}/index.ts`]),
+    ),
+  },
+  external: ['@opentelemetry/api', 'eventemitter3', 'ioredis', 'prom-client', /^node:/],
   platform: 'node',
   write: false,
 }
@@ -30,6 +38,7 @@ function code(format: 'esm' | 'cjs', extension: string): BuildOptions {
       format,
       entryFileNames: `[name].${extension}`,
       chunkFileNames: `shared.${extension}`,
+      codeSplitting: ONE_SHARED,
       // People read the documentation in the declarations; here they need short files and readable stack traces.
       comments: false,
       sourcemap: true,
@@ -56,6 +65,7 @@ function declarations(extension: string): BuildOptions {
       format: 'esm',
       entryFileNames: `[name].${extension}`,
       chunkFileNames: `shared.d.${extension}`,
+      codeSplitting: ONE_SHARED,
     },
   }
 }

@@ -60,6 +60,10 @@ export type ChangeOutcome =
 export interface BackendListener {
   /** The backend can be asked again, after a time in which it could not. */
   onRecovered(route?: number): void
+  /** The backend can be asked from now on: at least one of its servers. A backend that calls this has the property `connected`. */
+  onConnected?(): void
+  /** The backend cannot be asked any more. @param error why, if that is known. */
+  onDisconnected?(error?: Error): void
   /** Another server answers from now on. It may lack what the previous one confirmed, so the manager asks about everything at once (P26). */
   onSuspect(route?: number): void
   /** Notifications may have been missed for a time. Watched keys are still watched. */
@@ -149,6 +153,8 @@ export interface Routing {
 export interface Backend {
   /** Whether the backend reports changes of keys now. */
   readonly watching: boolean
+  /** Whether the backend can be asked now. Without this property it always can. */
+  readonly connected?: boolean | undefined
   /** Why the backend cannot be asked, or last could not be, if that is known. It becomes the `cause` of unanswered requests. */
   readonly fault?: Error | undefined
   /** Given, from the construction on, if keys are spread over several servers. The manager calls it only after `open`. */

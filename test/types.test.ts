@@ -6,6 +6,10 @@ import { expectTypeOf } from 'expect-type'
 import type { Redis } from 'ioredis'
 import {
   type AcquiredEvent,
+  type ConnectedEvent,
+  type DisconnectedEvent,
+  type Health,
+  type Measurement,
   type AcquireManyOptions,
   type AcquireOptions,
   type AdoptOptions,
@@ -65,7 +69,19 @@ type Heard<E extends keyof LeaseEvents> = Parameters<Parameters<typeof leases.on
 describe('the types of', () => {
   it('events: one payload each', () => {
     expectTypeOf<keyof LeaseEvents>().toEqualTypeOf<
-      'acquired' | 'renewed' | 'jeopardy' | 'safe' | 'lost' | 'released' | 'overload' | 'joined' | 'left' | 'error'
+      | 'acquired'
+      | 'renewed'
+      | 'jeopardy'
+      | 'safe'
+      | 'lost'
+      | 'released'
+      | 'overload'
+      | 'joined'
+      | 'left'
+      | 'connected'
+      | 'disconnected'
+      | 'measured'
+      | 'error'
     >()
     expectTypeOf<Heard<'acquired'>>().toEqualTypeOf<[event: AcquiredEvent]>()
     expectTypeOf<Heard<'renewed'>>().toEqualTypeOf<[event: RenewedEvent]>()
@@ -75,6 +91,9 @@ describe('the types of', () => {
     expectTypeOf<Heard<'released'>>().toEqualTypeOf<[event: ReleasedEvent]>()
     expectTypeOf<Heard<'overload'>>().toEqualTypeOf<[event: OverloadEvent]>()
     expectTypeOf<Heard<'joined' | 'left'>>().toEqualTypeOf<[event: MemberEvent]>()
+    expectTypeOf<Heard<'connected'>>().toEqualTypeOf<[event: ConnectedEvent]>()
+    expectTypeOf<Heard<'disconnected'>>().toEqualTypeOf<[event: DisconnectedEvent]>()
+    expectTypeOf<Heard<'measured'>>().toEqualTypeOf<[event: Measurement]>()
     expectTypeOf<Heard<'error'>>().toEqualTypeOf<[error: Error]>()
   })
 
@@ -145,6 +164,7 @@ describe('the types of', () => {
     expectTypeOf<LeaseManager['inspect']>().returns.toEqualTypeOf<Promise<LockInspection | null>>()
     expectTypeOf<LeaseManager['size']>().toEqualTypeOf<number>()
     expectTypeOf<LeaseManager['stats']>().returns.toEqualTypeOf<LeaseManagerStats>()
+    expectTypeOf<LeaseManager['health']>().returns.toEqualTypeOf<Health>()
     expectTypeOf<LeaseManager['close']>().toEqualTypeOf<(options?: CloseOptions) => Promise<void>>()
     expectTypeOf<LeaseManager>().toExtend<Iterable<Lease>>()
     expectTypeOf<LeaseManager>().toExtend<AsyncDisposable>()

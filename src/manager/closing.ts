@@ -18,6 +18,7 @@ import { within } from '../requests/within.ts'
 import { type Clock, nextTurn } from '../time/clock.ts'
 import type { Scheduler } from '../time/scheduler.ts'
 import type { WaitingLines } from '../waiting/waiting-line.ts'
+import type { Connectivity } from './connectivity.ts'
 import type { Usages } from './usages.ts'
 
 /** ms that a backend may take to close its connections before the manager stops waiting. */
@@ -26,6 +27,7 @@ const CLOSE_BACKEND_TIMEOUT = 1_000
 export interface ClosingParts {
   readonly clock: Clock
   readonly backend: Backend
+  readonly connectivity: Pick<Connectivity, 'end'>
   readonly scheduler: Scheduler<Scheduled>
   readonly dispatch: Dispatch
   readonly bulks: BulkAcquisitions
@@ -52,7 +54,7 @@ export class Closing {
   }
 
   async run(): Promise<void> {
-    const { backend, scheduler, table, releaser, members, onFault } = this.#parts
+    const { backend, connectivity, scheduler, table, releaser, members, onFault } = this.#parts
     this.#rejectCallers()
     await this.#drain()
     // Keys without an answer in time expire.
@@ -61,6 +63,7 @@ export class Closing {
     releaser.close()
     // Without an answer the announcement expires.
     await within(scheduler, CLOSE_BACKEND_TIMEOUT, () => members.close()).catch(() => undefined)
+    connectivity.end()
     await within(scheduler, CLOSE_BACKEND_TIMEOUT, () => backend.close()).catch(onFault)
     table.tellLosses()
     scheduler.close()

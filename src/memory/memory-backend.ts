@@ -77,6 +77,10 @@ export class MemoryBackend implements Backend {
     return this.#catalogue
   }
 
+  get connected(): boolean {
+    return this.#fault === undefined
+  }
+
   /** How many requests have arrived, by kind. Each may carry many keys. */
   get requests(): Readonly<Record<Operation, number>> {
     return this.#requests
@@ -99,7 +103,9 @@ export class MemoryBackend implements Backend {
   fail(error: Error | undefined): void {
     const recovered = this.#fault !== undefined && error === undefined
     this.#fault = error
+    if (error) this.#listener?.onDisconnected?.(error)
     if (!recovered) return
+    this.#listener?.onConnected?.()
     this.#listener?.onRecovered()
     if (this.#watching) this.#listener?.onChange()
   }

@@ -72,6 +72,8 @@ export interface AcquireSettings extends LeaseSettings {
   readonly wait: number
   readonly retry: RetryStrategy
   readonly signal: AbortSignal | undefined
+  /** Whether it is part of a larger call, which counts its own failure. */
+  readonly part?: boolean
 }
 
 /** The settings of an acquisition of many keys. */

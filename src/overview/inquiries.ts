@@ -5,6 +5,7 @@ import type { Backend, Routing } from '../backend.ts'
 import type { Catalogue } from '../catalogue.ts'
 import { UnavailableError } from '../errors.ts'
 import type { Lease } from '../lease/lease.ts'
+import type { LockInspection } from '../lease/lock-inspection.ts'
 import type { LeaseTable } from '../lease/lease-table.ts'
 import { ownerOf, sinceOf } from '../lease/token.ts'
 import type { AcquireSettings, ListSettings } from '../options/settings.ts'
@@ -13,20 +14,6 @@ import { isActive } from '../rules/lease-state.ts'
 import { type Clock, dateOf, wallTime } from '../time/clock.ts'
 import type { Alarms } from '../time/scheduler.ts'
 import { type ListedLock, listLocks } from './listing.ts'
-
-/** Who holds a lock, as `inspect` reports it. */
-export interface LockInspection {
-  /** The token on the key. */
-  readonly token: string
-  /** Who holds it: the `owner` of a manager, or undefined if the token names none. */
-  readonly owner: string | undefined
-  /** When it was acquired, by the clock of the machine that acquired it; undefined if the token does not say. */
-  readonly since: Date | undefined
-  /** What is left of its ttl, in ms; Infinity if it has none. */
-  readonly remaining: number
-  /** The lease of this manager, if this manager holds the lock. */
-  readonly lease: Lease | undefined
-}
 
 export interface InquiryParts {
   readonly backend: Backend

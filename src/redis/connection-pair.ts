@@ -36,7 +36,9 @@ export class ConnectionPair {
     this.#checkedAt = clock.now()
     const commands = new Connection(parts)
     this.commands = commands
+    commands.on('unusable', () => listener.onDisconnected?.(commands.fault))
     commands.on('usable', (arrival) => {
+      listener.onConnected?.()
       if (arrival === 'same') listener.onRecovered()
       else if (arrival === 'other') listener.onSuspect()
     })

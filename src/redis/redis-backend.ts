@@ -56,6 +56,10 @@ export class RedisBackend implements Backend {
     return this.#opened?.pair.tracking?.active ?? false
   }
 
+  get connected(): boolean {
+    return this.#opened?.pair.commands.usable ?? false
+  }
+
   get fault(): Error | undefined {
     return this.#opened?.pair.commands.fault
   }

@@ -364,7 +364,7 @@ describe('the command line', () => {
           const { code, output, errors } = await pipe(first, 'ls', ...words)
           expect([code, errors]).to.deep.equal([0, ''])
           const rows = output.trimEnd().split('\n')
-          expect(rows.map((row) => row.split('\t').at(-1)).toSorted()).to.deep.equal(keys.toSorted())
+          expect(rows.map((row) => row.split('\t').at(-1) ?? '').toSorted()).to.deep.equal(keys.toSorted())
           expect((await pipe(first, 'members', ...words)).output).to.include('web-1:4711')
           const lost = new Promise((resolve) => manager.once('lost', ({ lease }) => resolve(lease.key)))
           expect((await pipe(first, 'release', 'order:7', '--yes', ...words)).code).to.equal(0)

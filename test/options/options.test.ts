@@ -559,9 +559,12 @@ describe('the connection', () => {
     }
   })
 
-  it('cannot be a cluster yet', async () => {
+  it('cannot be a cluster client that ioredis did not make', async () => {
     const cluster = { isCluster: true, duplicate() {}, options: {}, nodes() {} }
-    await expectRejected(cluster, 'a Redis Cluster client: clusters are not supported yet')
+    await expectRejected(
+      cluster,
+      'a Redis Cluster client of another kind: make an ioredis `Cluster` for the same nodes',
+    )
   })
 
   it('can be a backend', async () => {

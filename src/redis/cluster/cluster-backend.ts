@@ -58,6 +58,11 @@ export class ClusterBackend implements Backend {
     return views.length > 0 && views.every(({ watching }) => watching)
   }
 
+  /** A node that is away has a fault: see `routing`. */
+  get connected(): boolean {
+    return this.#opened?.map.connected ?? false
+  }
+
   get fault(): Error | undefined {
     return this.#opened?.map.fault
   }

@@ -40,6 +40,7 @@ export class ClusterMap {
   /** Where we reach all nodes of the last map, replicas included. */
   #known: readonly Address[] = []
   readonly #scouts = new Set<Scout>()
+  #connected = false
   #referenced = true
   #closed = false
 
@@ -79,6 +80,11 @@ export class ClusterMap {
 
   faultOf(route: number): Error | undefined {
     return this.#nodes[route]?.fault ?? (route < 0 ? this.#keeper.fault : undefined)
+  }
+
+  /** Whether any node that serves slots can be asked now. */
+  get connected(): boolean {
+    return this.#connected
   }
 
   get fault(): Error | undefined {
@@ -171,6 +177,8 @@ export class ClusterMap {
   /** What a node reports, with its route. A node that serves nothing concerns nobody. */
   #listenerOf(listener: BackendListener, route: number, name: string): BackendListener {
     return {
+      onConnected: () => this.#tellConnection(),
+      onDisconnected: () => this.#tellConnection(),
       onRecovered: () => listener.onRecovered(route),
       onSuspect: () => {
         this.#parts.onOtherServer(route)
@@ -185,6 +193,16 @@ export class ClusterMap {
         listener.onError(new UnavailableError(`Node ${name}: ${cause.message}`, undefined, { cause }))
       },
     }
+  }
+
+  /** The cluster can be asked as long as one of its nodes can: requests for the others fail, and name them. */
+  #tellConnection(): void {
+    const connected = this.serving.some(({ pair }) => pair.commands.usable)
+    if (connected === this.#connected) return
+    this.#connected = connected
+    const { listener } = this.#parts
+    if (connected) listener.onConnected?.()
+    else listener.onDisconnected?.(this.fault)
   }
 
   #onUsable(route: number): void {
@@ -207,6 +225,7 @@ export class ClusterMap {
     const addresses = ranges.flatMap(({ master, replicas }) => [master, ...replicas])
     this.#known = [...new Map(addresses.map((node) => [nameOf(node), source.reach(node)])).values()]
     const { moved, filled, promoted } = this.#table.apply(ranges, ({ master }) => this.nodeAt(master).route)
+    this.#tellConnection()
     for (const [route, slots] of moved) onMoved(slots, route)
     for (const route of filled) this.#news.set(route, 'recovered')
     for (const route of promoted) this.#news.set(route, 'promoted')
