@@ -10,16 +10,29 @@ import { parseSync } from 'oxc-parser'
 
 /** From the top floor down: what a room is for, and which rooms below it may import. The plan, and the only place where it stands. */
 const PLAN: readonly Room[] = [
+  { name: 'cli', what: 'the command line, a user of the package like any other', imports: ['redis', 'time', 'port'] },
+  {
+    name: 'prometheus',
+    what: 'leasewheel/prometheus: figures for prom-client',
+    imports: ['figures', 'port'],
+  },
+  {
+    name: 'opentelemetry',
+    what: 'leasewheel/opentelemetry: metrics and spans',
+    imports: ['figures', 'tracing', 'port', 'structures'],
+  },
+  { name: 'log', what: 'leasewheel/log: events for loggers', imports: ['figures', 'lease', 'time', 'port'] },
   {
     name: 'face',
     files: /^(index|lease-manager)\.ts$/,
     what: 'what users meet: LeaseManager, and all public names',
-    imports: 'manager acquire requests redis options lease time port rules structures'.split(' '),
+    imports: 'manager overview acquire requests redis options lease tracing time port rules structures'.split(' '),
   },
   {
     name: 'manager',
     what: 'how the parts are put together, told of changes, and closed',
     imports: [
+      'overview',
       'acquire',
       'release',
       'renewal',
@@ -28,15 +41,21 @@ const PLAN: readonly Room[] = [
       'lease',
       'options',
       'redis',
+      'tracing',
       'time',
       'port',
       'rules',
     ],
   },
   {
+    name: 'overview',
+    what: 'what operators see: all locks, and all managers',
+    imports: ['acquire', 'requests', 'lease', 'options', 'time', 'port', 'rules'],
+  },
+  {
     name: 'acquire',
     what: 'ways to a lease: one key or many, at once or after a wait, or by adoption',
-    imports: ['release', 'renewal', 'waiting', 'requests', 'lease', 'options', 'time', 'port', 'rules'],
+    imports: ['release', 'renewal', 'waiting', 'requests', 'lease', 'options', 'tracing', 'time', 'port', 'rules'],
   },
   {
     name: 'renewal',
@@ -52,15 +71,17 @@ const PLAN: readonly Room[] = [
   { name: 'requests', what: 'what is asked travels in batches', imports: ['time', 'port'] },
   { name: 'redis', what: 'the port over ioredis', imports: ['options', 'time', 'port'] },
   { name: 'options', what: 'what users may say, and its defaults', imports: ['lease', 'time', 'port', 'rules'] },
+  { name: 'figures', what: 'what exporters share: names, units, labels', imports: ['lease', 'port', 'rules'] },
   {
     name: 'lease',
     what: 'the leases that a manager has, and their events',
     imports: ['time', 'port', 'rules', 'structures'],
   },
+  { name: 'tracing', what: 'what subscribers of diagnostics channels are told', imports: ['port'] },
   { name: 'memory', what: 'leasewheel/memory: the port in memory, and a clock for tests', imports: ['time', 'port'] },
   {
     name: 'port',
-    files: /^(backend|errors|stats|as-error|show-in-logs)\.ts$/,
+    files: /^(backend|catalogue|errors|member|stats|as-error|show-in-logs|version)\.ts$/,
     what: 'what all agree on: the backend, errors, what is counted',
     imports: ['time', 'rules', 'structures'],
   },

@@ -1,9 +1,9 @@
 /**
  * `npm run build`: writes what is published into dist/, or into the folder named. Each entry is one ES module, one CommonJS module and its
  * declarations for either; what two entries use stands once, in `shared`, so that a class is the same whichever entry it came from. p-retry is an
- * ES module only, so it goes into the files, and its licence beside them.
+ * ES module only, so it goes into the files, and its licence beside them. The command line is an ES module of its own.
  */
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { decode, encode } from '@jridgewell/sourcemap-codec'
 import { type BuildOptions, build, type OutputAsset, type OutputChunk } from 'rolldown'
@@ -14,10 +14,18 @@ type Output = readonly (OutputChunk | OutputAsset)[]
 const root = resolve(import.meta.dirname, '..')
 const folder = resolve(process.argv[2] ?? join(root, 'dist'))
 
+/** What any two entries use goes into one file, which all of them share. */
+const ONE_SHARED = { groups: [{ name: 'shared', minShareCount: 2 }] }
+
 const entries: BuildOptions = {
   cwd: root,
-  input: { index: 'src/index.ts', memory: 'src/memory/index.ts' },
-  external: ['eventemitter3', 'ioredis', /^node:/],
+  input: {
+    index: 'src/index.ts',
+    ...Object.fromEntries(
+      ['memory', 'prometheus', 'opentelemetry', 'log'].map((name) => [name, `src/${name}/index.ts`]),
+    ),
+  },
+  external: ['@opentelemetry/api', 'eventemitter3', 'ioredis', 'prom-client', /^node:/],
   platform: 'node',
   write: false,
 }
@@ -30,11 +38,21 @@ function code(format: 'esm' | 'cjs', extension: string): BuildOptions {
       format,
       entryFileNames: `[name].${extension}`,
       chunkFileNames: `shared.${extension}`,
+      codeSplitting: ONE_SHARED,
       // People read the documentation in the declarations; here they need short files and readable stack traces.
       comments: false,
       sourcemap: true,
       sourcemapExcludeSources: true,
     },
+  }
+}
+
+/** The command line: one file, which loads the package by its name, as any user does. */
+function program(): BuildOptions {
+  return {
+    ...code('esm', 'js'),
+    input: { cli: 'src/cli/main.ts' },
+    external: ['leasewheel', 'ioredis', /^node:/],
   }
 }
 
@@ -47,6 +65,7 @@ function declarations(extension: string): BuildOptions {
       format: 'esm',
       entryFileNames: `[name].${extension}`,
       chunkFileNames: `shared.d.${extension}`,
+      codeSplitting: ONE_SHARED,
     },
   }
 }
@@ -89,11 +108,12 @@ function licenceOf(directory: string): string {
   return `These files contain ${name} ${version}:\n\n${readFileSync(join(directory, file), 'utf8').trim()}\n`
 }
 
-const results = await build([code('esm', 'js'), code('cjs', 'cjs'), declarations('ts'), declarations('cts')])
+const results = await build([code('esm', 'js'), program(), code('cjs', 'cjs'), declarations('ts'), declarations('cts')])
 const output: Output = results.flatMap((result) => result.output)
 if (existsSync(folder)) rmSync(folder, { recursive: true })
 mkdirSync(folder, { recursive: true })
 for (const file of output) writeFileSync(join(folder, file.fileName), contentOf(file))
+chmodSync(join(folder, 'cli.js'), 0o755)
 writeFileSync(join(folder, 'licenses.txt'), licencesOf(output))
 // Programs that load the build by its path know the entry by this name.
 mkdirSync(join(folder, 'memory'))

@@ -2,6 +2,7 @@
  * The port between the manager and the store of the locks. An implementation keeps no timers and decides nothing about
  * leases: it asks the store, and reports one outcome for each entry.
  */
+import type { Catalogue } from './catalogue.ts'
 import type { Clock } from './time/clock.ts'
 
 /**
@@ -59,6 +60,10 @@ export type ChangeOutcome =
 export interface BackendListener {
   /** The backend can be asked again, after a time in which it could not. */
   onRecovered(route?: number): void
+  /** The backend can be asked from now on: at least one of its servers. A backend that calls this has the property `connected`. */
+  onConnected?(): void
+  /** The backend cannot be asked any more. @param error why, if that is known. */
+  onDisconnected?(error?: Error): void
   /** Another server answers from now on. It may lack what the previous one confirmed, so the manager asks about everything at once (P26). */
   onSuspect(route?: number): void
   /** Notifications may have been missed for a time. Watched keys are still watched. */
@@ -94,6 +99,8 @@ export interface BackendSettings {
   readonly clock?: Clock | undefined
   /** Called before each connection, for a name and a password. Default: those of the client or the URL. */
   readonly credentials?: (() => Promise<Credentials>) | undefined
+  /** Who holds the locks, for people to read: it may be part of the name of a connection. Default: none. */
+  readonly owner?: string | undefined
 }
 
 /** A lock to release. */
@@ -146,12 +153,16 @@ export interface Routing {
 export interface Backend {
   /** Whether the backend reports changes of keys now. */
   readonly watching: boolean
+  /** Whether the backend can be asked now. Without this property it always can. */
+  readonly connected?: boolean | undefined
   /** Why the backend cannot be asked, or last could not be, if that is known. It becomes the `cause` of unanswered requests. */
   readonly fault?: Error | undefined
   /** Given, from the construction on, if keys are spread over several servers. The manager calls it only after `open`. */
   readonly routing?: Routing | undefined
   /** A key that cannot be a lock, because the backend uses it; known once the backend is open. Default: none. */
   readonly reservedKey?: string | undefined
+  /** Given, once the backend is open, if operators can list its keys and managers can announce themselves. Default: neither works. */
+  readonly catalogue?: Catalogue | undefined
   /** The manager calls this once, before anything else. */
   open(settings: BackendSettings, listener: BackendListener): void
   /**

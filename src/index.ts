@@ -19,8 +19,9 @@ export type {
   Routing,
   Unknown,
 } from './backend.ts'
+export type { Announcement, Catalogue, KeyPage, KeyView } from './catalogue.ts'
 export { type Clock, SystemClock, type Timer, type TimerSource, type TimeSources } from './time/clock.ts'
-export type { HistogramSummary } from './structures/histogram.ts'
+export type { DurationSummary, HistogramSummary } from './structures/histogram.ts'
 export type { LeaseState, LossReason } from './rules/lease-state.ts'
 export {
   LeaseError,
@@ -36,18 +37,23 @@ export {
 } from './errors.ts'
 export type {
   AcquiredEvent,
+  ConnectedEvent,
+  DisconnectedEvent,
   JeopardyEvent,
   LeaseEvents,
   LostEvent,
+  MemberEvent,
   OverloadEvent,
   ReleasedEvent,
   RenewedEvent,
   SafeEvent,
 } from './lease/events.ts'
 export type { DetachedLease, Lease, LeaseEnd, LeaseSummary } from './lease/lease.ts'
-export { LeaseManager, type LockInspection } from './lease-manager.ts'
+export { LeaseManager } from './lease-manager.ts'
+export type { LockInspection } from './lease/lock-inspection.ts'
+export type { Member, MemberStats } from './member.ts'
+export type { ListedLock } from './overview/listing.ts'
 export type { GuardedEmitter, LeaseEventName, LeaseListener } from './manager/guarded-emitter.ts'
-export type { LoadReport } from './stats.ts'
 export type {
   AcquireManyOptions,
   AcquireOptions,
@@ -55,6 +61,7 @@ export type {
   CloseOptions,
   LeaseManagerOptions,
   LeaseOptions,
+  ListOptions,
   Progress,
   TryAcquireOptions,
 } from './options/options.ts'
@@ -67,7 +74,19 @@ export {
   type RetryStrategy,
 } from './options/retry.ts'
 export type { ClusterClient, Connectable, RedisClient } from './redis/create-backend.ts'
-export type { LeaseManagerStats, RouteStats, WakeUpCause } from './stats.ts'
+export type {
+  ConnectionState,
+  Health,
+  HealthReason,
+  LeaseManagerStats,
+  LoadReport,
+  Measurement,
+  MeasurementName,
+  RouteStats,
+  UnacquiredCause,
+  WakeUpCause,
+} from './stats.ts'
+export type { AcquireTrace, ReleaseTrace, UsingTrace } from './tracing/channels.ts'
 
 /** The symbol of `await using`. A `lib` older than `esnext.disposable` does not declare it. */
 declare global {

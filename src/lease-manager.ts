@@ -1,18 +1,14 @@
-/**
- * LeaseManager: the public face. It checks arguments and passes calls to the parts, which take every decision.
- */
-
-import { acquireAll } from './acquire/acquire-all.ts'
+/** LeaseManager: the public face. It checks arguments and passes calls to the parts, which take every decision. */
+import { acquireAll, type AcquireAllParts } from './acquire/acquire-all.ts'
 import type { BulkSettings } from './acquire/acquire-batch.ts'
-import { asError } from './as-error.ts'
 import { FENCE_KEY } from './backend.ts'
-import { LockNotHeldError, ManagerClosedError, UnavailableError } from './errors.ts'
+import { LockNotHeldError, ManagerClosedError } from './errors.ts'
 import type { DetachedLease, Lease } from './lease/lease.ts'
-import { ownerOf } from './lease/token.ts'
+import type { LockInspection } from './lease/lock-inspection.ts'
 import { Assembly } from './manager/assembly.ts'
 import { Closing } from './manager/closing.ts'
 import { GuardedEmitter } from './manager/guarded-emitter.ts'
-import { reportOf } from './manager/report.ts'
+import { healthOf } from './manager/report.ts'
 import { checkFunction } from './options/check.ts'
 import { checkDistinctKeys, checkKey, listOfKeys } from './options/keys.ts'
 import type {
@@ -21,6 +17,7 @@ import type {
   AdoptOptions,
   CloseOptions,
   LeaseManagerOptions,
+  ListOptions,
   TryAcquireOptions,
 } from './options/options.ts'
 import {
@@ -32,32 +29,23 @@ import {
   resolveAcquireMany,
   resolveAdopt,
   resolveClose,
+  resolveList,
   resolveManager,
   resolveTryAcquire,
 } from './options/settings.ts'
+import type { Member } from './member.ts'
+import type { ListedLock } from './overview/listing.ts'
 import type { Connectable } from './redis/create-backend.ts'
-import { within } from './requests/within.ts'
+import { rejecting } from './requests/rejecting.ts'
 import { isActive } from './rules/lease-state.ts'
 import { showInLogs } from './show-in-logs.ts'
-import type { LeaseManagerStats } from './stats.ts'
+import type { Health, LeaseManagerStats } from './stats.ts'
 import { forEachIndex } from './time/slices.ts'
-
-/** Who holds a lock, as `inspect` reports it. */
-export interface LockInspection {
-  /** The token on the key. */
-  readonly token: string
-  /** Who holds it: the `owner` of a manager, or undefined if the token names none. */
-  readonly owner: string | undefined
-  /** What is left of its ttl, in ms; Infinity if it has none. */
-  readonly remaining: number
-  /** The lease of this manager, if this manager holds the lock. */
-  readonly lease: Lease | undefined
-}
+import { isEventTraced, publishEvent, traceUsing } from './tracing/channels.ts'
 
 /**
  * Acquires locks, renews them, and emits events about each. One manager serves a whole process: it has one timer and
  * connections of its own, whatever the number of locks.
- *
  * Every method that asks the backend rejects with `ManagerClosedError` once `close` has been called. Every method rejects
  * with a `TypeError` or `RangeError` that names the argument if one is invalid.
  */
@@ -85,8 +73,12 @@ export class LeaseManager extends GuardedEmitter implements Iterable<Lease> {
     this.#tryDefaults = resolveTryAcquire({}, settings)
     this.#waitDefaults = resolveAcquire('acquire', {}, settings)
     this.#parts = new Assembly(connection, settings, this.#tryDefaults, {
-      emit: (event, payload) => this.emit(event, ...([payload] as never)),
-      listenerCount: (event) => this.listenerCount(event),
+      leases: this,
+      emit: (event, payload) => {
+        if (isEventTraced(event)) publishEvent(event, this, payload)
+        this.emit(event, ...([payload] as never))
+      },
+      listenerCount: (event) => this.listenerCount(event) + (isEventTraced(event) ? 1 : 0),
       report: (fault) => this.report(fault),
       reportFault: (error) => this.reportFault(error),
     })
@@ -158,11 +150,14 @@ export class LeaseManager extends GuardedEmitter implements Iterable<Lease> {
     const settings = resolveAcquireMany(options, this.#settings)
     const onProgress = this.guardCallback(settings.onProgress)
     const list = listOfKeys(keys)
-    const checking = forEachIndex(list.length, this.#parts.clock, (index) => {
+    const { calls, clock } = this.#parts
+    const checking = forEachIndex(list.length, clock, (index) => {
       this.#checkKey(checkKey(list[index]))
     })
     if (checking) await checking
-    return this.#tryEach(list as readonly string[], { ...settings, onProgress, allOrNone: false })
+    const checked = list as readonly string[]
+    const settled = { ...settings, onProgress, allOrNone: false }
+    return calls.many('acquireMany', checked, settings, () => this.#tryEach(checked, settled))
   }
 
   /**
@@ -176,16 +171,17 @@ export class LeaseManager extends GuardedEmitter implements Iterable<Lease> {
   async acquireAll(keys: Iterable<string>, options: AcquireOptions = {}): Promise<Lease[]> {
     this.#throwIfClosed()
     const settings = resolveAcquire('acquireAll', options, this.#settings)
-    const { clock, aborts } = this.#parts
+    const { calls, clock, aborts } = this.#parts
     const startedAt = clock.now()
-    return acquireAll({
+    const all: AcquireAllParts = {
       keys: this.#checkKeys(checkDistinctKeys(keys)),
       wait: settings.wait,
       waited: () => clock.now() - startedAt,
       tryEach: (some) => this.#tryEach(some, { ...settings, wait: 0, onProgress: undefined, allOrNone: true }),
-      waitFor: (key, wait) => this.#lease(key, { ...settings, wait }),
+      waitFor: (key, wait) => this.#lease(key, { ...settings, wait, part: true }),
       unlessCancelled: (released) => aborts.race(settings.signal, released),
-    })
+    }
+    return calls.many('acquireAll', all.keys, settings, () => acquireAll(all))
   }
 
   /**
@@ -198,7 +194,12 @@ export class LeaseManager extends GuardedEmitter implements Iterable<Lease> {
   async using<T>(key: string, work: (lease: Lease) => Promise<T> | T, options?: AcquireOptions): Promise<T> {
     const settings = options === undefined ? this.#waitDefaults : resolveAcquire('using', options, this.#settings)
     checkFunction('work', work)
-    const lease = await this.#lease(this.#checkKey(key), settings)
+    this.#checkKey(key)
+    return traceUsing(this, key, () => this.#use(key, work, settings))
+  }
+
+  async #use<T>(key: string, work: (lease: Lease) => Promise<T> | T, settings: AcquireSettings): Promise<T> {
+    const lease = await this.#lease(key, settings)
     if (this.#closed) {
       await lease.release()
       throw new ManagerClosedError(key)
@@ -212,8 +213,7 @@ export class LeaseManager extends GuardedEmitter implements Iterable<Lease> {
 
   /** The lease that this manager holds on the key, if there is one. */
   get(key: string): Lease | undefined {
-    const record = this.#parts.table.get(checkKey(key))
-    return record && isActive(this.#parts.table.observe(record)) ? record.handle : undefined
+    return this.#parts.inquiries.leaseOn(checkKey(key))
   }
 
   /** The leases that this manager holds, in no particular order. */
@@ -230,10 +230,29 @@ export class LeaseManager extends GuardedEmitter implements Iterable<Lease> {
    * @throws UnavailableError if the backend did not answer within `timeout`.
    */
   async inspect(key: string): Promise<LockInspection | null> {
-    const view = await this.#askFor(key, 'inspected', () => this.#parts.backend.inspect(key))
-    if (view === null) return null
-    const lease = this.get(key)
-    return { ...view, owner: ownerOf(view.token), lease: lease?.token === view.token ? lease : undefined }
+    this.#throwIfClosed(checkKey(key))
+    return this.#parts.inquiries.inspect(key)
+  }
+
+  /**
+   * Lists the locks under the prefix, whoever holds them, those of other libraries included. A lock that is there from the first step to the last is
+   * on the list, or twice if the server resizes its table. While slots of a cluster move, it may be there twice or be missing.
+   *
+   * Each step rejects with UnavailableError without an answer within `timeout`, and with the reason of `signal` once that aborts.
+   * @throws TypeError, RangeError naming the option that is invalid.
+   */
+  list(options: ListOptions = {}): AsyncGenerator<ListedLock, void> {
+    return this.#parts.inquiries.list(resolveList(options), () => this.#throwIfClosed())
+  }
+
+  /**
+   * The managers with this prefix that announce themselves, this one included: see the option `announce`.
+   *
+   * @throws UnavailableError if the backend did not answer within `timeout`.
+   */
+  async members(): Promise<Member[]> {
+    this.#throwIfClosed()
+    return this.#parts.members.list()
   }
 
   /**
@@ -246,7 +265,7 @@ export class LeaseManager extends GuardedEmitter implements Iterable<Lease> {
   async forceRelease(key: string): Promise<boolean> {
     this.#throwIfClosed(this.#checkKey(key))
     try {
-      return await this.#askFor(key, 'released', () => this.#parts.backend.forceRelease(key))
+      return await this.#parts.inquiries.forceRelease(key)
     } finally {
       // The server does not notify a manager of changes that this manager made itself.
       this.#parts.desk.onChange([key])
@@ -268,9 +287,14 @@ export class LeaseManager extends GuardedEmitter implements Iterable<Lease> {
     return handle as Lease
   }
 
-  /** What the manager is doing, and what it has done so far. */
+  /** What the manager is doing, and what it has done so far. With one server it takes constant time, however many leases are held. */
   stats(): LeaseManagerStats {
-    return reportOf(this.#parts)
+    return this.#parts.stats()
+  }
+
+  /** Whether the manager can take on work, and why not: for a readiness probe. */
+  health(): Health {
+    return healthOf(this.#parts)
   }
 
   /**
@@ -283,6 +307,7 @@ export class LeaseManager extends GuardedEmitter implements Iterable<Lease> {
   async close(options: CloseOptions = {}): Promise<void> {
     const settings = resolveClose(options)
     this.#closed = true
+    this.#parts.connectivity.close()
     this.#parts.usages.limit(settings.drain)
     // In a turn of its own: a listener of a lease's end may call `close` again.
     this.#closing ??= Promise.resolve().then(() => this.#close(settings))
@@ -308,21 +333,6 @@ export class LeaseManager extends GuardedEmitter implements Iterable<Lease> {
     return this.#parts.bulks.run(keys, settings)
   }
 
-  /** Asks one question about one key, whoever holds it. */
-  async #askFor<T>(key: string, what: string, ask: () => Promise<T>): Promise<T> {
-    this.#throwIfClosed(checkKey(key))
-    const { scheduler, backend, routing, routeOf, faultOf } = this.#parts
-    const whenReady = async (): Promise<T> => {
-      await backend.ready(routeOf(key))
-      return ask()
-    }
-    const fault = (): Error | undefined => (routing ? faultOf(key) : undefined)
-    return within(scheduler, this.#tryDefaults.timeout, whenReady, fault).catch((error: unknown) => {
-      const cause = asError(error)
-      throw new UnavailableError(`Lock \`${key}\` could not be ${what}: ${cause.message}`, key, { cause })
-    })
-  }
-
   /** Refuses the one key that the backend needs for itself, which some prefixes leave within reach. */
   #checkKey(key: string): string {
     if (checkKey(key) !== this.#parts.forbiddenKey) return key
@@ -336,14 +346,5 @@ export class LeaseManager extends GuardedEmitter implements Iterable<Lease> {
 
   #throwIfClosed(key?: string): void {
     if (this.#closed) throw new ManagerClosedError(key)
-  }
-}
-
-/** Turns a throw into a rejection, like an async function, but makes no second promise. */
-function rejecting<T>(work: () => Promise<T>): Promise<T> {
-  try {
-    return work()
-  } catch (error) {
-    return Promise.reject(asError(error))
   }
 }

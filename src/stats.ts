@@ -48,6 +48,8 @@ export interface LeaseManagerStats {
   readonly undoing: number
   /** Leases that were acquired or adopted. */
   readonly acquired: number
+  /** Locks that callers asked for and did not get, by cause. Many keys in one call count one by one; those of `acquireAll` count as one. */
+  readonly unacquired: Readonly<Record<UnacquiredCause, number>>
   /** How often the manager asked the backend for a lock, in all and per acquired lease (0 before the first lease). */
   readonly asks: number
   readonly asksPerGrant: number
@@ -61,12 +63,20 @@ export interface LeaseManagerStats {
   readonly failures: number
   /** Requests sent to the backend, each for a batch of keys. */
   readonly requests: number
+  /** Whether the backend can be asked now. */
+  readonly connection: ConnectionState
+  /** How often the connection was lost. */
+  readonly disconnections: number
   /** Whether the server notifies the manager of changes now: see the option `watch`. */
   readonly watching: boolean
   /** Timers armed now: 1 while the manager holds or waits for anything, otherwise 0. */
   readonly timers: number
   /** Whether renewals keep up, and how far behind they are if not. */
   readonly load: LoadReport
+  /** How long callers waited for the locks that they got. */
+  readonly wait: HistogramSummary
+  /** How long leases were held that have ended. */
+  readonly hold: HistogramSummary
   /** How late renewals were sent after they fell due. */
   readonly renewalLag: HistogramSummary
   /** Time from the sending of a request to its answer. */
@@ -81,43 +91,102 @@ export interface LeaseManagerStats {
  */
 export type WakeUpCause = 'handOver' | 'change' | 'reconnect' | 'timeout'
 
+/**
+ * `refused`: another had the lock, and the caller did not wait. `timedOut`: another had it for as long as the caller waited. `unavailable`: the
+ * backend did not answer. `cancelled`: the caller or `close` ended the call, or the caller's own code failed.
+ */
+export type UnacquiredCause = 'refused' | 'timedOut' | 'unavailable' | 'cancelled'
+
+/** `connecting`: until the backend can be asked for the first time. `closed`: `close` has been called. */
+export type ConnectionState = 'connecting' | 'connected' | 'disconnected' | 'closed'
+
+/**
+ * `connecting`, `disconnected`: the backend cannot be asked, yet or any more. `closed`: `close` has been called. `jeopardy`: renewals fail, and
+ * leases will be lost. `overload`: renewals do not keep up.
+ */
+export type HealthReason = Exclude<ConnectionState, 'connected'> | 'jeopardy' | 'overload'
+
+/** The report of `manager.health()`. */
+export interface Health {
+  /** Whether there are no reasons: the manager can take on work. */
+  readonly ok: boolean
+  readonly reasons: readonly HealthReason[]
+}
+
+/** What is measured: see the fields of these names in `LeaseManagerStats`. */
+export type MeasurementName = 'wait' | 'hold' | 'renewalLag' | 'roundTrip'
+
+/** A duration that was just measured, `count` times the same. In ms. */
+export interface Measurement {
+  readonly name: MeasurementName
+  readonly duration: number
+  readonly count: number
+}
+
 /** The running counts behind the report. */
 export class Tally {
   acquired = 0
+  readonly unacquired: Record<UnacquiredCause, number> = { refused: 0, timedOut: 0, unavailable: 0, cancelled: 0 }
   asks = 0
   readonly wakeUps: Record<WakeUpCause, number> = { handOver: 0, change: 0, reconnect: 0, timeout: 0 }
   released = 0
   renewals = 0
   failures = 0
   requests = 0
+  disconnections = 0
   readonly lost: Record<LossReason, number> = { expired: 0, taken: 0, missing: 0, maxHold: 0 }
-  readonly renewalLag: Histogram = new Histogram()
-  readonly roundTrip: Histogram = new Histogram()
+  readonly #histograms: Readonly<Record<MeasurementName, Histogram>> = {
+    wait: new Histogram(),
+    hold: new Histogram(),
+    renewalLag: new Histogram(),
+    roundTrip: new Histogram(),
+  }
   /** Round trips by route, if there are several. */
   readonly #roundTrips = new Map<number, Histogram>()
+  readonly #isHeard: () => boolean
+  readonly #onMeasured: (measurement: Measurement) => void
+
+  /** @param isHeard whether anybody wants the measurements: only then `onMeasured` is called with each. */
+  constructor(isHeard: () => boolean, onMeasured: (measurement: Measurement) => void) {
+    this.#isHeard = isHeard
+    this.#onMeasured = onMeasured
+  }
+
+  /** @param duration ms. @param now the end of the duration, on the clock. @param count how many took just as long. */
+  measure(name: MeasurementName, duration: number, now: number, count = 1): void {
+    this.#histograms[name].record(duration, now, count)
+    if (this.#isHeard()) this.#onMeasured({ name, duration: Math.max(duration, 0), count })
+  }
 
   /** A request was answered. @param route its route, if there are several. */
-  onAnswered(took: number, route: number | undefined): void {
-    this.roundTrip.record(took)
+  onAnswered(took: number, now: number, route: number | undefined): void {
+    this.measure('roundTrip', took, now)
     if (route === undefined) return
     const present = this.#roundTrips.get(route) ?? new Histogram()
     this.#roundTrips.set(route, present)
-    present.record(took)
+    present.record(took, now)
   }
 
-  roundTripOf(route: number): HistogramSummary {
-    return (this.#roundTrips.get(route) ?? new Histogram()).summary()
+  roundTripOf(route: number, now: number): HistogramSummary {
+    return (this.#roundTrips.get(route) ?? new Histogram()).summary(now)
   }
 
-  report(
-    now: Pick<
-      LeaseManagerStats,
-      'held' | 'jeopardy' | 'waiting' | 'queues' | 'undoing' | 'watching' | 'timers' | 'load' | 'routes'
-    >,
-  ): LeaseManagerStats {
+  report(now: CurrentFigures, time: number): LeaseManagerStats {
+    const { wait, hold, renewalLag, roundTrip } = this.#histograms
+    // Each by its name: V8 takes a hundred times longer to spread one object into so large another.
     return {
-      ...now,
+      held: now.held,
+      jeopardy: now.jeopardy,
+      waiting: now.waiting,
+      queues: now.queues,
+      undoing: now.undoing,
+      connection: now.connection,
+      watching: now.watching,
+      timers: now.timers,
+      load: now.load,
+      routes: now.routes,
       acquired: this.acquired,
+      unacquired: { ...this.unacquired },
       asks: this.asks,
       asksPerGrant: this.acquired === 0 ? 0 : this.asks / this.acquired,
       wakeUps: { ...this.wakeUps },
@@ -126,8 +195,17 @@ export class Tally {
       renewals: this.renewals,
       failures: this.failures,
       requests: this.requests,
-      renewalLag: this.renewalLag.summary(),
-      roundTrip: this.roundTrip.summary(),
+      disconnections: this.disconnections,
+      wait: wait.summary(time),
+      hold: hold.summary(time),
+      renewalLag: renewalLag.summary(time),
+      roundTrip: roundTrip.summary(time),
     }
   }
 }
+
+/** The figures that tell what is going on now. */
+export type CurrentFigures = Pick<
+  LeaseManagerStats,
+  'held' | 'jeopardy' | 'waiting' | 'queues' | 'undoing' | 'watching' | 'timers' | 'load' | 'routes' | 'connection'
+>

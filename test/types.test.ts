@@ -6,6 +6,10 @@ import { expectTypeOf } from 'expect-type'
 import type { Cluster, Redis } from 'ioredis'
 import {
   type AcquiredEvent,
+  type ConnectedEvent,
+  type DisconnectedEvent,
+  type Health,
+  type Measurement,
   type AcquireManyOptions,
   type AcquireOptions,
   type AdoptOptions,
@@ -37,6 +41,7 @@ import {
   type LockNotHeldError,
   type LossReason,
   type LostEvent,
+  type MemberEvent,
   type ManagerClosedError,
   type ReleasedEvent,
   type RenewedEvent,
@@ -68,7 +73,19 @@ type Heard<E extends keyof LeaseEvents> = Parameters<Parameters<typeof leases.on
 describe('the types of', () => {
   it('events: one payload each', () => {
     expectTypeOf<keyof LeaseEvents>().toEqualTypeOf<
-      'acquired' | 'renewed' | 'jeopardy' | 'safe' | 'lost' | 'released' | 'overload' | 'error'
+      | 'acquired'
+      | 'renewed'
+      | 'jeopardy'
+      | 'safe'
+      | 'lost'
+      | 'released'
+      | 'overload'
+      | 'joined'
+      | 'left'
+      | 'connected'
+      | 'disconnected'
+      | 'measured'
+      | 'error'
     >()
     expectTypeOf<Heard<'acquired'>>().toEqualTypeOf<[event: AcquiredEvent]>()
     expectTypeOf<Heard<'renewed'>>().toEqualTypeOf<[event: RenewedEvent]>()
@@ -77,6 +94,10 @@ describe('the types of', () => {
     expectTypeOf<Heard<'lost'>>().toEqualTypeOf<[event: LostEvent]>()
     expectTypeOf<Heard<'released'>>().toEqualTypeOf<[event: ReleasedEvent]>()
     expectTypeOf<Heard<'overload'>>().toEqualTypeOf<[event: OverloadEvent]>()
+    expectTypeOf<Heard<'joined' | 'left'>>().toEqualTypeOf<[event: MemberEvent]>()
+    expectTypeOf<Heard<'connected'>>().toEqualTypeOf<[event: ConnectedEvent]>()
+    expectTypeOf<Heard<'disconnected'>>().toEqualTypeOf<[event: DisconnectedEvent]>()
+    expectTypeOf<Heard<'measured'>>().toEqualTypeOf<[event: Measurement]>()
     expectTypeOf<Heard<'error'>>().toEqualTypeOf<[error: Error]>()
   })
 
@@ -147,6 +168,7 @@ describe('the types of', () => {
     expectTypeOf<LeaseManager['inspect']>().returns.toEqualTypeOf<Promise<LockInspection | null>>()
     expectTypeOf<LeaseManager['size']>().toEqualTypeOf<number>()
     expectTypeOf<LeaseManager['stats']>().returns.toEqualTypeOf<LeaseManagerStats>()
+    expectTypeOf<LeaseManager['health']>().returns.toEqualTypeOf<Health>()
     expectTypeOf<LeaseManager['close']>().toEqualTypeOf<(options?: CloseOptions) => Promise<void>>()
     expectTypeOf<LeaseManager>().toExtend<Iterable<Lease>>()
     expectTypeOf<LeaseManager>().toExtend<AsyncDisposable>()
@@ -210,6 +232,7 @@ describe('the types of', () => {
     expectTypeOf<LeaseManager['forceRelease']>().toEqualTypeOf<(key: string) => Promise<boolean>>()
     expectTypeOf<keyof AdoptOptions>().toEqualTypeOf<'timeout' | 'maxHold' | 'autoRenew' | 'signal'>()
     expectTypeOf<Lease>().toExtend<DetachedLease>()
+    expectTypeOf<LockInspection['since']>().toEqualTypeOf<Date | undefined>()
     expectTypeOf<LockInspection['owner']>().toEqualTypeOf<string | undefined>()
     expectTypeOf<LockNotAcquiredError['owner']>().toEqualTypeOf<string | undefined>()
     expectTypeOf<WakeUpCause>().toEqualTypeOf<'handOver' | 'change' | 'reconnect' | 'timeout'>()

@@ -48,8 +48,12 @@ export class AcquireBatch implements Batch<AcquireOutcome> {
   #grant: Grant | undefined
   /** The answer came after the leases would have ended. */
   #late = false
+  /** When the call began, in ms on the clock. */
+  readonly #startedAt: number
+  #held = 0
 
-  constructor(parts: BulkParts, settings: BulkSettings) {
+  constructor(parts: BulkParts, settings: BulkSettings, startedAt: number) {
+    this.#startedAt = startedAt
     this.#parts = parts
     this.#settings = settings
     this.timeout = settings.timeout
@@ -124,6 +128,7 @@ export class AcquireBatch implements Batch<AcquireOutcome> {
     switch (granted) {
       case 'held':
         this.granted[index] = record.handle as Lease
+        this.#held += 1
         break
       case 'lost':
         this.#fail(record, TOO_LATE)
@@ -155,7 +160,11 @@ export class AcquireBatch implements Batch<AcquireOutcome> {
   #finish(): void {
     this.#resolve?.()
     this.#resolve = undefined
-    const { table, lines } = this.#parts
+    const { clock, table, tally, lines } = this.#parts
+    if (this.#held > 0) {
+      const now = clock.now()
+      tally.measure('wait', now - this.#startedAt, now, this.#held)
+    }
     for (const record of this.#records) {
       table.reservations.remove(record)
       lines.onAskedFor(record.key)

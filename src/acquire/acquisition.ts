@@ -22,6 +22,7 @@ import type { Clock } from '../time/clock.ts'
 import { Pause } from '../waiting/pause.ts'
 import type { Waiter, WaitingLine, WaitingLines } from '../waiting/waiting-line.ts'
 import type { AbortWatch } from './abort-watch.ts'
+import type { Calls } from './calls.ts'
 import { notAcquired, unavailable, REFUSED, TOO_LATE } from './failures.ts'
 import { HintDoubts, type HintDoubtsParts } from './hint-doubts.ts'
 import { Patience, type PatienceParts } from './patience.ts'
@@ -33,6 +34,7 @@ export interface AcquisitionParts extends QuestionParts, HintDoubtsParts, Patien
   readonly lines: WaitingLines
   readonly aborts: AbortWatch
   readonly tally: Tally
+  readonly calls: Calls
   /** Why the backend cannot be asked for a key, if that is known. */
   readonly faultOf: (key: string) => Error | undefined
 }

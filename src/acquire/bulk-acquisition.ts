@@ -168,7 +168,7 @@ class BulkAcquisition implements Cancellable {
   /** Asks for the keys from `start` up to `end`. @param indices their places in the call, if they were sorted. */
   async #ask(start: number, end: number, indices?: readonly number[]): Promise<void> {
     const { lines, dispatch } = this.#parts
-    const batch = new AcquireBatch(this.#parts, this.#settings)
+    const batch = new AcquireBatch(this.#parts, this.#settings, this.#startedAt)
     let repeated = 0
     for (let position = start; position < end; position += 1) {
       const index = indices === undefined ? position : (indices[position] as number)
@@ -228,7 +228,7 @@ class BulkAcquisition implements Cancellable {
   }
 
   async #askSingly(index: number): Promise<void> {
-    const { clock } = this.#parts
+    const { clock, tally } = this.#parts
     const { wait, signal: _signal, onProgress, allOrNone, ...rest } = this.#settings
     const left = Math.max(wait - (clock.now() - this.#startedAt), 0)
     const key = this.#keys[index] as string
@@ -239,6 +239,8 @@ class BulkAcquisition implements Cancellable {
       const { handle = null } = await single.run()
       this.#results[index] = handle
       if (handle) this.#acquired?.add(handle)
+      const now = clock.now()
+      tally.measure('wait', now - this.#startedAt, now)
     } catch (error) {
       const isEnded = error instanceof LockNotHeldError && !allOrNone
       if (error !== REFUSED && !isEnded) this.#stop(error)

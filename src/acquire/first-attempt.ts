@@ -14,6 +14,7 @@ import { LeaseRecord } from '../lease/lease-record.ts'
 import { notHeld } from '../lease/record-facts.ts'
 import type { AcquireSettings } from '../options/settings.ts'
 import type { Request } from '../requests/batch.ts'
+import { isAcquireTraced } from '../tracing/channels.ts'
 
 export class FirstAttempts {
   readonly #parts: AcquisitionParts
@@ -25,12 +26,23 @@ export class FirstAttempts {
 
   /** See `LeaseManager.acquire`. */
   acquire(key: string, settings: AcquireSettings): Promise<Lease> {
-    return this.#begin(key, settings, false) as Promise<Lease>
+    return this.#traced('acquire', key, settings, false) as Promise<Lease>
   }
 
   /** See `LeaseManager.tryAcquire`. */
   tryAcquire(key: string, settings: AcquireSettings): Promise<Lease | null> {
-    return this.#begin(key, settings, true)
+    return this.#traced('tryAcquire', key, settings, true)
+  }
+
+  #traced(
+    method: 'acquire' | 'tryAcquire',
+    key: string,
+    settings: AcquireSettings,
+    orNull: boolean,
+  ): Promise<Lease | null> {
+    // Most of the time nobody subscribes: then there is no closure and no promise for it.
+    if (settings.part || !isAcquireTraced()) return this.#begin(key, settings, orNull)
+    return this.#parts.calls.one(method, key, settings, () => this.#begin(key, settings, orNull))
   }
 
   cancelAll(reasonFor: (key: string) => unknown): void {
@@ -39,7 +51,7 @@ export class FirstAttempts {
 
   /** @param orNull a final refusal resolves to `null` instead of throwing an error. */
   #begin(key: string, settings: AcquireSettings, orNull: boolean): Promise<Lease | null> {
-    const { table, lines, createToken } = this.#parts
+    const { clock, table, lines, createToken } = this.#parts
     const { wait, timeout } = settings
     // A caller with less patience than the timeout does not wait for the answer: only an acquisition can do that.
     if ((wait === 0 || wait >= timeout) && lines.get(key) === undefined) {
@@ -48,7 +60,8 @@ export class FirstAttempts {
         return new FirstAttempt(this.#parts, record, settings, orNull).run(this.#underWay)
     }
     const acquisition = new Acquisition(this.#parts, key, settings)
-    return resultOf(acquisition.run(), acquisition, orNull)
+    const startedAt = clock.now()
+    return resultOf(this.#parts, { acquisition, record: acquisition.run(), settings, orNull, startedAt })
   }
 }
 
@@ -129,7 +142,8 @@ class FirstAttempt implements Request<AcquireOutcome>, Cancellable {
     if (outcome.type === 'granted') {
       this.#settleGranted(outcome, sentAt ?? Number.NEGATIVE_INFINITY, stale, doubt)
     } else if (outcome.type === 'refused' && this.#orNull && this.#settings.wait === 0) {
-      this.#succeed(null, outcome)
+      this.#onFailed(REFUSED)
+      this.#conclude(null, outcome)
       this.#giveBack(outcome, sentAt, doubt)
     } else {
       // After an unanswered request the acquisition keeps the token, so that the server recognises it.
@@ -149,7 +163,7 @@ class FirstAttempt implements Request<AcquireOutcome>, Cancellable {
   }
 
   #settleGranted(outcome: Granted, sentAt: number, stale: boolean, doubt: Doubt | undefined): void {
-    const { granting, lines } = this.#parts
+    const { granting, lines, tally } = this.#parts
     const record = this.#record
     let granted: GrantResult
     this.#granting = true
@@ -160,7 +174,8 @@ class FirstAttempt implements Request<AcquireOutcome>, Cancellable {
     }
     switch (granted) {
       case 'held':
-        this.#succeed(record.handle as Lease, outcome)
+        tally.measure('wait', granting.grantedAt - this.#startedAt, granting.grantedAt)
+        this.#conclude(record.handle as Lease, outcome)
         break
       case 'ended':
         this.#fail(notHeld(record), outcome)
@@ -182,10 +197,16 @@ class FirstAttempt implements Request<AcquireOutcome>, Cancellable {
     const acquisition = new Acquisition(this.#parts, this.key, this.#settings, first)
     const resolve = this.#resolve
     this.#leave()
-    resolve?.(resultOf(acquisition.goOn(outcome, sentAt, stale), acquisition, this.#orNull))
+    const record = acquisition.goOn(outcome, sentAt, stale)
+    const going = { acquisition, record, settings: this.#settings, orNull: this.#orNull, startedAt: this.#startedAt }
+    resolve?.(resultOf(this.#parts, going))
   }
 
-  #succeed(result: Lease | null, outcome: AcquireOutcome): void {
+  #onFailed(error: unknown): void {
+    this.#parts.calls.onFailed(error, this.#settings)
+  }
+
+  #conclude(result: Lease | null, outcome: AcquireOutcome): void {
     const resolve = this.#resolve
     this.#leave()
     resolve?.(result)
@@ -195,6 +216,7 @@ class FirstAttempt implements Request<AcquireOutcome>, Cancellable {
   #fail(error: unknown, outcome?: AcquireOutcome): void {
     if (!this.wanted) return
     this.#leave()
+    this.#onFailed(error)
     this.#reject?.(error)
     this.#parts.lines.onAskedFor(this.key, outcome)
   }
@@ -208,14 +230,29 @@ class FirstAttempt implements Request<AcquireOutcome>, Cancellable {
   }
 }
 
-/** @param orNull see `FirstAttempts`. */
-function resultOf(record: Promise<LeaseRecord>, acquisition: Acquisition, orNull: boolean): Promise<Lease | null> {
-  return record.then(handleOf, (error: unknown) => {
-    if (orNull && error === REFUSED) return null
-    throw acquisition.explain(error)
-  })
+interface Going {
+  readonly acquisition: Acquisition
+  readonly record: Promise<LeaseRecord>
+  readonly settings: AcquireSettings
+  /** See `FirstAttempts`. */
+  readonly orNull: boolean
+  /** When the call began, in ms on the clock. */
+  readonly startedAt: number
 }
 
-function handleOf(record: LeaseRecord): Lease {
-  return record.handle as Lease
+function resultOf(parts: AcquisitionParts, going: Going): Promise<Lease | null> {
+  const { acquisition, record, settings, orNull, startedAt } = going
+  const { calls, clock, tally } = parts
+  return record.then(
+    ({ handle }) => {
+      const now = clock.now()
+      tally.measure('wait', now - startedAt, now)
+      return handle as Lease
+    },
+    (error: unknown) => {
+      calls.onFailed(error, settings)
+      if (orNull && error === REFUSED) return null
+      throw acquisition.explain(error)
+    },
+  )
 }

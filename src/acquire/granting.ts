@@ -44,16 +44,24 @@ export type GrantResult = 'held' | 'ended' | 'lost' | 'late'
 export class Granting {
   readonly #parts: GrantingParts
   /** The terms of the last lease: leases granted by one request share them. */
-  #terms: LeaseTerms = { ttl: 0, timeout: 0, fence: 0 }
+  #terms = new GrantedTerms({ ttl: 0, timeout: 0 }, 0, 0)
+  #sentAt = Number.NaN
+  #grantedAt = 0
 
   constructor(parts: GrantingParts) {
     this.#parts = parts
   }
 
-  /** Whether a grant came after the deadline of its lease. */
+  /** When the last grant came, in ms on the clock. */
+  get grantedAt(): number {
+    return this.#grantedAt
+  }
+
+  /** A grant has come. @returns whether that was after the deadline of its lease. */
   isLate(sentAt: number, ttl: number): boolean {
     const { clock, driftFactor } = this.#parts
-    return clock.now() >= deadlineOf(sentAt, ttl, driftFactor)
+    this.#grantedAt = clock.now()
+    return this.#grantedAt >= deadlineOf(sentAt, ttl, driftFactor)
   }
 
   /** For a request of this manager: if the grant came too late, deletes its key again. See `make`. */
@@ -65,7 +73,7 @@ export class Granting {
   }
 
   /**
-   * Makes a lease of a grant that came in time.
+   * Makes a lease of a grant that came in time, as `isLate` has just said.
    *
    * @param stale whether a hint about the key came during the request: the answer may be older.
    * @param doubt earlier unanswered requests for the key: the server may still carry out each.
@@ -75,7 +83,7 @@ export class Granting {
     const { fence, sentAt, settings } = grant
     const { clock, table, renewer, verifier, port, isHeardOf } = this.#parts
     if (doubt) record.own.doubt = doubt
-    record.terms = this.#termsOf(settings, fence)
+    record.terms = this.#termsOf(settings, fence, sentAt)
     record.handle = new Lease(record, port)
     let announced = false
     try {
@@ -93,9 +101,36 @@ export class Granting {
     return 'held'
   }
 
-  #termsOf({ ttl, timeout }: CohortTerms, fence: number): LeaseTerms {
-    const terms = this.#terms
-    if (fence !== terms.fence || ttl !== terms.ttl || timeout !== terms.timeout) this.#terms = { ttl, timeout, fence }
+  #termsOf({ ttl, timeout }: CohortTerms, fence: number, sentAt: number): LeaseTerms {
+    const { terms, fence: last } = this.#terms
+    const differs = ttl !== terms.ttl || timeout !== terms.timeout
+    if (differs || fence !== last || sentAt !== this.#sentAt) {
+      // A whole number takes no object of its own.
+      const grantedAt = Math.round(this.#grantedAt)
+      this.#terms = new GrantedTerms(differs ? { ttl, timeout } : terms, fence, grantedAt)
+      this.#sentAt = sentAt
+    }
     return this.#terms
+  }
+}
+
+/** One for each request. Most requests of a manager have the same ttl and timeout, and share these. */
+class GrantedTerms implements LeaseTerms {
+  readonly terms: Pick<LeaseTerms, 'ttl' | 'timeout'>
+  readonly fence: number
+  readonly grantedAt: number
+
+  constructor(terms: Pick<LeaseTerms, 'ttl' | 'timeout'>, fence: number, grantedAt: number) {
+    this.terms = terms
+    this.fence = fence
+    this.grantedAt = grantedAt
+  }
+
+  get ttl(): number {
+    return this.terms.ttl
+  }
+
+  get timeout(): number {
+    return this.terms.timeout
   }
 }

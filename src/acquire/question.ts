@@ -48,11 +48,16 @@ type OnAnswer = (answer: Answer | undefined) => void
 
 export class Question implements Request<AcquireOutcome> {
   readonly key: string
-  /** One per acquisition. It changes only if the lock was acquired and given back before any caller got it. */
+  /**
+   * One per acquisition. A question gets another one if no request with the last one can still land: it says when the lock was asked for, and a
+   * caller may wait for long. It also changes if the lock was acquired and given back before any caller got it.
+   */
   token: string
   readonly #parts: QuestionParts
   readonly #settings: AcquireSettings
   readonly #asker: Asker
+  /** A question with this token was sent, or may have been. */
+  #used: boolean
   /** Unanswered requests that may have created the key, or may still do so. */
   #doubt: Doubt | undefined
   /** Takes the answer to the question under way. */
@@ -63,6 +68,7 @@ export class Question implements Request<AcquireOutcome> {
   constructor(parts: QuestionParts, key: string, settings: AcquireSettings, asker: Asker, first?: FirstTry) {
     this.key = key
     this.token = first?.token ?? parts.createToken()
+    this.#used = first?.token !== undefined
     this.#doubt = first?.doubt
     this.#parts = parts
     this.#settings = settings
@@ -86,7 +92,9 @@ export class Question implements Request<AcquireOutcome> {
 
   /** Calls `onAnswer` once. @param patience ms after which the caller stops waiting for the answer. */
   ask(patience: number, onAnswer: OnAnswer): void {
-    const { scheduler, dispatch } = this.#parts
+    const { scheduler, dispatch, createToken } = this.#parts
+    if (this.#used && this.#doubt === undefined) this.token = createToken()
+    this.#used = true
     if (patience < this.timeout) this.#alarm = scheduler.after(patience, () => this.abandon())
     this.#onAnswer = onAnswer
     dispatch.acquire(this)
@@ -149,7 +157,10 @@ export class Question implements Request<AcquireOutcome> {
     } finally {
       this.#doubt = granted ? undefined : doubtAfter(doubt, sentAt, this.ttl)
     }
-    if (granted === 'late' || granted === 'lost') this.token = createToken()
+    if (granted === 'late' || granted === 'lost') {
+      this.token = createToken()
+      this.#used = false
+    }
     return [record, granted]
   }
 

@@ -6,6 +6,8 @@
  *     due on the same beat ──▶ one request ──▶ confirmed together ──▶ one cohort from then on
  *     released or lost ──▶ leaves
  *
+ * The cohorts of a manager count together how many renewals they need, so that nobody has to add that up.
+ *
  * Members join a cohort only when it is made, and when a batch that carried it is confirmed. In between it only shrinks.
  *
  * If there are several servers, a cohort keeps its members in the order of their places. Then it may be cut between two places, and a lease
@@ -20,6 +22,12 @@ export interface CohortTerms {
   readonly timeout: number
   /** If false, the cohort is renewed on demand only, and has one member. */
   readonly autoRenew: boolean
+}
+
+/** Renewals per second that `count` more members need (fewer if it is negative), and how many wait to be sent. */
+export interface DemandMeter {
+  onMembers(terms: CohortTerms, count: number): void
+  onQueued(count: number): void
 }
 
 /** A member knows its cohort and its rank: its position there, or in an ordered cohort the place of its key. */
@@ -49,7 +57,7 @@ export class Cohort<M extends Member<M>> {
   phase: number
   state: 'held' | 'jeopardy' = 'held'
   /** The renewal that is queued, or sent and unanswered: at most one at a time. */
-  renewal: { readonly sentAt: number } | 'queued' | undefined = undefined
+  #renewal: { readonly sentAt: number } | 'queued' | undefined = undefined
   /** When its renewal was due, and when it was queued. */
   dueAt = 0
   queuedAt = 0
@@ -71,10 +79,12 @@ export class Cohort<M extends Member<M>> {
   #members: M[] = []
   /** The array of members has been handed out: a change replaces it. */
   #shared = false
+  readonly #demand: DemandMeter
 
   /** @param times `deadline` follows from `confirmedAt`; `phase` is the due time of the first renewal. */
-  constructor(terms: CohortTerms, times: Times, spread?: Spread) {
+  constructor(terms: CohortTerms, times: Times, demand: DemandMeter, spread?: Spread) {
     this.terms = terms
+    this.#demand = demand
     this.confirmedAt = times.confirmedAt
     this.deadline = times.deadline
     this.phase = times.phase
@@ -83,6 +93,17 @@ export class Cohort<M extends Member<M>> {
 
   get size(): number {
     return this.#members.length
+  }
+
+  get renewal(): { readonly sentAt: number } | 'queued' | undefined {
+    return this.#renewal
+  }
+
+  set renewal(renewal: { readonly sentAt: number } | 'queued' | undefined) {
+    const before = this.#renewal === 'queued' ? this.size : 0
+    this.#renewal = renewal
+    const after = renewal === 'queued' ? this.size : 0
+    if (before !== after) this.#demand.onQueued(after - before)
   }
 
   /** The members now. The array never changes; it stays the same object until the membership changes. */
@@ -106,10 +127,11 @@ export class Cohort<M extends Member<M>> {
     record.cohort = this
     if (this.spread) {
       insertByRank(this.#members, record)
-      return
+    } else {
+      record.rank = this.#members.length
+      this.#members.push(record)
     }
-    record.rank = this.#members.length
-    this.#members.push(record)
+    this.#onMembers(1)
   }
 
   remove(record: M): void {
@@ -124,6 +146,7 @@ export class Cohort<M extends Member<M>> {
       }
     }
     record.cohort = undefined
+    this.#onMembers(-1)
   }
 
   /** Takes over all members of another cohort, which is empty afterwards. */
@@ -132,16 +155,18 @@ export class Cohort<M extends Member<M>> {
       for (const record of other.#members) record.cohort = this
       this.#members = mergeByRank(this.#members, other.#members)
       this.#shared = false
+      this.#onMembers(other.size)
     } else {
       for (const record of other.#members) this.add(record)
     }
+    other.#onMembers(-other.size)
     other.#members = []
     other.#shared = false
   }
 
   /** Moves some members to a new cohort with the same times. The new cohort has no entry in the wheel and no renewal yet. */
   split(records: readonly M[]): Cohort<M> {
-    const rest = new Cohort<M>(this.terms, this, this.spread)
+    const rest = new Cohort<M>(this.terms, this, this.#demand, this.spread)
     rest.state = this.state
     rest.dueAt = this.dueAt
     rest.queuedAt = this.queuedAt
@@ -165,15 +190,13 @@ export class Cohort<M extends Member<M>> {
    *
    * @param window ms by which the request may have been sent later. The deadline of the lease is then that much earlier than it could be.
    */
-  admits({ ttl, timeout, autoRenew }: CohortTerms, sentAt: number, window = 0): boolean {
-    const { terms, confirmedAt } = this
+  admits(terms: CohortTerms, sentAt: number, window = 0): boolean {
+    const { confirmedAt } = this
     return (
       terms.autoRenew &&
-      autoRenew &&
       confirmedAt <= sentAt &&
       sentAt <= confirmedAt + window &&
-      terms.ttl === ttl &&
-      terms.timeout === timeout &&
+      this.hasTerms(terms) &&
       this.renewal === undefined &&
       this.state === 'held' &&
       this.size > 0
@@ -182,14 +205,22 @@ export class Cohort<M extends Member<M>> {
 
   /** Whether both have the same terms, so that they may merge, and are due together if their places say when. */
   matches(other: Cohort<M>): boolean {
-    const { ttl, timeout, autoRenew } = this.terms
     return (
-      autoRenew &&
-      other.terms.autoRenew &&
-      ttl === other.terms.ttl &&
-      timeout === other.terms.timeout &&
+      this.terms.autoRenew &&
+      this.hasTerms(other.terms) &&
       (this.spread === undefined || (this.phase === other.phase && this.spread.crowd === other.spread?.crowd))
     )
+  }
+
+  /** Whether its terms are equal to these. */
+  hasTerms({ ttl, timeout, autoRenew }: CohortTerms): boolean {
+    const { terms } = this
+    return terms.ttl === ttl && terms.timeout === timeout && terms.autoRenew === autoRenew
+  }
+
+  #onMembers(count: number): void {
+    this.#demand.onMembers(this.terms, count)
+    if (this.#renewal === 'queued') this.#demand.onQueued(count)
   }
 
   #own(): void {

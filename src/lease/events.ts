@@ -2,7 +2,8 @@
 import type { LossReason } from '../rules/lease-state.ts'
 import type { LeaseLostError } from '../errors.ts'
 import type { Lease } from './lease.ts'
-import type { LoadReport } from '../stats.ts'
+import type { Member } from '../member.ts'
+import type { LoadReport, Measurement } from '../stats.ts'
 
 /** A lease was acquired or adopted, and is held. The event comes before the call that asked for it resolves. */
 export interface AcquiredEvent {
@@ -50,6 +51,23 @@ export interface ReleasedEvent {
  */
 export type OverloadEvent = LoadReport
 
+/** A manager with the same prefix has announced itself, or is not announced any more. */
+export interface MemberEvent {
+  readonly member: Member
+}
+
+/** The backend can be asked from now on. */
+export interface ConnectedEvent {
+  /** For how long it could not be asked, in ms; for the first connection, since the manager was made. */
+  readonly after: number
+}
+
+/** The backend cannot be asked any more. Leases stay held until their deadlines, and the manager goes on trying. */
+export interface DisconnectedEvent {
+  /** Why, if that is known. */
+  readonly error: Error | undefined
+}
+
 /**
  * Every lease emits `acquired (renewed | jeopardy safe)* jeopardy? (released | lost)`: exactly one last event, and none
  * after it.
@@ -62,6 +80,14 @@ export interface LeaseEvents {
   lost: [event: LostEvent]
   released: [event: ReleasedEvent]
   overload: [event: OverloadEvent]
+  /** Another manager with this prefix has announced itself: see the option `announce`. */
+  joined: [event: MemberEvent]
+  /** Another manager has closed, or died: it is not announced any more. Its counts are those of the time at which it joined. */
+  left: [event: MemberEvent]
+  connected: [event: ConnectedEvent]
+  disconnected: [event: DisconnectedEvent]
+  /** For exporters: each duration that the histograms of `stats()` count, as it is measured. It may come thousands of times a second. */
+  measured: [event: Measurement]
   /**
    * A fault that belongs to no caller, such as a listener that threw or a connection that broke. If nobody listens, faults become process
    * warnings: one per manager for connections and servers, with the code `LEASEWHEEL_UNHEARD_ERROR`, and one for each other fault.

@@ -60,6 +60,8 @@ export interface LeaseTerms {
   readonly timeout: number
   /** None until the lease is granted. */
   readonly fence?: number
+  /** In ms on the clock, rounded; none until the lease is granted. */
+  readonly grantedAt?: number
 }
 
 /** A cohort of leases. */
@@ -100,6 +102,11 @@ export class LeaseRecord implements LockEntry, Member<LeaseRecord> {
   /** 0 until the lease is granted. */
   get fence(): number {
     return this.terms.fence ?? 0
+  }
+
+  /** In ms on the clock, rounded. 0 until the lease is granted. */
+  get grantedAt(): number {
+    return this.terms.grantedAt ?? 0
   }
 
   /** Whether it is in the table only to reserve its key. */

@@ -7,6 +7,7 @@ import { KeyTable } from '../structures/key-table.ts'
 import { isActive, type LeaseInput, type LeaseState, type LossReason, transition } from '../rules/lease-state.ts'
 import { deadlineOf } from '../rules/timing.ts'
 import { LeaseLostError } from '../errors.ts'
+import { Demand } from './demand.ts'
 import type { LeaseEvents } from './events.ts'
 import type { Lease } from './lease.ts'
 import type { LeaseCohort, LeaseRecord } from './lease-record.ts'
@@ -35,6 +36,8 @@ export interface LeaseTableParts {
   readonly subscribers: Subscribers
   /** A lease has ended here. @param givenBack when its owner released it; undefined if it was lost. */
   readonly onVacated: (record: LeaseRecord, givenBack: number | undefined) => void
+  /** Whether a key has a line of waiters. */
+  readonly isQueued: (key: string) => boolean
   /** Whether `using` runs work under the lease: its signal aborts before the lock is given back. */
   readonly isInUse: (record: LeaseRecord) => boolean
   /** A lease was lost whose key may still exist, or may be created later. */
@@ -51,13 +54,15 @@ export class LeaseTable {
   readonly reservations: Reservations
   readonly #losses: Losses
   readonly #cohorts = new Set<LeaseCohort>()
+  /** What its cohorts need. */
+  readonly demand: Demand = new Demand()
   #jeopardy = 0
   #closing = false
 
   constructor(parts: LeaseTableParts) {
     this.#parts = parts
     this.#records = new KeyTable(parts.seed)
-    this.reservations = new Reservations(this.#records)
+    this.reservations = new Reservations(this.#records, parts.isQueued)
     this.#losses = new Losses(parts.clock, ({ record, reason, error }) => {
       record.has.controller?.abort(error)
       this.#tell('lost', record, (lease) => ({ lease, reason, error }))
@@ -203,8 +208,10 @@ export class LeaseTable {
     if (next.to === before || next.to === 'held' || next.to === 'jeopardy') return
     record.state = next.to
     const lastFailure = record.cohort?.failure
-    if (isActive(before))
+    if (isActive(before)) {
+      if ('now' in input) this.#parts.tally.measure('hold', input.now - record.grantedAt, input.now)
       this.#vacate(record, input.type === 'release' && next.to === 'releasing' ? input.now : undefined)
+    }
     if (input.type === 'release' || input.type === 'detach') this.#onGivenBack(record)
     if (next.notice === 'lost') {
       this.#lose(record, next.reason as LossReason, lastFailure)

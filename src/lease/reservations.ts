@@ -17,10 +17,14 @@ export class Reservations {
   /** Reserved keys that a hint has named, and the number of hints without a name. */
   readonly #stale = new Set<string>()
   #mark: Mark = 0
+  readonly #isQueued: (key: string) => boolean
+  /** How many are for keys that have a line of waiters. */
+  #queued = 0
 
-  /** @param records the table of leases. */
-  constructor(records: KeyTable<LeaseRecord>) {
+  /** @param records the table of leases. @param isQueued whether a key has a line of waiters. */
+  constructor(records: KeyTable<LeaseRecord>, isQueued: (key: string) => boolean) {
     this.#records = records
+    this.#isQueued = isQueued
   }
 
   get size(): number {
@@ -30,6 +34,16 @@ export class Reservations {
   /** How many are in the table of leases. */
   get placed(): number {
     return this.#placed
+  }
+
+  /** Reserved keys that have a line of waiters as well. */
+  get queued(): number {
+    return this.#queued
+  }
+
+  /** A line of waiters has begun, or has ended. */
+  onLine(key: string, begun: boolean): void {
+    if (this.size > 0 && this.has(key)) this.#queued += begun ? 1 : -1
   }
 
   /** Grows with every hint that names no key. */
@@ -52,6 +66,7 @@ export class Reservations {
     if (this.#records.claim(record)) return false
     record.state = 'reserved'
     this.#placed += 1
+    this.#count(record.key, 1)
     return true
   }
 
@@ -79,6 +94,7 @@ export class Reservations {
   onTaken(record: LeaseRecord): void {
     record.state = 'held'
     this.#placed -= 1
+    this.#count(record.key, -1)
     if (this.#stale.size > 0) this.#stale.delete(record.key)
   }
 
@@ -86,12 +102,14 @@ export class Reservations {
   onDisplaced(record: LeaseRecord): void {
     this.onTaken(record)
     this.#displaced.set(record.key, record)
+    this.#count(record.key, 1)
   }
 
   forgetDisplaced(record: LeaseRecord): void {
     const { key } = record
     if (this.#displaced.size === 0 || this.#displaced.get(key) !== record) return
     this.#displaced.delete(key)
+    this.#count(key, -1)
     this.#stale.delete(key)
   }
 
@@ -100,6 +118,11 @@ export class Reservations {
     const displaced = this.#displaced.size > 0 && this.#displaced.get(key)
     if (!displaced || !this.add(displaced)) return
     this.#displaced.delete(key)
+    this.#count(key, -1)
     this.#stale.add(key)
+  }
+
+  #count(key: string, count: 1 | -1): void {
+    if (this.#isQueued(key)) this.#queued += count
   }
 }

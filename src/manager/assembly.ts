@@ -2,32 +2,40 @@
 import { ABORTS, type AbortWatch } from '../acquire/abort-watch.ts'
 import { Adoptions } from '../acquire/adoption.ts'
 import { BulkAcquisitions } from '../acquire/bulk-acquisition.ts'
+import { Calls } from '../acquire/calls.ts'
 import { FirstAttempts } from '../acquire/first-attempt.ts'
 import { Granting } from '../acquire/granting.ts'
 import { type Backend, FENCE_KEY, type Routing } from '../backend.ts'
+import type { Catalogue } from '../catalogue.ts'
 import { Cohort } from '../lease/cohort.ts'
 import type { LeasePort } from '../lease/lease.ts'
-import type { LeaseCohort, LeaseRecord } from '../lease/lease-record.ts'
+import type { LeaseRecord } from '../lease/lease-record.ts'
 import { LeaseTable, type Scheduled, type Subscribers } from '../lease/lease-table.ts'
 import { tokensOf } from '../lease/token.ts'
 import type { AcquireSettings, ManagerSettings } from '../options/settings.ts'
 import { type Connectable, createBackend } from '../redis/create-backend.ts'
+import { Inquiries } from '../overview/inquiries.ts'
+import { Members } from '../overview/members.ts'
 import { Releaser } from '../release/releaser.ts'
 import { Loads } from '../renewal/loads.ts'
 import { Renewer } from '../renewal/renewer.ts'
 import { Verifier } from '../renewal/verifier.ts'
 import { Dispatch } from '../requests/dispatch.ts'
-import { type LoadReport, Tally } from '../stats.ts'
+import { type LeaseManagerStats, type LoadReport, Tally } from '../stats.ts'
 import { type Clock, SystemClock } from '../time/clock.ts'
 import { GuardedClock } from '../time/guarded-clock.ts'
 import { Scheduler, type Tick } from '../time/scheduler.ts'
 import { WaitingLines } from '../waiting/waiting-line.ts'
 import { ChangeDesk } from './change-desk.ts'
+import { Connectivity } from './connectivity.ts'
 import { leasePort } from './lease-port.ts'
+import { reportOf } from './report.ts'
 import { Usages } from './usages.ts'
 
 /** The manager, as its parts see it. */
 export interface Face extends Subscribers {
+  /** The `LeaseManager` itself, for those who trace it. */
+  readonly leases: object
   /** Reports a fault of the user's own code. */
   report(fault: unknown): void
   /** Reports a fault of a connection. */
@@ -43,7 +51,7 @@ export class Assembly {
   readonly backend: Backend
   /** None if there is one server. */
   readonly routing: Routing | undefined
-  readonly tally: Tally = new Tally()
+  readonly tally: Tally
   readonly aborts: AbortWatch = ABORTS
   readonly batchSize: number
   readonly driftFactor: number
@@ -60,10 +68,14 @@ export class Assembly {
   readonly verifier: Verifier
   readonly port: LeasePort<LeaseRecord>
   readonly granting: Granting
+  readonly calls: Calls
   readonly attempts: FirstAttempts
   readonly bulks: BulkAcquisitions
   readonly adoptions: Adoptions
   readonly desk: ChangeDesk
+  readonly inquiries: Inquiries
+  readonly members: Members
+  readonly connectivity: Connectivity
   /** The key that the backend needs for itself, if our prefix leads to it. */
   readonly forbiddenKey: string | undefined
 
@@ -71,6 +83,10 @@ export class Assembly {
     this.settings = settings
     this.tryDefaults = tryDefaults
     this.subscribers = face
+    this.tally = new Tally(
+      () => face.listenerCount('measured') > 0,
+      (measurement) => void face.emit('measured', measurement),
+    )
     this.batchSize = settings.batchSize
     this.driftFactor = settings.driftFactor
     this.createToken = tokensOf(settings.owner)
@@ -79,7 +95,9 @@ export class Assembly {
     this.backend = createBackend(connection)
     this.routing = this.backend.routing
     this.scheduler = new Scheduler<Scheduled>(this.clock, this)
-    this.lines = new WaitingLines(this.scheduler, this.tally)
+    this.lines = new WaitingLines(this.scheduler, this.tally, (key, begun) =>
+      this.table.reservations.onLine(key, begun),
+    )
     this.seed = this.random()
     this.table = new LeaseTable(this)
     this.usages = new Usages(this)
@@ -90,11 +108,19 @@ export class Assembly {
     this.verifier = new Verifier(this)
     this.port = leasePort(this)
     this.granting = new Granting(this)
+    this.calls = new Calls(this)
     this.attempts = new FirstAttempts(this)
     this.bulks = new BulkAcquisitions(this)
     this.adoptions = new Adoptions(this)
     this.desk = new ChangeDesk(this)
+    this.inquiries = new Inquiries(this)
+    this.members = new Members(this)
+    this.connectivity = new Connectivity(this)
     this.forbiddenKey = this.#open()
+  }
+
+  get leases(): object {
+    return this.subscribers.leases
   }
 
   readonly onFault = (fault: unknown): void => this.subscribers.report(fault)
@@ -127,16 +153,22 @@ export class Assembly {
 
   // Calls from the load meters.
 
-  readonly cohorts = (): Iterable<LeaseCohort> => this.table.cohorts()
   readonly tell = (report: LoadReport): void => void this.subscribers.emit('overload', report)
 
   // Calls about leases.
 
   readonly isHeardOf = (): boolean => this.subscribers.listenerCount('acquired') > 0
+  readonly isQueued = (key: string): boolean => this.lines.get(key) !== undefined
   readonly isInUse = (record: LeaseRecord): boolean => this.usages.has(record)
   readonly onAbandoned = (record: LeaseRecord): void => this.releaser.abandon(record)
   readonly onVacated = (record: LeaseRecord, givenBack: number | undefined): void =>
     this.lines.onVacated(record.key, givenBack, record.has.fairness)
+
+  // Calls about other managers.
+
+  readonly stats = (): LeaseManagerStats => reportOf(this)
+  readonly ask = <T>(work: (catalogue: Catalogue) => Promise<T>): Promise<T> =>
+    this.inquiries.askCatalogue('Managers could not be asked for', work)
 
   // Facts about the server and the other parts.
 
@@ -160,12 +192,14 @@ export class Assembly {
 
   /** Connects. @returns the key that the backend needs for itself. */
   #open(): string | undefined {
-    const { backend, desk, renewer, subscribers, tryDefaults } = this
-    const { clock, credentials, prefix, watch } = this.settings
+    const { backend, connectivity, desk, renewer, subscribers, tryDefaults } = this
+    const { clock, credentials, owner, prefix, watch } = this.settings
     backend.open(
-      { prefix, timeout: tryDefaults.timeout, watch, clock, credentials },
+      { prefix, timeout: tryDefaults.timeout, watch, clock, credentials, owner },
       {
         onRecovered: (route) => renewer.onRecovered(route),
+        onConnected: () => connectivity.onConnected(),
+        onDisconnected: (error) => connectivity.onDisconnected(error),
         onSuspect: (route) => desk.onChange(undefined, route),
         onMissed: (route) => desk.onMissed(route),
         onChange: (keys, route) => desk.onChange(keys, route),
@@ -174,6 +208,7 @@ export class Assembly {
         onError: (error) => subscribers.reportFault(error),
       },
     )
+    this.members.start()
     const ownKey = FENCE_KEY.startsWith(prefix) ? FENCE_KEY.slice(prefix.length) : undefined
     return backend.reservedKey ?? ownKey
   }

@@ -11,12 +11,14 @@ import type { Backend } from '../backend.ts'
 import { ManagerClosedError } from '../errors.ts'
 import type { LeaseTable, Scheduled } from '../lease/lease-table.ts'
 import type { CloseSettings } from '../options/settings.ts'
+import type { Members } from '../overview/members.ts'
 import type { Releaser } from '../release/releaser.ts'
 import type { Dispatch } from '../requests/dispatch.ts'
 import { within } from '../requests/within.ts'
 import { type Clock, nextTurn } from '../time/clock.ts'
 import type { Scheduler } from '../time/scheduler.ts'
 import type { WaitingLines } from '../waiting/waiting-line.ts'
+import type { Connectivity } from './connectivity.ts'
 import type { Usages } from './usages.ts'
 
 /** ms that a backend may take to close its connections before the manager stops waiting. */
@@ -25,6 +27,7 @@ const CLOSE_BACKEND_TIMEOUT = 1_000
 export interface ClosingParts {
   readonly clock: Clock
   readonly backend: Backend
+  readonly connectivity: Pick<Connectivity, 'end'>
   readonly scheduler: Scheduler<Scheduled>
   readonly dispatch: Dispatch
   readonly bulks: BulkAcquisitions
@@ -34,6 +37,7 @@ export interface ClosingParts {
   readonly usages: Usages
   readonly table: LeaseTable
   readonly releaser: Releaser
+  readonly members: Members
   readonly onFault: (fault: unknown) => void
 }
 
@@ -50,13 +54,16 @@ export class Closing {
   }
 
   async run(): Promise<void> {
-    const { backend, scheduler, table, releaser, onFault } = this.#parts
+    const { backend, connectivity, scheduler, table, releaser, members, onFault } = this.#parts
     this.#rejectCallers()
     await this.#drain()
     // Keys without an answer in time expire.
     await within(scheduler, this.#settings.timeout, () => this.#release()).catch(() => undefined)
     this.#over = true
     releaser.close()
+    // Without an answer the announcement expires.
+    await within(scheduler, CLOSE_BACKEND_TIMEOUT, () => members.close()).catch(() => undefined)
+    connectivity.end()
     await within(scheduler, CLOSE_BACKEND_TIMEOUT, () => backend.close()).catch(onFault)
     table.tellLosses()
     scheduler.close()

@@ -6,22 +6,26 @@ import { abortReasonOf, endOf, howEnded, notHeld } from '../lease/record-facts.t
 import type { Releaser } from '../release/releaser.ts'
 import type { Renewer } from '../renewal/renewer.ts'
 import type { Clock } from '../time/clock.ts'
+import { isReleaseTraced, traceRelease } from '../tracing/channels.ts'
 
 export interface LeasePortParts {
+  /** The manager, for those who trace it. */
+  readonly leases: object
   readonly clock: Clock
   readonly table: LeaseTable
   readonly renewer: Renewer
   readonly releaser: Releaser
 }
 
-export function leasePort({ clock, table, renewer, releaser }: LeasePortParts): LeasePort<LeaseRecord> {
+export function leasePort({ leases, clock, table, renewer, releaser }: LeasePortParts): LeasePort<LeaseRecord> {
   return {
     observe: (record) => table.observe(record),
     remaining: (record) => Math.max(endOf(record) - clock.now(), 0),
     signal: (record) => signalOf(table, record),
     ended: (record) => endedOf(table, record),
     renew: (record) => renewer.renew(record),
-    release: (record) => releaser.release(record),
+    release: (record) =>
+      isReleaseTraced() ? traceRelease(leases, record, () => releaser.release(record)) : releaser.release(record),
     detach: (record) => detach(table, clock, record),
   }
 }

@@ -1,14 +1,18 @@
-/** Builds the report of `stats()`. */
+/** Builds the reports of `stats()` and `health()`. Every figure is a running count: with one server both take constant time. */
 import type { Backend, Routing } from '../backend.ts'
 import type { LeaseTable, Scheduled } from '../lease/lease-table.ts'
 import type { Releaser } from '../release/releaser.ts'
 import type { Loads } from '../renewal/loads.ts'
-import type { LeaseManagerStats, RouteStats, Tally } from '../stats.ts'
+import type { Health, HealthReason, LeaseManagerStats, RouteStats, Tally } from '../stats.ts'
+import type { Clock } from '../time/clock.ts'
 import type { Scheduler } from '../time/scheduler.ts'
 import type { WaitingLines } from '../waiting/waiting-line.ts'
+import type { Connectivity } from './connectivity.ts'
 
 export interface ReportParts {
   readonly backend: Backend
+  readonly clock: Clock
+  readonly connectivity: Connectivity
   readonly scheduler: Scheduler<Scheduled>
   readonly tally: Tally
   readonly table: LeaseTable
@@ -19,21 +23,25 @@ export interface ReportParts {
 }
 
 export function reportOf(parts: ReportParts): LeaseManagerStats {
-  const { backend, scheduler, tally, table, lines, releaser, loads, routing } = parts
-  return tally.report({
+  const { backend, clock, connectivity, scheduler, tally, table, lines, releaser, loads, routing } = parts
+  const { reservations } = table
+  const time = clock.now()
+  const now = {
     held: table.size,
     jeopardy: table.jeopardy,
-    waiting: lines.size + table.reservations.size,
-    queues: countQueues(lines, table),
+    waiting: lines.size + reservations.size,
+    queues: lines.count + reservations.size - reservations.queued,
     undoing: releaser.undoing,
+    connection: connectivity.state,
     watching: backend.watching,
     timers: scheduler.timers,
     load: loads.report,
-    routes: routing ? routesOf(routing, parts) : [],
-  })
+    routes: routing ? routesOf(routing, parts, time) : [],
+  }
+  return tally.report(now, time)
 }
 
-function routesOf(routing: Routing, { tally, table, loads }: ReportParts): readonly RouteStats[] {
+function routesOf(routing: Routing, { tally, table, loads }: ReportParts, time: number): readonly RouteStats[] {
   const leases = new Map<number, number>()
   for (const { members } of table.cohorts()) {
     for (const { rank } of members) {
@@ -46,17 +54,15 @@ function routesOf(routing: Routing, { tally, table, loads }: ReportParts): reado
     leases: leases.get(route) ?? 0,
     usable,
     watching,
-    lag: loads.of(route).lag,
-    roundTrip: tally.roundTripOf(route),
+    lag: loads.lagOf(route),
+    roundTrip: tally.roundTripOf(route, time),
   }))
 }
 
-/** Keys with waiters or a reservation. */
-function countQueues(lines: WaitingLines, table: LeaseTable): number {
-  const { count } = lines
-  const { size: reserved } = table.reservations
-  if (count === 0 || reserved === 0) return count + reserved
-  let both = 0
-  for (const { key } of lines.values()) if (table.reservations.has(key)) both += 1
-  return count + reserved - both
+export function healthOf({ connectivity, table, loads }: ReportParts): Health {
+  const reasons: HealthReason[] = []
+  if (connectivity.state !== 'connected') reasons.push(connectivity.state)
+  if (table.jeopardy > 0) reasons.push('jeopardy')
+  if (loads.overloaded) reasons.push('overload')
+  return { ok: reasons.length === 0, reasons }
 }

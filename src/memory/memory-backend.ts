@@ -12,6 +12,8 @@ import type {
   ReleaseEntry,
   Unknown,
 } from '../backend.ts'
+import type { Catalogue } from '../catalogue.ts'
+import { MemoryCatalogue } from './memory-catalogue.ts'
 import { MemoryStore, type StoreWatcher } from './memory-store.ts'
 
 export interface MemoryBackendOptions {
@@ -22,7 +24,7 @@ export interface MemoryBackendOptions {
 }
 
 /** What a backend can be asked for. */
-export type Operation = 'acquire' | 'renew' | 'release' | 'verify' | 'inspect' | 'forceRelease'
+export type Operation = 'acquire' | 'renew' | 'release' | 'verify' | 'inspect' | 'forceRelease' | 'list' | 'announce'
 
 /** A request that waits until the server goes on, or until `close`. */
 interface Held {
@@ -42,6 +44,7 @@ export class MemoryBackend implements Backend {
   readonly #watcher: StoreWatcher = { onChange: (name) => void this.#onChange(name) }
   #watching = false
   #prefix = ''
+  #catalogue: Catalogue | undefined
   #listener: BackendListener | undefined
   #blocked = false
   #dropping = false
@@ -57,6 +60,8 @@ export class MemoryBackend implements Backend {
     verify: 0,
     inspect: 0,
     forceRelease: 0,
+    list: 0,
+    announce: 0,
   }
 
   constructor(options: MemoryBackendOptions = {}) {
@@ -66,6 +71,14 @@ export class MemoryBackend implements Backend {
 
   get watching(): boolean {
     return this.#watching && !this.#closed && this.#fault === undefined
+  }
+
+  get catalogue(): Catalogue | undefined {
+    return this.#catalogue
+  }
+
+  get connected(): boolean {
+    return this.#fault === undefined
   }
 
   /** How many requests have arrived, by kind. Each may carry many keys. */
@@ -90,7 +103,9 @@ export class MemoryBackend implements Backend {
   fail(error: Error | undefined): void {
     const recovered = this.#fault !== undefined && error === undefined
     this.#fault = error
+    if (error) this.#listener?.onDisconnected?.(error)
     if (!recovered) return
+    this.#listener?.onConnected?.()
     this.#listener?.onRecovered()
     if (this.#watching) this.#listener?.onChange()
   }
@@ -102,6 +117,8 @@ export class MemoryBackend implements Backend {
 
   open(settings: BackendSettings, listener: BackendListener): void {
     this.#prefix = settings.prefix
+    const arrive = (operation: 'list' | 'announce'): Promise<void> => this.#arrive(operation)
+    this.#catalogue = new MemoryCatalogue({ store: this.store, prefix: settings.prefix, arrive })
     this.#listener = listener
     this.#watching = settings.watch && this.#canWatch
   }

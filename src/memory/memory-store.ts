@@ -3,7 +3,16 @@ import { type Clock, SystemClock } from '../time/clock.ts'
 
 interface Value {
   readonly token: string
+  /** Keys have ascending numbers in the order in which they are stored. */
+  readonly serial: number
   expiresAt: number
+}
+
+/** What a manager announced. */
+interface Announced {
+  readonly prefix: string
+  readonly text: string
+  readonly expiresAt: number
 }
 
 export interface MemoryStoreOptions {
@@ -22,7 +31,9 @@ export class MemoryStore {
   readonly #clock: Pick<Clock, 'now'>
   readonly #values = new Map<string, Value>()
   readonly #watchers = new Map<string, Set<StoreWatcher>>()
+  readonly #announced = new Map<string, Announced>()
   #fence = 0
+  #serial = 0
 
   constructor(options: MemoryStoreOptions = {}) {
     this.#clock = options.clock ?? new SystemClock()
@@ -41,7 +52,10 @@ export class MemoryStore {
 
   /** Writes a key, whoever holds it. @param ttl ms. @param by the watcher that makes the change, which is not notified. */
   set(key: string, token: string, ttl: number, by?: StoreWatcher): void {
-    this.#values.set(key, { token, expiresAt: this.#clock.now() + ttl })
+    this.#serial += 1
+    // A key that is written again keeps its place in the map.
+    const { serial } = this.#values.get(key) ?? { serial: this.#serial }
+    this.#values.set(key, { token, serial, expiresAt: this.#clock.now() + ttl })
     this.#tell(key, by)
   }
 
@@ -72,9 +86,40 @@ export class MemoryStore {
     return [...this.#values.keys()].filter((key) => this.#live(key) !== undefined)
   }
 
+  /** The number of the last key that was stored. @internal */
+  get lastSerial(): number {
+    return this.#serial
+  }
+
+  /** All keys with their numbers, in ascending order. It may go on while keys change. @internal */
+  *serials(): Generator<readonly [key: string, serial: number], void> {
+    for (const [key, { serial }] of this.#values) yield [key, serial]
+  }
+
+  /** Keeps what a manager says about itself. @param ttl ms. @internal */
+  announce(prefix: string, id: string, text: string, ttl: number): void {
+    this.#announced.set(id, { prefix, text, expiresAt: this.#clock.now() + ttl })
+  }
+
+  /** What managers with this prefix say about themselves, by id. @internal */
+  announced(prefix: string): Map<string, string> {
+    const texts = new Map<string, string>()
+    for (const [id, announced] of this.#announced) {
+      if (this.#clock.now() >= announced.expiresAt) this.#announced.delete(id)
+      else if (announced.prefix === prefix) texts.set(id, announced.text)
+    }
+    return texts
+  }
+
+  /** @internal */
+  withdraw(id: string): void {
+    this.#announced.delete(id)
+  }
+
   /** Deletes everything, including the fence counter: the time keeps fences growing. */
   clear(): void {
     this.#values.clear()
+    this.#announced.clear()
     this.#fence = 0
     const watchers = new Set([...this.#watchers.values()].flatMap((some) => [...some]))
     this.#watchers.clear()

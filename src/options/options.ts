@@ -56,6 +56,16 @@ export interface AcquireManyOptions extends AcquireOptions {
   readonly onProgress?: ((progress: Progress) => void) | undefined
 }
 
+/** Options of `list`. */
+export interface ListOptions {
+  /** Which keys: a pattern as that of the command `KEYS` of Redis, without the prefix. Default `*`. */
+  readonly match?: string | undefined
+  /** Only locks of managers with this `owner`. Default: all. */
+  readonly owner?: string | undefined
+  /** Ends the list: its next step rejects with the signal's reason. */
+  readonly signal?: AbortSignal | undefined
+}
+
 /** Options of `close`. */
 export interface CloseOptions {
   /**
@@ -92,6 +102,11 @@ export interface LeaseManagerOptions extends LeaseOptions {
    * refusals report it. Default: the name of the host, a colon, and the process id. With `''` there is none.
    */
   readonly owner?: string | undefined
+  /**
+   * Whether the manager announces itself to others with the same prefix, so that `members()` shows it there. With a number, an integer from 100 to
+   * 3,600,000, it does so each time that many ms are over; `true` means 2,000. The manager then emits `joined` and `left`, too. Default `false`.
+   */
+  readonly announce?: boolean | number | undefined
   /**
    * Called before each connection to Redis, for a user name and a password: for tokens that expire, as with IAM or Entra ID. If it rejects, the
    * manager emits `error` and tries the previous credentials. Default: what the URL says, or what `client.options` contains at that moment, so that

@@ -22,6 +22,7 @@ import type {
   AdoptOptions,
   CloseOptions,
   LeaseManagerOptions,
+  ListOptions,
   Progress,
   TryAcquireOptions,
 } from './options.ts'
@@ -33,6 +34,8 @@ const LONGEST_OWNER = 128
 const CLOSE_DRAIN = 10_000
 /** Default of the `timeout` of `close`, in ms. */
 const CLOSE_TIMEOUT = 10_000
+/** ms between two announcements. */
+const ANNOUNCE_EVERY = 2_000
 
 /** The settings of a manager. */
 export interface ManagerSettings {
@@ -46,6 +49,8 @@ export interface ManagerSettings {
   readonly watch: boolean
   readonly watchLimit: number
   readonly owner: string
+  /** ms between two announcements; undefined for none. */
+  readonly announce: number | undefined
   readonly credentials: (() => Promise<Credentials>) | undefined
   readonly prefix: string
   readonly batchSize: number
@@ -67,6 +72,8 @@ export interface AcquireSettings extends LeaseSettings {
   readonly wait: number
   readonly retry: RetryStrategy
   readonly signal: AbortSignal | undefined
+  /** Whether it is part of a larger call, which counts its own failure. */
+  readonly part?: boolean
 }
 
 /** The settings of an acquisition of many keys. */
@@ -82,6 +89,12 @@ export interface CloseSettings {
   readonly onProgress: ((progress: Progress) => void) | undefined
 }
 
+export interface ListSettings {
+  readonly match: string
+  readonly owner: string | undefined
+  readonly signal: AbortSignal | undefined
+}
+
 /** The settings of one adoption. */
 export type AdoptSettings = Omit<LeaseSettings, 'ttl'> & Pick<AcquireSettings, 'signal'>
 
@@ -90,6 +103,7 @@ const TRY_ACQUIRE_OPTIONS = [...LEASE_OPTIONS, 'signal'] as const
 const ADOPT_OPTIONS = TRY_ACQUIRE_OPTIONS.filter((name) => name !== 'ttl')
 const ACQUIRE_OPTIONS = [...TRY_ACQUIRE_OPTIONS, 'wait', 'retry'] as const
 const ACQUIRE_MANY_OPTIONS = [...ACQUIRE_OPTIONS, 'onProgress'] as const
+const LIST_OPTIONS = ['match', 'owner', 'signal'] as const
 const CLOSE_OPTIONS = ['drain', 'timeout', 'onProgress'] as const
 const MANAGER_OPTIONS = [
   ...LEASE_OPTIONS,
@@ -98,6 +112,7 @@ const MANAGER_OPTIONS = [
   'watch',
   'watchLimit',
   'owner',
+  'announce',
   'credentials',
   'prefix',
   'batchSize',
@@ -119,6 +134,7 @@ export function resolveManager(options: LeaseManagerOptions): ManagerSettings {
     watch = true,
     watchLimit = 50_000,
     owner = `${hostname()}:${process.pid}`,
+    announce = false,
     credentials,
     prefix = 'lease:',
     batchSize = 256,
@@ -136,6 +152,7 @@ export function resolveManager(options: LeaseManagerOptions): ManagerSettings {
     watch: checkBoolean('watch', watch),
     watchLimit: checkNumber('watchLimit', watchLimit, 0, { unit: 'leases' }),
     owner: checkOwner(owner),
+    announce: checkAnnounce(announce),
     credentials: credentials === undefined ? undefined : checkFunction('credentials', credentials),
     prefix: checkWellFormed('prefix', checkString('prefix', prefix)),
     batchSize: checkInteger('batchSize', batchSize, 1, { max: 1_000, unit: 'keys' }),
@@ -159,6 +176,16 @@ export function resolveAcquire(of: string, options: AcquireOptions, defaults: Ma
 export function resolveAcquireMany(options: AcquireManyOptions, defaults: ManagerSettings): AcquireManySettings {
   checkOptions('acquireMany', options, ACQUIRE_MANY_OPTIONS)
   return { ...resolve(options, defaults, 0), onProgress: checkProgress(options.onProgress) }
+}
+
+export function resolveList(options: ListOptions): ListSettings {
+  checkOptions('list', options, LIST_OPTIONS)
+  const { match = '*', owner, signal } = options
+  return {
+    match: checkWellFormed('match', checkString('match', match)),
+    owner: owner === undefined ? undefined : checkString('owner', owner),
+    signal: signal === undefined ? undefined : checkSignal('signal', signal),
+  }
 }
 
 export function resolveClose(options: CloseOptions): CloseSettings {
@@ -202,6 +229,11 @@ function checkOwner(owner: unknown): string {
   const { length } = checkString('owner', owner)
   if (length <= LONGEST_OWNER) return checkWellFormed('owner', owner as string)
   throw new RangeError(`Expected \`owner\` to be a string of at most ${LONGEST_OWNER} characters, got ${length}`)
+}
+
+function checkAnnounce(announce: boolean | number): number | undefined {
+  if (announce === false) return undefined
+  return announce === true ? ANNOUNCE_EVERY : checkInteger('announce', announce, 100, { max: 3_600_000 })
 }
 
 function checkTimeout(timeout: unknown, ttl: number): number {

@@ -11,6 +11,8 @@ type Options = Omit<RedisOptions, 'replyMapping'>
 export interface ConnectionParts extends LoginParts {
   /** Ends the connection's name, unless it is the connection of the locks. */
   readonly role?: string
+  /** Who holds the locks: part of the connection's name. */
+  readonly owner?: string | undefined
   /** What the server has to be. Default: a server of its own. */
   readonly mode?: ServerMode | undefined
   readonly options?: Options
@@ -21,6 +23,8 @@ export interface OwnOptionsParts {
   readonly timeout: number
   /** Ends the connection's name. */
   readonly role: string | undefined
+  /** Who holds the locks: follows the connection's name. */
+  readonly owner: string | undefined
   /** The longest pause between two attempts to connect, in ms. */
   readonly longestDelay: number
   /** ms until the next attempt; null for none. */
@@ -33,12 +37,12 @@ export interface OwnOptionsParts {
 
 /** @param model the caller's client. */
 export function ownOptions(model: Redis, parts: OwnOptionsParts): Options {
-  const { timeout, role, reconnectDelay, onReadOnly } = parts
+  const { timeout, role, owner, reconnectDelay, onReadOnly } = parts
   const { options } = model
   const database = databaseOf(model)
   return {
     ...(database === undefined ? {} : { db: database }),
-    connectionName: [options.connectionName, 'leasewheel', role].filter(Boolean).join(':'),
+    connectionName: [options.connectionName, 'leasewheel', role].filter(Boolean).join(':') + labelOf(owner),
     // A request that is sent later than its caller believes, or twice, is worse than a refusal.
     enableOfflineQueue: false,
     autoResendUnfulfilledCommands: false,
@@ -89,6 +93,11 @@ function sentinelOptions(
       return (typeof natMap === 'function' ? natMap(address) : natMap?.[address]) ?? null
     },
   }
+}
+
+/** The end of a connection's name. Servers permit only visible ASCII characters in it. */
+function labelOf(owner: string | undefined): string {
+  return owner ? `@${owner.replaceAll(/[^!-~]/gu, '_')}` : ''
 }
 
 /** The database that a client uses now: `select` may have changed it. */

@@ -30,13 +30,15 @@ export class ConnectionPair {
 
   /** Connects at once. */
   constructor(source: Redis | string, settings: BackendSettings, listener: BackendListener, mode?: ServerMode) {
-    const { clock = new SystemClock(), timeout, credentials, prefix, watch } = settings
-    const parts: ConnectionParts = { source, clock, timeout, credentials, mode }
+    const { clock = new SystemClock(), timeout, credentials, owner, prefix, watch } = settings
+    const parts: ConnectionParts = { source, clock, timeout, credentials, owner, mode }
     this.#clock = clock
     this.#checkedAt = clock.now()
     const commands = new Connection(parts)
     this.commands = commands
+    commands.on('unusable', () => listener.onDisconnected?.(commands.fault))
     commands.on('usable', (arrival) => {
+      listener.onConnected?.()
       if (arrival === 'same') listener.onRecovered()
       else if (arrival === 'other') listener.onSuspect()
     })

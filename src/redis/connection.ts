@@ -74,6 +74,7 @@ export class Connection extends EventEmitter<ConnectionEvents> {
       ...ownOptions(this.#model, {
         timeout,
         role: parts.role,
+        owner: parts.owner,
         longestDelay: this.#delay.longest,
         reconnectDelay: () => this.#reconnectDelay(),
         onReadOnly: (error) => {

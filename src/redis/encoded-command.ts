@@ -28,17 +28,19 @@ export class EncodedCommand extends Command {
 /** The text before arguments with a common prefix: the end of the previous line, the length, and the prefix. */
 export class Heads {
   readonly #prefix: string
+  readonly #bytes: number
   readonly #kept: readonly string[]
 
   constructor(prefix: string) {
     this.#prefix = prefix
     const bytes = Buffer.byteLength(prefix)
+    this.#bytes = bytes
     this.#kept = Array.from({ length: LONGEST_KEPT + 1 }, (_, length) => this.#make(bytes + length))
   }
 
   /** For a text with one byte per character. */
   ofAscii(text: string): string {
-    return this.#kept[text.length] ?? this.of(text)
+    return this.#kept[text.length] ?? this.#make(this.#bytes + text.length)
   }
 
   of(text: string): string {
@@ -64,6 +66,19 @@ export function encode(start: string, groups: readonly Arguments[]): Buffer {
   const command = join(start, groups, (heads, text) => heads.ofAscii(text))
   if (Buffer.byteLength(command) === command.length) return Buffer.from(command, 'latin1')
   return Buffer.from(join(start, groups, (heads, text) => heads.of(text)))
+}
+
+/** A whole command. */
+export function encodeCommand(name: string, args: readonly string[]): Buffer {
+  return encode(`*${args.length + 1}`, [{ texts: [name, ...args] }])
+}
+
+/** As `encode`, for arguments of which each character stands for one byte. */
+export function encodeBytes(start: string, groups: readonly Arguments[]): Buffer {
+  return Buffer.from(
+    join(start, groups, (heads, text) => heads.ofAscii(text)),
+    'latin1',
+  )
 }
 
 function join(start: string, groups: readonly Arguments[], headOf: (heads: Heads, text: string) => string): string {

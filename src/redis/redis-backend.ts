@@ -12,10 +12,12 @@ import {
   type ReleaseEntry,
   type Unknown,
 } from '../backend.ts'
+import type { Catalogue } from '../catalogue.ts'
 import { UnavailableError } from '../errors.ts'
 import { ConnectionPair } from './connection-pair.ts'
 import { type Ask, cutUp } from './cut-up.ts'
 import { Heads, PLAIN } from './encoded-command.ts'
+import { RedisCatalogue } from './redis-catalogue.ts'
 import { explainReply, isReply } from './reply-fault.ts'
 import { callOf, SCRIPTS, ttlsOf, watchedIndices } from './lock-call.ts'
 import { acquireOutcomes, changeOutcomes, viewOf } from './outcomes.ts'
@@ -30,6 +32,7 @@ interface Opened {
   readonly pair: ConnectionPair
   readonly faults: ToldFaults
   readonly runner: ScriptRunner
+  readonly catalogue: Catalogue
 }
 
 interface Prepared {
@@ -53,8 +56,16 @@ export class RedisBackend implements Backend {
     return this.#opened?.pair.tracking?.active ?? false
   }
 
+  get connected(): boolean {
+    return this.#opened?.pair.commands.usable ?? false
+  }
+
   get fault(): Error | undefined {
     return this.#opened?.pair.commands.fault
+  }
+
+  get catalogue(): Catalogue | undefined {
+    return this.#opened?.catalogue
   }
 
   /** Depends on the key prefix of the client, too. */
@@ -66,7 +77,14 @@ export class RedisBackend implements Backend {
     const pair = new ConnectionPair(this.#source, settings, listener)
     this.#prefix = pair.commands.keyPrefix + settings.prefix
     this.#heads = new Heads(this.#prefix)
-    this.#opened = { pair, faults: new ToldFaults(listener), runner: new ScriptRunner(pair.commands) }
+    const runner = new ScriptRunner(pair.commands)
+    const explain = (thrown: unknown): Error => this.#explain(thrown, undefined)
+    this.#opened = {
+      pair,
+      faults: new ToldFaults(listener),
+      runner,
+      catalogue: new RedisCatalogue({ pair, runner, prefix: this.#prefix, explain }),
+    }
   }
 
   ready(): Promise<void> | undefined {

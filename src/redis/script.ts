@@ -13,7 +13,7 @@
  */
 import { createHash } from 'node:crypto'
 import type { Connection } from './connection.ts'
-import { type Arguments, EncodedCommand, encode, PLAIN } from './encoded-command.ts'
+import { type Arguments, EncodedCommand, encode, encodeBytes, PLAIN } from './encoded-command.ts'
 import { isReply, refusesCommand } from './reply-fault.ts'
 
 /** What we know of the server behind a connection. */
@@ -48,10 +48,19 @@ export class Script {
 
   /** Encodes a call, which may be sent many times. @param keys become KEYS. @param values become ARGV. */
   prepare(keys: readonly Arguments[], values: readonly Arguments[]): Call {
+    return this.#prepareBy(encode, keys, values)
+  }
+
+  /** As `prepare`, for keys of which each character stands for one byte. */
+  prepareBytes(keys: readonly Arguments[]): Call {
+    return this.#prepareBy(encodeBytes, keys, [])
+  }
+
+  #prepareBy(encodeWith: typeof encode, keys: readonly Arguments[], values: readonly Arguments[]): Call {
     const keyCount = countOf(keys)
     const count = keyCount + countOf(values) + 3
     const start = `*${count}${this.bySha}`
-    const wire = encode(start, [{ texts: [String(keyCount)] }, ...keys, ...values])
+    const wire = encodeWith(start, [{ texts: [String(keyCount)] }, ...keys, ...values])
     return { count, wire, own: start.length }
   }
 }

@@ -5,6 +5,7 @@
 import type { Routing } from '../backend.ts'
 import { Cohort, type CohortTerms, type Spread } from '../lease/cohort.ts'
 import type { LeaseCohort, LeaseRecord } from '../lease/lease-record.ts'
+import type { LeaseTable } from '../lease/lease-table.ts'
 import { beatOf, deadlineOf, firstRenewalDue, phaseOf, phaseOfPlace, renewalDue, shareOf } from '../rules/timing.ts'
 import type { Clock } from '../time/clock.ts'
 import { AT_HOME } from './bundles.ts'
@@ -14,6 +15,7 @@ export interface JoiningParts {
   readonly batchSize: number
   readonly driftFactor: number
   readonly random: () => number
+  readonly table: Pick<LeaseTable, 'demand'>
   /** None if there is one server. */
   readonly routing: Routing | undefined
   /** Takes a new cohort, and when it is due. */
@@ -46,7 +48,7 @@ class PlainJoining implements Joining {
     }
     const { random, onFormed } = this.#parts
     const due = firstRenewalDue(sentAt, terms.ttl, random())
-    const cohort = form(this.#parts, record, terms, { sentAt, phase: due })
+    const cohort = form(this.#parts, record, termsLike(forming, terms), { sentAt, phase: due })
     onFormed(cohort, due)
     this.#forming = cohort
   }
@@ -86,7 +88,7 @@ class PlacedJoining implements Joining {
     const isCrowd = isFull && forming.low === place && forming.high === place
     const spread = isCrowd ? { crowd: place } : AT_HOME
     const phase = isCrowd ? phaseOf(shareOf(record.key), ttl) : home
-    const cohort = form(this.#parts, record, terms, { sentAt, phase }, spread)
+    const cohort = form(this.#parts, record, termsLike(forming, terms), { sentAt, phase }, spread)
     cohort.route = route
     onFormed(cohort, renewalDue(sentAt, ttl, phase))
     ofRoute.set(home, cohort)
@@ -104,14 +106,21 @@ class PlacedJoining implements Joining {
 }
 
 function form(
-  { driftFactor }: JoiningParts,
+  { driftFactor, table }: JoiningParts,
   record: LeaseRecord,
-  { ttl, timeout, autoRenew }: CohortTerms,
+  terms: CohortTerms,
   { sentAt, phase }: { readonly sentAt: number; readonly phase: number },
   spread?: Spread,
 ): LeaseCohort {
-  const deadline = deadlineOf(sentAt, ttl, driftFactor)
-  const cohort = new Cohort<LeaseRecord>({ ttl, timeout, autoRenew }, { confirmedAt: sentAt, deadline, phase }, spread)
+  const times = { confirmedAt: sentAt, deadline: deadlineOf(sentAt, terms.ttl, driftFactor), phase }
+  const cohort = new Cohort<LeaseRecord>(terms, times, table.demand, spread)
   cohort.add(record)
   return cohort
+}
+
+/** Terms of its own for a new cohort, or those of another one if they are equal. */
+function termsLike(other: LeaseCohort | undefined, terms: CohortTerms): CohortTerms {
+  if (other?.hasTerms(terms)) return other.terms
+  const { ttl, timeout, autoRenew } = terms
+  return { ttl, timeout, autoRenew }
 }

@@ -4,9 +4,9 @@
  *     keeping up ──one has waited for a sixth of its ttl: it is sent when half of it is over──▶ overloaded (told at once, then every second)
  *     overloaded ──a second in which none has waited for so long──▶ keeping up (told)
  */
-import type { LoadReport } from '../stats.ts'
 import type { LeaseCohort } from '../lease/lease-record.ts'
 import { RENEWALS_PER_TTL } from '../rules/timing.ts'
+import type { LoadReport } from '../stats.ts'
 import type { Clock } from '../time/clock.ts'
 import type { Alarm, Alarms } from '../time/scheduler.ts'
 
@@ -41,9 +41,11 @@ export class LoadMeter {
   }
 
   get report(): LoadReport {
+    const { behind, demand } = this.#parts.survey()
     return {
       lag: this.lag,
-      ...this.#parts.survey(),
+      behind,
+      demand,
       capacity: this.capacity,
       overloaded: this.overloaded,
     }
@@ -124,15 +126,14 @@ export class LoadMeter {
 }
 
 /**
- * The leases whose renewals wait, and the renewals per second that all leases need.
- *
- * @param only the route that counts. Default: all.
+ * The leases of one server whose renewals wait, and the renewals per second that its leases need. Only the event about an overloaded server needs
+ * this count.
  */
-export function surveyOf(cohorts: Iterable<LeaseCohort>, only?: number): Pick<LoadReport, 'behind' | 'demand'> {
+export function surveyOf(cohorts: Iterable<LeaseCohort>, only: number): Pick<LoadReport, 'behind' | 'demand'> {
   let behind = 0
   let demand = 0
   for (const { renewal, size, terms, route } of cohorts) {
-    if (only !== undefined && route !== only) continue
+    if (route !== only) continue
     if (renewal === 'queued') behind += size
     if (terms.autoRenew) demand += (size / terms.ttl) * RENEWALS_PER_TTL * 1_000
   }

@@ -1,6 +1,6 @@
 /** The load meters of a manager: one for each server, made when it is first needed. */
 import type { Routing } from '../backend.ts'
-import type { LeaseCohort } from '../lease/lease-record.ts'
+import type { LeaseTable } from '../lease/lease-table.ts'
 import type { LoadReport } from '../stats.ts'
 import type { Clock } from '../time/clock.ts'
 import type { Alarms } from '../time/scheduler.ts'
@@ -11,7 +11,7 @@ export interface LoadsParts {
   readonly scheduler: Alarms
   /** None if there is one server. */
   readonly routing: Routing | undefined
-  readonly cohorts: () => Iterable<LeaseCohort>
+  readonly table: Pick<LeaseTable, 'cohorts' | 'demand'>
   readonly tell: (report: LoadReport) => void
 }
 
@@ -26,11 +26,11 @@ export class Loads {
   of(route: number): LoadMeter {
     const present = this.#meters.get(route)
     if (present) return present
-    const { clock, scheduler, routing, cohorts, tell } = this.#parts
+    const { clock, scheduler, routing, table, tell } = this.#parts
     const meter = new LoadMeter({
       clock,
       scheduler,
-      survey: () => surveyOf(cohorts(), routing && route),
+      survey: () => (routing ? surveyOf(table.cohorts(), route) : table.demand),
       tell: (report) => tell(routing ? { ...report, route: nameOf(routing, route) } : report),
     })
     this.#meters.set(route, meter)
@@ -47,16 +47,24 @@ export class Loads {
     return this.#meters.get(route)?.lag ?? 0
   }
 
+  /** Whether renewals do not keep up at any server. */
+  get overloaded(): boolean {
+    for (const { overloaded } of this.#meters.values()) if (overloaded) return true
+    return false
+  }
+
   /** All servers together. */
   get report(): LoadReport {
-    const { routing, cohorts } = this.#parts
+    const { routing, table } = this.#parts
     if (routing === undefined) return this.of(0).report
     const meters = [...this.#meters.values()]
+    const { behind, demand } = table.demand
     return {
       lag: Math.max(0, ...meters.map(({ lag }) => lag)),
-      ...surveyOf(cohorts()),
+      behind,
+      demand,
       capacity: meters.reduce((sum, { capacity }) => sum + capacity, 0),
-      overloaded: meters.some(({ overloaded }) => overloaded),
+      overloaded: this.overloaded,
     }
   }
 }

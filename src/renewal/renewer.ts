@@ -169,7 +169,7 @@ export class Renewer {
       cohort.renewal = batch
       cohort.stale = false
       scheduler.cancel(cohort.alarm)
-      tally.renewalLag.record(sentAt - cohort.dueAt, cohort.size)
+      tally.measure('renewalLag', sentAt - cohort.dueAt, sentAt, cohort.size)
       load.onWaited(sentAt - cohort.queuedAt, cohort.terms.ttl)
     }
     underWay.add()
@@ -179,7 +179,7 @@ export class Renewer {
     try {
       outcomes = await backend.renew(batch.records, isWatching())
       const now = clock.now()
-      tally.onAnswered(now - sentAt, routing && lane.route)
+      tally.onAnswered(now - sentAt, now, routing && lane.route)
       // An error that the connection itself makes says nothing about the speed of the server.
       if (outcomes.some(isAnswer)) underWay.window.onAnswered(sentAt, now, (cohorts[0] as LeaseCohort).terms.timeout)
     } catch (thrown) {

@@ -109,7 +109,8 @@ export class Sending<Outcome, Entry extends LockEntry> {
         } else {
           tally.requests += 1
           outcomes = await this.#send(entries)
-          tally.onAnswered(clock.now() - sentAt, this.#route)
+          const now = clock.now()
+          tally.onAnswered(now - sentAt, now, this.#route)
         }
       } catch (error) {
         this.#fail(asError(error))
@@ -135,7 +136,8 @@ export class Sending<Outcome, Entry extends LockEntry> {
       let outcomes: readonly (Outcome | Unknown)[]
       try {
         outcomes = await this.#send(entries)
-        tally.onAnswered(clock.now() - sentAt, route)
+        const now = clock.now()
+        tally.onAnswered(now - sentAt, now, route)
       } catch (error) {
         const outcome = unknown(asError(error))
         outcomes = entries.map(() => outcome)

@@ -24,6 +24,18 @@ export interface Clock {
   soon(callback: () => void): void
 }
 
+/** ms since 1970 by the clock that people and daemons set: for people to read, never for a deadline. */
+export function wallTime(): number {
+  return Date.now()
+}
+
+/** @param time ms since 1970, or undefined for none. */
+export function dateOf(time: number): Date
+export function dateOf(time: number | undefined): Date | undefined
+export function dateOf(time: number | undefined): Date | undefined {
+  return time === undefined ? undefined : new Date(time)
+}
+
 /** Resolves after the current turn of the event loop. */
 export function nextTurn(clock: Pick<Clock, 'soon'>): Promise<void> {
   return new Promise((resolve) => clock.soon(resolve))

@@ -107,12 +107,15 @@ export type { WaitingLine }
 export class WaitingLines {
   readonly #alarms: Alarms
   readonly #tally: Tally
+  readonly #onLine: (key: string, begun: boolean) => void
   readonly #lines = new Map<string, WaitingLine>()
   #size = 0
 
-  constructor(alarms: Alarms, tally: Tally) {
+  /** @param onLine called when a line has begun, and when it has ended. */
+  constructor(alarms: Alarms, tally: Tally, onLine: (key: string, begun: boolean) => void = () => undefined) {
     this.#alarms = alarms
     this.#tally = tally
+    this.#onLine = onLine
   }
 
   /** Waiters in all lines. */
@@ -179,6 +182,7 @@ export class WaitingLines {
     this.#size -= 1
     if (line.first === undefined) {
       this.#lines.delete(line.key)
+      this.#onLine(line.key, false)
       line.closeOffer()
     } else if (previous === undefined) {
       line.onFirstLeft()
@@ -205,6 +209,7 @@ export class WaitingLines {
     if (line === undefined) {
       line = new WaitingLine(key)
       this.#lines.set(key, line)
+      this.#onLine(key, true)
     }
     return line
   }

@@ -8,6 +8,7 @@ import { RedisCluster } from '../support/redis-cluster.ts'
 import { RedisServer } from '../support/redis-server.ts'
 import { MemoryCluster, RoutedBackend } from '../support/routed-backend.ts'
 import { describeBackend, Listener, type Store } from './backend.contract.ts'
+import { describeCatalogue } from './catalogue.contract.ts'
 
 /** How long a backend may find a server silent before it gives up the connection, in ms. */
 const TIMEOUT = 5_000
@@ -184,3 +185,6 @@ describeBackend('MemoryBackend', memoryStore)
 describeBackend('RoutedBackend', routedStore)
 describeBackend('RedisBackend', redisStore)
 describeBackend('ClusterBackend', clusterStore)
+describeCatalogue('MemoryBackend', memoryStore)
+describeCatalogue('RedisBackend', redisStore)
+describeCatalogue('ClusterBackend', clusterStore)

@@ -36,7 +36,7 @@ const BREAKS: Readonly<Record<string, Break>> = {
     const list = (await server.command('CLIENT', 'LIST')) as string
     for (const line of list.split('\n')) {
       const { 1: id, 2: name } = / ?id=(\d+) .* name=(\S*) /.exec(line) ?? []
-      if (id && name?.startsWith('leasewheel') && `${name}\r\n`.includes(mark)) {
+      if (id && name?.startsWith('leasewheel') && name.includes(mark)) {
         await server.command('CLIENT', 'KILL', 'ID', id).catch(() => undefined)
       }
     }

@@ -154,7 +154,7 @@ async function grantWhileStopped(server: RedisServer, worker: Worker): Promise<v
     await client.multi().del('lease:a').call('CLIENT', 'PAUSE', 60_000, 'WRITE').exec()
     await until('the process has asked', async () => {
       const list = (await client.call('CLIENT', 'LIST')) as string
-      return /name=leasewheel .* flags=\w*b/.test(list)
+      return /name=leasewheel@\S+ .* flags=\w*b/.test(list)
     })
     worker.child.kill('SIGSTOP')
     await client.call('CLIENT', 'UNPAUSE')

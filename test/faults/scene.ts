@@ -14,8 +14,8 @@ const TIMEOUT = 200
 export const BRIEF_TTL = 600
 
 /** What a manager begins its connections with: a network that knows it can tell them apart. */
-export const COMMANDS = 'leasewheel\r\n'
-export const CHANGES = 'leasewheel:watch\r\n'
+export const COMMANDS = 'leasewheel@'
+export const CHANGES = 'leasewheel:watch@'
 
 export interface Holder extends Session {
   /** `watched` or `unwatched`: whether the server tells it of changes. */

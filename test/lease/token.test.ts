@@ -1,44 +1,57 @@
 import { expect } from 'chai'
-import { ownerOf, tokensOf } from '#src/lease/token.js'
+import { ownerOf, sinceOf, tokensOf } from '#src/lease/token.js'
 
 const MANY = 20_000
+/** The bits of a token that say when it was made, and those that are random. */
+const TIME_BITS = 48
+const RANDOM_BITS = 84
+const NOW = Date.UTC(2026, 6, 1, 12, 30, 15, 678)
+
+/** The bits of a token, first the highest of its first character. */
+function bitsOf(token: string): string {
+  // Four characters more: base64 comes in groups of four, and 22 of them have a rest.
+  const bytes = Buffer.from(`${token}AA`, 'base64url')
+  return [...bytes].map((byte) => byte.toString(2).padStart(8, '0')).join('')
+}
 
 describe('tokensOf', () => {
-  const createToken = tokensOf('')
+  const createToken = tokensOf('', () => NOW)
   const tokens = Array.from({ length: MANY }, createToken)
 
   it('makes 22 characters that need no quoting anywhere', () => {
     for (const token of tokens) expect(token).to.match(/^[A-Za-z0-9_-]{22}$/)
   })
 
-  it('makes 128 bits', () => {
-    for (const token of tokens) {
-      expect(Buffer.from(token, 'base64url').toString('base64url')).to.equal(token)
-      expect(Buffer.from(token, 'base64url').length).to.equal(16)
-    }
+  it('writes when a token was made, in ms, in its first 48 bits', () => {
+    for (const token of tokens) expect(Number.parseInt(bitsOf(token).slice(0, TIME_BITS), 2)).to.equal(NOW)
   })
 
-  it('never makes the same token twice', () => {
+  it('writes each time that comes, also if the clock goes back', () => {
+    const times = [NOW, NOW + 1, NOW + 86_400_000, NOW - 5, NOW]
+    const left = [...times]
+    const create = tokensOf('web-1:4711', () => left.shift() as number)
+    expect(times.map(() => sinceOf(create(), NOW + 86_400_000))).to.deep.equal(times)
+  })
+
+  it('never makes the same token twice, though all are made at one moment', () => {
     expect(new Set(tokens).size).to.equal(MANY)
   })
 
-  it('shares no bytes between two tokens', () => {
+  it('shares no bits between two tokens', () => {
     // Neighbours come from one pool: a step that is too small would repeat the end of one at the start of the next.
-    const halves = tokens.slice(0, 1_000).flatMap((token) => {
-      const bytes = Buffer.from(token, 'base64url')
-      return [0, 4, 8, 12].map((start) => bytes.toString('hex', start, start + 4))
+    const parts = tokens.slice(0, 1_000).flatMap((token) => {
+      const bits = bitsOf(token).slice(TIME_BITS)
+      return [0, 6, 12, 18, 24, 30, 36, 42, 48].map((start) => bits.slice(start, start + 36))
     })
-    // 4,000 values out of 2^32: two that are equal by chance are seen once in 500 runs, five never.
-    expect(new Set(halves).size).to.be.greaterThan(halves.length - 5)
+    // 9,000 values out of 2^36: two that are equal by chance are seen once in 1,600 runs, five never.
+    expect(new Set(parts).size).to.be.greaterThan(parts.length - 5)
   })
 
-  it('sets every bit in about half of all tokens', () => {
-    const set = Array.from({ length: 128 }, () => 0)
+  it('sets each of 84 random bits in about half of all tokens', () => {
+    const set = Array.from({ length: RANDOM_BITS }, () => 0)
     for (const token of tokens) {
-      const bytes = Buffer.from(token, 'base64url')
-      for (let bit = 0; bit < 128; bit += 1) {
-        set[bit] = (set[bit] as number) + (((bytes[bit >>> 3] as number) >>> (bit & 7)) & 1)
-      }
+      const bits = bitsOf(token).slice(TIME_BITS)
+      for (let bit = 0; bit < RANDOM_BITS; bit += 1) set[bit] = (set[bit] as number) + Number(bits[bit])
     }
     // Eight standard deviations on either side.
     for (const count of set) expect(count).to.be.within(MANY * 0.47, MANY * 0.53)
@@ -64,5 +77,39 @@ describe('ownerOf', () => {
     for (const token of ['', 'worker-7', '2fd4e1c6-7a2d-48fc-ad1e-0d4b6c1a2b3c', 'a:b', ':AAAAAAAAAAAAAAAAAAAAAA']) {
       expect(ownerOf(token), token).to.equal(undefined)
     }
+  })
+})
+
+describe('sinceOf', () => {
+  for (const owner of ['', 'web-1:4711', ':', 'line\nline', 'Größe 漢字 🔒']) {
+    it(`finds the time behind the owner ${JSON.stringify(owner)}`, () => {
+      expect(sinceOf(tokensOf(owner, () => NOW)(), NOW)).to.equal(NOW)
+    })
+  }
+
+  it('finds the time of this machine if it gets none', () => {
+    const before = Date.now()
+    expect(sinceOf(tokensOf('')(), Date.now())).to.be.within(before, Date.now())
+  })
+
+  it('finds no time in the tokens of other libraries', () => {
+    for (const token of [
+      '',
+      'worker-7',
+      '2fd4e1c6-7a2d-48fc-ad1e-0d4b6c1a2b3c',
+      'da39a3ee5e6b4b0d3255bfef95601890afd80709',
+      'a:b',
+      'a:AAAAAAAAAAAAAAAAAAAAAA',
+      'a:______________________',
+    ]) {
+      expect(sinceOf(token, NOW), token).to.equal(undefined)
+    }
+  })
+
+  it('finds no time that lies further ahead than clocks differ, or before there were tokens', () => {
+    const at = (time: number): number | undefined => sinceOf(tokensOf('a', () => time)(), NOW)
+    expect(at(NOW + 3_600_000)).to.equal(NOW + 3_600_000)
+    expect(at(NOW + 90_000_000)).to.equal(undefined)
+    expect(at(Date.UTC(2024, 0, 1))).to.equal(undefined)
   })
 })

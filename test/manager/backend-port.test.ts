@@ -30,12 +30,19 @@ describe('the backend of a manager', () => {
     const backend = new MemoryBackend({ store: new MemoryStore({ clock }) })
     const open = sinon.spy(backend, 'open')
     const close = sinon.spy(backend, 'close')
-    const manager = new LeaseManager(backend, { clock, prefix: 'p:', ttl: 6_000 })
+    const manager = new LeaseManager(backend, { clock, prefix: 'p:', ttl: 6_000, owner: 'web-1' })
     await manager.acquire('a')
     await manager.close()
     expect(open.callCount).to.equal(1)
     const [settings]: readonly [BackendSettings, BackendListener] = open.firstCall.args
-    expect(settings).to.deep.equal({ prefix: 'p:', timeout: 1_000, watch: true, clock, credentials: undefined })
+    expect(settings).to.deep.equal({
+      prefix: 'p:',
+      timeout: 1_000,
+      watch: true,
+      clock,
+      credentials: undefined,
+      owner: 'web-1',
+    })
     expect(close.callCount).to.equal(1)
   })
 

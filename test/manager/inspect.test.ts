@@ -10,10 +10,14 @@ describe('inspect', () => {
 
   it('describes a lease of this manager, and returns it', () =>
     withManager({ owner: 'web-1' }, async ({ manager, clock }) => {
+      const before = Date.now()
       const lease = await grant(manager.tryAcquire('a'))
+      const after = Date.now()
       await clock.advance(100)
       const { token } = lease
-      expect(await manager.inspect('a')).to.deep.equal({ token, owner: 'web-1', remaining: TTL - 100, lease })
+      const { since, ...rest } = (await manager.inspect('a')) ?? expect.fail('nobody holds it')
+      expect(rest).to.deep.equal({ token, owner: 'web-1', remaining: TTL - 100, lease })
+      expect(since?.getTime()).to.be.within(before, after)
     }))
 
   it('describes a lock that another manager holds', () =>
@@ -21,11 +25,13 @@ describe('inspect', () => {
       const [first, second] = [open({ owner: 'web-1' }), open({ owner: 'web-2' })]
       const { token } = await grant(first.manager.tryAcquire('a'))
       const view = await second.manager.inspect('a')
-      expect(view).to.deep.equal({ token, owner: 'web-1', remaining: TTL, lease: undefined })
+      expect(view).to.deep.include({ token, owner: 'web-1', remaining: TTL, lease: undefined })
+      expect(view?.since).to.be.instanceOf(Date)
       store.set('lease:b', 'somebody', Infinity)
       expect(await second.manager.inspect('b')).to.deep.equal({
         token: 'somebody',
         owner: undefined,
+        since: undefined,
         remaining: Infinity,
         lease: undefined,
       })

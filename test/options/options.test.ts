@@ -82,6 +82,12 @@ const signal: Rule = {
 const ofLease = { ttl, timeout, maxHold, autoRenew: aBoolean }
 const ofTryAcquire = { ...ofLease, signal }
 const ofAcquire = { ...ofTryAcquire, wait, retry }
+const announcements = numbers('an integer >= 100 and <= 3600000 (ms)', [99, 100.5, 3_600_001], [100, 3_600_000])
+const announce: Rule = {
+  ...announcements,
+  bad: announcements.bad.filter(([value]) => typeof value !== 'boolean'),
+  good: [...announcements.good, true, false],
+}
 const ofManager = {
   ...ofLease,
   wait,
@@ -89,6 +95,7 @@ const ofManager = {
   watch: aBoolean,
   watchLimit: numbers('a number >= 0 (leases)', [-1, Number.NEGATIVE_INFINITY], [0, 10.5, Number.POSITIVE_INFINITY]),
   owner: { expected: 'a string', bad: allTypesBut('string', 'longString'), good: ['', 'web-1', 'x'.repeat(128)] },
+  announce,
   credentials: { expected: 'a function', bad: allTypesBut('function'), good: [async () => ({ password: 's3cret' })] },
   prefix: { expected: 'a string', bad: allTypesBut('string', 'longString'), good: ['', 'app:'] },
   batchSize: numbers('an integer >= 1 and <= 1000 (keys)', [0, -1, 1.5, 1_001, Number.POSITIVE_INFINITY], [1, 1_000]),
@@ -206,6 +213,8 @@ class Bench {
       verify: 0,
       inspect: 0,
       forceRelease: 0,
+      list: 0,
+      announce: 0,
     })
     expect(this.clock.timers).to.equal(0)
     const { held, waiting, undoing, timers } = this.leases.stats()
@@ -328,6 +337,7 @@ describe('the options', () => {
     expect(settings).to.deep.equal({
       ttl: 30_000,
       timeout: undefined,
+      announce: undefined,
       maxHold: Number.POSITIVE_INFINITY,
       autoRenew: true,
       wait: 10_000,

@@ -9,7 +9,7 @@ import { Connection } from '#src/redis/connection.js'
 import { type RedisServer, withRedis } from '../support/redis-server.ts'
 import { createCertificate } from '../support/certificate.ts'
 import { withProxy } from '../support/proxy.ts'
-import { connectionsNamed, LASTING, rejectionOf, until, withClient, withManager } from './support.ts'
+import { connectionsNamed, LASTING, rejectionOf, until, withClient, withManager, untilWatching } from './support.ts'
 
 describe('the failure of a request', () => {
   it('reports a broken connection only while that is so, not for an earlier one', () =>
@@ -205,7 +205,7 @@ describe("the manager's connection", () => {
             withManager(client, LASTING, async ({ manager }) => {
               await worksOn(manager, server)
               const list = (await server.command('CLIENT', 'LIST')) as string
-              const ours = list.split('\n').filter((line) => line.includes('name=leasewheel '))
+              const ours = list.split('\n').filter((line) => line.includes('name=leasewheel@'))
               // Redis 8 and Valkey 9 put it in brackets.
               expect(ours.join().replace(/[[\]]/g, '')).to.include(`addr=${path}:0`)
             }),
@@ -276,6 +276,23 @@ describe("the manager's connection", () => {
           }),
         )
         await until('it is gone', async () => (await connectionsNamed(server, expected)) === 0)
+      }
+    }))
+
+  it('has the owner in its name, in letters that a name may have', () =>
+    withRedis(async (server) => {
+      for (const [owner, end] of [
+        ['web-1:4711', '@web-1:4711'],
+        ['Größe 🔒\n', '@Gr__e___'],
+        ['', ''],
+      ] as const) {
+        await withManager(server.url, { ...LASTING, owner }, async ({ manager }) => {
+          await untilWatching(manager)
+          const list = (await server.command('CLIENT', 'LIST')) as string
+          const names = [...list.matchAll(/ name=(leasewheel\S*)/g)].map(([, name = '']) => name)
+          expect(names).to.include(`leasewheel${end}`)
+          expect(names.some((name) => name.startsWith(`leasewheel:watch${end}`))).to.equal(true)
+        })
       }
     }))
 })

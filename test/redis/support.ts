@@ -294,11 +294,12 @@ export async function connectionsNamed(server: RedisServer, name: string): Promi
   return (await connectionIds(server, name)).length
 }
 
-/** The server's numbers for the connections that it has under this name. */
+/** The server's numbers for the connections that it has under this name, whoever owns them. */
 export async function connectionIds(server: RedisServer, name: string): Promise<string[]> {
   const list = (await server.command('CLIENT', 'LIST')) as string
   const fields = list.split('\n').map((line) => line.split(' '))
-  return fields.filter((line) => line.includes(`name=${name}`)).map(([id = '']) => id.slice('id='.length))
+  const isNamed = (field: string): boolean => field.split('@')[0] === `name=${name}`
+  return fields.filter((line) => line.some(isNamed)).map(([id = '']) => id.slice('id='.length))
 }
 
 /** Runs a module in a process of its own, as this one runs its own: its `REDIS_URL` leads to the server, its output comes back. */

@@ -62,8 +62,8 @@ export const OWNERSHIP_BUGS: readonly Regression[] = [
     patches: [
       {
         file: 'src/acquire/granting.ts',
-        find: 'return clock.now() >= deadlineOf(sentAt, ttl, driftFactor)',
-        replace: 'return clock.now() >= deadlineOf(sentAt, ttl, driftFactor) + Number.POSITIVE_INFINITY',
+        find: 'return this.#grantedAt >= deadlineOf(sentAt, ttl, driftFactor)',
+        replace: 'return this.#grantedAt >= deadlineOf(sentAt, ttl, driftFactor) + Number.POSITIVE_INFINITY',
       },
       { file: ACQUISITION, find: "if (granted === 'held') return record", replace: 'if (granted) return record' },
     ],

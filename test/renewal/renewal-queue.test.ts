@@ -1,4 +1,5 @@
 import { expect } from 'chai'
+import { Demand } from '#src/lease/demand.js'
 import { Cohort } from '#src/lease/cohort.js'
 import { type LeaseCohort, LeaseRecord } from '#src/lease/lease-record.js'
 import { PlainQueue } from '#src/renewal/renewal-queue.js'
@@ -7,7 +8,7 @@ const TERMS = { ttl: 1_000, timeout: 100, autoRenew: true }
 
 /** A cohort whose renewal waits to be sent. */
 function cohortOf(size: number, deadline: number): LeaseCohort {
-  const cohort = new Cohort<LeaseRecord>(TERMS, { confirmedAt: 0, deadline, phase: 0 })
+  const cohort = new Cohort<LeaseRecord>(TERMS, { confirmedAt: 0, deadline, phase: 0 }, new Demand())
   for (let index = 0; index < size; index += 1) cohort.add(new LeaseRecord(`key ${index}`, 'token', TERMS))
   cohort.renewal = 'queued'
   return cohort

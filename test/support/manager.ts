@@ -215,6 +215,8 @@ export class TestBackend extends MemoryBackend {
   override open(settings: BackendSettings, listener: BackendListener): void {
     this.#listener = listener
     super.open(settings, {
+      onConnected: () => listener.onConnected?.(),
+      onDisconnected: (error) => listener.onDisconnected?.(error),
       onRecovered: () => listener.onRecovered(),
       onSuspect: () => listener.onSuspect(),
       onMissed: () => listener.onMissed(),

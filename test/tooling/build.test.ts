@@ -7,6 +7,7 @@ import {
   readFileSync,
   realpathSync,
   rmSync,
+  statSync,
   symlinkSync,
   writeFileSync,
 } from 'node:fs'
@@ -16,7 +17,8 @@ import { decode } from '@jridgewell/sourcemap-codec'
 import { expect } from 'chai'
 import { parseSync } from 'oxc-parser'
 
-const MODULES = ['index', 'memory', 'shared']
+const ENTRIES = ['index', 'memory', 'prometheus', 'opentelemetry', 'log']
+const MODULES = [...ENTRIES, 'shared']
 const FORMATS = ['js', 'cjs']
 
 interface Declarations {
@@ -62,7 +64,44 @@ describe('the build', function () {
   it('has each entry in two formats, with declarations and source maps', () => {
     const extensions = ['js', 'js.map', 'd.ts', 'cjs', 'cjs.map', 'd.cts']
     const files = MODULES.flatMap((module) => extensions.map((extension) => `${module}.${extension}`))
-    expect(readdirSync(dist).sort()).to.deep.equal([...files, 'licenses.txt', 'memory'].sort())
+    const others = ['cli.js', 'cli.js.map', 'licenses.txt', 'memory']
+    expect(readdirSync(dist).sort()).to.deep.equal([...files, ...others].sort())
+  })
+
+  describe('the command line in it', () => {
+    let alone = ''
+
+    after(() => rmSync(alone, { recursive: true, force: true }))
+
+    it('is the program that package.json names, and can be run', () => {
+      const { bin } = JSON.parse(readFileSync('package.json', 'utf8')) as { readonly bin: Record<string, string> }
+      expect(bin).to.deep.equal({ leasewheel: 'dist/cli.js' })
+      expect(read('cli.js').split('\n')[0]).to.equal('#!/usr/bin/env node')
+      expect(statSync(join(dist, 'cli.js')).mode & 0o111).to.equal(0o111)
+    })
+
+    it('has no copy of the library in it, and loads ioredis only if it needs it', () => {
+      expect(read('cli.js')).to.not.match(/^import .*"(ioredis|leasewheel|eventemitter3)"/m)
+      expect(read('cli.js')).to.not.include('class LeaseManager')
+    })
+
+    it('works without ioredis as far as it can, and says what is missing', () => {
+      // Elsewhere: the folder above has this project's packages.
+      alone = realpathSync(mkdtempSync(join(tmpdir(), 'leasewheel-alone-')))
+      const place = join(alone, 'node_modules', 'leasewheel')
+      cpSync(dist, join(place, 'dist'), { recursive: true })
+      cpSync('package.json', join(place, 'package.json'))
+      cpSync('node_modules/eventemitter3', join(place, 'node_modules', 'eventemitter3'), { recursive: true })
+      const program = join(place, 'dist', 'cli.js')
+      expect(run(program, '--help')).to.match(/^Usage: leasewheel COMMAND/)
+      expect(run(program, 'ls')).to.equal(
+        'leasewheel: the package ioredis is missing, which talks to the server: run `npm install ioredis`',
+      )
+      for (const option of ['--cluster', '--sentinel=mymaster']) {
+        expect(run(program, 'ls', option)).to.match(/^leasewheel: the package ioredis is missing/)
+      }
+      expect(spawnSync(program, ['ls']).status).to.equal(3)
+    })
   })
 
   for (const format of FORMATS) {
@@ -75,17 +114,22 @@ describe('the build', function () {
       expect(sources.filter((source, index) => sources.indexOf(source) !== index)).to.deep.equal([])
     })
 
-    it(`asks for nothing but its peer, its dependency and Node.js: ${format}`, () => {
+    it(`asks for nothing but its peers, its dependency and Node.js: ${format}`, () => {
       const pattern = format === 'js' ? /^import .*from "(.+)";$/gm : /\brequire\("(.+?)"\)/g
       const asked = MODULES.flatMap((module) =>
         [...read(`${module}.${format}`).matchAll(pattern)].map(([, name = '']) => name),
       )
       const packages = new Set(asked.filter((name) => !name.startsWith('node:')))
-      expect([...packages].sort()).to.deep.equal([`./shared.${format}`, 'eventemitter3', 'ioredis'])
+      expect([...packages].sort()).to.deep.equal([
+        `./shared.${format}`,
+        '@opentelemetry/api',
+        'eventemitter3',
+        'ioredis',
+      ])
     })
 
     it(`leaves ioredis alone where only locks in memory are used: ${format}`, () => {
-      expect(read(`memory.${format}`) + read(`shared.${format}`)).to.not.include('ioredis')
+      for (const module of MODULES.slice(1)) expect(read(`${module}.${format}`), module).to.not.match(/["']ioredis["']/)
     })
 
     it(`gives classes the names by which they are exported: ${format}`, () => {
@@ -126,9 +170,9 @@ describe('the build', function () {
   })
 
   it('exports every type that its declarations use', () => {
-    const [index, memory, shared] = MODULES.map((module) => readDeclarations(join(dist, `${module}.d.ts`)))
-    const declared = [index, memory, shared].flatMap((file) => file?.declared ?? [])
-    const exported = new Set([index, memory].flatMap((file) => file?.exported ?? []))
+    const declarationsOf = (module: string): Declarations => readDeclarations(join(dist, `${module}.d.ts`))
+    const declared = MODULES.flatMap((module) => declarationsOf(module).declared)
+    const exported = new Set(ENTRIES.flatMap((entry) => declarationsOf(entry).exported))
     expect(declared).to.include.members(['LeaseManager', 'MemoryBackend', 'Granted', 'Operation', 'RefusalDetails'])
     expect(declared.filter((name) => !exported.has(name))).to.deep.equal([])
   })

@@ -15,23 +15,25 @@ import {
   type ReleaseEntry,
   type Routing,
 } from '../../backend.ts'
+import type { Catalogue } from '../../catalogue.ts'
 import { UnavailableError } from '../../errors.ts'
 import { SystemClock } from '../../time/clock.ts'
 import { Heads } from '../encoded-command.ts'
 import { SCRIPTS } from '../lock-call.ts'
 import { viewOf } from '../outcomes.ts'
+import { ClusterCatalogue } from './cluster-catalogue.ts'
 import { ClusterMap } from './cluster-map.ts'
 import { ClusterSource } from './cluster-source.ts'
 import { SLOTS, SlotFinder } from './hash-slot.ts'
-import { Redirects, type Send, type Trail } from './redirects.ts'
+import { Redirects } from './redirects.ts'
 import { SlotRequests } from './slot-requests.ts'
 
 interface Opened {
   readonly map: ClusterMap
   readonly redirects: Redirects
   readonly requests: SlotRequests
+  readonly catalogue: Catalogue
   readonly slots: SlotFinder
-  readonly heads: Heads
 }
 
 export class ClusterBackend implements Backend {
@@ -56,8 +58,17 @@ export class ClusterBackend implements Backend {
     return views.length > 0 && views.every(({ watching }) => watching)
   }
 
+  /** A node that is away has a fault: see `routing`. */
+  get connected(): boolean {
+    return this.#opened?.map.connected ?? false
+  }
+
   get fault(): Error | undefined {
     return this.#opened?.map.fault
+  }
+
+  get catalogue(): Catalogue | undefined {
+    return this.#opened?.catalogue
   }
 
   /** The counters of the slots are refused as well: see `SlotRequests`. */
@@ -80,7 +91,8 @@ export class ClusterBackend implements Backend {
     const redirects = new Redirects(map, clock, timeout)
     const heads = new Heads(this.#prefix)
     const requests = new SlotRequests({ map, redirects, slots, heads, prefix: this.#prefix, listener })
-    this.#opened = { map, redirects, requests, slots, heads }
+    const catalogue = new ClusterCatalogue({ map, redirects, prefix: this.#prefix })
+    this.#opened = { map, redirects, requests, catalogue, slots }
   }
 
   ready(route = 0): Promise<void> | undefined {
@@ -106,13 +118,18 @@ export class ClusterBackend implements Backend {
   async inspect(key: string): Promise<LockView | null> {
     const { inspect } = SCRIPTS
     const call = inspect.prepare([{ texts: [this.#prefix + key] }], [])
-    return this.#askAbout(key, async (node, asking) =>
-      viewOf(await node.run(inspect, call, asking ? 'asking' : 'nothing')),
+    const { redirects, slots } = this.#open
+    return redirects.ask(
+      slots.of(key),
+      async (node, asking) => viewOf(await node.run(inspect, call, asking ? 'asking' : 'nothing')),
+      key,
     )
   }
 
   async forceRelease(key: string): Promise<boolean> {
-    return this.#askAbout(key, async (node, asking) => (await node.command('del', [this.#prefix + key], asking)) === 1)
+    const { redirects, slots } = this.#open
+    const args = [this.#prefix + key]
+    return redirects.ask(slots.of(key), async (node, asking) => (await node.command('del', args, asking)) === 1, key)
   }
 
   unref(): void {
@@ -126,18 +143,5 @@ export class ClusterBackend implements Backend {
   get #open(): Opened {
     if (this.#opened === undefined) throw new UnavailableError('This backend has not been opened')
     return this.#opened
-  }
-
-  async #askAbout<T>(key: string, send: Send<T>): Promise<T> {
-    const { map, redirects, slots } = this.#open
-    const slot = slots.of(key)
-    const trail: Trail = { redirected: false, asking: false }
-    try {
-      const ready = map.ready(map.routeOf(slot))
-      if (ready) await ready
-      return await redirects.follow(slot, send, trail)
-    } catch (error) {
-      throw trail.node ? trail.node.explain(error, key) : error
-    }
   }
 }

@@ -49,6 +49,7 @@ export class ClusterMap {
   /** Where we reach the replicas of a route, as the last map said. */
   #replicas = new Map<number, readonly Address[]>()
   #questions = 0
+  #connected = false
   #referenced = true
   #closed = false
 
@@ -57,7 +58,7 @@ export class ClusterMap {
     this.#keeper = new MapKeeper({
       clock: parts.settings.clock ?? new SystemClock(),
       candidates: () => this.#candidates(),
-      isTroubled: () => this.#table.hasHoles || this.#serving().some(({ sound }) => !sound),
+      isTroubled: () => this.#table.hasHoles || this.serving.some(({ sound }) => !sound),
       onMap: (ranges) => this.#onMap(ranges),
       onFault: (error) => parts.listener.onError(error),
     })
@@ -95,12 +96,27 @@ export class ClusterMap {
     return route < 0 ? this.#keeper.fault : undefined
   }
 
+  /** Whether any node that serves slots can be asked now. */
+  get connected(): boolean {
+    return this.#connected
+  }
+
   get fault(): Error | undefined {
-    return this.#keeper.fault ?? this.#serving().find(({ fault }) => fault)?.fault
+    return this.#keeper.fault ?? this.serving.find(({ fault }) => fault)?.fault
+  }
+
+  /** The nodes that serve slots. */
+  get serving(): ClusterNode[] {
+    return this.#nodes.filter((node): node is ClusterNode => node !== undefined && this.serves(node.route))
+  }
+
+  /** Whether the last map had slots that nobody serves. */
+  get hasHoles(): boolean {
+    return this.#table.hasHoles
   }
 
   views(): RouteView[] {
-    return this.#serving().map(({ view }) => view)
+    return this.serving.map(({ view }) => view)
   }
 
   ready(route: number): Promise<void> | undefined {
@@ -148,10 +164,6 @@ export class ClusterMap {
     await Promise.all([...this.#nodes, ...this.#scouts].map(async (part) => part?.close()))
   }
 
-  #serving(): ClusterNode[] {
-    return this.#nodes.filter((node): node is ClusterNode => node !== undefined && this.serves(node.route))
-  }
-
   #node({ host, port }: Address): ClusterNode {
     this.#throwIfClosed()
     const name = nameOf({ host, port })
@@ -180,6 +192,8 @@ export class ClusterMap {
   /** What a node reports, with its route. A node that serves nothing concerns nobody. */
   #listenerOf(listener: BackendListener, route: number, name: string): BackendListener {
     return {
+      onConnected: () => this.#tellConnection(),
+      onDisconnected: () => this.#tellConnection(),
       onRecovered: () => listener.onRecovered(route),
       onSuspect: () => {
         this.#parts.onOtherServer(route)
@@ -194,6 +208,16 @@ export class ClusterMap {
         listener.onError(new UnavailableError(`Node ${name}: ${cause.message}`, undefined, { cause }))
       },
     }
+  }
+
+  /** The cluster can be asked as long as one of its nodes can: requests for the others fail, and name them. */
+  #tellConnection(): void {
+    const connected = this.serving.some(({ pair }) => pair.commands.usable)
+    if (connected === this.#connected) return
+    this.#connected = connected
+    const { listener } = this.#parts
+    if (connected) listener.onConnected?.()
+    else listener.onDisconnected?.(this.fault)
   }
 
   #onUsable(route: number): void {
@@ -222,6 +246,7 @@ export class ClusterMap {
       ]),
     )
     const { moved, filled, promoted } = this.#table.apply(ranges, ({ master }) => this.nodeAt(master).route)
+    this.#tellConnection()
     for (const [route, slots] of moved) onMoved(slots, route)
     for (const route of filled) this.#news.set(route, 'recovered')
     for (const route of promoted) this.#news.set(route, 'promoted')
@@ -243,7 +268,7 @@ export class ClusterMap {
 
   /** Replicas of nodes that are away or silent. Their connections are made before they take over. */
   #heirs(): ClusterNode[] {
-    const troubled = this.#serving().filter(({ sound }) => !sound)
+    const troubled = this.serving.filter(({ sound }) => !sound)
     return troubled.flatMap(({ route }) => this.#replicas.get(route) ?? []).map((address) => this.#node(address))
   }
 

@@ -3,12 +3,13 @@ import type { Redis } from 'ioredis'
 import type { BackendListener, BackendSettings, RouteView } from '../../backend.ts'
 import { UnavailableError } from '../../errors.ts'
 import { type Clock, SystemClock, type Timer } from '../../time/clock.ts'
+import type { Connection } from '../connection.ts'
 import { ConnectionPair } from '../connection-pair.ts'
 import { Readiness } from '../readiness.ts'
 import { explainReply, isReply } from '../reply-fault.ts'
 import { AwaitedSuccess, type AwaitedReply, ReplyGroup } from '../reply-group.ts'
 import { type Call, type Script, ScriptRunner } from '../script.ts'
-import { EncodedCommand, encode } from '../encoded-command.ts'
+import { EncodedCommand, encode, encodeCommand } from '../encoded-command.ts'
 import { ToldFaults } from '../told-faults.ts'
 import type { Tracking } from '../tracking.ts'
 
@@ -162,12 +163,18 @@ export class ClusterNode {
   }
 
   /** Another command. @param asking whether the key's slot is on its way to this node. */
-  async command(name: string, args: readonly string[], asking = false): Promise<unknown> {
+  command(name: string, args: readonly string[], asking = false): Promise<unknown> {
+    return this.ask((commands) => {
+      if (asking) this.#askNext()
+      return commands.send(new EncodedCommand(name, encodeCommand(name, args)))
+    })
+  }
+
+  /** Any request. @param send sends it. */
+  async ask<T>(send: (commands: Connection) => Promise<T>): Promise<T> {
     this.#onAsked()
-    if (asking) this.#askNext()
     try {
-      const wire = encode(`*${args.length + 1}`, [{ texts: [name, ...args] }])
-      return await this.pair.commands.send(new EncodedCommand(name, wire))
+      return await send(this.pair.commands)
     } finally {
       this.#onAnswered()
     }

@@ -38,6 +38,14 @@ function slotOf(key: string): number {
   return (close > open + 1 ? addText(0, key, open + 1, close) : addText(0, key)) % SLOTS
 }
 
+/** The slot of a whole key, which may be no text. */
+export function slotOfBytes(key: Uint8Array): number {
+  const open = key.indexOf(0x7b)
+  const close = open === -1 ? -1 : key.indexOf(0x7d, open + 1)
+  const hashed = close > open + 1 ? key.subarray(open + 1, close) : key
+  return hashed.reduce(addByte, 0) % SLOTS
+}
+
 /** Finds the slots of keys with a common prefix. */
 export class SlotFinder {
   readonly #prefix: string

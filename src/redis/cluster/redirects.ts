@@ -39,6 +39,17 @@ export class Redirects {
     this.#patience = timeout / 2
   }
 
+  /** Sends a call that stands for itself. @param key that of a lock, for the error. @throws an error that names the node. */
+  async ask<T>(slot: number, send: Send<T>, key?: string): Promise<T> {
+    const trail: Trail = { redirected: false, asking: false }
+    try {
+      await this.#map.ready(this.#map.routeOf(slot))
+      return await this.follow(slot, send, trail)
+    } catch (error) {
+      throw trail.node ? trail.node.explain(error, key) : error
+    }
+  }
+
   /** @throws the last error. `trail.node` says whose. */
   async follow<T>(slot: number, send: Send<T>, trail: Trail, first?: FirstAnswer): Promise<T> {
     const deadline = this.#clock.now() + this.#patience

@@ -1,5 +1,5 @@
 import { expect } from 'chai'
-import { SLOTS, SlotFinder, tagOf } from '#src/redis/cluster/hash-slot.js'
+import { SLOTS, SlotFinder, slotOfBytes, tagOf } from '#src/redis/cluster/hash-slot.js'
 import { withRedis } from '../../support/redis-server.ts'
 
 const KEYS = [
@@ -32,6 +32,21 @@ describe('the hash slot of a key', () => {
               await server.command('CLUSTER', 'KEYSLOT', prefix + key),
             )
           }
+        }
+      },
+      { args: ['--cluster-enabled', 'yes'] },
+    ))
+
+  it('is that of the server for keys that are no text', () =>
+    withRedis(
+      async (server) => {
+        const odd = [[0xff], [0x7b, 0xff, 0x7d, 0x80], [0x80, 0x7b, 0x7d], [0x7d, 0x7b, 0xc3], []].map((key) =>
+          Buffer.from(key),
+        )
+        for (const key of [...odd, ...KEYS.map((text) => Buffer.from(text))]) {
+          expect(slotOfBytes(key), key.toString('latin1')).to.equal(
+            await server.command('CLUSTER', 'KEYSLOT', key as never),
+          )
         }
       },
       { args: ['--cluster-enabled', 'yes'] },

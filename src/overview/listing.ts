@@ -1,0 +1,82 @@
+/** Lists the locks under a prefix, whoever holds them, page by page. */
+import type { Catalogue, KeyView } from '../catalogue.ts'
+import type { Lease } from '../lease/lease.ts'
+import { ownerOf, sinceOf } from '../lease/token.ts'
+import type { ListSettings } from '../options/settings.ts'
+import { type Clock, dateOf, nextTurn, wallTime } from '../time/clock.ts'
+import { keyText } from './key-text.ts'
+
+/** A lock as `list` finds it, whatever wrote it. */
+export interface ListedLock {
+  /** The key without the prefix. If it is no valid UTF-8, each byte above 127 is shown as `\xNN` and a backslash as two. */
+  readonly key: string
+  /** The key itself if it is no valid UTF-8; otherwise undefined. No manager can acquire such a key. */
+  readonly bytes: Uint8Array | undefined
+  /** `lease` if a manager of this library wrote it, otherwise what Redis calls the type: `string`, `hash`, `zset` and so on. */
+  readonly kind: string
+  /** The `owner` of the manager that acquired it; undefined if the key does not say. */
+  readonly owner: string | undefined
+  /** When it was acquired, by the clock of the machine that acquired it; undefined if the key does not say. */
+  readonly since: Date | undefined
+  /** What is left of its ttl, in ms; Infinity if it has none. */
+  readonly remaining: number
+  /** Its fence, if this manager holds the lock. The key of another's does not say. */
+  readonly fence: number | undefined
+  /** How many fields a hash has, or how many members a sorted set: these locks can have several holders. Otherwise 1. */
+  readonly holders: number
+  /** The lease of this manager, if this manager holds the lock. */
+  readonly lease: Lease | undefined
+}
+
+export interface ListingParts {
+  readonly clock: Clock
+  readonly aborts: { race<T>(signal: AbortSignal | undefined, work: Promise<T>): Promise<T> }
+  /** The lease of this manager with this token, if there is one. */
+  readonly leaseOf: (key: string, token: string) => Lease | undefined
+  /** Asks the backend, within the timeout. */
+  readonly ask: <T>(work: (catalogue: Catalogue) => Promise<T>) => Promise<T>
+  /** @throws once the manager is closed. */
+  readonly throwIfClosed: () => void
+}
+
+export async function* listLocks(parts: ListingParts, settings: ListSettings): AsyncGenerator<ListedLock, void> {
+  const { match, owner, signal } = settings
+  let cursor: string | undefined
+  do {
+    parts.throwIfClosed()
+    signal?.throwIfAborted()
+    const page = await parts.aborts.race(
+      signal,
+      parts.ask((catalogue) => catalogue.list(match, cursor)),
+    )
+    for (const view of page.keys) {
+      const lock = readLock(view, parts)
+      if (owner !== undefined && lock.owner !== owner) continue
+      yield lock
+      signal?.throwIfAborted()
+    }
+    cursor = page.cursor
+    // A store in memory answers without a turn of the event loop.
+    await nextTurn(parts.clock)
+  } while (cursor !== undefined)
+}
+
+function readLock({ key: name, type, token, remaining, holders }: KeyView, { leaseOf }: ListingParts): ListedLock {
+  const { key, bytes } = keyText(name)
+  const isText = type === 'string'
+  const owner = isText ? ownerOf(token) : undefined
+  const time = isText ? sinceOf(token, wallTime()) : undefined
+  const lease = bytes === undefined && isText ? leaseOf(key, token) : undefined
+  const ours = owner !== undefined || time !== undefined || lease !== undefined
+  return {
+    key,
+    bytes,
+    kind: ours ? 'lease' : type,
+    owner,
+    since: dateOf(time),
+    remaining,
+    fence: lease?.fence,
+    holders,
+    lease,
+  }
+}

@@ -1,0 +1,54 @@
+/** What operators ask of one server: its keys by SCAN and one script for each page, and the announcements of managers. */
+import type { Catalogue, KeyPage } from '../catalogue.ts'
+import { Announcements } from './announcements.ts'
+import type { ConnectionPair } from './connection-pair.ts'
+import { EncodedCommand, encodeCommand } from './encoded-command.ts'
+import { scan, VIEW_KEYS, viewsOf } from './key-views.ts'
+import type { ScriptRunner } from './script.ts'
+
+export interface RedisCatalogueParts {
+  readonly pair: ConnectionPair
+  readonly runner: ScriptRunner
+  /** Precedes every key, that of the client included. */
+  readonly prefix: string
+  /** Turns what was thrown into an error for users. */
+  readonly explain: (thrown: unknown) => Error
+}
+
+export class RedisCatalogue extends Announcements implements Catalogue {
+  readonly #parts: RedisCatalogueParts
+
+  constructor(parts: RedisCatalogueParts) {
+    const { pair, runner } = parts
+    const ask = <T>(work: () => Promise<T>): Promise<T> => this.#ask(work)
+    super(
+      {
+        run: (script, call) => ask(() => runner.run(script, call)),
+        command: (name, args) => ask(() => pair.commands.send(new EncodedCommand(name, encodeCommand(name, args)))),
+      },
+      parts.prefix,
+    )
+    this.#parts = parts
+  }
+
+  list(match: string, start = '0'): Promise<KeyPage> {
+    const { pair, runner, prefix } = this.#parts
+    return this.#ask(async () => {
+      const { cursor, names } = await scan(pair.commands.client, start, prefix, match)
+      const next = cursor === '0' ? undefined : cursor
+      if (names.length === 0) return { keys: [], cursor: next }
+      const reply = await runner.run(VIEW_KEYS, VIEW_KEYS.prepareBytes([{ texts: names }]))
+      return { keys: viewsOf(names, reply, prefix), cursor: next }
+    })
+  }
+
+  async #ask<T>(work: () => Promise<T>): Promise<T> {
+    const { pair, explain } = this.#parts
+    try {
+      await pair.onAsked()
+      return await work()
+    } catch (thrown) {
+      throw explain(thrown)
+    }
+  }
+}
