@@ -2,15 +2,15 @@
  * The port over several simulated servers: what `ClusterBackend` does with its nodes, in virtual time. Its map may be older than the truth. A node
  * that does not serve a key any more says who does; the map is asked for after that, while a node is silent, and from time to time.
  */
-import {
-  type AcquireOutcome,
-  type BackendListener,
-  type BackendSettings,
-  type ChangeOutcome,
-  type LockEntry,
-  type LockView,
-  type ReleaseEntry,
-  type Routing,
+import type {
+  AcquireOutcome,
+  BackendListener,
+  BackendSettings,
+  ChangeOutcome,
+  LockEntry,
+  LockView,
+  ReleaseEntry,
+  Routing,
 } from 'leasewheel'
 import type { Way } from './member.ts'
 import type { Random } from './random.ts'
