@@ -77,7 +77,8 @@ describe('a node of a cluster', () => {
       const faultNow = () => stage.routing.faultOf(stage.routing.routeOf(stage.slotOf('k')))
       try {
         await until('the node is known', () => stage.nodeOf('k') === '127.0.0.1:1')
-        await until('there is a reason', () => faultNow() !== undefined)
+        expect(faultNow()?.message).to.match(/^Node 127\.0\.0\.1:1/)
+        await until('there is a reason', () => faultNow()?.message.includes('ECONNREFUSED') ?? false)
         expect(faultNow()?.message).to.match(/^Node 127\.0\.0\.1:1: .*ECONNREFUSED/)
       } finally {
         await stage.backend.close()
