@@ -45,12 +45,15 @@ interface Place {
 
 /** The first bucket, from this one on, with which there are `rank` durations and at least one. */
 function firstWith(counts: Float64Array, from: number, before: number, rank: number): Place {
+  let bucket = from
   let seen = before
-  for (let bucket = from; ; bucket += 1) {
-    const next = seen + (counts[bucket] as number)
-    if ((next > 0 && next >= rank) || bucket === BUCKETS - 1) return { bucket, before: seen }
+  let next = seen + (counts[bucket] as number)
+  while ((next === 0 || next < rank) && bucket < BUCKETS - 1) {
+    bucket += 1
     seen = next
+    next += counts[bucket] as number
   }
+  return { bucket, before: seen }
 }
 
 /** µs. */
