@@ -54,7 +54,7 @@ function check({ cluster }: Scene, managers: readonly LeaseManager[]): void {
 
 describe('random operations on several servers', () => {
   for (let seed = 1; seed <= 8; seed += 1) {
-    it(`P7 P32 hold after every step, and a period costs a call for each place at the end: seed ${seed}`, () =>
+    it(`P7 P36 hold after every step, and a period costs a call for each place at the end: seed ${seed}`, () =>
       withServers({ places: 30, batchSize: 4, timeout: 500 }, async (scene) => {
         const { manager, open, clock, backend } = scene
         const random = randomFrom(seed)

@@ -98,7 +98,7 @@ describe('the statistics of several servers', () => {
       await clock.advance(TTL / 3)
     }))
 
-  it('P33 let no overload of one keep the keys of others from being deleted', () =>
+  it('P37 let no overload of one keep the keys of others from being deleted', () =>
     withServers({ batchSize: 1 }, async ({ manager, backend, cluster, clock }) => {
       await grantAll(manager.acquireMany(Array.from({ length: 60 }, (_, index) => `25:${index}`)))
       for (const key of [BEYOND, '26:x']) await manager.acquire(key, { maxHold: TTL / 2 })
@@ -112,7 +112,7 @@ describe('the statistics of several servers', () => {
       await clock.advance(TTL)
     }))
 
-  it('P33 report the overload of one, by name, and of no other', () =>
+  it('P37 report the overload of one, by name, and of no other', () =>
     withServers({ batchSize: 1 }, async ({ manager, backend, clock }) => {
       await grantAll(manager.acquireMany(Array.from({ length: 60 }, (_, index) => `25:${index}`)))
       await grantAll(manager.acquireMany([HERE, BEYOND]))

@@ -35,7 +35,7 @@ function occupied({ cluster, manager }: Scene): number {
 }
 
 describe('renewals of leases on several servers', () => {
-  it('P32 cost a call for each place that has leases, also after acquires, releases and failures', () =>
+  it('P36 cost a call for each place that has leases, also after acquires, releases and failures', () =>
     withServers({ places: 400, batchSize: 32 }, async (scene) => {
       const { manager, clock, backend } = scene
       const random = randomFrom(7)
@@ -56,7 +56,7 @@ describe('renewals of leases on several servers', () => {
       expect(await callsOfAPeriod(scene), 'after an outage of one server').to.be.below(occupied(scene) * 1.05)
     }))
 
-  it('P32 spread over the period, whenever the leases were acquired', () =>
+  it('P36 spread over the period, whenever the leases were acquired', () =>
     withServers({ places: 1_024, batchSize: 64 }, async (scene) => {
       const { manager, clock, backend } = scene
       await grantAll(manager.acquireMany(keysOf(4_096)))
@@ -71,7 +71,7 @@ describe('renewals of leases on several servers', () => {
       for (const share of tenths) expect(share).to.be.within(300, 520)
     }))
 
-  it('P32 ask every server all the time, not each in its turn', () =>
+  it('P36 ask every server all the time, not each in its turn', () =>
     withServers({ places: 1_024, batchSize: 64 }, async (scene) => {
       const { manager, clock, backend } = scene
       await grantAll(manager.acquireMany(keysOf(4_096)))
@@ -86,7 +86,7 @@ describe('renewals of leases on several servers', () => {
       }
     }))
 
-  it('P32 of one crowded place are no burst, and travel in full batches', () =>
+  it('P36 of one crowded place are no burst, and travel in full batches', () =>
     withServers({ batchSize: 64 }, async (scene) => {
       const { manager, clock, backend } = scene
       const keys = Array.from({ length: 6_400 }, (_, index) => `5:${index}`)
@@ -100,7 +100,7 @@ describe('renewals of leases on several servers', () => {
       expect(backend.requests.length).to.be.below(160)
     }))
 
-  it('P32 of a place that is crowded little by little spread too, and come together when the crowd has gone', () =>
+  it('P36 of a place that is crowded little by little spread too, and come together when the crowd has gone', () =>
     withServers({ batchSize: 16 }, async (scene) => {
       const { manager, clock, backend } = scene
       const leases: Lease[] = []
@@ -121,7 +121,7 @@ describe('renewals of leases on several servers', () => {
       expect(await callsOfAPeriod(scene)).to.equal(1)
     }))
 
-  it('P32 of a place beside a crowded one are due at their own time', () =>
+  it('P36 of a place beside a crowded one are due at their own time', () =>
     withServers({ places: 1_024, batchSize: 16 }, async ({ manager, clock, backend }) => {
       const crowd = Array.from({ length: 40 }, (_, index) => `5:${index}`)
       await grantAll(manager.acquireMany([...crowd, '6:a']))
@@ -148,7 +148,7 @@ describe('renewals of leases on several servers', () => {
       expect(second.value.held).to.equal(true)
     }))
 
-  it('P32 of neighbouring places share batches, in the order of the places', () =>
+  it('P36 of neighbouring places share batches, in the order of the places', () =>
     withServers({ batchSize: 64 }, async (scene) => {
       const { manager, clock, backend } = scene
       await acquireInGroups(scene, keysOf(200), randomFrom(3))
@@ -167,7 +167,7 @@ describe('a server that does not answer', () => {
     ['hangs', ({ backend }: Scene) => backend.nodes[1]?.block()],
     ['refuses everything', ({ backend }: Scene) => backend.fail(1, new Error('CLUSTERDOWN'))],
   ] as const) {
-    it(`P33 delays no renewal of another one if it ${how}`, () =>
+    it(`P37 delays no renewal of another one if it ${how}`, () =>
       withServers({}, async (scene) => {
         const { manager, clock, cluster, backend } = scene
         const leases = await grantAll(manager.acquireMany(keysOf(3_000)))
@@ -193,7 +193,7 @@ describe('a server that does not answer', () => {
       }))
   }
 
-  it('P33 is named by the failures of its renewals', () =>
+  it('P37 is named by the failures of its renewals', () =>
     withServers({}, async ({ manager, clock, backend }) => {
       await grantAll(manager.acquireMany(['25:a', '45:b']))
       const errors: string[] = []
@@ -206,7 +206,7 @@ describe('a server that does not answer', () => {
 })
 
 describe('a place that moves to another server', () => {
-  it('P32 takes its leases with it, and no request has keys of two servers', () =>
+  it('P36 takes its leases with it, and no request has keys of two servers', () =>
     withServers({ batchSize: 64 }, async (scene) => {
       const { manager, clock, cluster, backend } = scene
       await acquireInGroups(scene, keysOf(1_500), randomFrom(11))
@@ -221,7 +221,7 @@ describe('a place that moves to another server', () => {
       expect(backend.requests.every(({ routes }) => routes.length === 1)).to.equal(true)
     }))
 
-  it('P33 takes along the renewals that wait for a server that hangs', () =>
+  it('P37 takes along the renewals that wait for a server that hangs', () =>
     withServers({ batchSize: 1 }, async ({ manager, clock, cluster, backend }) => {
       await grantAll(manager.acquireMany(Array.from({ length: 60 }, (_, index) => `25:${index}`)))
       backend.nodes[1]?.block()
@@ -236,7 +236,7 @@ describe('a place that moves to another server', () => {
       expect(renewed.size).to.equal(44)
     }))
 
-  it('P33 renews at its new server at once what the old one does not answer, without a pause', () =>
+  it('P37 renews at its new server at once what the old one does not answer, without a pause', () =>
     withServers({}, async ({ manager, clock, cluster, backend }) => {
       await grantAll(manager.acquireMany(['25:a']))
       backend.nodes[1]?.block()
@@ -252,7 +252,7 @@ describe('a place that moves to another server', () => {
       expect(routes()).to.deep.equal([2])
     }))
 
-  it('P32 is noticed just before renewals are sent that have waited', () =>
+  it('P36 is noticed just before renewals are sent that have waited', () =>
     withServers({ places: 256, batchSize: 4 }, async ({ manager, clock, cluster, backend }) => {
       const keys = Array.from({ length: 160 }, (_, index) => `${88 + (index % 80)}:${index}`)
       await grantAll(manager.acquireMany(keys))
@@ -276,7 +276,7 @@ describe('a place that moves to another server', () => {
       expect(new Set(backend.requests.flatMap(({ keys: asked }) => asked)).size).to.equal(160)
     }))
 
-  it('P33 takes along the renewals that nobody has sent within their timeout', () =>
+  it('P37 takes along the renewals that nobody has sent within their timeout', () =>
     withServers({ places: 256, batchSize: 4 }, async ({ manager, clock, cluster, backend }) => {
       const keys = Array.from({ length: 160 }, (_, index) => `${88 + (index % 80)}:${index}`)
       await grantAll(manager.acquireMany(keys))

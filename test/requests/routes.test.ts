@@ -13,7 +13,7 @@ function keysIn(requests: readonly RoutedRequest[], operation: Asked): (readonly
 }
 
 describe('requests to several servers', () => {
-  it('P32 leave together, one for each server, in the order of the places', () =>
+  it('P36 leave together, one for each server, in the order of the places', () =>
     withServers({}, async ({ manager, backend }) => {
       const keys = ['60:a', '3:b', '25:c', '1:d', '61:e', '3:f']
       await Promise.all(keys.map((key) => manager.acquire(key)))
@@ -34,7 +34,7 @@ describe('requests to several servers', () => {
     ['hangs', 'block'],
     ['is gone', 'disconnect'],
   ] as const) {
-    it(`P33 are not delayed by another server that ${how}`, () =>
+    it(`P37 are not delayed by another server that ${how}`, () =>
       withServers({}, async ({ manager, backend, clock }) => {
         if (begin === 'block') backend.nodes[1]?.block()
         else backend.disconnect(1, GONE)
@@ -150,7 +150,7 @@ describe('requests to several servers', () => {
 })
 
 describe('many keys on several servers', () => {
-  it('P32 are acquired in requests of one server, and returned in the order of the call', () =>
+  it('P36 are acquired in requests of one server, and returned in the order of the call', () =>
     withServers({ batchSize: 16 }, async ({ manager, backend }) => {
       const keys = keysOf(500)
       const leases = await grantAll(manager.acquireMany(keys))
@@ -165,7 +165,7 @@ describe('many keys on several servers', () => {
       expect(leases.map((lease) => lease?.key ?? null)).to.deep.equal(['60:b', null, null, '3:c', null])
     }))
 
-  it('P33 are acquired and released on all servers but the one that hangs', () =>
+  it('P37 are acquired and released on all servers but the one that hangs', () =>
     withServers({ batchSize: 8 }, async ({ manager, backend, cluster, clock }) => {
       backend.nodes[1]?.block()
       const keys = keysOf(3_000)
@@ -178,7 +178,7 @@ describe('many keys on several servers', () => {
       expect(manager.size).to.equal(0)
     }))
 
-  it('P33 are released by close on all servers but the one that hangs', () =>
+  it('P37 are released by close on all servers but the one that hangs', () =>
     withServers({ batchSize: 8 }, async ({ manager, backend, cluster, clock }) => {
       await grantAll(manager.acquireMany(keysOf(3_000)))
       backend.nodes[1]?.block()

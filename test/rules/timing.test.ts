@@ -136,7 +136,7 @@ describe('the due time of a renewal', () => {
     }
   })
 
-  it('P32 follows from the place, whenever the lease was confirmed', () => {
+  it('P36 follows from the place, whenever the lease was confirmed', () => {
     fc.assert(
       fc.property(anyTime, anyTtl, anyRandom, (sentAt, ttl, share) => {
         const phase = phaseOf(share, ttl)
@@ -153,7 +153,7 @@ describe('the due time of a renewal', () => {
     )
   })
 
-  it('P32 is evenly spread over a third of the ttl for all places', () => {
+  it('P36 is evenly spread over a third of the ttl for all places', () => {
     const tenths = Array.from({ length: 10 }, () => 0)
     for (let place = 0; place < 16_384; place += 1) {
       const tenth = Math.floor((phaseOfPlace(place, 16_384, 30_000) / 10_000) * 10)
@@ -168,7 +168,7 @@ describe('the due time of a renewal', () => {
     [60_000, 16_384],
     [30_000, 64],
   ] as const) {
-    it(`P32 never leaves a server with a third of ${places} places alone for long, at a ttl of ${ttl} ms`, () => {
+    it(`P36 never leaves a server with a third of ${places} places alone for long, at a ttl of ${ttl} ms`, () => {
       const ends = [0, 1 / 3, 2 / 3, 1].map((part) => Math.round(part * places))
       for (let server = 0; server < 3; server += 1) {
         const phases = new Set<number>()
@@ -184,7 +184,7 @@ describe('the due time of a renewal', () => {
     })
   }
 
-  it('P32 is the same for neighbouring places, except at the ends of blocks and beats', () => {
+  it('P36 is the same for neighbouring places, except at the ends of blocks and beats', () => {
     let changes = 0
     for (let place = 1; place < 16_384; place += 1) {
       if (phaseOfPlace(place, 16_384, 10_000) !== phaseOfPlace(place - 1, 16_384, 10_000)) changes += 1
@@ -193,7 +193,7 @@ describe('the due time of a renewal', () => {
     expect(changes).to.be.at.most(128 + 67)
   })
 
-  it('P32 is drawn evenly by the hashes of the keys of a crowded place', () => {
+  it('P36 is drawn evenly by the hashes of the keys of a crowded place', () => {
     const tenths = Array.from({ length: 10 }, () => 0)
     for (let index = 0; index < 10_000; index += 1) {
       const tenth = Math.floor(shareOf(`{user:42}:task:${index}`) * 10)

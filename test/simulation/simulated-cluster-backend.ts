@@ -167,7 +167,7 @@ export class SimulatedClusterBackend implements ObservedBackend {
     return this.#nodes[route] as SimulatedBackend
   }
 
-  /** P32: a request has keys of one server, in the order of their places. */
+  /** P36: a request has keys of one server, in the order of their places. */
   #carryOut<O extends Outcome>(
     operation: Operation,
     entries: readonly LockEntry[],
@@ -178,9 +178,9 @@ export class SimulatedClusterBackend implements ObservedBackend {
     const [first = 0] = places
     const route = this.routing.routeOf(first)
     const isOne = places.every((place) => this.routing.routeOf(place) === route)
-    verdict.expect(isOne, 'P32', () => `one ${operation} has keys of several servers: ${places.join(', ')}`)
+    verdict.expect(isOne, 'P36', () => `one ${operation} has keys of several servers: ${places.join(', ')}`)
     const isOrdered = places.every((place, index) => index === 0 || place >= (places[index - 1] as number))
-    verdict.expect(isOrdered, 'P32', () => `one ${operation} has keys that are not in the order of their places`)
+    verdict.expect(isOrdered, 'P36', () => `one ${operation} has keys that are not in the order of their places`)
     return this.#requests.carryOut<O>(operation, entries, watch, async (request) => {
       const since = this.#parts.process.clock.now()
       return (await this.#send(route, request, since)) as readonly O[]

@@ -24,7 +24,7 @@ function simulate(...args: readonly string[]): Promise<Outcome> {
 }
 
 describe('managers in a simulated world', () => {
-  it('P1 P2 P3 P4 P5 P6 P7 P8 P9 P10 P11 P12 P13 P14 P15 P16 P17 P18 P19 P20 P21 P22 P23 P24 P26 P28 P29 P30 P31 P32 P33 hold after every step, whatever fails', async () => {
+  it('P1 P2 P3 P4 P5 P6 P7 P8 P9 P10 P11 P12 P13 P14 P15 P16 P17 P18 P19 P20 P21 P22 P23 P24 P26 P28 P29 P30 P31 P36 P37 hold after every step, whatever fails', async () => {
     let leases = 0
     let faults = 0
     for (let seed = SEED; seed < SEED + RUNS; seed += 1) {

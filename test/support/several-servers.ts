@@ -1,4 +1,4 @@
-/** A manager over several servers in memory. Every request must have keys of one server, in the order of their places (P32). */
+/** A manager over several servers in memory. Every request must have keys of one server, in the order of their places (P36). */
 import { expect } from 'chai'
 import { LeaseManager, type LeaseManagerOptions } from 'leasewheel'
 import { ManualClock } from 'leasewheel/memory'

@@ -51,10 +51,9 @@ function rows(): readonly (readonly string[])[] {
 }
 
 describe('the properties', () => {
-  it('are numbered from P1 on', () => {
-    const names = listed()
-    expect(names.length).to.be.at.least(25)
-    expect(names).to.deep.equal(names.map((_, index) => `P${index + 1}`))
+  it('are numbered from P1 on, in order; P32 to P35 belong to what is not built yet', () => {
+    const numbers = listed().map((name) => Number(name.slice(1)))
+    expect(numbers).to.deep.equal([...Array.from({ length: 31 }, (_, index) => index + 1), 36, 37])
   })
 
   it('are each named by the title of a test', () => {

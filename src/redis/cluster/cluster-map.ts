@@ -87,12 +87,12 @@ export class ClusterMap {
     return this.#table.slotsOf(route)
   }
 
-  /** Asked about requests without an answer: a node without a fault is silent. */
+  /** Asked about requests without an answer: a node without a fault has not answered. */
   faultOf(route: number): Error | undefined {
     const node = this.#nodes[route]
     const cause = node?.fault
     if (node && cause) return new UnavailableError(`Node ${node.name}: ${cause.message}`, undefined, { cause })
-    if (node) return new UnavailableError(`Node ${node.name} is silent`)
+    if (node) return new UnavailableError(`Node ${node.name} has not answered in time`)
     return route < 0 ? this.#keeper.fault : undefined
   }
 
