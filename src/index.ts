@@ -17,9 +17,16 @@ export type {
   ReleaseEntry,
   RouteView,
   Routing,
+  Stay,
   Unknown,
 } from './backend.ts'
 export type { Announcement, Catalogue, KeyPage, KeyView } from './catalogue.ts'
+export type { ClaimListener } from './claims/announcer.ts'
+export type { Claim, ClaimEvents, GainedEvent, LostClaimEvent } from './claims/claim.ts'
+export type { Election, Term, TermEnd } from './claims/election.ts'
+export type { ClaimOptions, ElectionOptions, ShareOptions } from './claims/options.ts'
+export type { ClaimEnd } from './claims/pursuit.ts'
+export type { SettledEvent, Share, ShareEvents } from './claims/share.ts'
 export { type Clock, SystemClock, type Timer, type TimerSource, type TimeSources } from './time/clock.ts'
 export type { DurationSummary, HistogramSummary } from './structures/histogram.ts'
 export type { LeaseState, LossReason } from './rules/lease-state.ts'
@@ -63,7 +70,9 @@ export type {
   LeaseOptions,
   ListOptions,
   Progress,
+  StandingOptions,
   TryAcquireOptions,
+  UsingOptions,
 } from './options/options.ts'
 export {
   type ExponentialBackoffOptions,

@@ -1,4 +1,5 @@
 /** Keys with a time to live, in this process. A `MemoryBackend` uses it as a `RedisBackend` uses a server. */
+import type { Stay } from '../backend.ts'
 import { type Clock, SystemClock } from '../time/clock.ts'
 
 interface Value {
@@ -130,6 +131,11 @@ export class MemoryStore {
   nextFence(): number {
     this.#fence = Math.max(this.#fence + 1, Math.floor(this.#clock.now() * 1_000))
     return this.#fence
+  }
+
+  /** What is left of a time that began with a fence, in ms; 0 or less if it is over. @internal */
+  leftOf({ since, duration }: Stay): number {
+    return Math.min(duration, duration - (this.#clock.now() - since / 1_000))
   }
 
   #live(key: string): Value | undefined {

@@ -88,8 +88,11 @@ export class SimulatedRedis {
   }
 
   release(entries: readonly ReleaseEntry[], by: Subscriber | undefined): ChangeOutcome[] {
-    return entries.map(({ key, token, watch }) => {
-      const outcome = this.#change(key, token, by, () => this.write(key, undefined, by))
+    return entries.map(({ key, token, watch, stay }) => {
+      const outcome = this.#change(key, token, by, () => {
+        const left = stay ? Math.min(stay.duration, stay.duration - (this.#now - stay.since / 1_000)) : 0
+        this.write(key, left > 0 ? { token, expiresAt: this.#now + left } : undefined, by)
+      })
       if (watch && by) this.#subscribe(key, by)
       return outcome
     })

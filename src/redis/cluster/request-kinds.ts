@@ -1,7 +1,7 @@
 /** The four kinds of requests: which script, with which arguments, and what its answer means. */
 import type { AcquireOutcome, ChangeOutcome, LockEntry, ReleaseEntry } from '../../backend.ts'
 import type { Heads } from '../encoded-command.ts'
-import { callOf, SCRIPTS, ttlsOf, watchedIndices } from '../lock-call.ts'
+import { callOf, mayStay, releaseArguments, SCRIPTS, ttlsOf, watchedIndices } from '../lock-call.ts'
 import { acquireOutcomes, changeOutcomes } from '../outcomes.ts'
 import { type Call, Script } from '../script.ts'
 import { ACQUIRE_AND_WATCH_IN_CLUSTER, ACQUIRE_IN_CLUSTER } from '../scripts.ts'
@@ -65,10 +65,11 @@ export function releaseKind(heads: Heads): Kind<ReleaseEntry, ChangeOutcome> {
     what: 'release',
     returns: false,
     choose: (tracks, parts) => ({
-      script: SCRIPTS.release,
+      script: parts.some(({ entries }) => mayStay(entries)) ? SCRIPTS.releaseLater : SCRIPTS.release,
       watched: tracks && parts.some(({ entries }) => entries.some(({ watch }) => watch)),
     }),
-    call: (script, _, entries) => callOf(script, heads, entries, watchedIndices(entries)),
+    call: (script, _, entries) =>
+      callOf(script, heads, entries, releaseArguments(script, entries, watchedIndices(entries))),
     read: (reply, _, count) => changeOutcomes(reply, count),
   }
 }
