@@ -117,6 +117,11 @@ export class MemoryStore {
     this.#announced.delete(id)
   }
 
+  /** Forgets what managers say about themselves, as a server may after a failover. @internal */
+  clearAnnouncements(): void {
+    this.#announced.clear()
+  }
+
   /** Deletes everything, including the fence counter: the time keeps fences growing. */
   clear(): void {
     this.#values.clear()

@@ -109,7 +109,7 @@ describe('an election', () => {
       expect(other.election.isLeader).to.equal(true)
     }))
 
-  it('aborts the signal of a term before anybody learns that it is over', () =>
+  it('P35 aborts the signal of a term before anybody learns that it is over', () =>
     withStage(async (stage) => {
       const seen: boolean[] = []
       const candidate = stand(stage, 'one', { deposed: () => seen.push(only(candidate.terms).signal.aborted) })
@@ -302,7 +302,11 @@ describe('an election', () => {
     withStage(async ({ open, clock }) => {
       const { manager } = open()
       const ends: TermEnd[] = []
-      const election = manager.elect('a', { elected: () => undefined, deposed: (end) => ends.push(end), maxHold: 1_000 })
+      const election = manager.elect('a', {
+        elected: () => undefined,
+        deposed: (end) => ends.push(end),
+        maxHold: 1_000,
+      })
       await clock.advance(1_000 + 2 * TICK)
       expect(ends).to.deep.equal(['maxHold'])
       await election.close()
