@@ -150,6 +150,25 @@ describe('using with atLeast', () => {
       expect(store.keys()).to.deep.equal([])
     }))
 
+  it('keeps a key whose first request was not answered, if the manager closes', () =>
+    withStage(async ({ open, clock, store }) => {
+      const { manager, backend } = open()
+      backend.dropAnswers(true)
+      const job = ({ signal }: { readonly signal: AbortSignal }): Promise<void> =>
+        new Promise((resolve) => signal.addEventListener('abort', () => resolve()))
+      const call = watch(manager.using('job', job, { wait: 5_000, atLeast: AT_LEAST, timeout: 100 }))
+      await clock.advance(150)
+      backend.dropAnswers(false)
+      await clock.advance(2_000)
+      expect(manager.size).to.equal(1)
+      const closed = watch(manager.close({ drain: 0 }))
+      await clock.advance(5_000)
+      expect(closed.state).to.equal('fulfilled')
+      expect(call.state).to.equal('rejected')
+      expect(store.keys()).to.deep.equal(['lease:job'])
+      await clock.advance(AT_LEAST)
+    }))
+
   it('refuses a time that is none', () =>
     withStage(async ({ open }) => {
       const { manager } = open()
