@@ -58,7 +58,7 @@ export type {
 export type { DetachedLease, Lease, LeaseEnd, LeaseSummary } from './lease/lease.ts'
 export { LeaseManager } from './lease-manager.ts'
 export type { LockInspection } from './lease/lock-inspection.ts'
-export type { Member, MemberStats } from './member.ts'
+export type { Member, MemberRoles, MemberStats } from './member.ts'
 export type { ListedLock } from './overview/listing.ts'
 export type { GuardedEmitter, LeaseEventName, LeaseListener } from './manager/guarded-emitter.ts'
 export type {

@@ -3,6 +3,7 @@ import { ManagerClosedError, LockNotHeldError } from '../errors.ts'
 import type { LeaseEvents } from '../lease/events.ts'
 import type { Lease } from '../lease/lease.ts'
 import type { Subscribers } from '../lease/lease-table.ts'
+import type { MemberRoles } from '../member.ts'
 import type { ManagerSettings } from '../options/settings.ts'
 import { Claim } from './claim.ts'
 import { Election } from './election.ts'
@@ -36,6 +37,17 @@ export class Standings {
   /** How many are open. */
   get size(): number {
     return this.#open.size
+  }
+
+  /** What others learn of them. */
+  get roles(): MemberRoles {
+    const open = [...this.#open]
+    const elections = open.filter((standing) => standing instanceof Election)
+    const shares = open.filter((standing) => standing instanceof Share)
+    return {
+      leads: elections.filter(({ isLeader }) => isLeader).map(({ key }) => key),
+      shares: shares.map(({ group, size }) => ({ group, held: size })),
+    }
   }
 
   elect(key: string, options: ElectionOptions): Election {

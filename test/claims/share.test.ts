@@ -169,9 +169,11 @@ describe('a share', () => {
       const told = [one.told.length, two.told.length]
       one.backend.block()
       two.backend.block()
-      await stage.clock.advance(TTL / 2)
+      await stage.clock.advance(800)
+      stage.store.clearAnnouncements()
       one.backend.unblock()
-      await stage.clock.advance(TTL / 3)
+      // Long enough for three answers, and too short for a lease to expire.
+      await stage.clock.advance(3 * EVERY)
       two.backend.unblock()
       await stage.clock.advance(TTL)
       expect(sizes(one, two)).to.deep.equal(before)
