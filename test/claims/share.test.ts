@@ -1,5 +1,6 @@
 import { expect } from 'chai'
-import { ManagerClosedError, type Share, type ShareOptions } from 'leasewheel'
+import { LeaseManager, ManagerClosedError, type Share, type ShareOptions, UnavailableError } from 'leasewheel'
+import { MemoryBackend } from 'leasewheel/memory'
 import { type Member, type Stage, TTL, watch, withStage } from '../support/manager.ts'
 
 const ITEMS = Array.from({ length: 200 }, (_, index) => `tenant:${index}`)
@@ -221,6 +222,24 @@ describe('a share', () => {
       await stage.clock.advance(2_000)
       expect(told).to.have.length(before)
       expect(stage.store.keys()).to.deep.equal([])
+    }))
+
+  it('reports once that a backend cannot name the members', () =>
+    withStage(async ({ clock }) => {
+      class Bare extends MemoryBackend {
+        override get catalogue(): undefined {
+          return undefined
+        }
+      }
+      const manager = new LeaseManager(new Bare(), { clock })
+      const errors: Error[] = []
+      manager.on('error', (error) => void errors.push(error))
+      const share = manager.share(ITEMS, { group: 'tenants' })
+      await clock.advance(10 * EVERY)
+      expect(errors).to.have.length(1)
+      expect(errors[0]).to.be.instanceOf(UnavailableError)
+      expect(share).to.include({ size: 0, members: 0, settled: false })
+      await Promise.all([manager.close(), clock.advance(100)])
     }))
 
   it('refuses options that make no sense', () =>

@@ -126,7 +126,8 @@ export class Offices {
     const election = manager.elect(OFFICE, { elected: ({ lease, signal }) => work(lease, signal), drain: DRAIN })
     const claim = manager.claim(CLAIMED, { drain: DRAIN })
     const share = nodes.all.length === 1 ? manager.share(ITEMS, { group: 'items', drain: DRAIN }) : undefined
-    for (const standing of [claim, share]) standing?.on('gained', ({ lease, signal }) => work(lease, signal))
+    claim.on('gained', ({ lease, signal }) => work(lease, signal))
+    share?.on('gained', ({ lease, signal }) => work(lease, signal))
     this.#posts.set(member, { election, claim, share, works })
   }
 
