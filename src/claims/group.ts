@@ -20,7 +20,7 @@ const MISSING = 2
 const PER_TTL = 12
 /** ms. */
 const MOST_OFTEN = 50
-const LEAST_OFTEN = 250
+const LEAST_OFTEN = 150
 /** How many pauses between announcements a member is forgotten before its leases expire: others then wait for them already. */
 const EARLIER = 3
 /** The length of an id. */

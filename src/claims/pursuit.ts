@@ -1,7 +1,7 @@
 /**
  * Keys that are acquired whenever they can be had, for as long as they are wanted. Each key:
  *
- *     missing ──in a batch──▶ asking ──refused──▶ waiting ──granted──▶ held
+ *     missing ──in a batch──▶ asking ──refused──▶ waiting ──granted──▶ held          (a key that is expected soon is missing again instead of waiting)
  *        ▲                       └────────────────granted──────────────▶ │
  *        │                                                               ├──lost──▶ stopping ──its work has ended──▶ missing
  *        └──────wanted again──── given back ◀──its work has ended, ◀─────┴──not wanted──▶ stopping
@@ -22,6 +22,12 @@ import { Tenure } from './tenure.ts'
 
 /** Keys that are asked for at a time: an unanswered attempt gives back all of them. */
 const KEYS_AT_ONCE = 2_048
+/**
+ * For how long a key is asked for in batches whose holder is about to give it back, before a caller waits for it, and how often. ms. Thousands of keys
+ * that move together would need thousands of callers, each of which takes ten times the work of a place in a batch.
+ */
+const EXPECTED_WITHIN = 600
+const ASK_AGAIN_AFTER = 40
 
 /** Why a key is not held any more: its lock was lost, somebody else released the lease, another member of the group owns it, or all is over. */
 export type ClaimEnd = LossReason | 'released' | 'moved' | 'closed'
@@ -47,6 +53,8 @@ class Pursued implements Follower {
   tenure: Tenure | undefined
   /** Ends the wait. */
   waiting: AbortController | undefined
+  /** Until then its holder is expected to give it back, in ms on the clock. */
+  expectedUntil = Number.NEGATIVE_INFINITY
   readonly #onLost: (pursued: Pursued, reason: ClaimEnd, error: Error) => void
 
   constructor(key: string, onLost: (pursued: Pursued, reason: ClaimEnd, error: Error) => void) {
@@ -66,6 +74,8 @@ export class Pursuit {
   readonly #setbacks: Setbacks
   readonly #keys = new Map<string, Pursued>()
   readonly #missing = new Set<Pursued>()
+  /** Missing keys that are asked for a little later. */
+  readonly #expected = new Set<Pursued>()
   readonly #empty = new Bell()
   #held = 0
   #asking = false
@@ -104,11 +114,13 @@ export class Pursuit {
     for (const { phase, tenure } of this.#keys.values()) if (phase === 'held' && tenure?.lease.held) yield tenure.lease
   }
 
-  want(keys: Iterable<string>): void {
+  /** @param soon whether the holders of the keys are about to give them back. */
+  want(keys: Iterable<string>, soon = false): void {
+    const expectedUntil = this.#port.clock.now() + (soon ? EXPECTED_WITHIN : 0)
     for (const key of keys) {
-      const present = this.#keys.get(key)
-      if (present) present.wanted = true
-      else this.#miss(this.#add(key))
+      const pursued = this.#keys.get(key) ?? this.#add(key)
+      pursued.wanted = true
+      pursued.expectedUntil = expectedUntil
     }
     this.#listener.onChanged()
   }
@@ -148,11 +160,13 @@ export class Pursuit {
   #add(key: string): Pursued {
     const pursued = new Pursued(key, this.#onLost)
     this.#keys.set(key, pursued)
+    this.#miss(pursued)
     return pursued
   }
 
   #forget(pursued: Pursued): void {
     this.#missing.delete(pursued)
+    this.#expected.delete(pursued)
     if (this.#keys.get(pursued.key) === pursued) this.#keys.delete(pursued.key)
     if (this.#keys.size === 0) this.#empty.ring()
   }
@@ -211,8 +225,20 @@ export class Pursuit {
     if (lease) {
       this.#setbacks.onSuccess()
       this.#hold(pursued, lease)
-    } else if (pursued.wanted) void this.#wait(pursued)
-    else this.#miss(pursued)
+    } else if (!pursued.wanted) this.#miss(pursued)
+    else if (this.#port.clock.now() < pursued.expectedUntil) this.#askAgain(pursued)
+    else void this.#wait(pursued)
+  }
+
+  #askAgain(pursued: Pursued): void {
+    pursued.phase = 'missing'
+    this.#expected.add(pursued)
+    if (this.#expected.size > 1) return
+    this.#port.scheduler.after(ASK_AGAIN_AFTER, () => {
+      const expected = [...this.#expected]
+      this.#expected.clear()
+      for (const one of expected) this.#miss(one)
+    })
   }
 
   async #wait(pursued: Pursued): Promise<void> {

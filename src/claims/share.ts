@@ -142,7 +142,7 @@ export class Share extends Announcer<ShareEvents> implements Standing, Iterable<
       if (this.#closing) break
       // The drain of these keys must not delay the next change.
       void this.#pursuit.drop(others, 'moved')
-      this.#pursuit.want(own)
+      this.#pursuit.want(own, members.length > 1)
     }
     this.#reckoning = false
     this.#onChanged()

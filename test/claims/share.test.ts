@@ -4,8 +4,8 @@ import { MemoryBackend } from 'leasewheel/memory'
 import { type Member, type Stage, TTL, watch, withStage } from '../support/manager.ts'
 
 const ITEMS = Array.from({ length: 200 }, (_, index) => `tenant:${index}`)
-/** Members announce themselves so often, in ms: a twelfth of the ttl. */
-const EVERY = 250
+/** Members announce themselves so often, in ms. */
+const EVERY = 150
 
 interface Sharer extends Member {
   readonly share: Share
@@ -134,7 +134,7 @@ describe('a share', () => {
       // What it loses by time comes late: its events are no part of this.
       two.backend.block()
       const mine = [...one.told]
-      await stage.clock.advance(TTL + EVERY)
+      await stage.clock.advance(TTL + 500)
       expect(one.told.slice(mine.length).filter((line) => line.startsWith('lost'))).to.deep.equal([])
       expect(one.share).to.include({ size: ITEMS.length, members: 1 })
     }))
@@ -170,7 +170,7 @@ describe('a share', () => {
       const told = [one.told.length, two.told.length]
       one.backend.block()
       two.backend.block()
-      await stage.clock.advance(800)
+      await stage.clock.advance(1_000)
       stage.store.clearAnnouncements()
       one.backend.unblock()
       // Long enough for three answers, and too short for a lease to expire.

@@ -140,8 +140,9 @@ export class Offices {
     works.set(key, { lease, signal })
     return new Promise((resolve) => {
       const stop = (): void => {
-        inspector.onLetGo(lease)
         const end = (): void => {
+          // What follows is the release, unless the lease was lost, or the drain was over before.
+          inspector.onLetGo(lease)
           works.delete(key)
           resolve()
         }
