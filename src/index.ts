@@ -21,7 +21,7 @@ export type {
   Unknown,
 } from './backend.ts'
 export type { Announcement, Catalogue, KeyPage, KeyView } from './catalogue.ts'
-export type { ClaimListener } from './claims/announcer.ts'
+export type { Announcer, ClaimListener } from './claims/announcer.ts'
 export type { Claim, ClaimEvents, GainedEvent, LostClaimEvent } from './claims/claim.ts'
 export type { Election, Term, TermEnd } from './claims/election.ts'
 export type { ClaimOptions, ElectionOptions, ShareOptions } from './claims/options.ts'

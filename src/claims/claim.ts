@@ -3,7 +3,7 @@ import type { Lease } from '../lease/lease.ts'
 import { showInLogs } from '../show-in-logs.ts'
 import { Announcer } from './announcer.ts'
 import { type ClaimEnd, Pursuit, type PursuitSettings } from './pursuit.ts'
-import type { Standing, StandingPort } from './standing.ts'
+import type { StandingPort } from './standing.ts'
 import type { Tenure } from './tenure.ts'
 
 /** A key is held from now on. If a listener returns a promise, that is the work under the key: see `LostClaimEvent`. */
@@ -29,7 +29,7 @@ export interface ClaimEvents {
 }
 
 /** Standing claims on some keys. */
-export class Claim extends Announcer<ClaimEvents> implements Standing, Iterable<Lease> {
+export class Claim extends Announcer<ClaimEvents> implements Iterable<Lease> {
   readonly #port: StandingPort
   readonly #pursuit: Pursuit
   readonly #total: number

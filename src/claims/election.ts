@@ -18,7 +18,7 @@ import { nextTurn } from '../time/clock.ts'
 import { Pause } from '../waiting/pause.ts'
 import { drained } from './drain.ts'
 import { Setbacks } from './setbacks.ts'
-import type { Follower, Standing, StandingPort } from './standing.ts'
+import type { Follower, StandingPort } from './standing.ts'
 import { Tenure } from './tenure.ts'
 
 /** ms for which a candidate that resigned leaves the office to others. */
@@ -84,7 +84,7 @@ class Reign implements Follower {
 }
 
 /** A candidate in an election: see `LeaseManager.elect`. */
-export class Election implements Standing {
+export class Election {
   readonly key: string
   readonly #port: StandingPort
   readonly #settings: ElectionSettings

@@ -14,7 +14,7 @@ import { Announcer } from './announcer.ts'
 import { type ClaimEvents, gainedBy } from './claim.ts'
 import { Group } from './group.ts'
 import { Pursuit, type PursuitSettings } from './pursuit.ts'
-import type { Standing, StandingPort } from './standing.ts'
+import type { StandingPort } from './standing.ts'
 
 /** This member holds its whole part, and nothing of the parts of others. It comes again after each change. */
 export interface SettledEvent {
@@ -33,7 +33,8 @@ export interface ShareSettings extends PursuitSettings {
   readonly owner: string
 }
 
-export class Share extends Announcer<ShareEvents> implements Standing, Iterable<Lease> {
+/** A member's part of some items. */
+export class Share extends Announcer<ShareEvents> implements Iterable<Lease> {
   readonly group: string
   readonly #port: StandingPort
   readonly #items: readonly Hashed[]
