@@ -1,6 +1,6 @@
 /** Events with listeners that may return promises. A promise of a listener is part of the work under a lock: see `Tenure`. */
 import { checkFunction } from '../options/check.ts'
-import { Tenure } from './tenure.ts'
+import type { Tenure } from './tenure.ts'
 
 /** A listener of one event. */
 export type ClaimListener<Payload> = (event: Payload) => unknown

@@ -132,7 +132,7 @@ export class Pursuit {
   async drop(keys: Iterable<string>, reason: 'moved' | 'closed', error?: Error): Promise<void> {
     const idle: Pursued[] = []
     const busy: Promise<void>[] = []
-    for (const key of [...keys]) {
+    for (const key of keys) {
       const pursued = this.#keys.get(key)
       if (pursued === undefined || !pursued.wanted) continue
       pursued.wanted = false

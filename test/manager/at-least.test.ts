@@ -139,7 +139,7 @@ describe('using with atLeast', () => {
       const { manager, backend } = open()
       backend.dropAnswers(false)
       const call = watch(
-        manager.using('job', () => void backend.dropAnswers(true), { wait: 0, atLeast: AT_LEAST, timeout: 100 }),
+        manager.using('job', () => backend.dropAnswers(true), { wait: 0, atLeast: AT_LEAST, timeout: 100 }),
       )
       await clock.advance(200)
       expect(call.state).to.equal('fulfilled')

@@ -1,11 +1,12 @@
 /**
- * `npm run standing`: elections and shares of real processes on a real server, while their holders resign, die, are stopped or block. Judged by a store
- * that compares fences, and by the times at which the processes took themselves for holders.
+ * `npm run standing`: elections and shares of real processes on real servers, while their holders resign, die, are stopped or block, and while servers
+ * are replaced. Judged by a store that compares fences, and by the times at which the processes took themselves for holders.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import { percentile } from '../failover/percentile.ts'
 import { withRedis } from '../support/redis-server.ts'
+import { type SentinelGroup, withSentinelGroup } from '../support/sentinel-group.ts'
 import { until } from '../support/until.ts'
 import { MemberHandle } from './member-handle.ts'
 import { milliseconds, now, type Role } from './messages.ts'
@@ -32,7 +33,13 @@ const COMING_BACK = 5_000
 async function measureElections(url: string, { rounds, ttl }: Settings): Promise<boolean> {
   const record = new Record()
   let number = 0
-  const role = (): Role => ({ name: `candidate-${(number += 1)}`, url, ttl, candidateFor: 'office' })
+  const role = (): Role => ({
+    name: `candidate-${(number += 1)}`,
+    locks: { url },
+    store: url,
+    ttl,
+    candidateFor: 'office',
+  })
   const open = async (): Promise<MemberHandle> => {
     const member = new MemberHandle(role(), record)
     await member.ready
@@ -66,6 +73,11 @@ async function measureElections(url: string, { rounds, ttl }: Settings): Promise
   }
   await until('the last terms are over', () => record.open.length <= 1, COMING_BACK)
   await Promise.all([...members.values()].map((member) => member.close()))
+  return report(record)
+}
+
+/** @returns whether no two led at once. */
+function report(record: Record): boolean {
   const faults = record.overlaps()
   console.log(
     `${record.holds.length} terms; two leaders at once: ${faults.length}; writes: ${record.accepted} accepted, ${record.refused} refused by their fence`,
@@ -90,11 +102,43 @@ async function doTo(leader: MemberHandle, fault: Fault, ttl: number): Promise<nu
   }
 }
 
+/** Planned failovers of a Sentinel group, and kills of its master. The store is elsewhere. */
+async function measureFailovers(group: SentinelGroup, store: string, { rounds, ttl }: Settings): Promise<boolean> {
+  const record = new Record()
+  const locks = { sentinels: group.addresses, name: group.name }
+  const members = [1, 2, 3].map(
+    (number) => new MemberHandle({ name: `candidate-${number}`, locks, store, ttl, candidateFor: 'office' }, record),
+  )
+  await Promise.all(members.map(({ ready }) => ready))
+  await until('somebody leads', () => record.holds.length > 0)
+  for (const how of ['planned', 'kill'] as const) {
+    const before = record.holds.length
+    for (let round = 0; round < rounds; round += 1) {
+      await sleep(ttl)
+      if (how === 'planned') {
+        await group.failover()
+      } else {
+        const master = await group.master()
+        await master.kill()
+        await group.untilSwitched(master.port)
+        await master.restart()
+      }
+      await group.untilWhole()
+      await until('somebody leads', () => record.open.length > 0)
+    }
+    console.log(
+      `${`failover (${how})`.padEnd(26)}  ${rounds} rounds, ${record.holds.length - before} changes of the leader`,
+    )
+  }
+  await Promise.all(members.map((member) => member.close()))
+  return report(record)
+}
+
 async function measureShares(url: string, { ttl, items }: Settings): Promise<boolean> {
   const record = new Record()
   const members: MemberHandle[] = []
   for (let i = 1; i <= 5; i += 1)
-    members.push(new MemberHandle({ name: `member-${i}`, url, ttl, group: 'tenants', items }, record))
+    members.push(new MemberHandle({ name: `member-${i}`, locks: { url }, ttl, group: 'tenants', items }, record))
   await Promise.all(members.map(({ ready }) => ready))
   const there: MemberHandle[] = []
   const faults: string[] = []
@@ -160,5 +204,6 @@ if (values.help) {
   const settings = { rounds: Number(values.rounds), ttl: Number(values.ttl), items: Number(values.items) }
   const elections = await withRedis(({ url }) => measureElections(url, settings))
   const shares = await withRedis(({ url }) => measureShares(url, settings))
-  if (!(elections && shares)) process.exitCode = 1
+  const failovers = await withRedis(({ url }) => withSentinelGroup((group) => measureFailovers(group, url, settings)))
+  if (!(elections && shares && failovers)) process.exitCode = 1
 }

@@ -41,8 +41,8 @@ async function lead(election: Election, store: Redis, { fence, signal }: Term): 
   return term
 }
 
-function stand(leases: LeaseManager, url: string, key: string): (command: Command) => void {
-  const store = new Redis(url)
+function stand(leases: LeaseManager, storeUrl: string, key: string): (command: Command) => void {
+  const store = new Redis(storeUrl)
   store.on('error', () => undefined)
   let reason = ''
   const election = leases.elect(key, {
@@ -94,9 +94,12 @@ function join(leases: LeaseManager, group: string, count: number): (command: Com
 }
 
 const role = JSON.parse(process.argv[2] ?? '') as Role
-const leases = new LeaseManager(role.url, { ttl: role.ttl, owner: role.name })
-leases.on('error', (error) => console.error(role.name, error.message))
-const obey = 'group' in role ? join(leases, role.group, role.items) : stand(leases, role.url, role.candidateFor)
+const { locks, ttl, name } = role
+const connection =
+  'url' in locks ? locks.url : new Redis({ sentinels: [...locks.sentinels], name: locks.name, lazyConnect: true })
+const leases = new LeaseManager(connection, { ttl, owner: name })
+leases.on('error', (error) => console.error(name, error.message))
+const obey = 'group' in role ? join(leases, role.group, role.items) : stand(leases, role.store, role.candidateFor)
 process.on('message', (command: Command) => {
   if (command === 'close') void leases.close().then(() => process.exit(0))
   else obey(command)

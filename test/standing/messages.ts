@@ -18,16 +18,22 @@ export type Message =
   | { readonly type: 'settled'; readonly members: number; readonly held: number; readonly at: number }
   | { readonly type: 'writes'; readonly accepted: number; readonly refused: number }
 
+/** Where the locks are: a server, or a group of Sentinels. */
+export type Place =
+  | { readonly url: string }
+  | { readonly sentinels: readonly { readonly host: string; readonly port: number }[]; readonly name: string }
+
+interface Common {
+  readonly name: string
+  readonly locks: Place
+  readonly ttl: number
+}
+
 /** What a process does. */
 export type Role =
-  | { readonly name: string; readonly url: string; readonly ttl: number; readonly candidateFor: string }
-  | {
-      readonly name: string
-      readonly url: string
-      readonly ttl: number
-      readonly group: string
-      readonly items: number
-    }
+  /** @param store the URL of the store that compares fences. */
+  | (Common & { readonly candidateFor: string; readonly store: string })
+  | (Common & { readonly group: string; readonly items: number })
 
 /** ns since the machine started: the same clock in each process. */
 export function now(): number {

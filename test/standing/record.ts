@@ -41,7 +41,7 @@ export class Record {
 
   /** A process was killed: what it had is over. */
   onDeath(name: string, at: number): void {
-    for (const { key, name: holder } of [...this.#open.values()]) if (holder === name) this.#end(name, key, at)
+    for (const { key, name: holder } of this.#open.values()) if (holder === name) this.#end(name, key, at)
   }
 
   /** The holds that go on. */
