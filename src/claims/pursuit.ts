@@ -76,7 +76,10 @@ export class Pursuit {
   readonly #missing = new Set<Pursued>()
   /** Missing keys that are asked for a little later. */
   readonly #expected = new Set<Pursued>()
+  /** Keys that were given back, because the drain was over, and under which work goes on. */
+  readonly #lingering = new Set<Pursued>()
   readonly #empty = new Bell()
+  #closing = false
   #held = 0
   #asking = false
   /** Why a wait has failed since the last batch: the next batch waits a while. */
@@ -96,7 +99,7 @@ export class Pursuit {
 
   /** Whether every wanted key is held, and no other. */
   get settled(): boolean {
-    return this.#held === this.#keys.size
+    return this.#held === this.#keys.size - this.#lingering.size
   }
 
   /** Whether the key is wanted. */
@@ -120,6 +123,7 @@ export class Pursuit {
     for (const key of keys) {
       const pursued = this.#keys.get(key) ?? this.#add(key)
       pursued.wanted = true
+      this.#lingering.delete(pursued)
       pursued.expectedUntil = expectedUntil
     }
     this.#listener.onChanged()
@@ -148,6 +152,7 @@ export class Pursuit {
 
   /** Drops all keys. Resolves once none is held or asked for any more. */
   async close(error?: Error): Promise<void> {
+    this.#closing = true
     const dropped = this.drop(this.#keys.keys(), 'closed', error)
     this.#setbacks.end()
     // There is no lock to wait for.
@@ -167,6 +172,7 @@ export class Pursuit {
   #forget(pursued: Pursued): void {
     this.#missing.delete(pursued)
     this.#expected.delete(pursued)
+    this.#lingering.delete(pursued)
     if (this.#keys.get(pursued.key) === pursued) this.#keys.delete(pursued.key)
     if (this.#keys.size === 0) this.#empty.ring()
   }
@@ -299,6 +305,7 @@ export class Pursuit {
     const { tenure } = pursued
     if (tenure && !tenure.idle) await tenure.settled()
     this.#miss(pursued)
+    this.#listener.onChanged()
   }
 
   async #drain(pursued: Pursued): Promise<void> {
@@ -314,8 +321,10 @@ export class Pursuit {
     for (const lease of leases) unfollow(lease)
     if (leases.length > 0) await giveBack(leases)
     for (const pursued of some) {
-      if (pursued.wanted) void this.#missOnceIdle(pursued)
-      else this.#miss(pursued)
+      const isLingering = !(pursued.wanted || pursued.tenure?.idle)
+      if (isLingering) this.#lingering.add(pursued)
+      if (isLingering && this.#closing) this.#forget(pursued)
+      else void this.#missOnceIdle(pursued)
     }
     this.#listener.onChanged()
   }

@@ -160,6 +160,36 @@ describe('a share', () => {
       expect(two.share.settled).to.equal(true)
     }))
 
+  it('does not hold a key again while its last work under that key still runs', () =>
+    withStage(async (stage) => {
+      const one = join(stage, new Owners(), 'one', { drain: 300 })
+      const ends: (() => void)[] = []
+      const gains = new Map<string, number>()
+      one.share.on('gained', ({ lease: { key }, signal }) => {
+        gains.set(key, (gains.get(key) ?? 0) + 1)
+        return new Promise<void>((resolve) => {
+          signal.addEventListener('abort', () => ends.push(resolve))
+        })
+      })
+      await stage.clock.advance(1_000)
+      const two = join(stage, new Owners(), 'two')
+      await stage.clock.advance(2_000)
+      // The drain is over: the keys have moved, and the first has settled, although its work goes on.
+      expect(two.share.size).to.equal(ends.length)
+      expect(one.share.settled).to.equal(true)
+      await two.share.close()
+      await stage.clock.advance(2_000)
+      expect(one.share.size).to.equal(ITEMS.length - ends.length)
+      expect(one.share.settled).to.equal(false)
+      expect(Math.max(...gains.values())).to.equal(1)
+      for (const end of ends.splice(0)) end()
+      await stage.clock.advance(100)
+      expect(one.share).to.include({ size: ITEMS.length, settled: true })
+      const closed = watch(one.share.close())
+      await stage.clock.advance(400)
+      expect(closed.state).to.equal('fulfilled')
+    }))
+
   it('keeps its part while the members cannot be asked for, and for a while after', () =>
     withStage(async (stage) => {
       const owners = new Owners()

@@ -78,6 +78,18 @@ export const STANDING_BUGS: readonly Regression[] = [
     report: /drains the work under a key before that moves/,
   },
   {
+    failure: 'a process worked twice at once under a key that had moved away and come back',
+    patches: [
+      {
+        file: PURSUIT,
+        find: '      if (isLingering && this.#closing) this.#forget(pursued)\n',
+        replace: '      if (isLingering) this.#forget(pursued)\n',
+      },
+    ],
+    harness: tests('test/claims/share.test.ts', 'does not hold a key again while'),
+    report: /does not hold a key again while its last work under that key still runs/,
+  },
+  {
     failure: 'the release of a job cut its `atLeast` short',
     patches: [
       {
