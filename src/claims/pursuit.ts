@@ -27,7 +27,7 @@ const KEYS_AT_ONCE = 2_048
  * that move together would need thousands of callers, each of which takes ten times the work of a place in a batch.
  */
 const EXPECTED_WITHIN = 600
-const ASK_AGAIN_AFTER = 40
+const ASK_AGAIN_AFTER = 100
 
 /** Why a key is not held any more: its lock was lost, somebody else released the lease, another member of the group owns it, or all is over. */
 export type ClaimEnd = LossReason | 'released' | 'moved' | 'closed'
