@@ -2,11 +2,12 @@
 import type { BackendListener, BackendSettings, RouteView } from '../../backend.ts'
 import { UnavailableError } from '../../errors.ts'
 import { SystemClock } from '../../time/clock.ts'
-import { isReply } from '../reply-fault.ts'
 import { ClusterNode } from './cluster-node.ts'
 import { type ClusterSource, nameOf } from './cluster-source.ts'
 import { type AskForMap, MapKeeper } from './map-keeper.ts'
-import { Scout } from './scout.ts'
+import { RouteNews } from './route-news.ts'
+import { RouteNumbers } from './route-numbers.ts'
+import { Scouts } from './scout.ts'
 import { type Address, readSlots, type SlotRange } from './slots-reply.ts'
 import { SlotTable } from './slot-table.ts'
 
@@ -24,6 +25,8 @@ export interface ClusterMapParts {
   readonly listener: BackendListener
   /** The slots have another node than before. */
   readonly onMoved: (slots: readonly number[], route: number) => void
+  /** Whether slots are on the move whose leases nobody watches meanwhile. */
+  readonly isUnsettled: () => boolean
   /** Another server answers for all slots of the route: it may lack what the last one confirmed. */
   readonly onOtherServer: (route: number) => void
 }
@@ -32,35 +35,42 @@ export class ClusterMap {
   readonly #parts: ClusterMapParts
   readonly #table = new SlotTable()
   readonly #keeper: MapKeeper
-  /** By the address at which we reach a node. */
-  readonly #routes = new Map<string, number>()
+  readonly #routes = new RouteNumbers()
   /** By route. */
   readonly #nodes: (ClusterNode | undefined)[] = []
-  /** What has to be reported about routes once they can be asked. */
-  readonly #news = new Map<number, 'recovered' | 'promoted'>()
+  readonly #news: RouteNews
+  /** The period of tracking of each route that the manager was last told of. */
+  readonly #periods = new Map<number, number>()
   /** Where we reach all nodes of the last map, replicas included. */
   #known: readonly Address[] = []
   /** Where the nodes are that the application named, as last looked up. */
   #seeds: readonly Address[] = []
   #lookingUp: Promise<void> | undefined
-  readonly #scouts = new Set<Scout>()
+  readonly #scouts: Scouts
   /** How many addresses had their turn to be asked by a scout. */
   #turns = 0
   /** Where we reach the replicas of a route, as the last map said. */
   #replicas = new Map<number, readonly Address[]>()
   #questions = 0
+  /** The node that named another last: it is the first to know the new map. */
+  #teller: ClusterNode | undefined
   #connected = false
   #referenced = true
   #closed = false
 
   constructor(parts: ClusterMapParts) {
     this.#parts = parts
+    const { source, settings, listener, onOtherServer } = parts
+    this.#scouts = new Scouts(source, settings)
+    const { clock = new SystemClock() } = settings
+    this.#news = new RouteNews({ clock, listener, onOtherServer })
     this.#keeper = new MapKeeper({
-      clock: parts.settings.clock ?? new SystemClock(),
+      clock,
       candidates: () => this.#candidates(),
       isTroubled: () => this.#table.hasHoles || this.serving.some(({ sound }) => !sound),
+      isUnsettled: parts.isUnsettled,
       onMap: (ranges) => this.#onMap(ranges),
-      onFault: (error) => parts.listener.onError(error),
+      onFault: (error) => listener.onError(error),
     })
     this.#keeper.start()
   }
@@ -128,6 +138,7 @@ export class ClusterMap {
   /** A node has named another for the slot. @returns the other one. */
   onMoved(slot: number, address: Address, from: ClusterNode): ClusterNode {
     const node = this.nodeAt(address)
+    this.#teller = from
     // Somebody may have known better meanwhile.
     if (this.#table.routeOf(slot) === from.route && this.#table.move(slot, node.route)) {
       this.#parts.onMoved([slot], node.route)
@@ -155,20 +166,21 @@ export class ClusterMap {
   unref(): void {
     this.#referenced = false
     this.#keeper.unref()
-    for (const part of [...this.#nodes, ...this.#scouts]) part?.unref()
+    this.#news.unref()
+    for (const part of [...this.#nodes, this.#scouts]) part?.unref()
   }
 
   async close(): Promise<void> {
     this.#closed = true
     this.#keeper.close()
-    await Promise.all([...this.#nodes, ...this.#scouts].map(async (part) => part?.close()))
+    this.#news.close()
+    await Promise.all([...this.#nodes, this.#scouts].map(async (part) => part?.close()))
   }
 
   #node({ host, port }: Address): ClusterNode {
-    this.#throwIfClosed()
+    if (this.#closed) throw new UnavailableError('The connection to Redis is closed')
     const name = nameOf({ host, port })
-    const route = this.#routes.get(name) ?? this.#routes.size
-    this.#routes.set(name, route)
+    const route = this.#routes.of(name)
     const present = this.#nodes[route]
     if (present) return present
     const { source, settings, listener } = this.#parts
@@ -179,7 +191,7 @@ export class ClusterMap {
       model: source.model({ host, port }),
       settings,
       listener: this.#listenerOf(listener, route, name),
-      onUsable: () => this.#onUsable(route),
+      onUsable: (usable) => this.#news.onUsable(usable),
       onTrouble: () => {
         if (this.serves(route)) this.#keeper.wish()
       },
@@ -200,7 +212,7 @@ export class ClusterMap {
         listener.onSuspect(route)
       },
       onMissed: () => listener.onMissed(route),
-      onChange: (keys) => listener.onChange(keys, route),
+      onChange: (keys) => (keys ? listener.onChange(keys, route) : this.#onAnyChange(route)),
       onUnwatched: () => listener.onUnwatched(route),
       onForgotten: () => listener.onForgotten(route),
       onError: (cause) => {
@@ -220,19 +232,21 @@ export class ClusterMap {
     else listener.onDisconnected?.(this.fault)
   }
 
-  #onUsable(route: number): void {
-    const news = this.#news.get(route)
-    if (news === undefined) return
-    this.#news.delete(route)
+  /** Any key of the node may have changed: it begins to report changes, or all of its keys are gone. */
+  #onAnyChange(route: number): void {
+    const node = this.#nodes[route]
+    const period = node?.tracking?.period
+    if (node === undefined || period === undefined) return
     const { listener } = this.#parts
-    if (news === 'recovered') {
-      listener.onRecovered(route)
+    if (this.#periods.get(route) !== period) {
+      this.#periods.set(route, period)
+      if (!this.#news.onWatching(node)) listener.onChange(undefined, route)
       return
     }
-    // A replica has taken the place of its master. It may lack the last writes, and watches nothing for us.
-    this.#parts.onOtherServer(route)
-    listener.onSuspect(route)
-    if (this.#nodes[route]?.tracking?.active) listener.onChange(undefined, route)
+    // A node that becomes a replica drops its keys as well: then they are at another by now, which answers for them.
+    void this.#keeper.fresh().then(() => {
+      if (this.serves(route) && !this.#closed) listener.onChange(undefined, route)
+    })
   }
 
   #onMap(ranges: readonly SlotRange[]): void {
@@ -248,21 +262,23 @@ export class ClusterMap {
     const { moved, filled, promoted } = this.#table.apply(ranges, ({ master }) => this.nodeAt(master).route)
     this.#tellConnection()
     for (const [route, slots] of moved) onMoved(slots, route)
-    for (const route of filled) this.#news.set(route, 'recovered')
-    for (const route of promoted) this.#news.set(route, 'promoted')
+    for (const route of filled) this.#news.onRecovered(route)
+    for (const route of promoted) this.#news.onPromoted(route)
     for (const node of this.#nodes) {
       if (node === undefined) continue
       if (!this.serves(node.route)) this.#retire(node)
-      else if (node.pair.commands.usable) this.#onUsable(node.route)
+      else if (node.pair.commands.usable) this.#news.onUsable(node)
     }
   }
 
   /** Slots may be on their way to a node without any, and one that has lost them may still name keys that left it. So it stays for a while. */
   #retire(node: ClusterNode): void {
     node.dismiss()
-    this.#news.delete(node.route)
+    this.#news.forget(node.route)
     if (node.idleFor < (node.pair.commands.usable ? LINGERS : MAY_CONNECT)) return
     this.#nodes[node.route] = undefined
+    this.#routes.forget(node.name)
+    this.#periods.delete(node.route)
     void node.close()
   }
 
@@ -279,6 +295,8 @@ export class ClusterMap {
     // An heir is the first to know that it has taken over, but one that is cut off from the others will never know who has. So they take turns.
     this.#questions += 1
     if (this.#questions % 2 === 0) sound.sort((one, other) => Number(heirs.has(other)) - Number(heirs.has(one)))
+    if (this.#teller) sound.sort((one, other) => Number(other === this.#teller) - Number(one === this.#teller))
+    this.#teller = undefined
     const lookUp = this.#lookUp()
     if (sound.length + this.#known.length === 0) await lookUp
     // A resolver that hangs or fails must not keep us from asking a node that we know.
@@ -296,7 +314,7 @@ export class ClusterMap {
           throw node.explain(error)
         }
       }),
-      ...this.#nextOf([...others.values()]).map((address) => () => this.#scout(address)),
+      ...this.#nextOf([...others.values()]).map((address) => () => this.#scouts.ask(address)),
     ]
   }
 
@@ -318,24 +336,5 @@ export class ClusterMap {
     const start = this.#turns % addresses.length
     this.#turns = start + MOST_SCOUTS
     return [...addresses.slice(start), ...addresses.slice(0, start)].slice(0, MOST_SCOUTS)
-  }
-
-  #throwIfClosed(): void {
-    if (this.#closed) throw new UnavailableError('The connection to Redis is closed')
-  }
-
-  async #scout(address: Address): Promise<readonly SlotRange[]> {
-    this.#throwIfClosed()
-    const scout = new Scout(this.#parts.source.model(address), this.#parts.settings)
-    if (!this.#referenced) scout.unref()
-    this.#scouts.add(scout)
-    try {
-      return readSlots(await scout.ask(), address.host)
-    } catch (cause) {
-      const { message } = cause as Error
-      throw new UnavailableError(`node ${nameOf(address)}: ${message}`, undefined, isReply(cause) ? {} : { cause })
-    } finally {
-      this.#scouts.delete(scout)
-    }
   }
 }

@@ -1,7 +1,7 @@
 /**
  * Which route serves each slot: as the last map said, and since then as MOVED said. Pure.
  *
- * A route is the number of a node's address. It is given once, and is the same when the node returns.
+ * A route is the number of a node: see `RouteNumbers`.
  */
 import { SLOTS } from './hash-slot.ts'
 import type { SlotRange } from './slots-reply.ts'
