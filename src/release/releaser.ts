@@ -129,8 +129,8 @@ export class Releaser {
     if (this.#unanswered.size === 0) return
     const { clock, scheduler, routing } = this.#parts
     const answered = this.#idle.next()
-    if (routing === undefined) return answered
     const until = [...this.#deletions].reduce((latest, { patientUntil }) => Math.max(latest, patientUntil), 0)
+    if (routing === undefined) return answered
     let alarm: Alarm | undefined
     const over = new Promise<void>((resolve) => {
       alarm = scheduler.after(Math.max(until - clock.now(), 0), () => resolve())

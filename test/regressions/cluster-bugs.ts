@@ -172,6 +172,24 @@ export const CLUSTER_BUGS: readonly Regression[] = [
     report: /so that all is renewed once/,
   },
   {
+    failure: 'all leases of a demoted master were renewed there, because it dropped its keys',
+    patches: [
+      {
+        file: NODES,
+        find: '    void this.#keeper.fresh().then(() => {',
+        replace: '    void Promise.resolve().then(() => {',
+      },
+    ],
+    harness: tests(MAPS, 'unless it drops them because it serves them no more'),
+    report: /unless it drops them because it serves them no more/,
+  },
+  {
+    failure: 'after MOVED the map was asked for at a node that did not know of it yet',
+    patches: [{ file: NODES, find: '    this.#teller = from\n', replace: '    this.#teller = undefined\n' }],
+    harness: tests(MAPS, 'at the node that sent a call to another'),
+    report: /at the node that sent a call to another/,
+  },
+  {
     failure: 'years of new addresses needed more and more routes',
     patches: [{ file: 'src/redis/cluster/route-numbers.ts', find: '    this.#free.push(number)\n', replace: '' }],
     harness: tests('test/redis/cluster/route-numbers.test.ts', 'no more numbers than nodes'),

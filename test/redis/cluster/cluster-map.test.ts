@@ -1,7 +1,7 @@
 import { expect } from 'chai'
 import { Cluster } from 'ioredis'
 import { type Clock, SystemClock } from '#src/time/clock.js'
-import { withFakeCluster } from '../../support/fake-cluster.ts'
+import { type FakeRange, withFakeCluster } from '../../support/fake-cluster.ts'
 import { until } from '../../support/until.ts'
 import { Stage, typesOf, withStage } from './stage.ts'
 
@@ -41,6 +41,38 @@ describe('the map of a cluster', () => {
       }
     }))
 
+  it('is asked for at the node that sent a call to another: that one knows it', () =>
+    withFakeCluster(3, async (fake) => {
+      const halves = (first: number): FakeRange[] => [
+        { first: 0, last: 8_191, host: '127.0.0.1', port: fake.port(first) },
+        { first: 8_192, last: 16_383, host: '127.0.0.1', port: fake.port(2) },
+      ]
+      fake.ranges = () => halves(0)
+      // The third node is asked first of all, because it has been there for longest.
+      let greet = (): void => undefined
+      const greeted = new Promise<void>((resolve) => {
+        greet = resolve
+      })
+      fake.onGreeting = (node) => (node === 0 ? greeted : undefined)
+      const stage = new Stage(new Cluster([fake.port(2)], { lazyConnect: true }), {})
+      try {
+        await until('one node can be asked', () => stage.routing.views().some(({ usable }) => usable))
+        greet()
+        await stage.untilReady()
+        fake.ranges = (node) => halves(node === 2 ? 0 : 1)
+        const key = Array.from({ length: 100 }, (_, index) => `key ${index}`).find((one) => stage.slotOf(one) < 8_192)
+        const slot = stage.slotOf(key as string)
+        fake.onScript = (node) => (node === 0 ? `-MOVED ${slot} ${fake.address(1)}` : undefined)
+        fake.journal.length = 0
+        expect(typesOf(await stage.backend.renew(stage.entriesOf(key as string)))).to.deep.equal(['done'])
+        const asked = () => fake.journal.find(({ words }) => words[0]?.toLowerCase() === 'cluster')?.node
+        await until('a map is asked for', () => asked() !== undefined)
+        expect(asked()).to.equal(0)
+      } finally {
+        await stage.backend.close()
+      }
+    }))
+
   it('is not asked for any more once the backend is closed', () =>
     withFakeCluster(3, async (fake) => {
       // The second node is asked because the first one has failed, and not because it is slow.
@@ -69,6 +101,24 @@ describe('the map of a cluster', () => {
 })
 
 describe('a node of a cluster', () => {
+  it('whose keys are gone has all leases renewed, unless it drops them because it serves them no more', () =>
+    withFakeCluster(2, (fake) =>
+      withStage(new Cluster([fake.port(0)], { lazyConnect: true }), { watch: true }, async (stage) => {
+        const { told } = stage
+        const route = stage.routing.routeOf(stage.slotOf('k'))
+        const flushes = () => told.filter((one) => one.name === 'onChange' && !one.keys && one.route === route).length
+        await until('the node reports changes', () => stage.backend.watching && flushes() > 0)
+        told.length = 0
+        fake.tellFlush(0)
+        await until('the flush is told', () => flushes() === 1)
+        fake.ranges = () => [{ first: 0, last: 16_383, host: '127.0.0.1', port: fake.port(1) }]
+        fake.tellFlush(0)
+        await until('the other node serves the keys', () => stage.nodeOf('k') === fake.address(1))
+        await until('the other node reports changes', () => stage.backend.watching)
+        expect(flushes()).to.equal(1)
+      }),
+    ))
+
   it('has its name in the reason why it cannot be asked', () =>
     withFakeCluster(1, async (fake) => {
       // Nobody listens at this port.

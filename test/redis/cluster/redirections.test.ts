@@ -170,7 +170,7 @@ describe('a node that is away', () => {
   it('fails all calls that were under way with one error', () =>
     withFakes(1, async ({ fake, backend, entriesOf }) => {
       const entries = entriesOf(...KEYS)
-      const map = fake.ranges()
+      const map = fake.ranges(0)
       fake.ranges = () => map
       // The first request teaches the node its script.
       await backend.renew(entriesOf('k'))
