@@ -103,7 +103,7 @@ describe('the statistics of several servers', () => {
     withServers({ places: 16_384 }, async ({ manager, backend }) => {
       await grantAll(manager.acquireMany(keysOf(3_000)))
       let looks = 0
-      const { routeOf } = backend.routing
+      const routeOf = backend.routing.routeOf.bind(backend.routing)
       backend.routing.routeOf = (place) => {
         looks += 1
         return routeOf(place)

@@ -5,6 +5,7 @@ const MAP = 'src/redis/cluster/map-keeper.ts'
 const REQUESTS = 'src/redis/cluster/slot-requests.ts'
 
 const NODES = 'src/redis/cluster/cluster-map.ts'
+const STRANGERS = 'src/redis/cluster/strangers.ts'
 const NEWS = 'src/redis/cluster/route-news.ts'
 
 const MAPS = 'test/redis/cluster/cluster-map.test.ts'
@@ -92,9 +93,9 @@ export const CLUSTER_BUGS: readonly Regression[] = [
     failure: 'a resolver that hung kept the map from being renewed',
     patches: [
       {
-        file: NODES,
-        find: 'if (sound.length + this.#known.length === 0) await lookUp',
-        replace: 'if (sound) await lookUp',
+        file: STRANGERS,
+        find: 'if (!hasOthers && this.#known.length === 0) await lookUp',
+        replace: 'if (this.#known) await lookUp',
       },
     ],
     harness: tests(MAPS, 'cannot be looked up'),
@@ -102,7 +103,7 @@ export const CLUSTER_BUGS: readonly Regression[] = [
   },
   {
     failure: 'the nodes that the application named were never asked again if eight others had gone',
-    patches: [{ file: NODES, find: 'this.#turns = start + MOST_SCOUTS', replace: 'this.#turns = start' }],
+    patches: [{ file: STRANGERS, find: 'this.#turns = start + MOST_SCOUTS', replace: 'this.#turns = start' }],
     harness: tests(MAPS, 'if all others are gone'),
     report: /if all others are gone/,
   },
@@ -170,6 +171,12 @@ export const CLUSTER_BUGS: readonly Regression[] = [
     patches: [{ file: NEWS, find: 'tracking === undefined || tracking.active', replace: 'route >= 0' }],
     harness: tests(NEWS_TESTS, 'so that all is renewed once'),
     report: /so that all is renewed once/,
+  },
+  {
+    failure: 'after a planned failover each lease was renewed once more, because its old master named each key',
+    patches: [{ file: NODES, find: 'if (!this.#isDemoted(route) && !this.#closed)', replace: 'if (!this.#closed)' }],
+    harness: tests(MAPS, 'that a replica has replaced names keys in vain'),
+    report: /that a replica has replaced names keys in vain/,
   },
   {
     failure: 'all leases of a demoted master were renewed there, because it dropped its keys',

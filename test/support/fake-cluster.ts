@@ -100,9 +100,9 @@ export class FakeCluster {
     await Promise.all(this.#servers.map((server) => new Promise((resolve) => server.close(resolve))))
   }
 
-  /** The node tells its subscribers that all keys are gone. */
-  tellFlush(node: number): void {
-    const message = array([bulk('message'), bulk('__redis__:invalidate'), '*-1'])
+  /** The node tells its subscribers that these keys have changed, or that all are gone. */
+  tellChange(node: number, keys?: readonly string[]): void {
+    const message = array([bulk('message'), bulk('__redis__:invalidate'), keys ? array(keys.map(bulk)) : '*-1'])
     for (const socket of this.#subscribers) if (this.#sockets.get(socket) === node) socket.write(`${message}\r\n`)
   }
 

@@ -7,17 +7,14 @@ import { type ClusterSource, nameOf } from './cluster-source.ts'
 import { type AskForMap, MapKeeper } from './map-keeper.ts'
 import { RouteNews } from './route-news.ts'
 import { RouteNumbers } from './route-numbers.ts'
-import { Scouts } from './scout.ts'
 import { type Address, readSlots, type SlotRange } from './slots-reply.ts'
 import { SlotTable } from './slot-table.ts'
+import { Strangers } from './strangers.ts'
 
-/** The largest number of connections that are made only to ask for a map. */
-const MOST_SCOUTS = 8
 /** ms without a request after which a node that serves no slots is left. */
 const LINGERS = 5_000
 /** ms that a connection to such a node may take. */
 const MAY_CONNECT = 1_000
-const ignore = (): void => undefined
 
 export interface ClusterMapParts {
   readonly source: ClusterSource
@@ -41,19 +38,16 @@ export class ClusterMap {
   readonly #news: RouteNews
   /** The period of tracking of each route that the manager was last told of. */
   readonly #periods = new Map<number, number>()
-  /** Where we reach all nodes of the last map, replicas included. */
-  #known: readonly Address[] = []
-  /** Where the nodes are that the application named, as last looked up. */
-  #seeds: readonly Address[] = []
-  #lookingUp: Promise<void> | undefined
-  readonly #scouts: Scouts
-  /** How many addresses had their turn to be asked by a scout. */
-  #turns = 0
+  readonly #strangers: Strangers
   /** Where we reach the replicas of a route, as the last map said. */
   #replicas = new Map<number, readonly Address[]>()
   #questions = 0
   /** The node that named another last: it is the first to know the new map. */
   #teller: ClusterNode | undefined
+  /** The routes of all nodes that have named others since the last map. */
+  readonly #tellers = new Set<number>()
+  /** The routes of masters that a replica has replaced. */
+  readonly #demoted = new Set<number>()
   #connected = false
   #referenced = true
   #closed = false
@@ -61,7 +55,7 @@ export class ClusterMap {
   constructor(parts: ClusterMapParts) {
     this.#parts = parts
     const { source, settings, listener, onOtherServer } = parts
-    this.#scouts = new Scouts(source, settings)
+    this.#strangers = new Strangers(source, settings)
     const { clock = new SystemClock() } = settings
     this.#news = new RouteNews({ clock, listener, onOtherServer })
     this.#keeper = new MapKeeper({
@@ -139,6 +133,7 @@ export class ClusterMap {
   onMoved(slot: number, address: Address, from: ClusterNode): ClusterNode {
     const node = this.nodeAt(address)
     this.#teller = from
+    this.#tellers.add(from.route)
     // Somebody may have known better meanwhile.
     if (this.#table.routeOf(slot) === from.route && this.#table.move(slot, node.route)) {
       this.#parts.onMoved([slot], node.route)
@@ -167,14 +162,14 @@ export class ClusterMap {
     this.#referenced = false
     this.#keeper.unref()
     this.#news.unref()
-    for (const part of [...this.#nodes, this.#scouts]) part?.unref()
+    for (const part of [...this.#nodes, this.#strangers]) part?.unref()
   }
 
   async close(): Promise<void> {
     this.#closed = true
     this.#keeper.close()
     this.#news.close()
-    await Promise.all([...this.#nodes, this.#scouts].map(async (part) => part?.close()))
+    await Promise.all([...this.#nodes, this.#strangers].map(async (part) => part?.close()))
   }
 
   #node({ host, port }: Address): ClusterNode {
@@ -212,7 +207,7 @@ export class ClusterMap {
         listener.onSuspect(route)
       },
       onMissed: () => listener.onMissed(route),
-      onChange: (keys) => (keys ? listener.onChange(keys, route) : this.#onAnyChange(route)),
+      onChange: (keys) => (keys ? this.#onKeys(keys, route) : this.#onAnyChange(route)),
       onUnwatched: () => listener.onUnwatched(route),
       onForgotten: () => listener.onForgotten(route),
       onError: (cause) => {
@@ -249,21 +244,42 @@ export class ClusterMap {
     })
   }
 
+  /**
+   * A master that has become a replica goes on naming keys: each that is renewed at the new master. That concerns nobody, and verifying all of them
+   * would renew all leases once more, one by one. But keys that leave a node with their slot have to be verified.
+   */
+  #onKeys(keys: readonly string[], route: number): void {
+    const { listener } = this.#parts
+    const tell = (): void => {
+      if (!this.#isDemoted(route) && !this.#closed) listener.onChange(keys, route)
+    }
+    if (this.#tellers.has(route)) void this.#keeper.fresh().then(tell)
+    else tell()
+  }
+
+  /** Whether a replica has replaced the node, which has served nothing since. */
+  #isDemoted(route: number): boolean {
+    return this.#demoted.has(route) && !this.serves(route)
+  }
+
   #onMap(ranges: readonly SlotRange[]): void {
     const { source, onMoved } = this.#parts
-    const addresses = ranges.flatMap(({ master, replicas }) => [master, ...replicas])
-    this.#known = [...new Map(addresses.map((node) => [nameOf(node), source.reach(node)])).values()]
+    this.#strangers.onMap(
+      ranges.flatMap(({ master, replicas }) => [master, ...replicas]).map((node) => source.reach(node)),
+    )
     this.#replicas = new Map(
       ranges.map(({ master, replicas }) => [
         this.nodeAt(master).route,
         replicas.map((replica) => source.reach(replica)),
       ]),
     )
-    const { moved, filled, promoted } = this.#table.apply(ranges, ({ master }) => this.nodeAt(master).route)
+    this.#tellers.clear()
+    const { moved, filled, promoted, demoted } = this.#table.apply(ranges, ({ master }) => this.nodeAt(master).route)
     this.#tellConnection()
     for (const [route, slots] of moved) onMoved(slots, route)
     for (const route of filled) this.#news.onRecovered(route)
     for (const route of promoted) this.#news.onPromoted(route)
+    for (const route of demoted) this.#demoted.add(route)
     for (const node of this.#nodes) {
       if (node === undefined) continue
       if (!this.serves(node.route)) this.#retire(node)
@@ -276,6 +292,7 @@ export class ClusterMap {
     node.dismiss()
     this.#news.forget(node.route)
     if (node.idleFor < (node.pair.commands.usable ? LINGERS : MAY_CONNECT)) return
+    this.#demoted.delete(node.route)
     this.#nodes[node.route] = undefined
     this.#routes.forget(node.name)
     this.#periods.delete(node.route)
@@ -297,15 +314,8 @@ export class ClusterMap {
     if (this.#questions % 2 === 0) sound.sort((one, other) => Number(heirs.has(other)) - Number(heirs.has(one)))
     if (this.#teller) sound.sort((one, other) => Number(other === this.#teller) - Number(one === this.#teller))
     this.#teller = undefined
-    const lookUp = this.#lookUp()
-    if (sound.length + this.#known.length === 0) await lookUp
-    // A resolver that hangs or fails must not keep us from asking a node that we know.
-    else lookUp.catch(ignore)
-    const asked = new Set([...sound, ...heirs].map(({ name }) => name))
-    const others = new Map<string, Address>()
-    for (const address of [...this.#known, ...this.#seeds]) {
-      if (!asked.has(nameOf(address))) others.set(nameOf(address), address)
-    }
+    const connected = new Set([...sound, ...heirs].map(({ name }) => name))
+    const strangers = await this.#strangers.askers(sound.length > 0, connected)
     return [
       ...sound.map((node) => async () => {
         try {
@@ -314,27 +324,7 @@ export class ClusterMap {
           throw node.explain(error)
         }
       }),
-      ...this.#nextOf([...others.values()]).map((address) => () => this.#scouts.ask(address)),
+      ...strangers,
     ]
-  }
-
-  #lookUp(): Promise<void> {
-    this.#lookingUp ??= this.#parts.source
-      .seeds()
-      .then((seeds) => {
-        this.#seeds = seeds
-      })
-      .finally(() => {
-        this.#lookingUp = undefined
-      })
-    return this.#lookingUp
-  }
-
-  /** Each address has its turn: perhaps none of the others exists any more. */
-  #nextOf(addresses: readonly Address[]): readonly Address[] {
-    if (addresses.length <= MOST_SCOUTS) return addresses
-    const start = this.#turns % addresses.length
-    this.#turns = start + MOST_SCOUTS
-    return [...addresses.slice(start), ...addresses.slice(0, start)].slice(0, MOST_SCOUTS)
   }
 }
