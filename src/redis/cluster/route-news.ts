@@ -81,7 +81,7 @@ export class RouteNews {
   }
 
   close(): void {
-    for (const route of [...this.#timers.keys()]) this.forget(route)
+    for (const route of this.#timers.keys()) this.forget(route)
   }
 
   #tellPromotion({ route, tracking }: Subject): void {
