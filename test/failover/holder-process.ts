@@ -54,10 +54,6 @@ export class Holder {
     this.ready.catch(() => undefined)
   }
 
-  get pid(): number {
-    return this.#process.pid as number
-  }
-
   async endStretch(): Promise<Ended> {
     const message = await this.#ask({ type: 'stretch' })
     if (message.type !== 'stretch') throw new Error(`The holder answered with ${message.type}`)
