@@ -40,7 +40,7 @@ export interface ClusterRound {
 }
 
 /** What else may have led to a loss. */
-export interface Scene {
+interface Scene {
   /** How many bytes of the master's writes its replica had not got just before the fault; undefined: it had lost its master. */
   readonly behind: number | undefined
   /** For how long the holder's event loop stood still at most, from the fault on. ms. */
