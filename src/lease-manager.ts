@@ -196,8 +196,7 @@ export class LeaseManager extends GuardedEmitter implements Iterable<Lease> {
   }
 
   /**
-   * Stands as a candidate from now on: of all managers that do so for the same key, one leads. `elected` and `deposed` tell this one. The next
-   * leader comes within milliseconds after a resignation, and within the ttl after a death.
+   * Stands as a candidate from now on: of all managers that do so for the same key, one leads. `elected` and `deposed` tell this one.
    */
   elect(key: string, options: ElectionOptions): Election {
     this.#throwIfClosed(this.#checkKey(checkKey(key)))
@@ -211,8 +210,7 @@ export class LeaseManager extends GuardedEmitter implements Iterable<Lease> {
   }
 
   /**
-   * Shares the items with all members of a group: the managers with the same prefix that call this with the same `group`. Each item is a key, and
-   * is held by one member. If a member joins, leaves or dies, only those keys move that must.
+   * Shares the items, each of which is a key, with all managers of the prefix that call this with the same `group`. Only those keys move that must.
    */
   share(items: Iterable<string>, options: ShareOptions): Share {
     this.#throwIfClosed()
