@@ -38,6 +38,7 @@ export interface ClosingParts {
   readonly table: LeaseTable
   readonly releaser: Releaser
   readonly members: Members
+  readonly keeper?: { close(): Promise<void> } | undefined
   readonly onFault: (fault: unknown) => void
 }
 
@@ -54,7 +55,7 @@ export class Closing {
   }
 
   async run(): Promise<void> {
-    const { backend, connectivity, scheduler, table, releaser, members, onFault } = this.#parts
+    const { backend, connectivity, scheduler, table, releaser, members, keeper, onFault } = this.#parts
     this.#rejectCallers()
     await this.#drain()
     // Keys without an answer in time expire.
@@ -64,6 +65,7 @@ export class Closing {
     // Without an answer the announcement expires.
     await within(scheduler, CLOSE_BACKEND_TIMEOUT, () => members.close()).catch(() => undefined)
     connectivity.end()
+    if (keeper) await within(scheduler, CLOSE_BACKEND_TIMEOUT, () => keeper.close()).catch(onFault)
     await within(scheduler, CLOSE_BACKEND_TIMEOUT, () => backend.close()).catch(onFault)
     table.tellLosses()
     scheduler.close()

@@ -64,7 +64,7 @@ describe('the build', function () {
   it('has each entry in two formats, with declarations and source maps', () => {
     const extensions = ['js', 'js.map', 'd.ts', 'cjs', 'cjs.map', 'd.cts']
     const files = MODULES.flatMap((module) => extensions.map((extension) => `${module}.${extension}`))
-    const others = ['cli.js', 'cli.js.map', 'licenses.txt', 'memory']
+    const others = ['cli.js', 'cli.js.map', 'keeper-worker.js', 'keeper-worker.js.map', 'licenses.txt', 'memory']
     expect(readdirSync(dist).sort()).to.deep.equal([...files, ...others].sort())
   })
 
