@@ -51,7 +51,8 @@ export class Search {
 
 function argumentsOf(harness: Harness): readonly string[] {
   if (harness.type === 'simulation') {
-    return [SIMULATE, '--seed', String(harness.seed), '--runs', String(harness.runs), '--processes', '1']
+    const keepers = harness.keepers ? ['--keepers'] : []
+    return [SIMULATE, '--seed', String(harness.seed), '--runs', String(harness.runs), '--processes', '1', ...keepers]
   }
   const titles = harness.titles === undefined ? [] : ['--grep', harness.titles]
   return [...MOCHA, '--bail', '--timeout', String(PATIENCE), '--reporter', 'json', ...titles, ...harness.files]

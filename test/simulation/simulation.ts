@@ -14,7 +14,7 @@ import { type Fault, Faults } from './faults.ts'
 import { Member } from './member.ts'
 import { Random } from './random.ts'
 import { Reactions } from './reactions.ts'
-import { drawScenario, type Scenario } from './scenario.ts'
+import { drawScenario, type Scenario, withKeepers } from './scenario.ts'
 import { ServerInspector } from './server-inspector.ts'
 import type { SimulatedProcess } from './simulated-process.ts'
 import { SimulatedNodes } from './simulated-nodes.ts'
@@ -33,6 +33,8 @@ const LONGEST_DRAIN = Math.max(...DRAINS)
 const CLOSING = 10_000 + 1_000
 /** Where the chance that nodes are drawn from begins, apart from that of everything else. */
 const NODES = 0x6e_6f_64_65
+/** The same for keepers. */
+const KEEPERS = 0x6b_65_65_70
 /** After how many of the steps a turn of the event loop is waited for. */
 const TURNS = 1 / 8
 
@@ -57,6 +59,8 @@ export interface RunOptions {
   readonly careful?: boolean
   /** Violations that match this are let pass, so that others can be found. */
   readonly ignore?: RegExp | undefined
+  /** Each process has a keeper, and their event loops are blocked at times. */
+  readonly keepers?: boolean
   /** Instead of what would be drawn. */
   readonly scenario?: Partial<Scenario>
 }
@@ -91,7 +95,9 @@ export class Simulation {
     this.#random = random
     // What is drawn for several nodes changes nothing in worlds with one.
     const further = new Random(options.seed ^ NODES)
-    const scenario = { ...drawScenario(random.fork(), further), ...options.scenario }
+    const drawn = drawScenario(random.fork(), further)
+    const keepers = new Random(options.seed ^ KEEPERS)
+    const scenario = { ...(options.keepers ? withKeepers(drawn, keepers) : drawn), ...options.scenario }
     this.scenario = scenario
     const timeline = this.#timeline
     const chronicle = new Chronicle(timeline, options.onEvent)
