@@ -8,7 +8,7 @@
 import type { KeeperSettings, LedgerPart, StartedKeeper } from '../backend.ts'
 import type { LeaseKeeper } from '../lease/lease-table-parts.ts'
 import type { LeaseCohort, LeaseRecord } from '../lease/lease-record.ts'
-import { beatEvery } from '../rules/keeping.ts'
+import { beatEvery, isBeat } from '../rules/keeping.ts'
 import { deadlineOf } from '../rules/timing.ts'
 import type { KeeperStats } from '../stats.ts'
 import type { SystemClock } from '../time/clock.ts'
@@ -57,11 +57,6 @@ export class KeptLeases implements LeaseKeeper {
     return { connected: connected && !this.#closed, kept: this.#count, renewals }
   }
 
-  /** The event loop is free. */
-  readonly beat = (): void => {
-    if (this.#count > 0) this.#ledger.beat(this.#parts.clock.steady())
-  }
-
   onHeld(record: LeaseRecord): void {
     const cohort = record.cohort as LeaseCohort
     const { ttl, autoRenew } = cohort.terms
@@ -76,7 +71,7 @@ export class KeptLeases implements LeaseKeeper {
     }
     this.#count += 1
     // Before the keeper sees the lease: the last beat may be old.
-    if (this.#count === 1) this.#onBeat()
+    if (this.#count === 1) this.#begin()
     const slot = this.#ledger.open(record.key, record.token, cohort.keptAs, end)
     if (slot === -1) this.#forgetOne()
     else record.own.slot = slot
@@ -144,9 +139,22 @@ export class KeptLeases implements LeaseKeeper {
     this.#alarm = undefined
   }
 
-  readonly #onBeat = (): void => {
-    this.#alarm = this.#parts.scheduler.after(beatEvery(this.#shortestTtl), this.#onBeat)
-    this.beat()
+  #begin(): void {
+    const now = this.#parts.clock.steady()
+    this.#plan(now)
+    this.#ledger.beat(now)
+  }
+
+  #plan(now: number): void {
+    const every = beatEvery(this.#shortestTtl)
+    this.#alarm = this.#parts.scheduler.after(every, () => this.#onAlarm(now + every))
+  }
+
+  /** @param due when it should have rung. */
+  #onAlarm(due: number): void {
+    const now = this.#parts.clock.steady()
+    this.#plan(now)
+    if (isBeat(now - due, this.#shortestTtl)) this.#ledger.beat(now)
   }
 
   /** A time of the manager's clock on the steady clock. */

@@ -154,10 +154,7 @@ export class Assembly {
     else this.table.apply(item, { type: 'observed', now: tick.now })
   }
 
-  readonly onTickEnd = (): void => {
-    this.keeper?.beat()
-    this.renewer.pump()
-  }
+  readonly onTickEnd = (): void => this.renewer.pump()
 
   get backendSettings(): BackendSettings {
     const { clock, credentials, owner, prefix, watch } = this.settings

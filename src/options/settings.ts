@@ -65,7 +65,7 @@ export interface ManagerSettings {
 }
 
 /** See `KeeperOptions`. */
-export interface KeeperChoice {
+interface KeeperChoice {
   /** ms. */
   readonly maxBlocked: number
   readonly worker: URL | undefined

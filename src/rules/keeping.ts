@@ -8,8 +8,8 @@
 
 /** The shortest silence that counts: a busy event loop is late by some ms in every turn. */
 const SHORTEST_SILENCE = 30
-const LONGEST_BEAT = 250
-const LONGEST_LOOK = 500
+const LONGEST_BEAT = 500
+const LONGEST_LOOK = 1_000
 /** Shorter periods would cost more than they save. */
 const SHORTEST_PERIOD = 10
 
@@ -21,6 +21,14 @@ export function beatEvery(ttl: number): number {
 /** How often a keeper looks for a beat. @param ttl the shortest of the leases. */
 export function lookEvery(ttl: number): number {
   return Math.min(Math.max(ttl / 12, SHORTEST_PERIOD), LONGEST_LOOK)
+}
+
+/**
+ * Whether a beat counts that came so much too late. An event loop that has just been blocked is late, and has much to renew: until it is in time
+ * again, the keeper goes on.
+ */
+export function isBeat(late: number, ttl: number): boolean {
+  return late < Math.max(ttl / 12, SHORTEST_SILENCE)
 }
 
 /** What a keeper knows of the event loop. */

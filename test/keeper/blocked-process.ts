@@ -9,6 +9,9 @@ const HUGE = 32_000_000
 
 const task = JSON.parse(process.argv[2] ?? '') as BlockedTask
 const { url, leases: count, ttl, blocked, how, maxBlocked } = task
+// Before anything is held: this takes a while, too.
+const text =
+  how === 'parse' ? JSON.stringify(Array.from({ length: HUGE / 16 }, (_, index) => ({ i: index % 1e6 }))) : ''
 const manager = new LeaseManager(url, { ttl, ...(maxBlocked === undefined ? {} : { keeper: { maxBlocked } }) })
 const lost: Record<string, number> = {}
 manager.on('lost', ({ reason }) => {
@@ -20,8 +23,6 @@ const leases: Lease[] = await manager.acquireAll(Array.from({ length: count }, (
 while (maxBlocked !== undefined && !manager.stats().keeper?.connected) await setTimeout(20)
 // Renewals are spread over a third of the ttl by then, as in a process that has run for long.
 await setTimeout(ttl)
-const text =
-  how === 'parse' ? JSON.stringify(Array.from({ length: HUGE / 16 }, (_, index) => ({ i: index % 1e6 }))) : ''
 
 const isHeld = ({ held }: Lease): boolean => held
 const tell = (message: BlockedMessage): Promise<void> =>

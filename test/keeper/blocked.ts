@@ -8,7 +8,7 @@ import type { BlockedMessage, BlockedTask } from './blocked-task.ts'
 
 const PROCESS = fileURLToPath(new URL('blocked-process.ts', import.meta.url))
 
-export type Over = Extract<BlockedMessage, { type: 'over' }>
+type Over = Extract<BlockedMessage, { type: 'over' }>
 
 export interface BlockedReport extends Over {
   /** Leases that were held when the block began. */

@@ -175,6 +175,24 @@ describe('leases with a keeper', () => {
       expect(threads.story.slice(3)).to.have.members(['lost gone: missing', 'lost stolen: taken'])
     }))
 
+  it('P34 are kept while an event loop that was blocked is still late', () =>
+    TwoThreads.with({}, async (threads) => {
+      const lease = await threads.manager.acquire('a')
+      await threads.block(TTL)
+      // The manager cannot renew: each time that its event loop has a turn, that is late, and its server does not answer.
+      threads.main.block()
+      for (let turn = 0; turn < 5; turn += 1) {
+        await threads.block(TTL / 4)
+        await threads.pass(20)
+        expect(lease.held).to.equal(true)
+      }
+      threads.main.unblock()
+      await threads.pass(TTL)
+      threads.sent.length = 0
+      await threads.pass(TTL)
+      expect([lease.held, threads.sent]).to.deep.equal([true, []])
+    }))
+
   it('P34 end with `maxHold`, and are not renewed after it', () =>
     TwoThreads.with({}, async (threads) => {
       const lease = await threads.manager.acquire('a', { maxHold: 2 * TTL })

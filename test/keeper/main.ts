@@ -32,7 +32,9 @@ async function show(
   )
 }
 
-for (const how of HOWS) {
+const [only] = process.argv.slice(2)
+
+for (const how of HOWS.filter((how) => only === undefined || how === only)) {
   const task = { leases: LEASES, ttl: TTL, blocked: BLOCKED, how }
   await show(`${how}, with a keeper`, { ...task, maxBlocked: 60_000 }, (report) => {
     const { looks, heldThen, heldAfter, heldLater, taken } = report

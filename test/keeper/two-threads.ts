@@ -35,6 +35,8 @@ export class TwoThreads {
   readonly story: string[] = []
   /** The keys of each renewal that the keeper has sent. */
   readonly sent: string[][] = []
+  /** The backend of the manager. */
+  readonly main: MemoryBackend = new MemoryBackend({ store: this.store, watch: false })
   /** The backend of the keeper. */
   readonly backend: MemoryBackend = new MemoryBackend({ store: this.store, watch: false })
   /** Takes what the keeper sends, instead of its backend. */
@@ -51,8 +53,8 @@ export class TwoThreads {
   readonly clock: SystemClock = this.#clockOn(this.#main)
 
   constructor({ maxBlocked = 60_000, ...options }: TwoThreadsOptions = {}) {
-    const backend = Object.assign(new MemoryBackend({ store: this.store, watch: false }), { startKeeper: this.#start })
-    this.manager = new LeaseManager(backend, {
+    Object.assign(this.main, { startKeeper: this.#start })
+    this.manager = new LeaseManager(this.main, {
       ttl: TTL,
       prefix: '',
       random: () => 0,

@@ -1,6 +1,6 @@
 import { expect } from 'chai'
 import fc from 'fast-check'
-import { beatEvery, isDueForKeeper, isKeeping, lookEvery } from '#src/rules/keeping.js'
+import { beatEvery, isBeat, isDueForKeeper, isKeeping, lookEvery } from '#src/rules/keeping.js'
 import { deadlineOf } from '#src/rules/timing.js'
 
 const anyTtl = fc.integer({ min: 500, max: 1_000_000 })
@@ -20,13 +20,18 @@ describe('a keeper', () => {
     expect(isKeeping(30, { beat: 0, maxBlocked: 60_000 }, 100)).to.equal(true)
   })
 
+  it('counts no beat that is late by a twelfth of the ttl', () => {
+    expect([isBeat(499, 6_000), isBeat(500, 6_000)]).to.deep.equal([true, false])
+    expect([isBeat(29, 100), isBeat(30, 100)]).to.deep.equal([true, false])
+  })
+
   it('renews a lease that is a third of its ttl old', () => {
     expect(isDueForKeeper(10_999, 1_000, 30_000)).to.equal(false)
     expect(isDueForKeeper(11_000, 1_000, 30_000)).to.equal(true)
   })
 
-  it('looks and beats at most four and two times a second', () => {
-    expect([beatEvery(600_000), lookEvery(600_000)]).to.deep.equal([250, 500])
+  it('looks once a second and beats twice, or more often for a short ttl', () => {
+    expect([beatEvery(600_000), lookEvery(600_000)]).to.deep.equal([500, 1_000])
     expect([beatEvery(2_400), lookEvery(2_400)]).to.deep.equal([100, 200])
     expect([beatEvery(100), lookEvery(100)]).to.deep.equal([10, 10])
   })

@@ -111,7 +111,9 @@ export function drawScenario(random: Random, nodes: Random): Scenario {
 /** Adds a keeper to each process, and what goes wrong with an event loop that is blocked. Only for worlds with one server. */
 export function withKeepers(scenario: Scenario, random: Random): Scenario {
   const keeper = random.pick([1_000, 4_000, 60_000])
-  const ttls = random.pick([[1_000], [3_000], [1_000, 6_000]])
+  const drawn = random.pick([[1_000], [3_000], [1_000, 6_000]])
+  // Where servers are replaced, ttls outlast that.
+  const ttls = scenario.faults?.includes('switchOver') ? scenario.ttls : drawn
   const isFocused = random.chance(0.4)
   if (isFocused) return { ...scenario, ...BLOCKED, ttls, keeper }
   const faults = scenario.faults && ([...scenario.faults, 'block', 'block', 'stopKeeper'] as const)

@@ -11,8 +11,8 @@ import { type BackendObserver, type Sent, SimulatedBackend } from './simulated-b
 import { type ProcessTraits, SimulatedProcess } from './simulated-process.ts'
 import type { SimulatedServer } from './simulated-server.ts'
 
-/** What an event loop that is free may be late with a beat, in ms: it beats each quarter second at least. */
-const LATE_BEAT = 400
+/** What an event loop that is free may be late with a beat, in ms: it beats each half second at least. */
+const LATE_BEAT = 700
 
 export interface SimulatedKeeperParts
   extends Pick<
