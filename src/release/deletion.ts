@@ -93,6 +93,11 @@ export class Deletion implements ReleaseRequest, PendingRelease {
     this.#startedAt = since
   }
 
+  /** How long a closing manager waits for an answer if other servers have given theirs: an attempt, and another. */
+  get patientUntil(): number {
+    return this.#startedAt + 2 * this.timeout
+  }
+
   get decided(): boolean {
     return this.#onDecided === undefined
   }

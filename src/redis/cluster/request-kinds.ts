@@ -4,12 +4,13 @@ import type { Heads } from '../encoded-command.ts'
 import { callOf, SCRIPTS, ttlsOf, watchedIndices } from '../lock-call.ts'
 import { acquireOutcomes, changeOutcomes } from '../outcomes.ts'
 import { type Call, Script } from '../script.ts'
-import { ACQUIRE_AND_WATCH_IN_CLUSTER, ACQUIRE_IN_CLUSTER } from '../scripts.ts'
+import { ACQUIRE_AND_WATCH_IN_CLUSTER, ACQUIRE_IN_CLUSTER, WATCH } from '../scripts.ts'
 import { type FenceFloors, fenceKeyOf } from './fence-floors.ts'
 import type { Part } from './slot-plan.ts'
 
 const ACQUIRE = new Script(ACQUIRE_IN_CLUSTER)
 const ACQUIRE_AND_WATCH = new Script(ACQUIRE_AND_WATCH_IN_CLUSTER)
+const ONLY_WATCH = new Script(WATCH)
 
 /** The script of a request, and whether CLIENT CACHING YES precedes it. */
 export interface Choice {
@@ -18,7 +19,7 @@ export interface Choice {
 }
 
 export interface Kind<E extends LockEntry, O> {
-  readonly what: 'acquire' | 'renew' | 'release' | 'verify'
+  readonly what: 'acquire' | 'renew' | 'release' | 'verify' | 'watch'
   /** @param tracks whether the node reports changes. @param parts all entries, by slot. */
   choose(tracks: boolean, parts: readonly Part<E>[]): Choice
   /** The call for the entries of one slot. */
@@ -78,6 +79,17 @@ export function verifyKind(heads: Heads): Kind<LockEntry, ChangeOutcome> {
     what: 'verify',
     returns: false,
     choose: () => ({ script: SCRIPTS.verify, watched: false }),
+    call: (script, _, entries) => callOf(script, heads, entries, []),
+    read: (reply, _, count) => changeOutcomes(reply, count),
+  }
+}
+
+/** Makes nodes watch keys, and asks nothing: each answer is `done`. */
+export function watchKind(heads: Heads): Kind<LockEntry, ChangeOutcome> {
+  return {
+    what: 'watch',
+    returns: false,
+    choose: (tracks) => ({ script: ONLY_WATCH, watched: tracks }),
     call: (script, _, entries) => callOf(script, heads, entries, []),
     read: (reply, _, count) => changeOutcomes(reply, count),
   }
