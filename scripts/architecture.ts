@@ -44,6 +44,7 @@ const PLAN: readonly Room[] = [
       'lease',
       'options',
       'redis',
+      'keeper',
       'tracing',
       'time',
       'port',
@@ -77,9 +78,14 @@ const PLAN: readonly Room[] = [
   },
   { name: 'waiting', what: 'callers that want the same key', imports: ['time', 'port', 'rules'] },
   { name: 'requests', what: 'what is asked travels in batches', imports: ['time', 'port'] },
-  { name: 'redis', what: 'the port over ioredis', imports: ['options', 'time', 'port'] },
+  { name: 'redis', what: 'the port over ioredis', imports: ['options', 'keeper', 'time', 'port', 'rules'] },
   { name: 'options', what: 'what users may say, and its defaults', imports: ['lease', 'time', 'port', 'rules'] },
   { name: 'figures', what: 'what exporters share: names, units, labels', imports: ['lease', 'port', 'rules'] },
+  {
+    name: 'keeper',
+    what: 'another thread that renews while the event loop is blocked, and what it shares with the manager',
+    imports: ['lease', 'time', 'port', 'rules'],
+  },
   {
     name: 'lease',
     what: 'the leases that a manager has, and their events',

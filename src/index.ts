@@ -11,6 +11,8 @@ export type {
   ChangeOutcome,
   Credentials,
   Granted,
+  KeeperSettings,
+  LedgerPart,
   LockEntry,
   LockView,
   Refusal,
@@ -18,6 +20,7 @@ export type {
   RouteView,
   Routing,
   Stay,
+  StartedKeeper,
   Unknown,
 } from './backend.ts'
 export type { Announcement, Catalogue, KeyPage, KeyView } from './catalogue.ts'
@@ -66,6 +69,7 @@ export type {
   AcquireOptions,
   AdoptOptions,
   CloseOptions,
+  KeeperOptions,
   LeaseManagerOptions,
   LeaseOptions,
   ListOptions,
@@ -87,6 +91,7 @@ export type {
   ConnectionState,
   Health,
   HealthReason,
+  KeeperStats,
   LeaseManagerStats,
   LoadReport,
   Measurement,

@@ -7,9 +7,11 @@ import {
   type BackendSettings,
   type ChangeOutcome,
   FENCE_KEY,
+  type KeeperSettings,
   type LockEntry,
   type LockView,
   type ReleaseEntry,
+  type StartedKeeper,
   type Unknown,
 } from '../backend.ts'
 import type { Catalogue } from '../catalogue.ts'
@@ -17,6 +19,7 @@ import { UnavailableError } from '../errors.ts'
 import { ConnectionPair } from './connection-pair.ts'
 import { type Ask, cutUp } from './cut-up.ts'
 import { Heads, PLAIN } from './encoded-command.ts'
+import { startKeeperThread } from './keeper-thread.ts'
 import { RedisCatalogue } from './redis-catalogue.ts'
 import { explainReply, isReply } from './reply-fault.ts'
 import { callOf, mayStay, releaseArguments, SCRIPTS, ttlsOf, watchedIndices } from './lock-call.ts'
@@ -85,6 +88,10 @@ export class RedisBackend implements Backend {
       runner,
       catalogue: new RedisCatalogue({ pair, runner, prefix: this.#prefix, explain }),
     }
+  }
+
+  startKeeper(settings: BackendSettings, keeper: KeeperSettings, onFault: (fault: Error) => void): StartedKeeper {
+    return startKeeperThread(this.#source, settings, keeper, onFault)
   }
 
   ready(): Promise<void> | undefined {
