@@ -57,7 +57,8 @@ export class Closing {
   }
 
   async run(): Promise<void> {
-    const { backend, connectivity, scheduler, table, releaser, members, standings, keeper, usages, onFault } = this.#parts
+    const { backend, connectivity, scheduler, table, releaser, members, standings, keeper, usages, onFault } =
+      this.#parts
     if (standings.size > 0) usages.include(standings.close())
     this.#rejectCallers()
     await this.#drain()
