@@ -13,10 +13,13 @@ export type {
   Granted,
   LockEntry,
   LockView,
+  MemberLockView,
+  QuorumMemberStats,
   Refusal,
   ReleaseEntry,
   RouteView,
   Routing,
+  ServerIdentity,
   Unknown,
 } from './backend.ts'
 export type { Announcement, Catalogue, KeyPage, KeyView } from './catalogue.ts'

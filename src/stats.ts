@@ -1,4 +1,5 @@
 /** What a manager counts, and its report. Its size is fixed. */
+import type { QuorumMemberStats } from './backend.ts'
 import { Histogram, type HistogramSummary } from './structures/histogram.ts'
 import type { LossReason } from './rules/lease-state.ts'
 
@@ -83,6 +84,8 @@ export interface LeaseManagerStats {
   readonly roundTrip: HistogramSummary
   /** The servers, if the backend has several; otherwise empty. */
   readonly routes: readonly RouteStats[]
+  /** The members, if the backend is a quorum; otherwise empty. */
+  readonly members: readonly QuorumMemberStats[]
 }
 
 /**
@@ -185,6 +188,7 @@ export class Tally {
       timers: now.timers,
       load: now.load,
       routes: now.routes,
+      members: now.members,
       acquired: this.acquired,
       unacquired: { ...this.unacquired },
       asks: this.asks,
@@ -207,5 +211,15 @@ export class Tally {
 /** The figures that tell what is going on now. */
 export type CurrentFigures = Pick<
   LeaseManagerStats,
-  'held' | 'jeopardy' | 'waiting' | 'queues' | 'undoing' | 'watching' | 'timers' | 'load' | 'routes' | 'connection'
+    | 'held'
+  | 'jeopardy'
+  | 'waiting'
+  | 'queues'
+  | 'undoing'
+  | 'watching'
+  | 'timers'
+  | 'load'
+  | 'routes'
+  | 'members'
+  | 'connection'
 >

@@ -195,7 +195,7 @@ export class Assembly {
     const { backend, connectivity, desk, renewer, subscribers, tryDefaults } = this
     const { clock, credentials, owner, prefix, watch } = this.settings
     backend.open(
-      { prefix, timeout: tryDefaults.timeout, watch, clock, credentials, owner },
+      { prefix, timeout: tryDefaults.timeout, ttl: tryDefaults.ttl, watch, clock, credentials, owner },
       {
         onRecovered: (route) => renewer.onRecovered(route),
         onConnected: () => connectivity.onConnected(),

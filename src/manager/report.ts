@@ -37,6 +37,7 @@ export function reportOf(parts: ReportParts): LeaseManagerStats {
     timers: scheduler.timers,
     load: loads.report,
     routes: routing ? routesOf(routing, parts, time) : [],
+    members: backend.members ?? [],
   }
   return tally.report(now, time)
 }

@@ -20,7 +20,7 @@ import type { ClusterNode } from './cluster-node.ts'
 import { FenceFloors, isFenceKey } from './fence-floors.ts'
 import type { SlotFinder } from './hash-slot.ts'
 import type { FirstAnswer, Redirects, Trail } from './redirects.ts'
-import { acquireKind, type Kind, releaseKind, renewKind, verifyKind } from './request-kinds.ts'
+import { acquireKind, type Kind, raiseKind, releaseKind, renewKind, verifyKind } from './request-kinds.ts'
 import { isAboutScript, isUnclear } from './refusals.ts'
 import { countOf, divide, groupBy, type Part, shareFault } from './slot-plan.ts'
 import { encodeCalls, type Plan } from './slot-wire.ts'
@@ -49,15 +49,15 @@ export class SlotRequests {
   constructor(parts: SlotRequestsParts) {
     const { heads } = parts
     this.#parts = parts
-    this.#acquires = [acquireKind(heads, this.#floors, false), acquireKind(heads, this.#floors, true)]
+    this.#acquires = [acquireKind(heads, this.#floors, false, 0), acquireKind(heads, this.#floors, true, 0)]
     this.#renewals = [renewKind(heads, false), renewKind(heads, true)]
     this.#releases = releaseKind(heads)
     this.#questions = verifyKind(heads)
   }
 
-  async acquire(entries: readonly LockEntry[], watch: boolean): Promise<readonly AcquireOutcome[]> {
-    const kind = this.#acquires[watch ? 1 : 0]
-    const { prefix } = this.#parts
+  async acquire(entries: readonly LockEntry[], watch: boolean, floor: number): Promise<readonly AcquireOutcome[]> {
+    const { heads, prefix } = this.#parts
+    const kind = floor > 0 ? acquireKind(heads, this.#floors, watch, floor) : this.#acquires[watch ? 1 : 0]
     if (!prefix.startsWith(FENCE_KEY) && !FENCE_KEY.startsWith(prefix)) return this.#ask(kind, entries)
     const isOurs = ({ key }: LockEntry): boolean => isFenceKey(prefix + key, this.#parts.slots.of(key))
     const outcomes = [
@@ -67,6 +67,10 @@ export class SlotRequests {
       )),
     ].values()
     return entries.map((entry) => (isOurs(entry) ? reserved(entry.key) : (outcomes.next().value as AcquireOutcome)))
+  }
+
+  raiseFences(entries: readonly LockEntry[], fence: number): Promise<readonly ChangeOutcome[]> {
+    return this.#ask(raiseKind(fence), entries)
   }
 
   renew(entries: readonly LockEntry[], watch: boolean): Promise<readonly ChangeOutcome[]> {
