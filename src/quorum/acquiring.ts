@@ -40,12 +40,10 @@ export class Acquiring {
   }
 
   async acquire(entries: readonly LockEntry[], watch: boolean): Promise<readonly AcquireOutcome[]> {
-    const { ended, undoing, clock } = this.#council
+    const { clock } = this.#council
     const call = {}
     for (const { token, ttl } of entries) {
       this.#callers.set(token, call)
-      ended.remove(token)
-      undoing.forget(token)
       this.#council.onTtl(ttl)
     }
     const outcomes: AcquireOutcome[] = Array.from({ length: entries.length })
@@ -121,7 +119,12 @@ export class Acquiring {
   }
 
   async #ask(entries: readonly LockEntry[], watch: boolean, sentAt: number): Promise<Attempt> {
-    const { members, clock, fences, hints, ended } = this.#council
+    const { members, clock, fences, hints, ended, undoing } = this.#council
+    // What an earlier attempt has left is wanted from now on.
+    for (const { token } of entries) {
+      ended.remove(token)
+      undoing.forget(token)
+    }
     const voters = new Set(members.filter((member) => member.usable && member.hasVote(sentAt)))
     const votes = new AcquireVotes(members.length, voters.size)
     const floor = fences.floor(sentAt)

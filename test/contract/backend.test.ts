@@ -1,6 +1,6 @@
 import { setTimeout } from 'node:timers/promises'
 import { expect } from 'chai'
-import type { Backend } from 'leasewheel'
+import type { Backend, BackendListener } from 'leasewheel'
 import { MemoryBackend, MemoryStore } from 'leasewheel/memory'
 import { quorum } from 'leasewheel/quorum'
 import { ClusterBackend } from '#src/redis/cluster/cluster-backend.js'
@@ -26,7 +26,7 @@ class Opened {
   }
 
   /** @param settings.listener without one, what the backend tells is looked at for faults only. */
-  async open(backend: Backend, settings: { prefix?: string; listener?: Listener } = {}): Promise<Backend> {
+  async open(backend: Backend, settings: { prefix?: string; listener?: BackendListener } = {}): Promise<Backend> {
     const { prefix = 'lease:', listener = this.#listener } = settings
     this.#backends.push(backend)
     backend.open({ prefix, timeout: TIMEOUT, watch: true }, listener)
@@ -224,7 +224,9 @@ function redisQuorum(size: number, broken: 'away' | 'hung' | 'none' = 'none'): (
     const [first] = sound as [RedisServer]
     const last = servers.at(-1) as RedisServer
     if (broken === 'away') await last.kill()
-    const opened = new Opened(({ message }) => broken !== 'none' && message.startsWith(`Member ${size} of ${size}`))
+    const isExpected = ({ message }: Error): boolean =>
+      broken !== 'none' && message.startsWith(`Member ${size} of ${size}`)
+    const opened = new Opened(isExpected)
     const each = async (work: (server: RedisServer) => Promise<unknown>): Promise<void> => {
       await Promise.all(sound.map((server) => work(server)))
     }
@@ -232,14 +234,14 @@ function redisQuorum(size: number, broken: 'away' | 'hung' | 'none' = 'none'): (
       for (const server of servers) if (server !== last || broken !== 'away') server.resume()
     }
     return {
-      open: async (settings) => {
+      open: async ({ listener, ...settings } = {}) => {
         if (broken === 'hung') last.resume()
         const backend = await opened.open(
           quorum(
             servers.map(({ url }) => url),
             { restartDelay: 0 },
           ),
-          settings,
+          { ...settings, ...(listener && { listener: forgiving(listener, isExpected) }) },
         )
         if (broken === 'hung') {
           while (!backend.members?.every(({ usable, watching }) => usable && watching)) await setTimeout(1)
@@ -279,6 +281,21 @@ function redisQuorum(size: number, broken: 'away' | 'hung' | 'none' = 'none'): (
       },
       stop: async () => void (await Promise.all(servers.map((server) => server.stop()))),
     }
+  }
+}
+
+/** A listener that is not told of expected faults. */
+function forgiving(listener: BackendListener, isExpected: (error: Error) => boolean): BackendListener {
+  return {
+    onRecovered: () => listener.onRecovered(),
+    onSuspect: () => listener.onSuspect(),
+    onMissed: () => listener.onMissed(),
+    onChange: (keys) => listener.onChange(keys),
+    onUnwatched: () => listener.onUnwatched(),
+    onForgotten: () => listener.onForgotten(),
+    onError: (error) => {
+      if (!isExpected(error)) listener.onError(error)
+    },
   }
 }
 
