@@ -16,6 +16,8 @@ import { AcquireVotes, type Answer } from './votes.ts'
 /** How often callers that have split the members ask again, and the pause before that at least, in ms. */
 const REPETITIONS = 4
 const LEAST_PAUSE = 1
+/** The part of the timeout that they may take. */
+const REPEATING = 1 / 4
 /** ms after a grant until members that lack the key are asked once more. */
 const HEAL_AFTER = 50
 
@@ -40,7 +42,7 @@ export class Acquiring {
   }
 
   async acquire(entries: readonly LockEntry[], watch: boolean): Promise<readonly AcquireOutcome[]> {
-    const { clock } = this.#council
+    const { clock, timeout } = this.#council
     const call = {}
     for (const { token, ttl } of entries) {
       this.#callers.set(token, call)
@@ -51,9 +53,11 @@ export class Acquiring {
       const twins = this.#council.look(clock.now())
       if (twins) return entries.map(() => ({ type: 'unknown', error: twins }))
       let rest = entries.map((_, index) => index)
+      const until = clock.now() + timeout * REPEATING
       for (let repetition = 0; rest.length > 0; repetition += 1) {
         const some = rest.length === entries.length ? entries : rest.map((index) => entries[index] as LockEntry)
-        const again = await this.#attempt(some, watch, call, repetition, (position, outcome) => {
+        const repeatable = repetition < REPETITIONS && clock.now() < until
+        const again = await this.#attempt(some, watch, call, repeatable ? repetition : undefined, (position, outcome) => {
           outcomes[rest[position] as number] = outcome
         })
         rest = again.map((position) => rest[position] as number)
@@ -69,12 +73,15 @@ export class Acquiring {
     if (this.#callers.size > 0) this.#callers.delete(token)
   }
 
-  /** @param put takes the outcome of an entry. @returns the entries that are to be asked for once more. */
+  /**
+   * @param repetition how often the entries were asked for before; undefined if this is the last time.
+   * @param put takes the outcome of an entry. @returns the entries that are to be asked for once more.
+   */
   async #attempt(
     entries: readonly LockEntry[],
     watch: boolean,
     call: object,
-    repetition: number,
+    repetition: number | undefined,
     put: (position: number, outcome: AcquireOutcome) => void,
   ): Promise<readonly number[]> {
     const { members, majority, clock, closed } = this.#council
@@ -100,7 +107,7 @@ export class Acquiring {
         else raised.push(position)
         return
       }
-      const split = repetition < REPETITIONS && isWanted(position) ? votes.split(position, token) : undefined
+      const split = repetition !== undefined && isWanted(position) ? votes.split(position, token) : undefined
       if (split) again.push(position)
       if (split === 'ahead') kept.push(position)
       else failed.push(position)
@@ -110,7 +117,7 @@ export class Acquiring {
     this.#tellHints(attempt)
     this.#giveBack(attempt, failed.filter((position) => isWanted(position)))
     void this.#finish(attempt, watch)
-    if (again.length === 0) return []
+    if (again.length === 0 || repetition === undefined) return []
     await this.#council.pause(this.#pauseFor(attempt, repetition, kept.length === again.length))
     // Who has left meanwhile is not asked for: its keys are being deleted.
     const wanted = again.filter((position) => isWanted(position))
@@ -149,6 +156,7 @@ export class Acquiring {
         const votesNow = voters.has(member) && member.hasVote(clock.now())
         if (!late) votes.add(answer, votesNow, voters.has(member))
         this.#count(member, answer, floor, sentAt)
+        if (asked.includes(member)) undoing.onUnanswered(member, entries.filter((_, index) => isOpen(answer?.[index])))
       },
       isDecided: () => votes.isDecided(entries.length),
     })
@@ -291,9 +299,13 @@ export class Acquiring {
   /** ms. Those who are ahead ask again as soon as the others have given back; the others later, each at another time. */
   #pauseFor({ asked }: Attempt, repetition: number, ahead: boolean): number {
     const { random, timeout } = this.#council
-    const usual = Math.max(LEAST_PAUSE, ...asked.map((member) => Math.min(member.usual, timeout / 10)))
+    const usual = Math.max(LEAST_PAUSE, ...asked.map((member) => Math.min(member.usual, timeout / 40)))
     return ahead ? usual * (1 + random()) : usual * (1 + 3 * random()) * 2 ** repetition
   }
+}
+
+function isOpen(outcome: AcquireOutcome | undefined): boolean {
+  return outcome === undefined || outcome.type === 'unknown'
 }
 
 function isFinalFault(outcome: AcquireOutcome | undefined): boolean {

@@ -21,7 +21,7 @@ export interface Standing {
 
 /** @param lacks whether the member lacks the key of an entry. */
 export async function heal(
-  { clock, ended }: Council,
+  { clock, ended, undoing }: Council,
   member: QuorumMember,
   { entries, watch, sentAt, isConfirmed }: Standing,
   lacks: (index: number) => boolean,
@@ -34,7 +34,11 @@ export async function heal(
   try {
     const outcomes = await member.backend.acquire(lost, watch)
     for (const { type } of outcomes) if (type === 'granted') member.healed += 1
+    undoing.onUnanswered(
+      member,
+      lost.filter((_, index) => (outcomes[index]?.type ?? 'unknown') === 'unknown'),
+    )
   } catch {
-    // The next renewal finds the keys missing again.
+    undoing.onUnanswered(member, lost)
   }
 }

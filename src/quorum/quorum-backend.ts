@@ -151,10 +151,7 @@ export class QuorumBackend implements Backend {
       onAnswer: (member, answer, late) => {
         answers.set(member, answer)
         if (!late) votes.add(answer)
-        entries.forEach((entry, index) => {
-          const outcome = answer?.[index]
-          if (outcome === undefined || outcome.type === 'unknown') undoing.add(member, entry)
-        })
+        entries.forEach((entry, index) => undoing.onReleased(member, entry, answer?.[index]?.type ?? 'unknown'))
       },
       isDecided: () => votes.isDecided(entries.length),
     })

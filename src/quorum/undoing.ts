@@ -21,11 +21,21 @@ interface Leftover {
   readonly mayLand: boolean
 }
 
+/** A request that may still create a key. */
+interface Landing {
+  /** The members that did not answer it, as a mask. */
+  members: number
+  /** ms on the clock. */
+  until: number
+}
+
 export class Undoing {
   readonly #clock: Clock
   readonly #members: readonly QuorumMember[]
   /** By member, then by token. */
   readonly #leftovers: readonly Map<string, Leftover>[]
+  /** By token, in the order in which they end. */
+  readonly #landings = new Map<string, Landing>()
   readonly #busy = new Set<QuorumMember>()
   #timer: Timer | undefined
   #closed = false
@@ -62,6 +72,27 @@ export class Undoing {
     this.#arm()
   }
 
+  /** A member has not answered a request that creates keys: it may carry it out much later, over a connection that is gone by now. */
+  onUnanswered(member: QuorumMember, entries: readonly LockEntry[]): void {
+    const now = this.#clock.now()
+    for (const [token, { until }] of this.#landings) {
+      if (until > now) break
+      this.#landings.delete(token)
+    }
+    for (const { token, ttl } of entries) {
+      const members = (this.#landings.get(token)?.members ?? 0) | member.bit
+      this.#landings.delete(token)
+      this.#landings.set(token, { members, until: now + ttl })
+    }
+  }
+
+  /** A member was asked to delete a key. */
+  onReleased(member: QuorumMember, entry: LockEntry, outcome: 'done' | 'refused' | 'unknown'): void {
+    const landing = this.#landings.size > 0 ? this.#landings.get(entry.token) : undefined
+    const mayLand = landing !== undefined && (landing.members & member.bit) !== 0
+    if (outcome === 'unknown' || (mayLand && outcome !== 'done')) this.add(member, entry, mayLand)
+  }
+
   /** The token is in use again. */
   forget(token: string): void {
     for (const leftovers of this.#leftovers) if (leftovers.size > 0) leftovers.delete(token)
@@ -76,6 +107,7 @@ export class Undoing {
     this.#closed = true
     this.#timer?.cancel()
     for (const leftovers of this.#leftovers) leftovers.clear()
+    this.#landings.clear()
   }
 
   #of(member: QuorumMember): Map<string, Leftover> {

@@ -29,8 +29,10 @@ describe('a lock on a quorum', () => {
 
   it('P32 is not granted by a majority of the members that can be reached', () =>
     withWorld({ ttl: TTL, size: 5 }, async (world) => {
-      const { manager, members } = world.party()
+      const { manager, members, backend } = world.party()
       for (const member of members.slice(2)) member.fail(DOWN)
+      const [outcome] = await backend.acquire([{ key: 'a', token: 'mine', ttl: TTL }])
+      expect(outcome).to.have.nested.property('error.message').that.includes('2 of 5 members')
       const error = await caught(world.finish(manager.tryAcquire('a'), 50))
       expect(error).to.be.instanceOf(UnavailableError)
       expect(world.count('a')).to.equal(0)
@@ -63,11 +65,11 @@ describe('a lock on a quorum', () => {
       const lease = await manager.acquire('a')
       await lease.renew()
       expect(await lease.release()).to.equal(true)
-      expect(await manager.inspect('b').catch(() => 'asked')).to.not.equal(undefined)
+      expect(await world.finish(manager.inspect('b'))).to.equal(null)
       members[1]?.unblock()
       await world.clock.settle()
       expect(world.count('a')).to.equal(0)
-    }).timeout(60_000))
+    }))
 
   it('P11 leaves nothing on a member that was refused for, or hung meanwhile', () =>
     withWorld({ ttl: TTL }, async (world) => {
@@ -100,8 +102,8 @@ describe('a lock on a quorum', () => {
       const { backend } = world.party()
       world.stores.slice(0, 4).forEach((store, index) => store.set('a', 'theirs', (index + 1) * 1_000))
       const [outcome] = await backend.acquire([{ key: 'a', token: 'mine', ttl: TTL }])
-      // One member is free, so two of the four others have to be.
-      expect(outcome).to.include({ type: 'refused', holder: 'theirs', remaining: 2_000 })
+      // Three refusals decide. The others may be free, so one of the three has to be.
+      expect(outcome).to.include({ type: 'refused', holder: 'theirs', remaining: 1_000 })
     }))
 
   it('goes to exactly one of those who ask at the same moment, even if they split the members', () =>
@@ -143,6 +145,52 @@ describe('a lock on a quorum', () => {
       world.stores[1]?.delete('a')
       await world.clock.advance(10)
       expect(lease.held).to.equal(false)
+      expect(world.count('a')).to.equal(0)
+    }))
+
+  it('P1 ends by the first request, however long the members took to answer', () =>
+    withWorld({ ttl: TTL, timeout: 5_000 }, async (world) => {
+      const { manager, members } = world.party()
+      members[1]?.block()
+      members[2]?.block()
+      const call = manager.acquire('a')
+      await world.clock.advance(1_000)
+      members[1]?.unblock()
+      const lease = await call
+      expect(lease.remaining).to.be.at.most(TTL - 1_000)
+    }))
+
+  it('P11 keeps the keys that an earlier attempt had to give back', () =>
+    withWorld({ ttl: TTL, watch: false }, async (world) => {
+      const { backend, members } = world.party()
+      const entry = { key: 'a', token: 'mine', ttl: TTL }
+      for (const store of world.stores.slice(0, 2)) store.set('a', 'theirs', TTL)
+      const [member] = members.slice(2)
+      // Its deletion is not answered, so it is to be repeated.
+      const release = member?.release.bind(member)
+      if (member) member.release = () => Promise.reject(DOWN)
+      await world.finish(backend.acquire([entry]))
+      await world.clock.settle()
+      if (member && release) member.release = release
+      for (const store of world.stores.slice(0, 2)) store.delete('a')
+      await world.finish(backend.acquire([entry]))
+      await world.clock.advance(2_000)
+      expect(world.on('a')).to.deep.equal(['mine', 'mine', 'mine'])
+    }))
+
+  it('P11 is deleted where it lands after the release, because its request was late', () =>
+    withWorld({ ttl: TTL, watch: false }, async (world) => {
+      const { manager, members } = world.party()
+      const [member] = members.slice(2)
+      const acquire = member?.acquire.bind(member)
+      if (member) member.acquire = () => Promise.reject(DOWN)
+      const lease = await manager.acquire('a')
+      await world.clock.advance(200)
+      if (member && acquire) member.acquire = acquire
+      await lease.release()
+      expect(world.count('a')).to.equal(0)
+      world.stores[2]?.set('a', lease.token, TTL)
+      await world.clock.advance(2_000)
       expect(world.count('a')).to.equal(0)
     }))
 
@@ -376,14 +424,15 @@ describe('fences of a quorum', () => {
 
 describe('inspect on a quorum', () => {
   it('reports the votes, and what each member has', () =>
-    withWorld({ ttl: TTL }, async (world) => {
+    withWorld({ ttl: TTL, size: 5 }, async (world) => {
       const { manager, members } = world.party()
       world.stores[0]?.set('a', 'theirs', 3_000)
       const lease = await world.finish(manager.acquire('a'))
-      members[2]?.fail(DOWN)
+      members[4]?.fail(DOWN)
       const seen = await world.finish(manager.inspect('a'))
-      expect(seen).to.include({ token: lease.token, votes: 1, lease })
-      expect(seen?.members?.map(({ token }) => token)).to.deep.equal(['theirs', lease.token, undefined])
+      const { token } = lease
+      expect(seen).to.include({ token, votes: 3, lease })
+      expect(seen?.members?.map((member) => member.token)).to.deep.equal(['theirs', token, token, token, undefined])
     }))
 
   it('reports nobody if a majority has no token', () =>

@@ -17,7 +17,7 @@ export interface Party {
 }
 
 export class World {
-  readonly clock = new ManualClock()
+  readonly clock: ManualClock = new ManualClock()
   readonly stores: readonly MemoryStore[]
   readonly #parties: Party[] = []
   readonly #options: WorldOptions

@@ -7,6 +7,7 @@ import { CALLER_BUGS } from './caller-bugs.ts'
 import { OWN_BUGS } from './own-bugs.ts'
 import { OWNERSHIP_BUGS } from './ownership-bugs.ts'
 import { PLACE_BUGS } from './place-bugs.ts'
+import { QUORUM_BUGS } from './quorum-bugs.ts'
 import type { Regression } from './regression.ts'
 import { RENEWAL_BUGS } from './renewal-bugs.ts'
 import { SERVER_BUGS } from './server-bugs.ts'
@@ -29,5 +30,6 @@ export const BUGS_HERE: readonly Regression[] = [
   ...ENDING_BUGS,
   ...FAILOVER_BUGS,
   ...PLACE_BUGS,
+  ...QUORUM_BUGS,
   ...SIMULATOR_BUGS,
 ]
