@@ -81,7 +81,11 @@ async function run(args: readonly string[]): Promise<void> {
 }
 
 /** Starts more servers, one after the other. */
-function withMore<T>(count: number, urls: readonly string[], work: (urls: readonly string[]) => Promise<T>): Promise<T> {
+function withMore<T>(
+  count: number,
+  urls: readonly string[],
+  work: (urls: readonly string[]) => Promise<T>,
+): Promise<T> {
   if (count === 0) return work(urls)
   return withRedis(({ url }) => withMore(count - 1, [...urls, url], work))
 }

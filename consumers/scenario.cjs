@@ -12,7 +12,9 @@ async function scenario({ ioredis, leasewheel, memory, quorum }, url) {
 
   if (quorum) {
     const members = [1, 2, 3].map(() => new memory.MemoryBackend({ store: new memory.MemoryStore({ clock }) }))
-    await holdALease(leasewheel, new leasewheel.LeaseManager(quorum.quorum(members), { clock }), () => clock.advance(200))
+    await holdALease(leasewheel, new leasewheel.LeaseManager(quorum.quorum(members), { clock }), () =>
+      clock.advance(200),
+    )
   }
 
   const client = new ioredis.Redis(url)

@@ -211,7 +211,7 @@ export class Tally {
 /** The figures that tell what is going on now. */
 export type CurrentFigures = Pick<
   LeaseManagerStats,
-    | 'held'
+  | 'held'
   | 'jeopardy'
   | 'waiting'
   | 'queues'

@@ -57,9 +57,15 @@ export class Acquiring {
       for (let repetition = 0; rest.length > 0; repetition += 1) {
         const some = rest.length === entries.length ? entries : rest.map((index) => entries[index] as LockEntry)
         const repeatable = repetition < REPETITIONS && clock.now() < until
-        const again = await this.#attempt(some, watch, call, repeatable ? repetition : undefined, (position, outcome) => {
-          outcomes[rest[position] as number] = outcome
-        })
+        const again = await this.#attempt(
+          some,
+          watch,
+          call,
+          repeatable ? repetition : undefined,
+          (position, outcome) => {
+            outcomes[rest[position] as number] = outcome
+          },
+        )
         rest = again.map((position) => rest[position] as number)
       }
       return outcomes
@@ -94,8 +100,7 @@ export class Acquiring {
     }
     const attempt = await this.#ask(entries, watch, now)
     const { votes } = attempt
-    const isWanted = (position: number): boolean =>
-      this.#callers.get((entries[position] as LockEntry).token) === call
+    const isWanted = (position: number): boolean => this.#callers.get((entries[position] as LockEntry).token) === call
     const raised: number[] = []
     const failed: number[] = []
     const again: number[] = []
@@ -115,7 +120,10 @@ export class Acquiring {
     })
     if (raised.length > 0) failed.push(...(await this.#raise(attempt, raised, put)))
     this.#tellHints(attempt)
-    this.#giveBack(attempt, failed.filter((position) => isWanted(position)))
+    this.#giveBack(
+      attempt,
+      failed.filter((position) => isWanted(position)),
+    )
     void this.#finish(attempt, watch)
     if (again.length === 0 || repetition === undefined) return []
     await this.#council.pause(this.#pauseFor(attempt, repetition, kept.length === again.length))
@@ -156,7 +164,11 @@ export class Acquiring {
         const votesNow = voters.has(member) && member.hasVote(clock.now())
         if (!late) votes.add(answer, votesNow, voters.has(member))
         this.#count(member, answer, floor, sentAt)
-        if (asked.includes(member)) undoing.onUnanswered(member, entries.filter((_, index) => isOpen(answer?.[index])))
+        if (asked.includes(member))
+          undoing.onUnanswered(
+            member,
+            entries.filter((_, index) => isOpen(answer?.[index])),
+          )
       },
       isDecided: () => votes.isDecided(entries.length),
     })
@@ -283,7 +295,8 @@ export class Acquiring {
     const { ended } = this.#council
     const lacks = (member: QuorumMember) => (position: number) => answers.get(member)?.[position]?.type !== 'granted'
     const isBare = entries.some(
-      (_, position) => votes.isGranted(position) && asked.some((member) => answers.has(member) && lacks(member)(position)),
+      (_, position) =>
+        votes.isGranted(position) && asked.some((member) => answers.has(member) && lacks(member)(position)),
     )
     if (isBare) {
       await this.#council.pause(HEAL_AFTER)

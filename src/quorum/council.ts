@@ -143,7 +143,10 @@ export class Council {
     })
     const faults = this.members.map(({ backend }) => backend.fault).filter((fault) => fault !== undefined)
     const message = `${count} of ${this.size} members ${what}, and ${this.majority} have to`
-    return new UnavailableError([message, ...reasons].join('; '), undefined, { cause: cause ?? faults[0], final: false })
+    return new UnavailableError([message, ...reasons].join('; '), undefined, {
+      cause: cause ?? faults[0],
+      final: false,
+    })
   }
 
   /** ms. It ends early if the backend is closed. */
@@ -165,7 +168,7 @@ export class Council {
     this.#closed = true
     this.undoing.close()
     this.hints.clear()
-    for (const end of [...this.#pauses]) end()
+    for (const end of this.#pauses) end()
   }
 
   #tellQuarantine(member: QuorumMember, now: number): void {

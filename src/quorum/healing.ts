@@ -16,7 +16,7 @@ export interface Standing {
   /** When the question was sent that confirmed them, in ms on the clock. */
   readonly sentAt: number
   /** Whether a majority has confirmed an entry, in this very question. */
-  isConfirmed(index: number): boolean
+  readonly isConfirmed: (index: number) => boolean
 }
 
 /** @param lacks whether the member lacks the key of an entry. */

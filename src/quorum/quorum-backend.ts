@@ -2,6 +2,7 @@
  * A backend over several independent backends, its members. What a majority of all members confirms counts. A question is answered as soon as the
  * majority is decided, so one member that is away or hangs slows nobody.
  */
+import { asError } from '../as-error.ts'
 import type {
   AcquireOutcome,
   Backend,
@@ -22,10 +23,14 @@ import { heal } from './healing.ts'
 import { inspectAll, releaseByForce } from './inspection.ts'
 import { listenTo } from './member-listener.ts'
 import type { QuorumMember } from './quorum-member.ts'
-import type { QuorumSettings } from './quorum.ts'
 import { type Answer, ChangeVotes, majorityOf } from './votes.ts'
 
 const DEFAULT_TTL = 30_000
+
+interface QuorumSettings {
+  readonly restartDelay: number | undefined
+  readonly random: () => number
+}
 
 interface Opened {
   readonly council: Council
@@ -263,7 +268,7 @@ function whenSome(promises: readonly Promise<void>[], count: number): Promise<vo
         },
         (error: unknown) => {
           spare -= 1
-          if (spare < 0) reject(error)
+          if (spare < 0) reject(asError(error))
         },
       )
     }

@@ -19,11 +19,6 @@ export interface QuorumOptions {
   readonly random?: (() => number) | undefined
 }
 
-export interface QuorumSettings {
-  readonly restartDelay: number | undefined
-  readonly random: () => number
-}
-
 /**
  * One backend over several independent servers, its members: a lock is held by whoever has it on a majority of all of them. Pass it to
  * `new LeaseManager`, which then owns and closes it.
@@ -38,7 +33,8 @@ export function quorum(members: readonly Connectable[], options: QuorumOptions =
     throw new RangeError(`Expected 1 to ${MOST_MEMBERS} members, got ${members.length}`)
   members.forEach((member: Connectable, index) => {
     const first = members.indexOf(member)
-    if (first < index) throw new TypeError(`Expected different members, got the same as number ${first + 1} and ${index + 1}`)
+    if (first < index)
+      throw new TypeError(`Expected different members, got the same as number ${first + 1} and ${index + 1}`)
   })
   const { restartDelay, random = Math.random } = options
   if (restartDelay !== undefined) checkInteger('restartDelay', restartDelay, 0)

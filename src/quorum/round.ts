@@ -17,10 +17,10 @@ export interface Question<O> {
   /** The longest that a slow member is waited for, in ms. */
   readonly longest: number
   /** Sends the question; nothing if the member cannot be asked. */
-  ask(member: QuorumMember): Promise<readonly O[]> | undefined
+  readonly ask: (member: QuorumMember) => Promise<readonly O[]> | undefined
   /** A member has answered, or cannot. @param late whether the question was decided before. */
-  onAnswer(member: QuorumMember, answer: Answer<O>, late: boolean): void
-  isDecided(): boolean
+  readonly onAnswer: (member: QuorumMember, answer: Answer<O>, late: boolean) => void
+  readonly isDecided: () => boolean
 }
 
 export class Round<O> {
@@ -60,11 +60,6 @@ export class Round<O> {
           () => this.#take(member, undefined),
         )
     })
-  }
-
-  /** Stops waiting. */
-  cancel(): void {
-    this.#onDecided()
   }
 
   #take(member: QuorumMember, answer: Answer<O>): void {

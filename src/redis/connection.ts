@@ -22,7 +22,14 @@ import { OwnClient } from './own-client.ts'
 import { Readiness } from './readiness.ts'
 import { ReconnectDelay } from './reconnect-delay.ts'
 import { isReply } from './reply-fault.ts'
-import { identityOf, isSameServer, readServerInfo, type ServerInfo, UNKNOWN_SERVER, whatIsWrongWith } from './server-info.ts'
+import {
+  identityOf,
+  isSameServer,
+  readServerInfo,
+  type ServerInfo,
+  UNKNOWN_SERVER,
+  whatIsWrongWith,
+} from './server-info.ts'
 
 /** ms before another attempt after an announced switch: a Sentinel that does not know of it still names the old server. */
 const HURRIED_DELAY = 15

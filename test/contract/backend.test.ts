@@ -258,9 +258,7 @@ function redisQuorum(size: number, broken: 'away' | 'hung' | 'none' = 'none'): (
         return remaining === -1 ? Number.POSITIVE_INFINITY : remaining
       },
       set: (key, value, ttl) =>
-        each((server) =>
-          server.command('SET', key, value, ...(ttl === Number.POSITIVE_INFINITY ? [] : ['PX', ttl])),
-        ),
+        each((server) => server.command('SET', key, value, ...(ttl === Number.POSITIVE_INFINITY ? [] : ['PX', ttl]))),
       delete: (key) => each((server) => server.command('DEL', key)),
       expire: (key) =>
         each(async (server) => {

@@ -295,7 +295,9 @@ describe('a restarted member', () => {
       // The holder is cut off from it, so it cannot heal what the restart loses.
       one.members[1]?.fail(DOWN)
       other.members[1]?.restart()
-      const error = await caught(world.finish(other.manager.tryAcquire('a'), 50).then((won) => won ?? Promise.reject(new Error('null'))))
+      const error = await caught(
+        world.finish(other.manager.tryAcquire('a'), 50).then((won) => won ?? Promise.reject(new Error('null'))),
+      )
       expect(error.message).to.match(/null|no vote|members/)
       expect(lease.held).to.equal(true)
       const { quarantined } = other.manager.stats().members[1] ?? {}
@@ -477,7 +479,11 @@ describe('members of a quorum', () => {
     ['too many', () => quorum(Array.from({ length: 32 }, () => new MemoryBackend())), 'got 32'],
     ['one twice', () => quorum([one, new MemoryBackend(), one]), 'the same as number 1 and 3'],
     ['no connection', () => quorum([one, 7 as never]), 'Expected `connection` to be'],
-    ['another quorum', () => quorum([quorum([one]), new MemoryBackend()]), 'Expected member 1 to be a backend with `raiseFences`'],
+    [
+      'another quorum',
+      () => quorum([quorum([one]), new MemoryBackend()]),
+      'Expected member 1 to be a backend with `raiseFences`',
+    ],
     ['a bad delay', () => quorum([one], { restartDelay: -1 }), 'Expected `restartDelay` to be an integer >= 0'],
     ['no random function', () => quorum([one], { random: 4 as never }), 'Expected `random` to be a function'],
   ]

@@ -43,8 +43,7 @@ describe('votes of a quorum', () => {
           if (votes.isDecided(1)) early ??= votes.outcomes(1, () => UNKNOWN.error)[0]?.type
         }
         const count = (type: string): number => answers.filter((outcome) => outcome.type === type).length
-        const expected =
-          count('done') >= majority ? 'done' : count('refused') > size - majority ? 'refused' : 'unknown'
+        const expected = count('done') >= majority ? 'done' : count('refused') > size - majority ? 'refused' : 'unknown'
         expect(votes.outcomes(1, () => UNKNOWN.error)[0]?.type).to.equal(expected)
         expect(early).to.equal(expected)
       }),
@@ -83,7 +82,10 @@ describe('votes of a quorum', () => {
 
   it('are split if no other has a majority: the one with most votes is ahead, or the smallest token', () => {
     const split = (token: string, ...answers: AcquireOutcome[]): unknown =>
-      acquireVotes(5, answers.map((outcome) => [outcome])).split(0, token)
+      acquireVotes(
+        5,
+        answers.map((outcome) => [outcome]),
+      ).split(0, token)
     expect(split('b', granted(1), granted(1), refused('a'))).to.equal('ahead')
     expect(split('b', granted(1), refused('a'), refused('a'))).to.equal('behind')
     expect(split('b', granted(1), refused('a'))).to.equal('behind')

@@ -34,7 +34,10 @@ class Scene {
   }
 
   /** Resolves once all members can be asked. */
-  async party(options: LeaseManagerOptions & QuorumOptions = {}, members: readonly Connectable[] = this.urls): Promise<Party> {
+  async party(
+    options: LeaseManagerOptions & QuorumOptions = {},
+    members: readonly Connectable[] = this.urls,
+  ): Promise<Party> {
     const { restartDelay = 0, ...rest } = options
     const manager = new LeaseManager(quorum(members, { restartDelay }), { ...LASTING, prefix: '', ...rest })
     const errors: string[] = []
@@ -153,7 +156,7 @@ describe('a quorum of real servers', () => {
         expect(leases.every((lease) => lease?.held)).to.equal(true)
         await until(async () => (await client.get('d')) === leases[3]?.token)
         expect(await other.manager.tryAcquire('c')).to.equal(null)
-        await Promise.all(leases.map((lease) => lease?.release()))
+        for (const lease of leases) await lease?.release()
         await until(async () => (await client.get('d')) === null)
         const next = await other.manager.acquire('c')
         expect(next.fence).to.be.greaterThan(leases[2]?.fence as number)

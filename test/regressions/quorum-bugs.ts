@@ -7,7 +7,9 @@ const QUORUM = 'test/quorum/quorum.test.ts'
 export const QUORUM_BUGS: readonly Regression[] = [
   {
     failure: 'the largest fence of a quorum was handed out although no majority knew it',
-    patches: [{ file: ACQUIRING, find: 'if (ballot.agreed >= majority) put(', replace: 'if (ballot.agreed >= 0) put(' }],
+    patches: [
+      { file: ACQUIRING, find: 'if (ballot.agreed >= majority) put(', replace: 'if (ballot.agreed >= 0) put(' },
+    ],
     harness: tests(QUORUM, 'are known to a majority'),
     report: /are known to a majority/,
   },

@@ -63,7 +63,8 @@ export class QuorumChecker {
     manager.on('lost', ({ lease, reason }) => {
       const since = this.#acquiredAt.get(lease) ?? 0
       const quiet = this.#isQuiet(since - RECOVERY, party)
-      const message = (): string => `${lease.key} of ${process.name} was lost (${reason}) although nothing had gone wrong`
+      const message = (): string =>
+        `${lease.key} of ${process.name} was lost (${reason}) although nothing had gone wrong`
       this.#verdict.expect(!quiet, 'P18', message)
       this.#end(lease, 'lost')
     })
@@ -104,7 +105,9 @@ export class QuorumChecker {
   #checkIdle(key: string, parties: readonly Party[], quiet: boolean): void {
     const { now } = this.#timeline
     const isHeld = [...this.#held].some(([lease, { process }]) => lease.key === key && process.observable && lease.held)
-    const isWanted = parties.some(({ wanted, process }) => (wanted.get(key) ?? 0) > 0 && process.condition === 'running')
+    const isWanted = parties.some(
+      ({ wanted, process }) => (wanted.get(key) ?? 0) > 0 && process.condition === 'running',
+    )
     if (isHeld || !isWanted || !quiet) {
       this.#idleSince.delete(key)
       return
@@ -137,7 +140,12 @@ export class QuorumChecker {
   }
 
   #isQuiet(since: number, party: Party): boolean {
-    return this.troubles === 0 && this.troubledAt < since && party.troubledAt < since && party.process.condition === 'running'
+    return (
+      this.troubles === 0 &&
+      this.troubledAt < since &&
+      party.troubledAt < since &&
+      party.process.condition === 'running'
+    )
   }
 
   #end(lease: Lease, how: string): void {

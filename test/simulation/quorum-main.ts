@@ -11,7 +11,8 @@ const { values } = parseArgs({
   },
 })
 const [runs, first, duration] = [Number(values.runs), Number(values.seed), Number(values.seconds) * 1_000]
-if (![runs, first, duration].every(Number.isFinite)) throw new RangeError('Expected --runs, --seed and --seconds to be numbers')
+if (![runs, first, duration].every(Number.isFinite))
+  throw new RangeError('Expected --runs, --seed and --seconds to be numbers')
 const totals = { events: 0, leases: 0, faults: 0 }
 for (let seed = first; seed < first + runs; seed += 1) {
   const onEvent = values.events ? (line: string) => console.log(line) : undefined
@@ -26,4 +27,6 @@ for (let seed = first; seed < first + runs; seed += 1) {
     process.exit(1)
   }
 }
-console.log(`${runs} runs, ${totals.events} events, ${totals.leases} leases, ${totals.faults} faults: nothing was found.`)
+console.log(
+  `${runs} runs, ${totals.events} events, ${totals.leases} leases, ${totals.faults} faults: nothing was found.`,
+)

@@ -141,7 +141,11 @@ export class QuorumSimulation {
     const random = this.#random.fork()
     this.#count += 1
     const name = `process ${this.#count}`
-    const traits = { rate: 1 + random.pick([-1, 1]) * rateError, readingsPerStop: Number.POSITIVE_INFINITY, longestStop: 0 }
+    const traits = {
+      rate: 1 + random.pick([-1, 1]) * rateError,
+      readingsPerStop: Number.POSITIVE_INFINITY,
+      longestStop: 0,
+    }
     const process = new SimulatedProcess(name, this.#timeline, random.fork(), traits, (stepping, step) => {
       this.#stepping = stepping
       step()
@@ -171,7 +175,14 @@ export class QuorumSimulation {
       batchSize,
     })
     manager.on('error', (error) => this.#note(() => `${name}: error: ${error.message}`))
-    const member: Member = { process, manager, links, wanted: new Map(), leases: new Set(), troubledAt: this.#timeline.now }
+    const member: Member = {
+      process,
+      manager,
+      links,
+      wanted: new Map(),
+      leases: new Set(),
+      troubledAt: this.#timeline.now,
+    }
     for (const event of ['acquired', 'released', 'lost'] as const) {
       manager.on(event, ({ lease }) => this.#note(() => `${name}: ${event} ${lease.key}, fence ${lease.fence}`))
     }
@@ -314,7 +325,9 @@ export class QuorumSimulation {
   /** @param after ms for which the end of the trouble is trouble. */
   #during(end: () => void, after = 0): void {
     const { ttl } = this.scenario
-    const duration = this.#random.chance(0.5) ? this.#random.between(1, 200) : this.#random.between(1, 2 * Math.min(ttl, 3_000))
+    const duration = this.#random.chance(0.5)
+      ? this.#random.between(1, 200)
+      : this.#random.between(1, 2 * Math.min(ttl, 3_000))
     this.#checker.troubles += 1
     this.#timeline.after(duration, () => {
       this.#note(() => 'mended')

@@ -80,7 +80,9 @@ class QuorumSoak {
       while (machineTime() < endAt && this.#failure === undefined) {
         await this.#inflict()
         const { restarts } = this.#faults
-        onProgress?.(`${restarts} restarts, ${this.#store.accepted.length} writes, ${this.#store.refused} refused as stale`)
+        onProgress?.(
+          `${restarts} restarts, ${this.#store.accepted.length} writes, ${this.#store.refused} refused as stale`,
+        )
       }
       await this.#finish()
       if (this.#failure) throw this.#failure
@@ -170,9 +172,13 @@ class QuorumSoak {
   async #lookForRests(): Promise<void> {
     // Keys of workers that were killed expire.
     await setTimeout(3 * this.#options.ttl)
-    for (const { command, port } of this.#servers.map((server) => ({ command: server.command.bind(server), port: server.port }))) {
+    for (const { command, port } of this.#servers.map((server) => ({
+      command: server.command.bind(server),
+      port: server.port,
+    }))) {
       const keys = (await command('KEYS', 'lease:*')) as string[]
-      if (keys.length > 0) this.#violations.push(new Violation('P11', `${keys.join(', ')} were left on the server at ${port}`))
+      if (keys.length > 0)
+        this.#violations.push(new Violation('P11', `${keys.join(', ')} were left on the server at ${port}`))
     }
   }
 
