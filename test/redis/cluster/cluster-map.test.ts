@@ -17,11 +17,16 @@ describe('the map of a cluster', () => {
         })
         await withStage(client, {}, async (stage) => {
           works = false
-          fake.ranges = () => [{ first: 0, last: 16_383, host: '127.0.0.1', port: fake.port(1) }]
           const slot = stage.slotOf('k')
           fake.onScript = (node) => (node === 0 ? `-MOVED ${slot} ${fake.address(1)}` : undefined)
+          // A map that was asked for while the resolver worked has come by the end of this call.
           await stage.backend.acquire(stage.entriesOf('k'))
-          await until('the map has the other slots, too', () => stage.nodeOf('another') === fake.address(1))
+          fake.ranges = () => [{ first: 0, last: 16_383, host: '127.0.0.1', port: fake.port(1) }]
+          await until('the map has the other slots, too', async () => {
+            // A map without news leads to the first node, which makes the backend ask for another.
+            await stage.backend.acquire(stage.entriesOf('k'))
+            return stage.nodeOf('another') === fake.address(1)
+          })
         })
       }
     }))

@@ -141,15 +141,21 @@ describe('a redirection', () => {
     withFakes(2, async ({ fake, backend, entriesOf, slotOf }) => {
       fake.onScript = (node) => (node === 0 ? `-ASK ${slotOf('k')} ${fake.address(1)}` : undefined)
       const maps = (): number => fake.journal.filter(({ words }) => words[0]?.toLowerCase() === 'cluster').length
-      const before = maps()
-      fake.onGreeting = (node) => (node === 1 ? until('a map was asked for', () => maps() > before) : undefined)
+      let isGreeted = false
+      fake.onGreeting = async (node) => {
+        if (node !== 1) return
+        // The second one is asked for once the first one has come, and the backend waits for the node by then.
+        const before = maps()
+        await until('two maps were asked for', () => maps() > before + 1)
+        isGreeted = true
+      }
       const asked = backend.renew(entriesOf('k'))
       // Another key makes the backend ask for a map.
       fake.onScript = (node, { keys: [key] }) => {
         if (node === 1) return undefined
         return key === 'k' ? `-ASK ${slotOf('k')} ${fake.address(1)}` : '-CLUSTERDOWN The cluster is down'
       }
-      await backend.renew(entriesOf('other'))
+      while (!isGreeted) await backend.renew(entriesOf('other'))
       expect(await asked).to.deep.equal([{ type: 'done' }])
     }))
 
