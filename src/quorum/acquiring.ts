@@ -161,6 +161,7 @@ export class Acquiring {
       },
       onAnswer: (member, answer, late) => {
         answers.set(member, answer)
+        if (late) this.#onLate(member, entries, votes, answer)
         const votesNow = voters.has(member) && member.hasVote(clock.now())
         if (!late) votes.add(answer, votesNow, voters.has(member))
         this.#count(member, answer, floor, sentAt)
@@ -256,19 +257,34 @@ export class Acquiring {
   }
 
   /** Members on which a key has another token, or none, report less than others. */
-  #tellHints({ entries, votes, answers }: Attempt): void {
+  #tellHints({ entries, votes, answers, asked }: Attempt): void {
     const { hints, silent, majority } = this.#council
     entries.forEach(({ key }, position) => {
       const { granted, refused } = votes.ballot(position)
-      const isGranted = granted >= majority
       if (refused === 0 && hints.size === 0) return
       let without = 0
       for (const member of this.#council.members) {
-        const outcome = answers.get(member)?.[position]
-        const counts = isGranted ? outcome?.type === 'granted' : outcome?.type === 'refused' && outcome.watched
-        if (!counts) without |= member.bit
+        // One that has not answered yet is taken for one that agrees with the others.
+        const agrees = answers.has(member)
+          ? hasToken(answers.get(member)?.[position], granted >= majority)
+          : asked.includes(member)
+        if (!agrees) without |= member.bit
       }
       if (hints.onAnswered(key, without, silent)) this.#council.onHint([key])
+    })
+  }
+
+  /** A member answers after the decision: it may not agree with the others. */
+  #onLate(
+    member: QuorumMember,
+    entries: readonly LockEntry[],
+    votes: AcquireVotes,
+    answer: Answer<AcquireOutcome>,
+  ): void {
+    const { hints, silent } = this.#council
+    entries.forEach(({ key }, position) => {
+      if (hasToken(answer?.[position], votes.isGranted(position))) return
+      if (hints.onLacks(key, member.index, silent)) this.#council.onHint([key])
     })
   }
 
@@ -315,6 +331,11 @@ export class Acquiring {
     const usual = Math.max(LEAST_PAUSE, ...asked.map((member) => Math.min(member.usual, timeout / 40)))
     return ahead ? usual * (1 + random()) : usual * (1 + 3 * random()) * 2 ** repetition
   }
+}
+
+/** Whether a member has the token that counts on a key, and reports its next change. @param granted whether it is that of the caller. */
+function hasToken(outcome: AcquireOutcome | undefined, granted: boolean): boolean {
+  return granted ? outcome?.type === 'granted' : outcome?.type === 'refused' && outcome.watched
 }
 
 function isOpen(outcome: AcquireOutcome | undefined): boolean {

@@ -67,6 +67,11 @@ export class KeyHints {
     return known.changed !== 0 && this.#judge(key, known, silent)
   }
 
+  /** A member does not have the token that counts. @returns as `onAnswered`. */
+  onLacks(key: string, member: number, silent: number): boolean {
+    return this.onAnswered(key, (this.#known.get(key)?.without ?? 0) | (2 ** member), silent)
+  }
+
   /** Nobody here wants to know any more. */
   forget(key: string): void {
     if (this.#known.size > 0) this.#known.delete(key)

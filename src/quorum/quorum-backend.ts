@@ -94,10 +94,8 @@ export class QuorumBackend implements Backend {
     const waits = this.#members.map((member) => member.ready())
     const missing = majorityOf(waits.length) - waits.filter((wait) => wait === undefined).length
     const pending = waits.filter((wait) => wait !== undefined)
-    if (missing <= 0) {
-      for (const wait of pending) wait.catch(ignore)
-      return undefined
-    }
+    for (const wait of pending) wait.catch(ignore)
+    if (missing <= 0) return undefined
     this.#readiness ??= whenSome(pending, missing).finally(() => {
       this.#readiness = undefined
     })

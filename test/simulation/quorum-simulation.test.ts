@@ -2,7 +2,7 @@
 import { expect } from 'chai'
 import { QuorumSimulation } from './quorum-simulation.ts'
 
-const RUNS = Number(process.env['QUORUM_RUNS'] ?? 40)
+const RUNS = Number(process.env['QUORUM_RUNS'] ?? 20)
 const SEED = Number(process.env['QUORUM_SEED'] ?? 1)
 
 describe('managers on a simulated quorum', () => {
