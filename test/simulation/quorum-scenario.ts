@@ -25,7 +25,7 @@ export interface QuorumScenario {
   readonly batchSize: number
 }
 
-export const QUORUM_FAULTS = [
+const QUORUM_FAULTS = [
   'restart',
   'restartEmpty',
   'hang',
