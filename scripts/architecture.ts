@@ -26,12 +26,15 @@ const PLAN: readonly Room[] = [
     name: 'face',
     files: /^(index|lease-manager)\.ts$/,
     what: 'what users meet: LeaseManager, and all public names',
-    imports: 'manager overview acquire requests redis options lease tracing time port rules structures'.split(' '),
+    imports: 'manager claims overview acquire requests redis options lease tracing time port rules structures'.split(
+      ' ',
+    ),
   },
   {
     name: 'manager',
     what: 'how the parts are put together, told of changes, and closed',
     imports: [
+      'claims',
       'overview',
       'acquire',
       'release',
@@ -46,6 +49,11 @@ const PLAN: readonly Room[] = [
       'port',
       'rules',
     ],
+  },
+  {
+    name: 'claims',
+    what: 'what holds locks for as long as it stands: elections, claims, shares',
+    imports: ['waiting', 'requests', 'lease', 'options', 'time', 'port', 'rules'],
   },
   {
     name: 'overview',

@@ -35,6 +35,7 @@ export type AcquireOutcome = Granted | Refusal | Unknown
 /** The key holds our token for a whole ttl. Another request with the same token is granted again. */
 export interface Granted {
   readonly type: 'granted'
+  /** At least the store's time at the grant, in µs since some fixed moment. */
   readonly fence: number
 }
 
@@ -106,10 +107,20 @@ export interface BackendSettings {
   readonly owner?: string | undefined
 }
 
+/** How long a key stays at least, by the store's own clock. */
+export interface Stay {
+  /** The fence of the lock, which says when it was acquired: see `Granted`. */
+  readonly since: number
+  /** ms from then on. */
+  readonly duration: number
+}
+
 /** A lock to release. */
 export interface ReleaseEntry extends LockEntry {
   /** If true, watch the key from its deletion on: a waiter here wants it next. Default: false. */
   readonly watch?: boolean
+  /** If given, the key stays until that time is over, instead of being deleted now. Default: it is deleted. */
+  readonly stay?: Stay | undefined
 }
 
 /** What is on a key at this moment. */
@@ -240,7 +251,7 @@ export interface Backend {
    * @param watch whether to watch the keys from now on. Default: no.
    */
   renew(entries: readonly LockEntry[], watch?: boolean): Promise<readonly ChangeOutcome[]>
-  /** Deletes a key that holds the entry's token, and no other. */
+  /** Deletes a key that holds the entry's token, and no other; or lets it stay, see `ReleaseEntry.stay`. */
   release(entries: readonly ReleaseEntry[]): Promise<readonly ChangeOutcome[]>
   /** Checks whether a key holds the entry's token. It changes nothing, not even whether the key is watched. */
   verify(entries: readonly LockEntry[]): Promise<readonly ChangeOutcome[]>

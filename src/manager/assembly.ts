@@ -7,6 +7,7 @@ import { FirstAttempts } from '../acquire/first-attempt.ts'
 import { Granting } from '../acquire/granting.ts'
 import { type Backend, FENCE_KEY, type Routing } from '../backend.ts'
 import type { Catalogue } from '../catalogue.ts'
+import { Standings } from '../claims/standings.ts'
 import { Cohort } from '../lease/cohort.ts'
 import type { LeasePort } from '../lease/lease.ts'
 import type { LeaseRecord } from '../lease/lease-record.ts'
@@ -30,6 +31,7 @@ import { ChangeDesk } from './change-desk.ts'
 import { Connectivity } from './connectivity.ts'
 import { leasePort } from './lease-port.ts'
 import { reportOf } from './report.ts'
+import { standingPort } from './standing-port.ts'
 import { Usages } from './usages.ts'
 
 /** The manager, as its parts see it. */
@@ -76,13 +78,13 @@ export class Assembly {
   readonly inquiries: Inquiries
   readonly members: Members
   readonly connectivity: Connectivity
+  readonly standings: Standings
   /** The key that the backend needs for itself, if our prefix leads to it. */
   readonly forbiddenKey: string | undefined
 
   constructor(connection: Connectable, settings: ManagerSettings, tryDefaults: AcquireSettings, face: Face) {
     this.settings = settings
     this.tryDefaults = tryDefaults
-    this.subscribers = face
     this.tally = new Tally(
       () => face.listenerCount('measured') > 0,
       (measurement) => void face.emit('measured', measurement),
@@ -98,6 +100,8 @@ export class Assembly {
     this.lines = new WaitingLines(this.scheduler, this.tally, (key, begun) =>
       this.table.reservations.onLine(key, begun),
     )
+    this.standings = new Standings(standingPort(this), settings)
+    this.subscribers = this.standings.before(face)
     this.seed = this.random()
     this.table = new LeaseTable(this)
     this.usages = new Usages(this)
@@ -136,10 +140,11 @@ export class Assembly {
     }
   }
 
-  /** Whether keys of leases are watched now, if `added` more leases are held. */
-  readonly isWatching = (added = 0): boolean => {
+  /** Whether keys of leases are watched now, if `added` more leases are held. @param route whose leases count: watching costs each server memory. */
+  readonly isWatching = (added = 0, route?: number): boolean => {
     const { watch, watchLimit } = this.settings
-    return watch && this.table.size + added <= watchLimit
+    const held = route === undefined ? this.table.size : this.table.demand.of(route).leases
+    return watch && held + added <= watchLimit
   }
 
   // Calls from the wheel.

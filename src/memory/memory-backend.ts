@@ -167,8 +167,10 @@ export class MemoryBackend implements Backend {
   }
 
   release(entries: readonly ReleaseEntry[]): Promise<readonly ChangeOutcome[]> {
-    return this.#change<ReleaseEntry>('release', entries, ({ watch }, name) => {
-      this.store.delete(name, this.#watcher)
+    return this.#change<ReleaseEntry>('release', entries, ({ watch, stay }, name) => {
+      const left = stay ? this.store.leftOf(stay) : 0
+      if (left > 0) this.store.extend(name, left, this.#watcher)
+      else this.store.delete(name, this.#watcher)
       if (watch) this.#watch(name)
     })
   }

@@ -1,4 +1,5 @@
 /** Keys with a time to live, in this process. A `MemoryBackend` uses it as a `RedisBackend` uses a server. */
+import type { Stay } from '../backend.ts'
 import { type Clock, SystemClock } from '../time/clock.ts'
 
 interface Value {
@@ -116,6 +117,11 @@ export class MemoryStore {
     this.#announced.delete(id)
   }
 
+  /** Forgets what managers say about themselves, as a server may after a failover. @internal */
+  clearAnnouncements(): void {
+    this.#announced.clear()
+  }
+
   /** Deletes everything, including the fence counter: the time keeps fences growing. */
   clear(): void {
     this.#values.clear()
@@ -135,6 +141,11 @@ export class MemoryStore {
   /** All later fences are larger than this one. @internal */
   raiseFence(fence: number): void {
     this.#fence = Math.max(this.#fence, fence)
+  }
+
+  /** What is left of a time that began with a fence, in ms; 0 or less if it is over. @internal */
+  leftOf({ since, duration }: Stay): number {
+    return Math.min(duration, duration - (this.#clock.now() - since / 1_000))
   }
 
   #live(key: string): Value | undefined {

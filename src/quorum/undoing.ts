@@ -2,7 +2,7 @@
  * Deletes keys from members on which nobody wants them any more: what a member has that did not answer, and votes for a lock that was not acquired.
  * It asks a member again as long as the key may be there.
  */
-import type { LockEntry } from '../backend.ts'
+import type { LockEntry, ReleaseEntry } from '../backend.ts'
 import type { Clock, Timer } from '../time/clock.ts'
 import type { QuorumMember } from './quorum-member.ts'
 
@@ -14,7 +14,7 @@ const BATCH = 256
 const LIMIT = 100_000
 
 interface Leftover {
-  readonly entry: LockEntry
+  readonly entry: ReleaseEntry
   /** When the key is sure to have expired, in ms on the clock. */
   readonly until: number
   /** An unanswered request may still create the key: that it is missing now proves nothing. */
@@ -63,11 +63,11 @@ export class Undoing {
   }
 
   /** A key may be on a member, and is to be deleted as soon as the member can be asked. */
-  add(member: QuorumMember, { key, token, ttl }: LockEntry, mayLand = false): void {
+  add(member: QuorumMember, { key, token, ttl, stay }: ReleaseEntry, mayLand = false): void {
     if (this.#closed) return
     const leftovers = this.#of(member)
     leftovers.delete(token)
-    leftovers.set(token, { entry: { key, token, ttl }, until: this.#clock.now() + ttl, mayLand })
+    leftovers.set(token, { entry: { key, token, ttl, stay }, until: this.#clock.now() + ttl, mayLand })
     if (leftovers.size > LIMIT) leftovers.delete(leftovers.keys().next().value as string)
     this.#arm()
   }
@@ -87,7 +87,7 @@ export class Undoing {
   }
 
   /** A member was asked to delete a key. */
-  onReleased(member: QuorumMember, entry: LockEntry, outcome: 'done' | 'refused' | 'unknown'): void {
+  onReleased(member: QuorumMember, entry: ReleaseEntry, outcome: 'done' | 'refused' | 'unknown'): void {
     const landing = this.#landings.size > 0 ? this.#landings.get(entry.token) : undefined
     const mayLand = landing !== undefined && (landing.members & member.bit) !== 0
     if (outcome === 'unknown' || (mayLand && outcome !== 'done')) this.add(member, entry, mayLand)
@@ -130,7 +130,7 @@ export class Undoing {
     this.#busy.add(member)
     try {
       const now = this.#clock.now()
-      const all: LockEntry[] = []
+      const all: ReleaseEntry[] = []
       for (const [token, { entry, until }] of this.#of(member)) {
         if (until <= now) this.#of(member).delete(token)
         else all.push(entry)
@@ -145,7 +145,7 @@ export class Undoing {
   }
 
   /** @returns whether the member answered. */
-  async #release(member: QuorumMember, entries: readonly LockEntry[]): Promise<boolean> {
+  async #release(member: QuorumMember, entries: readonly ReleaseEntry[]): Promise<boolean> {
     const leftovers = entries.map(({ token }) => this.#of(member).get(token))
     try {
       const outcomes = await member.backend.release(entries)

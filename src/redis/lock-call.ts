@@ -1,10 +1,10 @@
 /** Calls of the scripts of `scripts.ts` for some entries. */
-import type { LockEntry } from '../backend.ts'
+import type { LockEntry, ReleaseEntry } from '../backend.ts'
 import type { Heads } from './encoded-command.ts'
 import { type Call, Script } from './script.ts'
 import * as lua from './scripts.ts'
 
-type LockScript = 'raise' | 'renew' | 'renewAndWatch' | 'release' | 'verify' | 'inspect'
+type LockScript = 'raise' | 'renew' | 'renewAndWatch' | 'release' | 'releaseLater' | 'verify' | 'inspect'
 
 /** The scripts that every backend over Redis runs. */
 export const SCRIPTS: Readonly<Record<LockScript, Script>> = {
@@ -12,6 +12,7 @@ export const SCRIPTS: Readonly<Record<LockScript, Script>> = {
   renew: new Script(lua.RENEW),
   renewAndWatch: new Script(lua.RENEW_AND_WATCH),
   release: new Script(lua.RELEASE),
+  releaseLater: new Script(lua.RELEASE_LATER),
   verify: new Script(lua.VERIFY),
   inspect: new Script(lua.INSPECT),
 }
@@ -53,8 +54,25 @@ export function ttlsOf(entries: readonly LockEntry[]): number[] {
   return entries.every((entry) => entry.ttl === ttl) ? [ttl] : entries.map((entry) => entry.ttl)
 }
 
+/** Whether any of these keys stays for a while: `RELEASE_LATER` releases them. */
+export function mayStay(entries: readonly ReleaseEntry[]): boolean {
+  return entries.some(({ stay }) => stay)
+}
+
+/** The arguments of a releasing script after the tokens. @param watched see `watchedIndices`. */
+export function releaseArguments(
+  script: Script,
+  entries: readonly ReleaseEntry[],
+  watched: readonly number[],
+): readonly number[] {
+  if (script === SCRIPTS.release) return watched
+  const times = entries.map(({ stay }) => stay?.since ?? 0)
+  const durations = entries.map(({ stay }) => stay?.duration ?? 0)
+  return [...times, ...durations, ...watched]
+}
+
 /** The indices (from 1) of the entries to watch. */
-export function watchedIndices(entries: readonly (LockEntry & { readonly watch?: boolean })[]): number[] {
+export function watchedIndices(entries: readonly ReleaseEntry[]): number[] {
   const watched: number[] = []
   entries.forEach(({ watch }, index) => {
     if (watch) watched.push(index + 1)

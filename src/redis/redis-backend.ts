@@ -21,7 +21,16 @@ import { Heads, PLAIN } from './encoded-command.ts'
 import { RedisCatalogue } from './redis-catalogue.ts'
 import { explainReply, isReply } from './reply-fault.ts'
 import { serverName } from './server-info.ts'
-import { acquireScriptOf, callOf, raiseCall, SCRIPTS, ttlsOf, watchedIndices } from './lock-call.ts'
+import {
+  acquireScriptOf,
+  callOf,
+  mayStay,
+  raiseCall,
+  releaseArguments,
+  SCRIPTS,
+  ttlsOf,
+  watchedIndices,
+} from './lock-call.ts'
 import { acquireOutcomes, changeOutcomes, viewOf } from './outcomes.ts'
 import { type Call, type Script, ScriptRunner } from './script.ts'
 import { ToldFaults } from './told-faults.ts'
@@ -140,8 +149,9 @@ export class RedisBackend implements Backend {
     const { pair } = this.#open
     return this.#ask('release', entries, async (some) => {
       const watched = watchedIndices(some)
-      const call = this.#prepare(SCRIPTS.release, some, watched)
-      const reply = this.#run(SCRIPTS.release, call, some, watched.length > 0 ? pair.tracking : undefined)
+      const script = mayStay(some) ? SCRIPTS.releaseLater : SCRIPTS.release
+      const call = this.#prepare(script, some, releaseArguments(script, some, watched))
+      const reply = this.#run(script, call, some, watched.length > 0 ? pair.tracking : undefined)
       this.#flushIfLarge(call)
       return changeOutcomes(await reply, some.length)
     })

@@ -144,6 +144,35 @@ end
 return exceptions
 `
 
+/**
+ * As `RELEASE`, but a key may stay for a while. ARGV: a token for each, then for each a time (µs by the server's clock), then for each how long it
+ * stays from that time on (ms; 0 if it is deleted now), then the indices of those to watch.
+ */
+export const RELEASE_LATER: string = `
+local count = #KEYS
+local time = redis.call('TIME')
+local now = tonumber(time[1]) * 1000000 + tonumber(time[2])
+local held = redis.call('MGET', unpack(KEYS))
+local exceptions = {}
+for i = 1, count do
+  if held[i] == ARGV[i] then
+    local duration = tonumber(ARGV[2 * count + i])
+    local left = math.min(duration, math.ceil(duration - (now - tonumber(ARGV[count + i])) / 1000))
+    if left > 0 then
+      redis.call('PEXPIRE', KEYS[i], string.format('%.0f', left))
+    else
+      redis.call('DEL', KEYS[i])
+    end
+  else${REPORT_NOT_OURS}
+  end
+end
+for i = 3 * count + 1, #ARGV do
+  local index = tonumber(ARGV[i])
+  redis.call('EXISTS', KEYS[index])
+end
+return exceptions
+`
+
 /** KEYS: the locks. ARGV: a token for each. Reads by GETEX, so that a server without room for watched keys does not forget others. @returns as `RENEW`. */
 export const VERIFY: string = `
 local exceptions = {}
@@ -154,6 +183,12 @@ for i = 1, #KEYS do
   end
 end
 return exceptions
+`
+
+/** KEYS: the locks. Reads them, so that the server watches them if it is to, and changes nothing. */
+export const WATCH: string = `
+redis.call('EXISTS', unpack(KEYS))
+return {}
 `
 
 /** KEYS: one lock. @returns its token ('' for a value that is no string) and what is left of its ttl in ms (-1: none); nothing if it is free. */

@@ -2,7 +2,7 @@
  * One compare-and-delete, repeated with backoff while the key may still exist, or may still be created. A waiting caller
  * gets the first answer, or none after `timeout`.
  */
-import type { ChangeOutcome, LockEntry, ReleaseEntry, Unknown } from '../backend.ts'
+import type { ChangeOutcome, ReleaseEntry, Stay, Unknown } from '../backend.ts'
 import type { Clock } from '../time/clock.ts'
 import { renewalRetryDelay } from '../rules/timing.ts'
 import { UnavailableError } from '../errors.ts'
@@ -23,7 +23,7 @@ export interface DeletionParts {
 }
 
 export interface DeletionGoal {
-  readonly entry: LockEntry
+  readonly entry: ReleaseEntry
   /** How long one attempt may stay unanswered, in ms. */
   readonly timeout: number
   /** When the key is sure to have expired. */
@@ -54,6 +54,7 @@ export class Deletion implements ReleaseRequest, PendingRelease {
   readonly timeout: number
   readonly wanted = true
   watch = false
+  readonly stay: Stay | undefined
   readonly #parts: DeletionParts
   readonly #until: number
   #unanswered: number
@@ -84,6 +85,7 @@ export class Deletion implements ReleaseRequest, PendingRelease {
     this.key = entry.key
     this.token = entry.token
     this.ttl = entry.ttl
+    this.stay = entry.stay
     this.timeout = timeout
     this.#parts = parts
     this.#until = until
@@ -91,6 +93,11 @@ export class Deletion implements ReleaseRequest, PendingRelease {
     this.#onDecided = onDecided
     this.#onAnswer = onAnswer
     this.#startedAt = since
+  }
+
+  /** How long a closing manager waits for an answer if other servers have given theirs: an attempt, and another. */
+  get patientUntil(): number {
+    return this.#startedAt + 2 * this.timeout
   }
 
   get decided(): boolean {

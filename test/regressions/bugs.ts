@@ -12,6 +12,7 @@ import type { Regression } from './regression.ts'
 import { RENEWAL_BUGS } from './renewal-bugs.ts'
 import { SERVER_BUGS } from './server-bugs.ts'
 import { SIMULATOR_BUGS } from './simulator-bugs.ts'
+import { STANDING_BUGS } from './standing-bugs.ts'
 import { WAITING_BUGS } from './waiting-bugs.ts'
 
 /** What went wrong in other libraries: the table in docs/properties.md, line by line. */
@@ -32,4 +33,5 @@ export const BUGS_HERE: readonly Regression[] = [
   ...PLACE_BUGS,
   ...QUORUM_BUGS,
   ...SIMULATOR_BUGS,
+  ...STANDING_BUGS,
 ]

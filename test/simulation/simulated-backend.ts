@@ -9,6 +9,7 @@ import {
   type Backend,
   type BackendListener,
   type BackendSettings,
+  type Catalogue,
   type ChangeOutcome,
   type LockEntry,
   type LockView,
@@ -116,6 +117,13 @@ const FIRST_RECONNECT_DELAY = 50
 const LONGEST_RECONNECT_DELAY = 1_000
 
 export class SimulatedBackend implements ObservedBackend {
+  /** Announcements only: nobody lists keys here. */
+  readonly catalogue: Catalogue = {
+    list: () => Promise.resolve({ keys: [], cursor: undefined }),
+    announce: ({ id, text }, ttl) => this.#ask((redis) => redis.announce(id, text, ttl)),
+    announced: (ids) => this.#ask((redis) => redis.announced(ids)),
+    withdraw: (id) => this.#ask((redis) => redis.withdraw(id)),
+  }
   readonly #requests: ReportedRequests
   readonly #parts: BackendParts
   #prefix = ''

@@ -1,4 +1,4 @@
-/** `.ci/run` runs the tests in two halves: `test:tools` from the source, and all others on the build, for their coverage. */
+/** `npm test` runs the tests in two halves: `test:tools` from the source, and all others on the build, for their coverage. */
 import { readdirSync, readFileSync } from 'node:fs'
 import { expect } from 'chai'
 
@@ -36,12 +36,11 @@ describe('the halves of the tests', () => {
     }
   })
 
-  it('are both in `.ci/run`', () => {
-    const run = readFileSync('.ci/run', 'utf8')
+  it('are both in `npm test`, which is in `.ci/run`', () => {
     const { scripts } = JSON.parse(readFileSync('package.json', 'utf8')) as { scripts: Record<string, string> }
-    expect(run).to.match(/^npm run test:tools$/m)
-    expect(run).to.match(/^npm run verify$/m)
-    expect(scripts['verify']).to.include('npm run coverage &&')
+    expect(scripts['test']).to.equal('npm run test:tools && npm run coverage')
+    expect(scripts['test:tools']).to.include('mocha --config .mocharc.tools.json')
     expect(scripts['coverage']).to.include('mocha --config .mocharc.dist.json')
+    expect(readFileSync('.ci/run', 'utf8')).to.match(/^npm test$/m)
   })
 })

@@ -1,11 +1,23 @@
 /** The four kinds of requests: which script, with which arguments, and what its answer means. */
 import type { AcquireOutcome, ChangeOutcome, LockEntry, ReleaseEntry } from '../../backend.ts'
 import type { Heads } from '../encoded-command.ts'
-import { acquireScriptOf, callOf, raiseCall, SCRIPTS, ttlsOf, watchedIndices } from '../lock-call.ts'
+import {
+  acquireScriptOf,
+  callOf,
+  mayStay,
+  raiseCall,
+  releaseArguments,
+  SCRIPTS,
+  ttlsOf,
+  watchedIndices,
+} from '../lock-call.ts'
 import { acquireOutcomes, changeOutcomes } from '../outcomes.ts'
-import type { Call, Script } from '../script.ts'
+import { type Call, Script } from '../script.ts'
+import { WATCH } from '../scripts.ts'
 import { type FenceFloors, fenceKeyOf } from './fence-floors.ts'
 import type { Part } from './slot-plan.ts'
+
+const ONLY_WATCH = new Script(WATCH)
 
 /** The script of a request, and whether CLIENT CACHING YES precedes it. */
 export interface Choice {
@@ -14,7 +26,7 @@ export interface Choice {
 }
 
 export interface Kind<E extends LockEntry, O> {
-  readonly what: 'acquire' | 'renew' | 'release' | 'verify'
+  readonly what: 'acquire' | 'renew' | 'release' | 'verify' | 'watch'
   /** @param tracks whether the node reports changes. @param parts all entries, by slot. */
   choose(tracks: boolean, parts: readonly Part<E>[]): Choice
   /** The call for the entries of one slot. */
@@ -78,10 +90,11 @@ export function releaseKind(heads: Heads): Kind<ReleaseEntry, ChangeOutcome> {
     what: 'release',
     returns: false,
     choose: (tracks, parts) => ({
-      script: SCRIPTS.release,
+      script: parts.some(({ entries }) => mayStay(entries)) ? SCRIPTS.releaseLater : SCRIPTS.release,
       watched: tracks && parts.some(({ entries }) => entries.some(({ watch }) => watch)),
     }),
-    call: (script, _, entries) => callOf(script, heads, entries, watchedIndices(entries)),
+    call: (script, _, entries) =>
+      callOf(script, heads, entries, releaseArguments(script, entries, watchedIndices(entries))),
     read: (reply, _, count) => changeOutcomes(reply, count),
   }
 }
@@ -91,6 +104,17 @@ export function verifyKind(heads: Heads): Kind<LockEntry, ChangeOutcome> {
     what: 'verify',
     returns: false,
     choose: () => ({ script: SCRIPTS.verify, watched: false }),
+    call: (script, _, entries) => callOf(script, heads, entries, []),
+    read: (reply, _, count) => changeOutcomes(reply, count),
+  }
+}
+
+/** Makes nodes watch keys, and asks nothing: each answer is `done`. */
+export function watchKind(heads: Heads): Kind<LockEntry, ChangeOutcome> {
+  return {
+    what: 'watch',
+    returns: false,
+    choose: (tracks) => ({ script: ONLY_WATCH, watched: tracks }),
     call: (script, _, entries) => callOf(script, heads, entries, []),
     read: (reply, _, count) => changeOutcomes(reply, count),
   }
