@@ -78,6 +78,11 @@ const PLAN: readonly Room[] = [
   },
   { name: 'waiting', what: 'callers that want the same key', imports: ['time', 'port', 'rules'] },
   { name: 'requests', what: 'what is asked travels in batches', imports: ['time', 'port'] },
+  {
+    name: 'quorum',
+    what: 'leasewheel/quorum: the port over a majority of others',
+    imports: ['redis', 'options', 'time', 'port', 'structures'],
+  },
   { name: 'redis', what: 'the port over ioredis', imports: ['options', 'keeper', 'time', 'port', 'rules'] },
   { name: 'options', what: 'what users may say, and its defaults', imports: ['lease', 'time', 'port', 'rules'] },
   { name: 'figures', what: 'what exporters share: names, units, labels', imports: ['lease', 'port', 'rules'] },

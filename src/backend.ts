@@ -3,6 +3,7 @@
  * leases: it asks the store, and reports one outcome for each entry.
  */
 import type { Catalogue } from './catalogue.ts'
+import type { HistogramSummary } from './structures/histogram.ts'
 import type { Clock } from './time/clock.ts'
 
 /**
@@ -96,6 +97,8 @@ export interface BackendSettings {
   readonly timeout: number
   /** Whether to watch keys at all, if the server is able to. */
   readonly watch: boolean
+  /** The ttl of a lease whose caller names none, in ms. Default: not known. */
+  readonly ttl?: number | undefined
   /** The source of time. Default: the machine's clock. */
   readonly clock?: Clock | undefined
   /** Called before each connection, for a name and a password. Default: those of the client or the URL. */
@@ -125,6 +128,51 @@ export interface LockView {
   readonly token: string
   /** What is left of its ttl, in ms; Infinity if it has none. */
   readonly remaining: number
+  /** How many members of a quorum have this token, if the backend is a quorum. */
+  readonly votes?: number
+  /** What each member of a quorum has on the key, if the backend is a quorum. */
+  readonly members?: readonly MemberLockView[]
+}
+
+/** What one member of a quorum has on a key. */
+export interface MemberLockView {
+  /** The name of the member. */
+  readonly name: string
+  /** The token on the key; null if there is none, undefined if the member did not answer. */
+  readonly token: string | null | undefined
+  /** What is left of its ttl, in ms; 0 if there is none. */
+  readonly remaining: number
+}
+
+/** A server process behind a backend. */
+export interface ServerIdentity {
+  /** Another one for each start of a server. Two connections that report the same id lead to the same process. */
+  readonly id: string
+  /** When the server started, in ms on the clock of the settings; undefined if it does not say. */
+  readonly startedAt: number | undefined
+}
+
+/** One member of a quorum. */
+export interface QuorumMemberStats {
+  /** What operators call it, such as its host and port. */
+  readonly name: string
+  /** Whether requests can be sent there now. */
+  readonly usable: boolean
+  /** Whether it notifies the manager of changes now. */
+  readonly watching: boolean
+  /** For how long it has no vote on new locks, in ms, because it was restarted; 0 if it has one. */
+  readonly quarantined: number
+  /** How many locks it has granted, and how many it has refused. */
+  readonly granted: number
+  readonly refused: number
+  /** How many lost keys of leases were written to it again. */
+  readonly healed: number
+  /** Keys that are to be deleted from it, because nobody holds their locks any more. */
+  readonly undoing: number
+  /** How long its answers came after the majority was decided, in ms: a smoothed mean. 0 for a member that is part of the majority. */
+  readonly lag: number
+  /** Time from the sending of a request to its answer. */
+  readonly roundTrip: HistogramSummary
 }
 
 /** One of the servers of a backend. */
@@ -199,6 +247,12 @@ export interface Backend {
   readonly fault?: Error | undefined
   /** Given, from the construction on, if keys are spread over several servers. The manager calls it only after `open`. */
   readonly routing?: Routing | undefined
+  /** What operators call it, such as its host and port. Default: nothing. */
+  readonly name?: string | undefined
+  /** The servers it is connected to. A quorum tells by them whether two members are one server, and whether one was restarted. Default: not known. */
+  readonly servers?: readonly ServerIdentity[] | undefined
+  /** The members, if this is a quorum. */
+  readonly members?: readonly QuorumMemberStats[] | undefined
   /** A key that cannot be a lock, because the backend uses it; known once the backend is open. Default: none. */
   readonly reservedKey?: string | undefined
   /** Given, once the backend is open, if operators can list its keys and managers can announce themselves. Default: neither works. */
@@ -212,8 +266,13 @@ export interface Backend {
    * waiting promises should settle: the manager then looks where the keys are.
    */
   ready(route?: number): Promise<void> | undefined
-  /** @param watch whether to watch granted keys. Default: no. The backend always watches refused keys, if it can. */
-  acquire(entries: readonly LockEntry[], watch?: boolean): Promise<readonly AcquireOutcome[]>
+  /**
+   * @param watch whether to watch granted keys. Default: no. The backend always watches refused keys, if it can.
+   * @param floor what all fences of the call must be larger than. Default: none. A quorum needs it.
+   */
+  acquire(entries: readonly LockEntry[], watch?: boolean, floor?: number): Promise<readonly AcquireOutcome[]>
+  /** Makes all later fences of these keys larger than `fence`, and changes no lock. A member of a quorum needs it. */
+  raiseFences?(entries: readonly LockEntry[], fence: number): Promise<readonly ChangeOutcome[]>
   /**
    * Extends a key that holds the entry's token. It never creates a key, and never touches another's. The array never changes, and
    * the same array comes again while the same leases are renewed together: a backend may cache what it derives from it.

@@ -163,7 +163,8 @@ export class Assembly {
 
   get backendSettings(): BackendSettings {
     const { clock, credentials, owner, prefix, watch } = this.settings
-    return { prefix, timeout: this.tryDefaults.timeout, watch, clock, credentials, owner }
+    const { timeout, ttl } = this.tryDefaults
+    return { prefix, timeout, ttl, watch, clock, credentials, owner }
   }
 
   // Calls from the load meters.

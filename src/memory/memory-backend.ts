@@ -110,6 +110,12 @@ export class MemoryBackend implements Backend {
     if (this.#watching) this.#listener?.onChange()
   }
 
+  /** Plays a server that was restarted without its data. */
+  restart(): void {
+    this.store.clear()
+    this.#listener?.onSuspect()
+  }
+
   /** Plays a network that loses answers: requests are carried out, and not answered until `close`. */
   dropAnswers(dropping: boolean): void {
     this.#dropping = dropping
@@ -127,7 +133,7 @@ export class MemoryBackend implements Backend {
     return undefined
   }
 
-  acquire(entries: readonly LockEntry[], watch = false): Promise<readonly AcquireOutcome[]> {
+  acquire(entries: readonly LockEntry[], watch = false, floor = 0): Promise<readonly AcquireOutcome[]> {
     return this.#carryOut('acquire', entries, () => {
       let granted: AcquireOutcome | undefined
       return entries.map(({ key, token, ttl }): AcquireOutcome => {
@@ -140,9 +146,16 @@ export class MemoryBackend implements Backend {
         }
         this.store.set(name, token, ttl, this.#watcher)
         if (watch) this.#watch(name)
-        granted ??= { type: 'granted', fence: this.store.nextFence() }
+        granted ??= { type: 'granted', fence: this.store.nextFence(floor) }
         return granted
       })
+    })
+  }
+
+  raiseFences(entries: readonly LockEntry[], fence: number): Promise<readonly ChangeOutcome[]> {
+    return this.#carryOut('acquire', entries, () => {
+      this.store.raiseFence(fence)
+      return entries.map(() => DONE)
     })
   }
 

@@ -132,10 +132,15 @@ export class MemoryStore {
     for (const watcher of watchers) watcher.onChange()
   }
 
-  /** The next fence: larger than all before, and than the time in µs. */
-  nextFence(): number {
-    this.#fence = Math.max(this.#fence + 1, Math.floor(this.#clock.now() * 1_000))
+  /** The next fence: larger than all before and than the floor, and at least the time in µs. */
+  nextFence(floor = 0): number {
+    this.#fence = Math.max(this.#fence + 1, floor + 1, Math.floor(this.#clock.now() * 1_000))
     return this.#fence
+  }
+
+  /** All later fences are larger than this one. @internal */
+  raiseFence(fence: number): void {
+    this.#fence = Math.max(this.#fence, fence)
   }
 
   /** What is left of a time that began with a fence, in ms; 0 or less if it is over. @internal */

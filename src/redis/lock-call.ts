@@ -4,26 +4,27 @@ import type { Heads } from './encoded-command.ts'
 import { type Call, Script } from './script.ts'
 import * as lua from './scripts.ts'
 
-type LockScript =
-  | 'acquire'
-  | 'acquireAndWatch'
-  | 'renew'
-  | 'renewAndWatch'
-  | 'release'
-  | 'releaseLater'
-  | 'verify'
-  | 'inspect'
+type LockScript = 'raise' | 'renew' | 'renewAndWatch' | 'release' | 'releaseLater' | 'verify' | 'inspect'
 
 /** The scripts that every backend over Redis runs. */
 export const SCRIPTS: Readonly<Record<LockScript, Script>> = {
-  acquire: new Script(lua.ACQUIRE),
-  acquireAndWatch: new Script(lua.ACQUIRE_AND_WATCH),
+  raise: new Script(lua.RAISE),
   renew: new Script(lua.RENEW),
   renewAndWatch: new Script(lua.RENEW_AND_WATCH),
   release: new Script(lua.RELEASE),
   releaseLater: new Script(lua.RELEASE_LATER),
   verify: new Script(lua.VERIFY),
   inspect: new Script(lua.INSPECT),
+}
+
+const ACQUIRES = {
+  plain: [new Script(lua.ACQUIRE), new Script(lua.ACQUIRE_AND_WATCH)],
+  withFloor: [new Script(lua.ACQUIRE_WITH_FLOOR), new Script(lua.ACQUIRE_AND_WATCH_WITH_FLOOR)],
+} as const
+
+/** @param watches whether the server should watch granted keys. @param withFloor whether the last argument is what fences must be larger than. */
+export function acquireScriptOf(watches: boolean, withFloor: boolean): Script {
+  return ACQUIRES[withFloor ? 'withFloor' : 'plain'][watches ? 1 : 0]
 }
 
 /** @param heads contain the prefix of the keys. @param more the arguments after the tokens. @param first a key before those of the entries. */
@@ -40,6 +41,11 @@ export function callOf(
     tokens,
     { texts: more.map(String) },
   ])
+}
+
+/** @param fence what all later fences must be larger than. */
+export function raiseCall(counter: string, fence: number): Call {
+  return SCRIPTS.raise.prepare([{ texts: [counter] }], [{ texts: [String(fence)] }])
 }
 
 /** One ttl if all entries have the same, otherwise one for each. */

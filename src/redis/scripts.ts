@@ -70,15 +70,22 @@ export const ACQUIRE_AND_WATCH: string = acquireScript(`
 redis.call('EXISTS', unpack(KEYS, 2))`)
 
 /**
- * As the other two, for a cluster: one more argument comes last, a fence that the new one must be larger than. The counter of a slot may be
- * behind after a failover.
+ * As the other two, for clusters and quorums: one more argument comes last, a fence that the new one must be larger than. The counter of a slot
+ * may be behind after a failover, and that of a member behind those of others.
  */
-export const ACQUIRE_IN_CLUSTER: string = acquireScript('', true)
-export const ACQUIRE_AND_WATCH_IN_CLUSTER: string = acquireScript(
+export const ACQUIRE_WITH_FLOOR: string = acquireScript('', true)
+export const ACQUIRE_AND_WATCH_WITH_FLOOR: string = acquireScript(
   `
 redis.call('EXISTS', unpack(KEYS, 2))`,
   true,
 )
+
+/** KEYS: the fence counter. ARGV: a fence. All later fences are larger. @returns an empty list. */
+export const RAISE: string = `
+local last = tonumber(redis.call('GETEX', KEYS[1]) or 0) or 0
+if last < tonumber(ARGV[1]) then redis.call('SET', KEYS[1], ARGV[1]) end
+return {}
+`
 
 /** Lua source that reports lock `i` as not ours: its index, and 1 for another's token or 0 for no key. */
 const REPORT_NOT_OURS = `

@@ -394,7 +394,7 @@ export function describeBackend(name: string, start: () => Promise<Store>): void
         expect(a?.remaining).to.be.within(SHORT + 1, TTL)
         expect(b?.token).to.equal('theirs')
         expect(b?.remaining).to.be.within(1, SHORT)
-        expect(c).to.deep.equal({ token: 'theirs', remaining: Number.POSITIVE_INFINITY })
+        expect(c).to.include({ token: 'theirs', remaining: Number.POSITIVE_INFINITY })
       })
 
       it('changes nothing', async () => {

@@ -8,6 +8,7 @@ import { KEEPER_BUGS } from './keeper-bugs.ts'
 import { OWN_BUGS } from './own-bugs.ts'
 import { OWNERSHIP_BUGS } from './ownership-bugs.ts'
 import { PLACE_BUGS } from './place-bugs.ts'
+import { QUORUM_BUGS } from './quorum-bugs.ts'
 import type { Regression } from './regression.ts'
 import { RENEWAL_BUGS } from './renewal-bugs.ts'
 import { SERVER_BUGS } from './server-bugs.ts'
@@ -32,6 +33,7 @@ export const BUGS_HERE: readonly Regression[] = [
   ...FAILOVER_BUGS,
   ...KEEPER_BUGS,
   ...PLACE_BUGS,
+  ...QUORUM_BUGS,
   ...SIMULATOR_BUGS,
   ...STANDING_BUGS,
 ]

@@ -14,6 +14,7 @@ import {
   type LockEntry,
   type LockView,
   type ReleaseEntry,
+  type ServerIdentity,
   UnavailableError,
 } from 'leasewheel'
 import { type Link, SimulatedConnection } from './simulated-network.ts'
@@ -70,6 +71,8 @@ export interface LockRequest {
   readonly fails: boolean
   /** Another server has sent it here by ASK. */
   readonly asking: boolean
+  /** What all fences are to be larger than. */
+  readonly floor?: number
 }
 
 /** A backend, for those who look on. */
@@ -176,6 +179,18 @@ export class SimulatedBackend implements ObservedBackend {
     return this.#period !== undefined
   }
 
+  get connected(): boolean {
+    return this.#commands !== undefined
+  }
+
+  /** As a server reports its run id and its uptime to whoever connects. */
+  get servers(): readonly ServerIdentity[] {
+    const { server, timeline, process, route = 0 } = this.#parts
+    if (this.#commands === undefined) return []
+    const startedAt = process.clock.now() - (timeline.now - server.startedAt)
+    return [{ id: `${route}/${server.identityOf(this.#commands)}`, startedAt }]
+  }
+
   open({ prefix, timeout, watch }: BackendSettings, listener: BackendListener): void {
     this.#prefix = prefix
     this.#timeout = timeout
@@ -200,8 +215,15 @@ export class SimulatedBackend implements ObservedBackend {
     return this.#waiting.promise
   }
 
-  acquire(entries: readonly LockEntry[], watch = false): Promise<readonly AcquireOutcome[]> {
-    return this.#report('acquire', entries, watch)
+  acquire(entries: readonly LockEntry[], watch = false, floor = 0): Promise<readonly AcquireOutcome[]> {
+    return this.#report('acquire', entries, watch, floor)
+  }
+
+  raiseFences(entries: readonly LockEntry[], fence: number): Promise<readonly ChangeOutcome[]> {
+    return this.#ask((redis) => {
+      redis.raiseFenceTo(fence)
+      return entries.map(() => ({ type: 'done' }) as const)
+    })
   }
 
   renew(entries: readonly LockEntry[], watch = false): Promise<readonly ChangeOutcome[]> {
@@ -232,7 +254,7 @@ export class SimulatedBackend implements ObservedBackend {
   }
 
   /** Asks this server, and nobody else. What another one is to do is unknown, because of a redirection. @throws UnavailableError */
-  async send({ operation, entries, watch, sent, fails, asking }: LockRequest): Promise<readonly Outcome[]> {
+  async send({ operation, entries, watch, sent, fails, asking, floor }: LockRequest): Promise<readonly Outcome[]> {
     const { observer } = this.#parts
     const { watching } = this
     const period = this.#period
@@ -240,7 +262,7 @@ export class SimulatedBackend implements ObservedBackend {
       return { key: this.#prefix + key, token, ttl, watch: watching && wanted === true && !asking }
     })
     const work = (redis: SimulatedRedis, client: Subscriber | undefined, some: readonly ReleaseEntry[]): Outcome[] => {
-      if (operation === 'acquire') return redis.acquire(some, period === undefined ? undefined : client, watch)
+      if (operation === 'acquire') return redis.acquire(some, period === undefined ? undefined : client, watch, floor)
       if (operation === 'renew') return redis.renew(some, client, watch && watching && !asking)
       return redis[operation](some, client)
     }
@@ -271,12 +293,13 @@ export class SimulatedBackend implements ObservedBackend {
     operation: Operation,
     entries: readonly ReleaseEntry[],
     watch = false,
+    floor = 0,
   ): Promise<readonly O[]> {
     return this.#requests.carryOut<O>(
       operation,
       entries,
       watch,
-      (request) => this.send(request) as Promise<readonly O[]>,
+      (request) => this.send({ ...request, floor }) as Promise<readonly O[]>,
     )
   }
 

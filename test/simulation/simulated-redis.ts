@@ -64,7 +64,7 @@ export class SimulatedRedis {
     this.#fence = Math.max(this.#fence, other.#fence)
   }
 
-  acquire(entries: readonly LockEntry[], by: Subscriber | undefined, watch: boolean): AcquireOutcome[] {
+  acquire(entries: readonly LockEntry[], by: Subscriber | undefined, watch: boolean, floor = 0): AcquireOutcome[] {
     let fence: number | undefined
     return entries.map(({ key, token, ttl }) => {
       const present = this.look(key, by)
@@ -75,7 +75,7 @@ export class SimulatedRedis {
       }
       this.write(key, { token, expiresAt: this.#now + ttl }, by)
       if (watch && by) this.#subscribe(key, by)
-      fence ??= this.#nextFence()
+      fence ??= this.#nextFence(floor)
       return { type: 'granted', fence }
     })
   }
@@ -212,12 +212,21 @@ export class SimulatedRedis {
     return { type: 'done' }
   }
 
-  #nextFence(): number {
+  /** All later fences are larger than this one. */
+  raiseFenceTo(fence: number): void {
     const before = this.#fence
     this.#remember(() => {
       this.#fence = before
     })
-    this.#fence = Math.max(before + 1, Math.floor(this.#wall() * 1_000))
+    this.#fence = Math.max(before, fence)
+  }
+
+  #nextFence(floor: number): number {
+    const before = this.#fence
+    this.#remember(() => {
+      this.#fence = before
+    })
+    this.#fence = Math.max(before + 1, floor + 1, Math.floor(this.#wall() * 1_000))
     return this.#fence
   }
 

@@ -1,15 +1,22 @@
 /** The four kinds of requests: which script, with which arguments, and what its answer means. */
 import type { AcquireOutcome, ChangeOutcome, LockEntry, ReleaseEntry } from '../../backend.ts'
 import type { Heads } from '../encoded-command.ts'
-import { callOf, mayStay, releaseArguments, SCRIPTS, ttlsOf, watchedIndices } from '../lock-call.ts'
+import {
+  acquireScriptOf,
+  callOf,
+  mayStay,
+  raiseCall,
+  releaseArguments,
+  SCRIPTS,
+  ttlsOf,
+  watchedIndices,
+} from '../lock-call.ts'
 import { acquireOutcomes, changeOutcomes } from '../outcomes.ts'
 import { type Call, Script } from '../script.ts'
-import { ACQUIRE_AND_WATCH_IN_CLUSTER, ACQUIRE_IN_CLUSTER, WATCH } from '../scripts.ts'
+import { WATCH } from '../scripts.ts'
 import { type FenceFloors, fenceKeyOf } from './fence-floors.ts'
 import type { Part } from './slot-plan.ts'
 
-const ACQUIRE = new Script(ACQUIRE_IN_CLUSTER)
-const ACQUIRE_AND_WATCH = new Script(ACQUIRE_AND_WATCH_IN_CLUSTER)
 const ONLY_WATCH = new Script(WATCH)
 
 /** The script of a request, and whether CLIENT CACHING YES precedes it. */
@@ -30,14 +37,20 @@ export interface Kind<E extends LockEntry, O> {
   readonly returns: boolean
 }
 
-export function acquireKind(heads: Heads, floors: FenceFloors, watch: boolean): Kind<LockEntry, AcquireOutcome> {
+/** @param floor what all fences must be larger than, besides what `floors` say. */
+export function acquireKind(
+  heads: Heads,
+  floors: FenceFloors,
+  watch: boolean,
+  floor: number,
+): Kind<LockEntry, AcquireOutcome> {
   return {
     what: 'acquire',
     returns: false,
     // The server should watch the refused keys in any case.
-    choose: (tracks) => ({ script: watch && tracks ? ACQUIRE_AND_WATCH : ACQUIRE, watched: tracks }),
+    choose: (tracks) => ({ script: acquireScriptOf(watch && tracks, true), watched: tracks }),
     call: (script, slot, entries) =>
-      callOf(script, heads, entries, [...ttlsOf(entries), floors.floorOf(slot)], fenceKeyOf(slot)),
+      callOf(script, heads, entries, [...ttlsOf(entries), Math.max(floor, floors.floorOf(slot))], fenceKeyOf(slot)),
     read: (reply, slot, count, watched) => {
       const outcomes = acquireOutcomes(reply, count, watched)
       for (const outcome of outcomes) {
@@ -47,6 +60,17 @@ export function acquireKind(heads: Heads, floors: FenceFloors, watch: boolean): 
       }
       return outcomes
     },
+  }
+}
+
+/** @param fence what all later fences must be larger than. */
+export function raiseKind(fence: number): Kind<LockEntry, ChangeOutcome> {
+  return {
+    what: 'acquire',
+    returns: false,
+    choose: () => ({ script: SCRIPTS.raise, watched: false }),
+    call: (_, slot) => raiseCall(fenceKeyOf(slot), fence),
+    read: (reply, _, count) => changeOutcomes(reply, count),
   }
 }
 

@@ -20,7 +20,7 @@ import type { ClusterNode } from './cluster-node.ts'
 import { FenceFloors, isFenceKey, reserved } from './fence-floors.ts'
 import type { SlotFinder } from './hash-slot.ts'
 import type { FirstAnswer, Redirects, Trail } from './redirects.ts'
-import { acquireKind, type Kind, releaseKind, renewKind, verifyKind, watchKind } from './request-kinds.ts'
+import { acquireKind, type Kind, raiseKind, releaseKind, renewKind, verifyKind, watchKind } from './request-kinds.ts'
 import { isAboutScript, isUnclear } from './refusals.ts'
 import { countOf, divide, groupBy, type Part, shareFault } from './slot-plan.ts'
 import { encodeCalls, type Plan } from './slot-wire.ts'
@@ -41,7 +41,6 @@ export class SlotRequests {
   readonly #floors = new FenceFloors()
   readonly #unwatched: WatchingAgain
   readonly #plans = new WeakMap<readonly LockEntry[], Plan>()
-  readonly #acquires: readonly [Kind<LockEntry, AcquireOutcome>, Kind<LockEntry, AcquireOutcome>]
   readonly #renewals: readonly [Kind<LockEntry, ChangeOutcome>, Kind<LockEntry, ChangeOutcome>]
   readonly #releases: Kind<ReleaseEntry, ChangeOutcome>
   readonly #questions: Kind<LockEntry, ChangeOutcome>
@@ -55,24 +54,23 @@ export class SlotRequests {
       watch: (entries) => this.#ask(watches, entries),
       onUnsettled: () => map.wish(),
     })
-    this.#acquires = [acquireKind(heads, this.#floors, false), acquireKind(heads, this.#floors, true)]
     this.#renewals = [renewKind(heads, false), renewKind(heads, true)]
     this.#releases = releaseKind(heads)
     this.#questions = verifyKind(heads)
   }
 
-  async acquire(entries: readonly LockEntry[], watch: boolean): Promise<readonly AcquireOutcome[]> {
-    const kind = this.#acquires[watch ? 1 : 0]
-    const { prefix } = this.#parts
+  async acquire(entries: readonly LockEntry[], watch: boolean, floor: number): Promise<readonly AcquireOutcome[]> {
+    const { heads, prefix } = this.#parts
+    const kind = acquireKind(heads, this.#floors, watch, floor)
     if (!prefix.startsWith(FENCE_KEY) && !FENCE_KEY.startsWith(prefix)) return this.#ask(kind, entries)
     const isOurs = ({ key }: LockEntry): boolean => isFenceKey(prefix + key, this.#parts.slots.of(key))
-    const outcomes = [
-      ...(await this.#ask(
-        kind,
-        entries.filter((entry) => !isOurs(entry)),
-      )),
-    ].values()
+    const others = entries.filter((entry) => !isOurs(entry))
+    const outcomes = (await this.#ask(kind, others)).values()
     return entries.map((entry) => (isOurs(entry) ? reserved(entry.key) : (outcomes.next().value as AcquireOutcome)))
+  }
+
+  raiseFences(entries: readonly LockEntry[], fence: number): Promise<readonly ChangeOutcome[]> {
+    return this.#ask(raiseKind(fence), entries)
   }
 
   renew(entries: readonly LockEntry[], watch: boolean): Promise<readonly ChangeOutcome[]> {
