@@ -1,15 +1,26 @@
 /** Calls of the scripts of `scripts.ts` for some entries. */
-import type { LockEntry } from '../backend.ts'
+import type { HandOverEntry, LockEntry } from '../backend.ts'
 import type { Heads } from './encoded-command.ts'
 import { type Call, Script } from './script.ts'
 import * as lua from './scripts.ts'
 
-type LockScript = 'acquire' | 'acquireAndWatch' | 'renew' | 'renewAndWatch' | 'release' | 'verify' | 'inspect'
+type LockScript =
+  | 'acquire'
+  | 'acquireAndWatch'
+  | 'handOver'
+  | 'handOverAndWatch'
+  | 'renew'
+  | 'renewAndWatch'
+  | 'release'
+  | 'verify'
+  | 'inspect'
 
 /** The scripts that every backend over Redis runs. */
 export const SCRIPTS: Readonly<Record<LockScript, Script>> = {
   acquire: new Script(lua.ACQUIRE),
   acquireAndWatch: new Script(lua.ACQUIRE_AND_WATCH),
+  handOver: new Script(lua.HAND_OVER),
+  handOverAndWatch: new Script(lua.HAND_OVER_AND_WATCH),
   renew: new Script(lua.RENEW),
   renewAndWatch: new Script(lua.RENEW_AND_WATCH),
   release: new Script(lua.RELEASE),
@@ -31,6 +42,24 @@ export function callOf(
     tokens,
     { texts: more.map(String) },
   ])
+}
+
+/** A call of one of the scripts that hand locks over. @param counter the key of the fence counter. @param more the arguments after the tokens. */
+export function handOverCallOf(
+  script: Script,
+  heads: Heads,
+  entries: readonly HandOverEntry[],
+  more: readonly number[],
+  counter: string,
+): Call {
+  return script.prepare(
+    [{ texts: [counter] }, { heads, texts: entries.map(({ key }) => key) }],
+    [
+      { texts: entries.map(({ token }) => token) },
+      { texts: entries.map(({ from }) => from) },
+      { texts: more.map(String) },
+    ],
+  )
 }
 
 /** One ttl if all entries have the same, otherwise one for each. */

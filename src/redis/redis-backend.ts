@@ -7,6 +7,8 @@ import {
   type BackendSettings,
   type ChangeOutcome,
   FENCE_KEY,
+  type HandOverEntry,
+  type HandOverOutcome,
   type LockEntry,
   type LockView,
   type ReleaseEntry,
@@ -19,8 +21,8 @@ import { type Ask, cutUp } from './cut-up.ts'
 import { Heads, PLAIN } from './encoded-command.ts'
 import { RedisCatalogue } from './redis-catalogue.ts'
 import { explainReply, isReply } from './reply-fault.ts'
-import { callOf, SCRIPTS, ttlsOf, watchedIndices } from './lock-call.ts'
-import { acquireOutcomes, changeOutcomes, viewOf } from './outcomes.ts'
+import { callOf, handOverCallOf, SCRIPTS, ttlsOf, watchedIndices } from './lock-call.ts'
+import { acquireOutcomes, changeOutcomes, handOverOutcomes, viewOf } from './outcomes.ts'
 import { type Call, type Script, ScriptRunner } from './script.ts'
 import { ToldFaults } from './told-faults.ts'
 import type { Tracking } from './tracking.ts'
@@ -126,6 +128,17 @@ export class RedisBackend implements Backend {
       const reply = this.#run(SCRIPTS.release, call, some, watched.length > 0 ? pair.tracking : undefined)
       this.#flushIfLarge(call)
       return changeOutcomes(await reply, some.length)
+    })
+  }
+
+  handOver(entries: readonly HandOverEntry[], watch = false): Promise<readonly HandOverOutcome[]> {
+    const { tracking } = this.#open.pair
+    return this.#ask('handOver', entries, async (some) => {
+      const script = watch && tracking?.active ? SCRIPTS.handOverAndWatch : SCRIPTS.handOver
+      const call = handOverCallOf(script, this.#heads, some, ttlsOf(some), FENCE_KEY)
+      const period = tracking?.period
+      const reply = await this.#run(script, call, some, tracking)
+      return handOverOutcomes(reply, some.length, period !== undefined && period === tracking?.period)
     })
   }
 

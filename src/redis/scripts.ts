@@ -12,6 +12,10 @@
  * never through a variable.
  */
 
+/** Lua source that reads the locks of a call: see `ACQUIRE_AND_WATCH`. */
+const WATCH_LOCKS = `
+redis.call('EXISTS', unpack(KEYS, 2))`
+
 /**
  * KEYS: the fence counter, then the locks. ARGV: a token for each lock, then one ttl for all or one for each (ms).
  *
@@ -43,22 +47,27 @@ for i = 2, #KEYS do
     end
   end
 end
-local fence = 0
+${nextFence(withFloor)}${finish}
+if #refused == 0 then return { fence } end
+return { fence, refused }
+`
+}
+
+/** Lua source that makes the fence of a call, unless all of its locks were refused. */
+function nextFence(withFloor: boolean): string {
+  return `local fence = 0
 if #refused < 3 * count then
   local time = redis.call('TIME')
   fence = tonumber(time[1]) * 1000000 + tonumber(time[2])
   local last = tonumber(redis.call('GETEX', KEYS[1]) or 0) or 0${
     withFloor
       ? `
-  last = math.max(last, tonumber(values[#values]))`
+  last = math.max(last, tonumber(ARGV[#ARGV]))`
       : ''
   }
   if last >= fence then fence = last + 1 end
   redis.call('SET', KEYS[1], string.format('%.0f', fence))
-end${finish}
-if #refused == 0 then return { fence } end
-return { fence, refused }
-`
+end`
 }
 
 export const ACQUIRE: string = acquireScript('')
@@ -66,19 +75,64 @@ export const ACQUIRE: string = acquireScript('')
  * As `ACQUIRE`, and watches the granted keys. A server forgets the readers of a key when that changes, even if a reader changed it. So the
  * script reads the keys once more, after its writes.
  */
-export const ACQUIRE_AND_WATCH: string = acquireScript(`
-redis.call('EXISTS', unpack(KEYS, 2))`)
+export const ACQUIRE_AND_WATCH: string = acquireScript(WATCH_LOCKS)
 
 /**
  * As the other two, for a cluster: one more argument comes last, a fence that the new one must be larger than. The counter of a slot may be
  * behind after a failover.
  */
 export const ACQUIRE_IN_CLUSTER: string = acquireScript('', true)
-export const ACQUIRE_AND_WATCH_IN_CLUSTER: string = acquireScript(
-  `
-redis.call('EXISTS', unpack(KEYS, 2))`,
-  true,
-)
+export const ACQUIRE_AND_WATCH_IN_CLUSTER: string = acquireScript(WATCH_LOCKS, true)
+
+/**
+ * KEYS: the fence counter, then the locks. ARGV: the next token for each lock, then the present one for each, then the ttl of the next ones, one for
+ * all or one for each (ms). It does what a release and an acquire behind it do, and nobody finds the key free in between.
+ *
+ * Each way through it writes, so that a replica answers READONLY, and begins with a write that a server without memory refuses.
+ *
+ * @returns as `ACQUIRE`; if a lock did not hold the present token, a third list as that of `RELEASE`.
+ */
+function handOverScript(finish: string, withFloor = false): string {
+  return `
+local count = #KEYS - 1
+local uniform = #ARGV == 2 * count + ${withFloor ? 2 : 1} and ARGV[2 * count + 1]
+local refused = {}
+local exceptions = {}
+for i = 2, #KEYS do
+  local n = i - 1
+  local token, ttl = ARGV[n], uniform or ARGV[2 * count + n]
+  local holder = redis.pcall('GET', KEYS[i])
+  if holder == ARGV[count + n] then
+    redis.call('SET', KEYS[i], token, 'PX', ttl)
+  else
+    exceptions[#exceptions + 1] = n
+    if redis.call('SET', KEYS[i], token, 'NX', 'PX', ttl) then
+      exceptions[#exceptions + 1] = 0
+    else
+      exceptions[#exceptions + 1] = 1
+      if holder == token then
+        redis.call('PEXPIRE', KEYS[i], ttl)
+      else
+        local size = #refused
+        refused[size + 1] = n
+        refused[size + 2] = redis.call('PTTL', KEYS[i])
+        refused[size + 3] = type(holder) == 'string' and holder or ''
+      end
+    end
+  end
+end
+${nextFence(withFloor)}${finish}
+if #exceptions == 0 then return { fence } end
+return { fence, refused, exceptions }
+`
+}
+
+export const HAND_OVER: string = handOverScript('')
+/** As `HAND_OVER`, and watches the keys: see `ACQUIRE_AND_WATCH`. */
+export const HAND_OVER_AND_WATCH: string = handOverScript(WATCH_LOCKS)
+/** As the other two, with a floor for the fence: see `ACQUIRE_IN_CLUSTER`. */
+export const HAND_OVER_IN_CLUSTER: string = handOverScript('', true)
+export const HAND_OVER_AND_WATCH_IN_CLUSTER: string = handOverScript(WATCH_LOCKS, true)
 
 /** Lua source that reports lock `i` as not ours: its index, and 1 for another's token or 0 for no key. */
 const REPORT_NOT_OURS = `

@@ -27,11 +27,11 @@ export interface FakeCommand {
 }
 
 /** What the scripts are called in a journal. */
-export type ScriptName = 'acquire' | 'renew' | 'release' | 'verify' | 'inspect'
+export type ScriptName = 'acquire' | 'handOver' | 'renew' | 'release' | 'verify' | 'inspect'
 
 const NAMES = new Map<string, ScriptName>()
 for (const [name, lua] of Object.entries(scripts)) {
-  const short = name.toLowerCase().split('_')[0] as ScriptName
+  const short = name.startsWith('HAND_OVER') ? 'handOver' : (name.toLowerCase().split('_')[0] as ScriptName)
   NAMES.set(lua, short)
   NAMES.set(createHash('sha1').update(lua).digest('hex'), short)
 }

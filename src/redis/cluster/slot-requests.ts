@@ -6,7 +6,10 @@ import {
   type AcquireOutcome,
   type BackendListener,
   type ChangeOutcome,
+  type Exchange,
   FENCE_KEY,
+  type HandOverEntry,
+  type HandOverOutcome,
   type LockEntry,
   type ReleaseEntry,
   type Unknown,
@@ -17,10 +20,10 @@ import type { Heads } from '../encoded-command.ts'
 import { codeOf, isReply, kindOf } from '../reply-fault.ts'
 import type { ClusterMap } from './cluster-map.ts'
 import type { ClusterNode } from './cluster-node.ts'
-import { FenceFloors, isFenceKey } from './fence-floors.ts'
+import { FenceFloors, isFenceKey, reserved } from './fence-floors.ts'
 import type { SlotFinder } from './hash-slot.ts'
 import type { FirstAnswer, Redirects, Trail } from './redirects.ts'
-import { acquireKind, type Kind, releaseKind, renewKind, verifyKind } from './request-kinds.ts'
+import { acquireKind, handOverKind, type Kind, releaseKind, renewKind, verifyKind } from './request-kinds.ts'
 import { isAboutScript, isUnclear } from './refusals.ts'
 import { countOf, divide, groupBy, type Part, shareFault } from './slot-plan.ts'
 import { encodeCalls, type Plan } from './slot-wire.ts'
@@ -42,6 +45,7 @@ export class SlotRequests {
   readonly #unwatched = new Unwatched()
   readonly #plans = new WeakMap<readonly LockEntry[], Plan>()
   readonly #acquires: readonly [Kind<LockEntry, AcquireOutcome>, Kind<LockEntry, AcquireOutcome>]
+  readonly #handOvers: readonly [Kind<HandOverEntry, Exchange>, Kind<HandOverEntry, Exchange>]
   readonly #renewals: readonly [Kind<LockEntry, ChangeOutcome>, Kind<LockEntry, ChangeOutcome>]
   readonly #releases: Kind<ReleaseEntry, ChangeOutcome>
   readonly #questions: Kind<LockEntry, ChangeOutcome>
@@ -50,6 +54,7 @@ export class SlotRequests {
     const { heads } = parts
     this.#parts = parts
     this.#acquires = [acquireKind(heads, this.#floors, false), acquireKind(heads, this.#floors, true)]
+    this.#handOvers = [handOverKind(heads, this.#floors, false), handOverKind(heads, this.#floors, true)]
     this.#renewals = [renewKind(heads, false), renewKind(heads, true)]
     this.#releases = releaseKind(heads)
     this.#questions = verifyKind(heads)
@@ -67,6 +72,10 @@ export class SlotRequests {
       )),
     ].values()
     return entries.map((entry) => (isOurs(entry) ? reserved(entry.key) : (outcomes.next().value as AcquireOutcome)))
+  }
+
+  handOver(entries: readonly HandOverEntry[], watch: boolean): Promise<readonly HandOverOutcome[]> {
+    return this.#ask(this.#handOvers[watch ? 1 : 0], entries)
   }
 
   renew(entries: readonly LockEntry[], watch: boolean): Promise<readonly ChangeOutcome[]> {
@@ -187,8 +196,8 @@ export class SlotRequests {
       const outcomes = kind.read(reply, part.slot, part.entries.length, watched)
       if (watched) this.#unwatched.remove(part.slot, part.entries)
       // An empty list says that nothing was refused.
-      if (Array.isArray(reply) && reply.length > 0 && kind.what !== 'acquire') {
-        doubtful.push(this.#believe(part.slot, outcomes, node, false).then((believed) => put(part, believed)))
+      if (Array.isArray(reply) && reply.length > 0 && outcomes.some(kind.ends)) {
+        doubtful.push(this.#believe(kind, part.slot, outcomes, node, false).then((believed) => put(part, believed)))
       } else {
         put(part, outcomes)
       }
@@ -252,7 +261,7 @@ export class SlotRequests {
       // A node that does not know the script is asked again, with all of it.
       return await ask(entries, first && isReply(first.error) && isAboutScript(first.error) ? undefined : first)
     } catch (thrown) {
-      if (isReply(thrown) && codeOf(thrown) === 'TRYAGAIN' && entries.length > 1 && kind.what !== 'acquire') {
+      if (isReply(thrown) && codeOf(thrown) === 'TRYAGAIN' && entries.length > 1 && !counts(kind.what)) {
         const alone = entries.map((entry) => this.#askAlone(kind, { slot, start: 0, entries: [entry] }))
         return (await Promise.all(alone)).flat()
       }
@@ -285,26 +294,26 @@ export class SlotRequests {
     const node = trail.node as ClusterNode
     this.#onAnswered(kind.what, node)
     const outcomes = kind.read(reply, slot, entries.length, watched)
-    return kind.what === 'acquire' ? outcomes : this.#believe(slot, outcomes, node, trail.asking)
+    return this.#believe(kind, slot, outcomes, node, trail.asking)
   }
 
   /**
    * A refusal ends a lease, so only the node that serves the slot may pronounce it: the one that the map names, or the one that this node names by ASK.
    * If MOVED alone has named it, a new map has to confirm that.
    */
-  async #believe<O>(
+  async #believe<E extends LockEntry, O>(
+    kind: Kind<E, O>,
     slot: number,
     outcomes: readonly O[],
     node: ClusterNode,
     asking: boolean,
   ): Promise<readonly (O | Unknown)[]> {
     const { map } = this.#parts
-    const isRefused = (outcome: O): boolean => (outcome as { type: string }).type === 'refused'
-    if (asking || !outcomes.some(isRefused) || map.confirms(slot, node)) return outcomes
+    if (asking || !outcomes.some(kind.ends) || map.confirms(slot, node)) return outcomes
     if ((await map.fresh()) && map.confirms(slot, node)) return outcomes
     const message = `Node ${node.name} does not hold the key, but the map does not confirm that it serves slot ${slot}`
     const unknown: Unknown = { type: 'unknown', error: new UnavailableError(message) }
-    return outcomes.map((outcome) => (isRefused(outcome) ? unknown : outcome))
+    return outcomes.map((outcome) => (kind.ends(outcome) ? kind.doubted(outcome, unknown) : outcome))
   }
 
   #onAnswered(what: string, node: ClusterNode): void {
@@ -334,7 +343,7 @@ export class SlotRequests {
   }
 }
 
-function reserved(key: string): Unknown {
-  const message = `The key \`${key}\` is the fence counter of its slot, so it cannot be a lock`
-  return { type: 'unknown', error: new UnavailableError(message, key, { final: true }) }
+/** Whether requests of a kind need the fence counter beside the key. */
+function counts(what: Kind<LockEntry, unknown>['what']): boolean {
+  return what === 'acquire' || what === 'handOver'
 }
