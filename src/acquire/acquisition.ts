@@ -114,7 +114,7 @@ export class Acquisition implements Waiter, Asker {
   }
 
   handOver(): void {
-    if (!this.#isFree || this.#settings.wait === 0 || this.#parts.table.isTaken(this.key)) this.wake()
+    if (this.#parts.table.isTaken(this.key) || !this.#isFree || this.#settings.wait === 0) this.wake()
     else this.#ask((answer) => this.#endPause(answer), true)
   }
 
@@ -127,7 +127,8 @@ export class Acquisition implements Waiter, Asker {
   hint(named = false): void {
     this.#hints.onHint(named)
     if (!this.#isFree) this.#stale = true
-    else if (!this.#parts.table.isTaken(this.key)) this.#followHint()
+    // If a lease turns out to be over, its key was handed over to this caller meanwhile.
+    else if (!this.#parts.table.isTaken(this.key) && this.#isFree) this.#followHint()
   }
 
   cancel(reason: unknown): void {

@@ -2,6 +2,7 @@
 import type { HandOverEntry, LockEntry } from '../backend.ts'
 import type { Heads } from './encoded-command.ts'
 import { type Call, Script } from './script.ts'
+import { HAND_OVER, HAND_OVER_AND_WATCH } from './hand-over-scripts.ts'
 import * as lua from './scripts.ts'
 
 type LockScript =
@@ -19,8 +20,8 @@ type LockScript =
 export const SCRIPTS: Readonly<Record<LockScript, Script>> = {
   acquire: new Script(lua.ACQUIRE),
   acquireAndWatch: new Script(lua.ACQUIRE_AND_WATCH),
-  handOver: new Script(lua.HAND_OVER),
-  handOverAndWatch: new Script(lua.HAND_OVER_AND_WATCH),
+  handOver: new Script(HAND_OVER),
+  handOverAndWatch: new Script(HAND_OVER_AND_WATCH),
   renew: new Script(lua.RENEW),
   renewAndWatch: new Script(lua.RENEW_AND_WATCH),
   release: new Script(lua.RELEASE),
@@ -44,20 +45,21 @@ export function callOf(
   ])
 }
 
-/** A call of one of the scripts that hand locks over. @param counter the key of the fence counter. @param more the arguments after the tokens. */
+/** A call of one of the scripts that hand locks over. @param counter the key of the fence counter. @param floor see `HAND_OVER_IN_CLUSTER`. */
 export function handOverCallOf(
   script: Script,
   heads: Heads,
   entries: readonly HandOverEntry[],
-  more: readonly number[],
   counter: string,
+  floor?: number,
 ): Call {
+  const numbers = [...ttlsOf(entries), ...(floor === undefined ? [] : [floor])]
   return script.prepare(
     [{ texts: [counter] }, { heads, texts: entries.map(({ key }) => key) }],
     [
       { texts: entries.map(({ token }) => token) },
       { texts: entries.map(({ from }) => from) },
-      { texts: more.map(String) },
+      { texts: numbers.map(String) },
     ],
   )
 }

@@ -135,7 +135,7 @@ export class RedisBackend implements Backend {
     const { tracking } = this.#open.pair
     return this.#ask('handOver', entries, async (some) => {
       const script = watch && tracking?.active ? SCRIPTS.handOverAndWatch : SCRIPTS.handOver
-      const call = handOverCallOf(script, this.#heads, some, ttlsOf(some), FENCE_KEY)
+      const call = handOverCallOf(script, this.#heads, some, FENCE_KEY)
       const period = tracking?.period
       const reply = await this.#run(script, call, some, tracking)
       return handOverOutcomes(reply, some.length, period !== undefined && period === tracking?.period)

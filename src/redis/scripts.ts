@@ -11,10 +11,7 @@
  * Some managed services analyse a script before they run it, and refuse keys that they do not see. So each command names its keys as `KEYS[i]`,
  * never through a variable.
  */
-
-/** Lua source that reads the locks of a call: see `ACQUIRE_AND_WATCH`. */
-const WATCH_LOCKS = `
-redis.call('EXISTS', unpack(KEYS, 2))`
+import { nextFence, WATCH_LOCKS } from './lua-parts.ts'
 
 /**
  * KEYS: the fence counter, then the locks. ARGV: a token for each lock, then one ttl for all or one for each (ms).
@@ -53,23 +50,6 @@ return { fence, refused }
 `
 }
 
-/** Lua source that makes the fence of a call, unless all of its locks were refused. */
-function nextFence(withFloor: boolean): string {
-  return `local fence = 0
-if #refused < 3 * count then
-  local time = redis.call('TIME')
-  fence = tonumber(time[1]) * 1000000 + tonumber(time[2])
-  local last = tonumber(redis.call('GETEX', KEYS[1]) or 0) or 0${
-    withFloor
-      ? `
-  last = math.max(last, tonumber(ARGV[#ARGV]))`
-      : ''
-  }
-  if last >= fence then fence = last + 1 end
-  redis.call('SET', KEYS[1], string.format('%.0f', fence))
-end`
-}
-
 export const ACQUIRE: string = acquireScript('')
 /**
  * As `ACQUIRE`, and watches the granted keys. A server forgets the readers of a key when that changes, even if a reader changed it. So the
@@ -83,56 +63,6 @@ export const ACQUIRE_AND_WATCH: string = acquireScript(WATCH_LOCKS)
  */
 export const ACQUIRE_IN_CLUSTER: string = acquireScript('', true)
 export const ACQUIRE_AND_WATCH_IN_CLUSTER: string = acquireScript(WATCH_LOCKS, true)
-
-/**
- * KEYS: the fence counter, then the locks. ARGV: the next token for each lock, then the present one for each, then the ttl of the next ones, one for
- * all or one for each (ms). It does what a release and an acquire behind it do, and nobody finds the key free in between.
- *
- * Each way through it writes, so that a replica answers READONLY, and begins with a write that a server without memory refuses.
- *
- * @returns as `ACQUIRE`; if a lock did not hold the present token, a third list as that of `RELEASE`.
- */
-function handOverScript(finish: string, withFloor = false): string {
-  return `
-local count = #KEYS - 1
-local uniform = #ARGV == 2 * count + ${withFloor ? 2 : 1} and ARGV[2 * count + 1]
-local refused = {}
-local exceptions = {}
-for i = 2, #KEYS do
-  local n = i - 1
-  local token, ttl = ARGV[n], uniform or ARGV[2 * count + n]
-  local holder = redis.pcall('GET', KEYS[i])
-  if holder == ARGV[count + n] then
-    redis.call('SET', KEYS[i], token, 'PX', ttl)
-  else
-    exceptions[#exceptions + 1] = n
-    if redis.call('SET', KEYS[i], token, 'NX', 'PX', ttl) then
-      exceptions[#exceptions + 1] = 0
-    else
-      exceptions[#exceptions + 1] = 1
-      if holder == token then
-        redis.call('PEXPIRE', KEYS[i], ttl)
-      else
-        local size = #refused
-        refused[size + 1] = n
-        refused[size + 2] = redis.call('PTTL', KEYS[i])
-        refused[size + 3] = type(holder) == 'string' and holder or ''
-      end
-    end
-  end
-end
-${nextFence(withFloor)}${finish}
-if #exceptions == 0 then return { fence } end
-return { fence, refused, exceptions }
-`
-}
-
-export const HAND_OVER: string = handOverScript('')
-/** As `HAND_OVER`, and watches the keys: see `ACQUIRE_AND_WATCH`. */
-export const HAND_OVER_AND_WATCH: string = handOverScript(WATCH_LOCKS)
-/** As the other two, with a floor for the fence: see `ACQUIRE_IN_CLUSTER`. */
-export const HAND_OVER_IN_CLUSTER: string = handOverScript('', true)
-export const HAND_OVER_AND_WATCH_IN_CLUSTER: string = handOverScript(WATCH_LOCKS, true)
 
 /** Lua source that reports lock `i` as not ours: its index, and 1 for another's token or 0 for no key. */
 const REPORT_NOT_OURS = `

@@ -7,6 +7,7 @@ import { CALLER_BUGS } from './caller-bugs.ts'
 import { OWN_BUGS } from './own-bugs.ts'
 import { OWNERSHIP_BUGS } from './ownership-bugs.ts'
 import { PLACE_BUGS } from './place-bugs.ts'
+import { HAND_OVER_BUGS } from './hand-over-bugs.ts'
 import type { Regression } from './regression.ts'
 import { RENEWAL_BUGS } from './renewal-bugs.ts'
 import { SERVER_BUGS } from './server-bugs.ts'
@@ -28,6 +29,7 @@ export const BUGS_HERE: readonly Regression[] = [
   ...CLUSTER_BUGS,
   ...ENDING_BUGS,
   ...FAILOVER_BUGS,
+  ...HAND_OVER_BUGS,
   ...PLACE_BUGS,
   ...SIMULATOR_BUGS,
 ]

@@ -99,6 +99,18 @@ describe('a lock that is handed over within a process', () => {
     await manager.close()
   })
 
+  it('P9 is asked for once if a hint finds the lease over', () =>
+    withManager({ autoRenew: false }, async (stage) => {
+      const { backend, clock } = stage
+      const { calls } = await contended(stage, clock, 1)
+      clock.jump(TTL)
+      backend.listener.onChange()
+      await clock.settle()
+      const tokens = backend.calls('acquire').map(({ entries }) => only(entries).token)
+      expect(tokens).to.have.length(2)
+      expect(only(calls).value.token).to.equal(tokens[1])
+    }))
+
   it('P16 is lost to whoever has taken it, and the next caller waits for that one', () =>
     withManager({}, async (stage) => {
       const { backend, clock, events, store } = stage

@@ -4,12 +4,8 @@ import type { Heads } from '../encoded-command.ts'
 import { callOf, handOverCallOf, SCRIPTS, ttlsOf, watchedIndices } from '../lock-call.ts'
 import { acquireOutcomes, changeOutcomes, handOverOutcomes } from '../outcomes.ts'
 import { type Call, Script } from '../script.ts'
-import {
-  ACQUIRE_AND_WATCH_IN_CLUSTER,
-  ACQUIRE_IN_CLUSTER,
-  HAND_OVER_AND_WATCH_IN_CLUSTER,
-  HAND_OVER_IN_CLUSTER,
-} from '../scripts.ts'
+import { HAND_OVER_AND_WATCH_IN_CLUSTER, HAND_OVER_IN_CLUSTER } from '../hand-over-scripts.ts'
+import { ACQUIRE_AND_WATCH_IN_CLUSTER, ACQUIRE_IN_CLUSTER } from '../scripts.ts'
 import { type FenceFloors, fenceKeyOf } from './fence-floors.ts'
 import type { Part } from './slot-plan.ts'
 
@@ -68,7 +64,7 @@ export function handOverKind(heads: Heads, floors: FenceFloors, watch: boolean):
     returns: false,
     choose: (tracks) => ({ script: watch && tracks ? HAND_OVER_AND_WATCH : HAND_OVER, watched: tracks }),
     call: (script, slot, entries) =>
-      handOverCallOf(script, heads, entries, [...ttlsOf(entries), floors.floorOf(slot)], fenceKeyOf(slot)),
+      handOverCallOf(script, heads, entries, fenceKeyOf(slot), floors.floorOf(slot)),
     read: (reply, slot, count, watched) => {
       const outcomes = handOverOutcomes(reply, count, watched)
       for (const { acquired } of outcomes) if (acquired.type === 'granted') floors.onGranted(slot, acquired.fence)
