@@ -109,7 +109,7 @@ export class ScriptRunner {
     const whole = Buffer.concat([Buffer.from(`*${count}${script.byText}`), wire.subarray(own)])
     prepare?.()
     try {
-      return await this.#connection.send(new EncodedCommand('eval', whole))
+      return await this.#connection.client.sendOne(whole)
     } catch (error) {
       if (isReply(error) && refusesCommand(error) && (await loaded)) return this.#sendBySha(call, prepare)
       throw error
@@ -118,7 +118,7 @@ export class ScriptRunner {
 
   #sendBySha({ wire }: Call, prepare?: () => void): Promise<unknown> {
     prepare?.()
-    return this.#connection.send(new EncodedCommand('evalsha', wire))
+    return this.#connection.client.sendOne(wire)
   }
 
   /** @returns whether the server knows the script by its SHA from now on. */

@@ -20,7 +20,7 @@ import { UnavailableError } from '../errors.ts'
 import { Connection } from './connection.ts'
 import type { ConnectionParts } from './connection-options.ts'
 import type { Arrival } from './connection-events.ts'
-import { EncodedCommand, encode } from './encoded-command.ts'
+import { encode } from './encoded-command.ts'
 import { isReply, kindOf } from './reply-fault.ts'
 import { type AwaitedReply, AwaitedSuccess } from './reply-group.ts'
 
@@ -114,7 +114,7 @@ export class Tracking {
 
   /** Makes the server watch the keys that the very next command reads. */
   readonly watchNext = (): void => {
-    if (this.active) void this.#watchNext()
+    if (this.active) this.#commands.client.sendAll(CACHING_YES, [this.awaitCaching()])
   }
 
   /** A request is about to be sent: pings, and retries if that is due. @param now ms on the clock. */
@@ -253,14 +253,6 @@ export class Tracking {
   /** What awaits the answer to `CACHING_YES`, if another sends it. */
   awaitCaching(): AwaitedReply {
     return new AwaitedSuccess('client', (error) => this.#onFailed(error))
-  }
-
-  async #watchNext(): Promise<void> {
-    try {
-      await this.#commands.send(new EncodedCommand('client', CACHING_YES))
-    } catch (error) {
-      this.#onFailed(error)
-    }
   }
 
   #switchOff(): void {
