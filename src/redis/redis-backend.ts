@@ -208,7 +208,7 @@ export class RedisBackend implements Backend {
 
   /** @param tracking given if the server should watch the keys that the script reads. */
   #run(script: Script, call: Call, entries: readonly LockEntry[], tracking: Tracking | undefined): Promise<unknown> {
-    const reply = this.#open.runner.run(script, call, tracking?.watchNext)
+    const reply = this.#open.runner.run(script, call, tracking)
     tracking?.onWatched(entries.length)
     return reply
   }

@@ -54,6 +54,18 @@ export class AwaitedSuccess extends AwaitedReply {
   }
 }
 
+/** A command that must come right before another. */
+export interface Lead {
+  readonly wire: Buffer
+  /** What awaits its answer. */
+  awaited(): AwaitedReply
+}
+
+/** What goes before a call may change until the call is sent. */
+export interface Leading {
+  readonly lead: Lead | undefined
+}
+
 export class ReplyGroup {
   /** By the order of the calls: the answer, with texts as strings, or the error of each. Never rejected. */
   readonly promise: Promise<readonly unknown[]>
