@@ -27,7 +27,16 @@ export interface MemoryBackendOptions {
 }
 
 /** What a backend can be asked for. */
-export type Operation = 'acquire' | 'handOver' | 'renew' | 'release' | 'verify' | 'inspect' | 'forceRelease' | 'list' | 'announce'
+export type Operation =
+  | 'acquire'
+  | 'handOver'
+  | 'renew'
+  | 'release'
+  | 'verify'
+  | 'inspect'
+  | 'forceRelease'
+  | 'list'
+  | 'announce'
 
 /** A request that waits until the server goes on, or until `close`. */
 interface Held {

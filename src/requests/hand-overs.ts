@@ -43,11 +43,7 @@ export class HandOvers {
    * @param releaseAlone sends a release at once whose next caller has left. What was asked for meanwhile must not be sent before it.
    * @param isWatching whether keys of leases are watched now, if so many more leases are held.
    */
-  constructor(
-    parts: OutboxParts,
-    releaseAlone: (release: Release) => void,
-    isWatching: (added: number) => boolean,
-  ) {
+  constructor(parts: OutboxParts, releaseAlone: (release: Release) => void, isWatching: (added: number) => boolean) {
     const { backend } = parts
     this.#isPossible = backend.handOver !== undefined
     const send = async (entries: readonly HandOverEntry[]): Promise<readonly HandOverOutcome[]> =>

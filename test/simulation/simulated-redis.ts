@@ -3,7 +3,15 @@
  * and what is left after a crash. Pure: the time is asked for from outside. `simulated-redis.test.ts` compares it with
  * the real one.
  */
-import type { AcquireOutcome, ChangeOutcome, Exchange, HandOverEntry, LockEntry, LockView, ReleaseEntry } from 'leasewheel'
+import type {
+  AcquireOutcome,
+  ChangeOutcome,
+  Exchange,
+  HandOverEntry,
+  LockEntry,
+  LockView,
+  ReleaseEntry,
+} from 'leasewheel'
 
 /** Somebody who is told of changes, once for each key that it has asked for. */
 export interface Subscriber {

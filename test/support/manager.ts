@@ -9,7 +9,6 @@ import {
   type BackendListener,
   type BackendSettings,
   type ChangeOutcome,
-  type Exchange,
   type HandOverEntry,
   type HandOverOutcome,
   type DetachedLease,
@@ -326,7 +325,7 @@ export class TestBackend extends MemoryBackend {
     if (operation === 'verify') return outcomes
     for (const [index, { token }] of copies.entries()) {
       const outcome = outcomes[index]
-      const type = outcome?.type === 'exchanged' ? (outcome as Exchange).acquired.type : outcome?.type
+      const type = outcome?.type === 'exchanged' ? outcome.acquired.type : outcome?.type
       if (type === 'granted' || type === 'done') this.#confirm(token, at)
     }
     return outcomes

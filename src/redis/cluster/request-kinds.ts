@@ -1,5 +1,13 @@
 /** The kinds of requests: which script, with which arguments, and what its answer means. */
-import type { AcquireOutcome, ChangeOutcome, Exchange, HandOverEntry, LockEntry, ReleaseEntry, Unknown } from '../../backend.ts'
+import type {
+  AcquireOutcome,
+  ChangeOutcome,
+  Exchange,
+  HandOverEntry,
+  LockEntry,
+  ReleaseEntry,
+  Unknown,
+} from '../../backend.ts'
 import type { Heads } from '../encoded-command.ts'
 import { callOf, handOverCallOf, SCRIPTS, ttlsOf, watchedIndices } from '../lock-call.ts'
 import { acquireOutcomes, changeOutcomes, handOverOutcomes } from '../outcomes.ts'
@@ -29,7 +37,7 @@ export interface Kind<E extends LockEntry, O> {
   /** @param watched whether the server watches the refused keys. */
   read(reply: unknown, slot: number, count: number, watched: boolean): readonly O[]
   /** Whether the outcome ends a lease. */
-  ends(outcome: O): boolean
+  readonly ends: (outcome: O) => boolean
   /** The outcome if that does not count. */
   doubted(outcome: O, unknown: Unknown): O | Unknown
   /** Whether the same array of entries comes again. */
@@ -63,8 +71,7 @@ export function handOverKind(heads: Heads, floors: FenceFloors, watch: boolean):
     what: 'handOver',
     returns: false,
     choose: (tracks) => ({ script: watch && tracks ? HAND_OVER_AND_WATCH : HAND_OVER, watched: tracks }),
-    call: (script, slot, entries) =>
-      handOverCallOf(script, heads, entries, fenceKeyOf(slot), floors.floorOf(slot)),
+    call: (script, slot, entries) => handOverCallOf(script, heads, entries, fenceKeyOf(slot), floors.floorOf(slot)),
     read: (reply, slot, count, watched) => {
       const outcomes = handOverOutcomes(reply, count, watched)
       for (const { acquired } of outcomes) if (acquired.type === 'granted') floors.onGranted(slot, acquired.fence)

@@ -1,7 +1,7 @@
 import { expect } from 'chai'
 import { Cluster } from 'ioredis'
 import sinon from 'sinon'
-import type { HandOverOutcome, LockEntry, Unknown } from 'leasewheel'
+import type { HandOverOutcome, LockEntry } from 'leasewheel'
 import { type FakeCluster, type FakeRange, withFakeCluster } from '../../support/fake-cluster.ts'
 import { until } from '../../support/until.ts'
 import { OwnClient } from '#src/redis/own-client.js'
@@ -173,7 +173,8 @@ describe('a hand-over', () => {
   it('P27 ends no lease on the word of a node that no map confirms', () =>
     withFakes(2, async (stage) => {
       const { fake, slotOf } = stage
-      fake.onScript = (node) => (node === 0 ? `-MOVED ${slotOf('k')} ${fake.address(1)}` : '*3\r\n:7\r\n*0\r\n*2\r\n:1\r\n:0')
+      fake.onScript = (node) =>
+        node === 0 ? `-MOVED ${slotOf('k')} ${fake.address(1)}` : '*3\r\n:7\r\n*0\r\n*2\r\n:1\r\n:0'
       fake.ranges = () => all(fake.port(0))
       const doubted = await handOver(stage)
       expect(doubted).to.have.nested.property('released.type', 'unknown')
@@ -186,7 +187,7 @@ describe('a hand-over', () => {
     withFakes(1, async (stage) => {
       const { fake, slotOf } = stage
       fake.onScript = () => '-TRYAGAIN Multiple keys request during rehashing of slot'
-      expect(unknownOf((await handOver(stage)) as Unknown).message).to.match(
+      expect(unknownOf(await handOver(stage)).message).to.match(
         new RegExp(`^Node 127.0.0.1:\\d+ is moving slot ${slotOf('k')} to another node, key by key`),
       )
       expect(fake.calls).to.have.length(1)
