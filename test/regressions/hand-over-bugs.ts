@@ -34,7 +34,7 @@ export const HAND_OVER_BUGS: readonly Regression[] = [
         replace: "() => release.settle({ type: 'done' }, sentAt, unansweredAt),",
       },
     ],
-    harness: tests(TESTS, 'a hand-over without an answer'),
+    harness: tests(TESTS, 'is released and acquired if the server never did it'),
     report: /is released and acquired if the server never did it/,
   },
   {
