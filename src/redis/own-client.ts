@@ -4,7 +4,7 @@
  */
 import { type Command, Redis, type RedisOptions } from 'ioredis'
 import { isReply, kindOf } from './reply-fault.ts'
-import { type AwaitedReply, type Lead, ReplyGroup } from './reply-group.ts'
+import { type AwaitedReply, type Lead, SingleReply } from './reply-group.ts'
 
 /** A stream for ioredis to write what another command has taken along. */
 const SINK = { write: (): void => undefined } as unknown as NonNullable<Parameters<Redis['sendCommand']>[1]>
@@ -83,14 +83,13 @@ export class OwnClient extends Redis {
   }
 
   /** As `sendAll`, for one call: cheaper than a command of ioredis. @param lead goes before it. @returns its answer, with texts as strings. */
-  async sendOne(wire: Buffer, lead?: Lead): Promise<unknown> {
-    const group = new ReplyGroup(1)
-    // One write costs less than two.
-    if (lead) this.sendAll(Buffer.concat([lead.wire, wire]), [lead.awaited(), group.at(0)])
-    else this.sendAll(wire, [group.at(0)])
-    const [reply] = await group.promise
-    if (reply instanceof Error) throw reply
-    return reply
+  sendOne(wire: Buffer, lead?: Lead): Promise<unknown> {
+    return new Promise((resolve, reject) => {
+      const reply = new SingleReply(resolve, reject)
+      // One write costs less than two.
+      if (lead) this.sendAll(Buffer.concat([lead.wire, wire]), [lead.awaited(), reply])
+      else this.sendAll(wire, [reply])
+    })
   }
 
   #cork(): void {
