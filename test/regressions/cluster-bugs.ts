@@ -26,7 +26,7 @@ export const CLUSTER_BUGS: readonly Regression[] = [
   },
   {
     failure: 'a refusal of a node that only MOVED had named ended a lease',
-    patches: [{ file: REQUESTS, find: '!outcomes.some(kind.ends) ||', replace: 'outcomes.length > 0 ||' }],
+    patches: [{ file: REQUESTS, find: '!outcomes.some((outcome) => kind.ends(outcome)) ||', replace: 'outcomes.length > 0 ||' }],
     harness: tests(REDIRECTIONS, 'no map confirms'),
     report: /no map confirms/,
   },

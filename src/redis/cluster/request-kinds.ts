@@ -37,7 +37,7 @@ export interface Kind<E extends LockEntry, O> {
   /** @param watched whether the server watches the refused keys. */
   read(reply: unknown, slot: number, count: number, watched: boolean): readonly O[]
   /** Whether the outcome ends a lease. */
-  readonly ends: (outcome: O) => boolean
+  ends(outcome: O): boolean
   /** The outcome if that does not count. */
   doubted(outcome: O, unknown: Unknown): O | Unknown
   /** Whether the same array of entries comes again. */

@@ -196,7 +196,7 @@ export class SlotRequests {
       const outcomes = kind.read(reply, part.slot, part.entries.length, watched)
       if (watched) this.#unwatched.remove(part.slot, part.entries)
       // An empty list says that nothing was refused.
-      if (Array.isArray(reply) && reply.length > 0 && outcomes.some(kind.ends)) {
+      if (Array.isArray(reply) && reply.length > 0 && outcomes.some((outcome) => kind.ends(outcome))) {
         doubtful.push(this.#believe(kind, part.slot, outcomes, node, false).then((believed) => put(part, believed)))
       } else {
         put(part, outcomes)
@@ -309,7 +309,7 @@ export class SlotRequests {
     asking: boolean,
   ): Promise<readonly (O | Unknown)[]> {
     const { map } = this.#parts
-    if (asking || !outcomes.some(kind.ends) || map.confirms(slot, node)) return outcomes
+    if (asking || !outcomes.some((outcome) => kind.ends(outcome)) || map.confirms(slot, node)) return outcomes
     if ((await map.fresh()) && map.confirms(slot, node)) return outcomes
     const message = `Node ${node.name} does not hold the key, but the map does not confirm that it serves slot ${slot}`
     const unknown: Unknown = { type: 'unknown', error: new UnavailableError(message) }
