@@ -28,9 +28,12 @@ const root = fileURLToPath(new URL('../', import.meta.url))
 const folder = `${root}examples/`
 const recipeFolder = `${folder}recipes/`
 
-/** Every file of the folder itself is an example; so is the demo, held no longer than its story takes. */
+/** Few leases, with a ttl that leaves time for their renewals on a busy machine, and held no longer than the story takes. */
+const DEMO = ['--leases', '2000', '--ttl', '12000', '--seconds', '1']
+
+/** Every file of the folder itself is an example; so is the demo. */
 function findExamples(): readonly Example[] {
-  return [...filesOf(folder), { name: 'demo', file: 'demo/main.ts', args: ['--seconds', '1'] }]
+  return [...filesOf(folder), { name: 'demo', file: 'demo/main.ts', args: DEMO }]
 }
 
 function filesOf(directory: string): readonly Example[] {

@@ -171,6 +171,11 @@ export class Tally {
     return (this.#roundTrips.get(route) ?? new Histogram()).summary(now)
   }
 
+  /** The server is gone. */
+  forget(route: number): void {
+    this.#roundTrips.delete(route)
+  }
+
   report(now: CurrentFigures, time: number): LeaseManagerStats {
     const { wait, hold, renewalLag, roundTrip } = this.#histograms
     // Each by its name: V8 takes a hundred times longer to spread one object into so large another.

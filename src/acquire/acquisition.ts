@@ -126,8 +126,8 @@ export class Acquisition implements Waiter, Asker {
 
   hint(named = false): void {
     this.#hints.onHint(named)
+    // If a lease turns out to be over, `isTaken` has handed its key over to this caller.
     if (!this.#isFree) this.#stale = true
-    // If a lease turns out to be over, its key was handed over to this caller meanwhile.
     else if (!this.#parts.table.isTaken(this.key) && this.#isFree) this.#followHint()
   }
 

@@ -24,10 +24,10 @@ export interface CohortTerms {
   readonly autoRenew: boolean
 }
 
-/** Renewals per second that `count` more members need (fewer if it is negative), and how many wait to be sent. */
+/** Counts members (fewer if `count` is negative) with what they need, and those whose renewal waits to be sent, by the server that has them. */
 export interface DemandMeter {
-  onMembers(terms: CohortTerms, count: number): void
-  onQueued(count: number): void
+  onMembers(terms: CohortTerms, count: number, route: number): void
+  onQueued(count: number, route: number): void
 }
 
 /** A member knows its cohort and its rank: its position there, or in an ordered cohort the place of its key. */
@@ -74,8 +74,7 @@ export class Cohort<M extends Member<M>> {
   alarm = -1
   /** None if there is one server. Then members stand in no particular order. */
   spread: Spread | undefined
-  /** The server that its renewals go to, as last seen. */
-  route = 0
+  #route = 0
   #members: M[] = []
   /** The array of members has been handed out: a change replaces it. */
   #shared = false
@@ -103,7 +102,19 @@ export class Cohort<M extends Member<M>> {
     const before = this.#renewal === 'queued' ? this.size : 0
     this.#renewal = renewal
     const after = renewal === 'queued' ? this.size : 0
-    if (before !== after) this.#demand.onQueued(after - before)
+    if (before !== after) this.#demand.onQueued(after - before, this.#route)
+  }
+
+  /** The server that its renewals go to, as last seen. */
+  get route(): number {
+    return this.#route
+  }
+
+  set route(route: number) {
+    if (route === this.#route) return
+    this.#onMembers(-this.size)
+    this.#route = route
+    this.#onMembers(this.size)
   }
 
   /** The members now. The array never changes; it stays the same object until the membership changes. */
@@ -219,8 +230,9 @@ export class Cohort<M extends Member<M>> {
   }
 
   #onMembers(count: number): void {
-    this.#demand.onMembers(this.terms, count)
-    if (this.#renewal === 'queued') this.#demand.onQueued(count)
+    if (count === 0) return
+    this.#demand.onMembers(this.terms, count, this.#route)
+    if (this.#renewal === 'queued') this.#demand.onQueued(count, this.#route)
   }
 
   #own(): void {

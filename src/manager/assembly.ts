@@ -136,10 +136,11 @@ export class Assembly {
     }
   }
 
-  /** Whether keys of leases are watched now, if `added` more leases are held. */
-  readonly isWatching = (added = 0): boolean => {
+  /** Whether keys of leases are watched now, if `added` more leases are held. @param route whose leases count: watching costs each server memory. */
+  readonly isWatching = (added = 0, route?: number): boolean => {
     const { watch, watchLimit } = this.settings
-    return watch && this.table.size + added <= watchLimit
+    const held = route === undefined ? this.table.size : this.table.demand.of(route).leases
+    return watch && held + added <= watchLimit
   }
 
   // Calls from the wheel.

@@ -1,4 +1,4 @@
-/** Builds the reports of `stats()` and `health()`. Every figure is a running count: with one server both take constant time. */
+/** Builds the reports of `stats()` and `health()`. Every figure is a running count, so both take constant time, however many leases there are. */
 import type { Backend, Routing } from '../backend.ts'
 import type { LeaseTable, Scheduled } from '../lease/lease-table.ts'
 import type { Releaser } from '../release/releaser.ts'
@@ -42,16 +42,9 @@ export function reportOf(parts: ReportParts): LeaseManagerStats {
 }
 
 function routesOf(routing: Routing, { tally, table, loads }: ReportParts, time: number): readonly RouteStats[] {
-  const leases = new Map<number, number>()
-  for (const { members } of table.cohorts()) {
-    for (const { rank } of members) {
-      const route = routing.routeOf(rank)
-      leases.set(route, (leases.get(route) ?? 0) + 1)
-    }
-  }
   return routing.views().map(({ route, name, usable, watching }) => ({
     name,
-    leases: leases.get(route) ?? 0,
+    leases: table.demand.of(route).leases,
     usable,
     watching,
     lag: loads.lagOf(route),

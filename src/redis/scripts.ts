@@ -133,6 +133,12 @@ end
 return exceptions
 `
 
+/** KEYS: the locks. Reads them, so that the server watches them if it is to, and changes nothing. */
+export const WATCH: string = `
+redis.call('EXISTS', unpack(KEYS))
+return {}
+`
+
 /** KEYS: one lock. @returns its token ('' for a value that is no string) and what is left of its ttl in ms (-1: none); nothing if it is free. */
 export const INSPECT = `
 local remaining = redis.call('PTTL', KEYS[1])

@@ -91,6 +91,11 @@ export class Deletion implements Release, PendingRelease {
     this.#startedAt = since
   }
 
+  /** How long a closing manager waits for an answer if other servers have given theirs: an attempt, and another. */
+  get patientUntil(): number {
+    return this.#startedAt + 2 * this.timeout
+  }
+
   get decided(): boolean {
     return this.#onDecided === undefined
   }

@@ -11,8 +11,10 @@ import { Outbox } from './outbox.ts'
 
 export interface DispatchParts extends OutboxParts {
   readonly clock: Clock
-  /** Whether keys of leases are watched now, if `added` more leases are held. */
-  readonly isWatching: (added?: number) => boolean
+  /** Whether keys of leases are watched now, if `added` more leases are held. @param route see `routeOf`. */
+  readonly isWatching: (added: number, route: number | undefined) => boolean
+  /** The route of a key now, if there are several. */
+  readonly routeOf: (key: string) => number | undefined
 }
 
 export class Dispatch {
@@ -25,9 +27,12 @@ export class Dispatch {
   #flushing = false
 
   constructor(parts: DispatchParts) {
-    const { backend, clock, isWatching } = parts
+    const { backend, clock, isWatching, routeOf } = parts
     this.#clock = clock
-    this.#acquires = new Outbox(parts, (entries) => backend.acquire(entries, isWatching(entries.length)), true)
+    // All entries belong to one server, as far as we know.
+    const watches = ([first]: readonly LockEntry[], added: number): boolean =>
+      isWatching(added, first && routeOf(first.key))
+    this.#acquires = new Outbox(parts, (entries) => backend.acquire(entries, watches(entries, entries.length)), true)
     // A repeated release does not tell whether the first one deleted the key. Deletions handle that themselves.
     this.#releases = new Outbox(parts, (entries) => backend.release(entries), false)
     this.#handOvers = new HandOvers(
@@ -36,10 +41,10 @@ export class Dispatch {
         this.#releases.add(release)
         this.#releases.flush()
       },
-      isWatching,
+      (entries) => watches(entries, entries.length),
     )
     this.#questions = new Outbox(parts, (entries) => backend.verify(entries), true)
-    this.#renewals = new Outbox(parts, (entries) => backend.renew(entries, isWatching()), true)
+    this.#renewals = new Outbox(parts, (entries) => backend.renew(entries, watches(entries, 0)), true)
   }
 
   acquire(request: Request<AcquireOutcome>): void {

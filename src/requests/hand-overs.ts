@@ -41,13 +41,17 @@ export class HandOvers {
 
   /**
    * @param releaseAlone sends a release at once whose next caller has left. What was asked for meanwhile must not be sent before it.
-   * @param isWatching whether keys of leases are watched now, if so many more leases are held.
+   * @param isWatched whether the server watches the keys from then on.
    */
-  constructor(parts: OutboxParts, releaseAlone: (release: Release) => void, isWatching: (added: number) => boolean) {
+  constructor(
+    parts: OutboxParts,
+    releaseAlone: (release: Release) => void,
+    isWatched: (entries: readonly HandOverEntry[]) => boolean,
+  ) {
     const { backend } = parts
     this.#isPossible = backend.handOver !== undefined
     const send = async (entries: readonly HandOverEntry[]): Promise<readonly HandOverOutcome[]> =>
-      backend.handOver?.(entries, isWatching(entries.length)) ?? []
+      backend.handOver?.(entries, isWatched(entries)) ?? []
     // A repeated hand-over is recognised by its next token.
     this.#outbox = new Outbox(parts, send, true)
     this.#releaseAlone = releaseAlone

@@ -49,13 +49,16 @@ export class FakeCluster {
   /** Holds back a node's answer to INFO, without which it is not used. */
   onGreeting: (node: number) => Promise<void> | undefined = () => undefined
   /** What CLUSTER SLOTS answers. */
-  ranges: () => readonly FakeRange[] = () => [{ first: 0, last: 16_383, host: '127.0.0.1', port: this.port(0) }]
+  ranges: (node: number) => readonly FakeRange[] = () => [
+    { first: 0, last: 16_383, host: '127.0.0.1', port: this.port(0) },
+  ]
   /** Nodes that answer nothing. */
   readonly silent: Set<number> = new Set<number>()
   /** Everything that the nodes were asked, in order. */
   readonly journal: FakeCommand[] = []
   readonly #servers: Server[] = []
   readonly #sockets = new Map<Socket, number>()
+  readonly #subscribers = new Set<Socket>()
 
   static async start(nodes: number): Promise<FakeCluster> {
     const cluster = new FakeCluster()
@@ -101,6 +104,12 @@ export class FakeCluster {
     await Promise.all(this.#servers.map((server) => new Promise((resolve) => server.close(resolve))))
   }
 
+  /** The node tells its subscribers that these keys have changed, or that all are gone. */
+  tellChange(node: number, keys?: readonly string[]): void {
+    const message = array([bulk('message'), bulk('__redis__:invalidate'), keys ? array(keys.map(bulk)) : '*-1'])
+    for (const socket of this.#subscribers) if (this.#sockets.get(socket) === node) socket.write(`${message}\r\n`)
+  }
+
   /** The node is gone, for good. */
   kill(node: number): void {
     this.#servers[node]?.close()
@@ -110,7 +119,10 @@ export class FakeCluster {
   #serve(node: number, socket: Socket): void {
     this.#sockets.set(socket, node)
     socket.on('error', () => undefined)
-    socket.on('close', () => this.#sockets.delete(socket))
+    socket.on('close', () => {
+      this.#sockets.delete(socket)
+      this.#subscribers.delete(socket)
+    })
     let rest = Buffer.alloc(0)
     let asking = false
     socket.on('data', (chunk: Buffer) => {
@@ -119,6 +131,7 @@ export class FakeCluster {
         rest = rest.subarray(command.length)
         const { words } = command
         this.journal.push({ node, words })
+        if (words[0]?.toLowerCase() === 'subscribe') this.#subscribers.add(socket)
         if (this.silent.has(node)) continue
         const answer = `${this.#answer(node, words, asking)}\r\n`
         const held = words[0]?.toLowerCase() === 'info' ? this.onGreeting(node) : undefined
@@ -136,7 +149,7 @@ export class FakeCluster {
     if (name === 'hello') return '-ERR unknown command `HELLO`'
     if (name === 'info')
       return bulk(`redis_mode:${this.mode}\r\nrole:master\r\nrun_id:${node}\r\nmaster_replid:${node}\r\n`)
-    if (name === 'cluster') return array(this.ranges().map(rangeOf))
+    if (name === 'cluster') return array(this.ranges(node).map(rangeOf))
     if (name === 'client') return words[1]?.toLowerCase() === 'id' ? `:${node + 1}` : '+OK'
     if (name === 'subscribe') return array([bulk('subscribe'), bulk(words[1] as string), ':1'])
     if (name === 'config') return '*0'

@@ -87,6 +87,7 @@ export class ClusterBackend implements Backend {
       settings,
       listener,
       onMoved: (moved, route) => requests.onMoved(moved, route),
+      isUnsettled: () => requests.unsettled,
       onOtherServer: (route) => requests.onOtherServer(map.slotsOf(route)),
     })
     const { clock = new SystemClock(), timeout } = settings

@@ -13,7 +13,7 @@ import { callOf, handOverCallOf, SCRIPTS, ttlsOf, watchedIndices } from '../lock
 import { acquireOutcomes, changeOutcomes, handOverOutcomes } from '../outcomes.ts'
 import { type Call, Script } from '../script.ts'
 import { HAND_OVER_AND_WATCH_IN_CLUSTER, HAND_OVER_IN_CLUSTER } from '../hand-over-scripts.ts'
-import { ACQUIRE_AND_WATCH_IN_CLUSTER, ACQUIRE_IN_CLUSTER } from '../scripts.ts'
+import { ACQUIRE_AND_WATCH_IN_CLUSTER, ACQUIRE_IN_CLUSTER, WATCH } from '../scripts.ts'
 import { type FenceFloors, fenceKeyOf } from './fence-floors.ts'
 import type { Part } from './slot-plan.ts'
 
@@ -21,6 +21,7 @@ const ACQUIRE = new Script(ACQUIRE_IN_CLUSTER)
 const ACQUIRE_AND_WATCH = new Script(ACQUIRE_AND_WATCH_IN_CLUSTER)
 const HAND_OVER = new Script(HAND_OVER_IN_CLUSTER)
 const HAND_OVER_AND_WATCH = new Script(HAND_OVER_AND_WATCH_IN_CLUSTER)
+const ONLY_WATCH = new Script(WATCH)
 
 /** The script of a request, and whether CLIENT CACHING YES precedes it. */
 export interface Choice {
@@ -29,7 +30,7 @@ export interface Choice {
 }
 
 export interface Kind<E extends LockEntry, O> {
-  readonly what: 'acquire' | 'handOver' | 'renew' | 'release' | 'verify'
+  readonly what: 'acquire' | 'handOver' | 'renew' | 'release' | 'verify' | 'watch'
   /** @param tracks whether the node reports changes. @param parts all entries, by slot. */
   choose(tracks: boolean, parts: readonly Part<E>[]): Choice
   /** The call for the entries of one slot. */
@@ -123,4 +124,21 @@ export function verifyKind(heads: Heads): Kind<LockEntry, ChangeOutcome> {
     read: (reply, _, count) => changeOutcomes(reply, count),
     ...FINAL,
   }
+}
+
+/** Makes nodes watch keys, and asks nothing: each answer is `done`. */
+export function watchKind(heads: Heads): Kind<LockEntry, ChangeOutcome> {
+  return {
+    what: 'watch',
+    returns: false,
+    choose: (tracks) => ({ script: ONLY_WATCH, watched: tracks }),
+    call: (script, _, entries) => callOf(script, heads, entries, []),
+    read: (reply, _, count) => changeOutcomes(reply, count),
+    ...FINAL,
+  }
+}
+
+/** Whether requests of a kind need the fence counter beside the key. */
+export function counts(what: Kind<LockEntry, unknown>['what']): boolean {
+  return what === 'acquire' || what === 'handOver'
 }

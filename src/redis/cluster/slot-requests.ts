@@ -20,14 +20,24 @@ import type { Heads } from '../encoded-command.ts'
 import { codeOf, isReply, kindOf } from '../reply-fault.ts'
 import type { ClusterMap } from './cluster-map.ts'
 import type { ClusterNode } from './cluster-node.ts'
+import { believed } from './belief.ts'
 import { FenceFloors, isFenceKey, reserved } from './fence-floors.ts'
 import type { SlotFinder } from './hash-slot.ts'
 import type { FirstAnswer, Redirects, Trail } from './redirects.ts'
-import { acquireKind, handOverKind, type Kind, releaseKind, renewKind, verifyKind } from './request-kinds.ts'
+import {
+  acquireKind,
+  counts,
+  handOverKind,
+  type Kind,
+  releaseKind,
+  renewKind,
+  verifyKind,
+  watchKind,
+} from './request-kinds.ts'
 import { isAboutScript, isUnclear } from './refusals.ts'
 import { countOf, divide, groupBy, type Part, shareFault } from './slot-plan.ts'
 import { encodeCalls, type Plan } from './slot-wire.ts'
-import { Unwatched } from './unwatched.ts'
+import { WatchingAgain } from './watching-again.ts'
 
 export interface SlotRequestsParts {
   readonly map: ClusterMap
@@ -42,7 +52,7 @@ export interface SlotRequestsParts {
 export class SlotRequests {
   readonly #parts: SlotRequestsParts
   readonly #floors = new FenceFloors()
-  readonly #unwatched = new Unwatched()
+  readonly #unwatched: WatchingAgain
   readonly #plans = new WeakMap<readonly LockEntry[], Plan>()
   readonly #acquires: readonly [Kind<LockEntry, AcquireOutcome>, Kind<LockEntry, AcquireOutcome>]
   readonly #handOvers: readonly [Kind<HandOverEntry, Exchange>, Kind<HandOverEntry, Exchange>]
@@ -51,8 +61,14 @@ export class SlotRequests {
   readonly #questions: Kind<LockEntry, ChangeOutcome>
 
   constructor(parts: SlotRequestsParts) {
-    const { heads } = parts
+    const { heads, map, listener } = parts
     this.#parts = parts
+    const watches = watchKind(heads)
+    this.#unwatched = new WatchingAgain({
+      listener,
+      watch: (entries) => this.#ask(watches, entries),
+      onUnsettled: () => map.wish(),
+    })
     this.#acquires = [acquireKind(heads, this.#floors, false), acquireKind(heads, this.#floors, true)]
     this.#handOvers = [handOverKind(heads, this.#floors, false), handOverKind(heads, this.#floors, true)]
     this.#renewals = [renewKind(heads, false), renewKind(heads, true)]
@@ -93,9 +109,12 @@ export class SlotRequests {
   /** The slots have another owner. */
   onMoved(slots: readonly number[], route: number): void {
     this.onOtherServer(slots)
-    if (route < 0) return
-    const keys = slots.flatMap((slot) => this.#unwatched.take(slot))
-    if (keys.length > 0) this.#parts.listener.onChange(keys, route)
+    if (route >= 0) this.#unwatched.onMoved(slots, route)
+  }
+
+  /** Whether the end of a slot's move is awaited. */
+  get unsettled(): boolean {
+    return this.#unwatched.pending
   }
 
   /** The servers of these slots may lack the last fences. */
@@ -194,10 +213,10 @@ export class SlotRequests {
         continue
       }
       const outcomes = kind.read(reply, part.slot, part.entries.length, watched)
-      if (watched) this.#unwatched.remove(part.slot, part.entries)
+      this.#onAsked(kind, part.slot, part.entries, watched)
       // An empty list says that nothing was refused.
       if (Array.isArray(reply) && reply.length > 0 && outcomes.some((outcome) => kind.ends(outcome))) {
-        doubtful.push(this.#believe(kind, part.slot, outcomes, node, false).then((believed) => put(part, believed)))
+        doubtful.push(believed(this.#parts.map, kind, part.slot, outcomes, node).then((some) => put(part, some)))
       } else {
         put(part, outcomes)
       }
@@ -277,6 +296,7 @@ export class SlotRequests {
     first?: FirstAnswer,
   ): Promise<readonly (O | Unknown)[]> {
     let watched = false
+    let isToBeWatched = false
     const send = async (node: ClusterNode, asking: boolean): Promise<unknown> => {
       const { tracking } = node
       const choice = kind.choose(tracking?.active ?? false, [{ slot, start: 0, entries }])
@@ -284,36 +304,22 @@ export class SlotRequests {
       const call = kind.call(choice.script, slot, entries)
       const reply = await node.run(choice.script, call, asking ? 'asking' : choice.watched ? 'watch' : 'nothing')
       watched = choice.watched && !asking && period !== undefined && period === tracking?.period
-      if (!choice.watched) return reply
-      if (asking) this.#unwatched.add(slot, entries)
-      else this.#unwatched.remove(slot, entries)
-      tracking?.onWatched(entries.length)
+      isToBeWatched = choice.watched || (kind.what === 'verify' && tracking?.active === true)
+      if (choice.watched) tracking?.onWatched(entries.length)
       return reply
     }
     const reply = await this.#parts.redirects.follow(slot, send, trail, first)
     const node = trail.node as ClusterNode
     this.#onAnswered(kind.what, node)
     const outcomes = kind.read(reply, slot, entries.length, watched)
-    return this.#believe(kind, slot, outcomes, node, trail.asking)
+    if (!trail.asking) this.#onAsked(kind, slot, entries, watched)
+    else if (isToBeWatched) this.#unwatched.add(slot, entries, outcomes as readonly { type: string }[])
+    return trail.asking ? outcomes : believed(this.#parts.map, kind, slot, outcomes, node)
   }
 
-  /**
-   * A refusal ends a lease, so only the node that serves the slot may pronounce it: the one that the map names, or the one that this node names by ASK.
-   * If MOVED alone has named it, a new map has to confirm that.
-   */
-  async #believe<E extends LockEntry, O>(
-    kind: Kind<E, O>,
-    slot: number,
-    outcomes: readonly O[],
-    node: ClusterNode,
-    asking: boolean,
-  ): Promise<readonly (O | Unknown)[]> {
-    const { map } = this.#parts
-    if (asking || !outcomes.some((outcome) => kind.ends(outcome)) || map.confirms(slot, node)) return outcomes
-    if ((await map.fresh()) && map.confirms(slot, node)) return outcomes
-    const message = `Node ${node.name} does not hold the key, but the map does not confirm that it serves slot ${slot}`
-    const unknown: Unknown = { type: 'unknown', error: new UnavailableError(message) }
-    return outcomes.map((outcome) => (kind.ends(outcome) ? kind.doubted(outcome, unknown) : outcome))
+  /** A node was asked without ASKING. */
+  #onAsked<E extends LockEntry>(kind: Kind<E, unknown>, slot: number, entries: readonly E[], watched: boolean): void {
+    if (watched || kind.what === 'release') this.#unwatched.remove(slot, entries)
   }
 
   #onAnswered(what: string, node: ClusterNode): void {
@@ -341,9 +347,4 @@ export class SlotRequests {
     }
     return { type: 'unknown', error }
   }
-}
-
-/** Whether requests of a kind need the fence counter beside the key. */
-function counts(what: Kind<LockEntry, unknown>['what']): boolean {
-  return what === 'acquire' || what === 'handOver'
 }

@@ -114,6 +114,8 @@ describe('a redirection', () => {
       await backend.renew(entriesOf('k'))
       fake.onScript = (node, { keys: [key] }) =>
         node === 0 ? `-MOVED ${slotOf(key as string)} ${fake.address(1)}` : undefined
+      // A map that came meanwhile must not name the first node again.
+      fake.ranges = () => all(fake.port(1))
       const sent = sinon.spy(OwnClient.prototype, 'sendAll')
       try {
         expect(typesOf(await backend.renew(entries))).to.deep.equal(['done'])
@@ -141,15 +143,21 @@ describe('a redirection', () => {
     withFakes(2, async ({ fake, backend, entriesOf, slotOf }) => {
       fake.onScript = (node) => (node === 0 ? `-ASK ${slotOf('k')} ${fake.address(1)}` : undefined)
       const maps = (): number => fake.journal.filter(({ words }) => words[0]?.toLowerCase() === 'cluster').length
-      const before = maps()
-      fake.onGreeting = (node) => (node === 1 ? until('a map was asked for', () => maps() > before) : undefined)
+      let isGreeted = false
+      fake.onGreeting = async (node) => {
+        if (node !== 1) return
+        // The second one is asked for once the first one has come, and the backend waits for the node by then.
+        const before = maps()
+        await until('two maps were asked for', () => maps() > before + 1)
+        isGreeted = true
+      }
       const asked = backend.renew(entriesOf('k'))
       // Another key makes the backend ask for a map.
       fake.onScript = (node, { keys: [key] }) => {
         if (node === 1) return undefined
         return key === 'k' ? `-ASK ${slotOf('k')} ${fake.address(1)}` : '-CLUSTERDOWN The cluster is down'
       }
-      await backend.renew(entriesOf('other'))
+      while (!isGreeted) await backend.renew(entriesOf('other'))
       expect(await asked).to.deep.equal([{ type: 'done' }])
     }))
 
@@ -201,7 +209,7 @@ describe('a node that is away', () => {
   it('fails all calls that were under way with one error', () =>
     withFakes(1, async ({ fake, backend, entriesOf }) => {
       const entries = entriesOf(...KEYS)
-      const map = fake.ranges()
+      const map = fake.ranges(0)
       fake.ranges = () => map
       // The first request teaches the node its script.
       await backend.renew(entriesOf('k'))
