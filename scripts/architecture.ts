@@ -44,6 +44,7 @@ const PLAN: readonly Room[] = [
       'lease',
       'options',
       'redis',
+      'keeper',
       'tracing',
       'time',
       'port',
@@ -82,9 +83,14 @@ const PLAN: readonly Room[] = [
     what: 'leasewheel/quorum: the port over a majority of others',
     imports: ['redis', 'options', 'time', 'port', 'structures'],
   },
-  { name: 'redis', what: 'the port over ioredis', imports: ['options', 'time', 'port'] },
+  { name: 'redis', what: 'the port over ioredis', imports: ['options', 'keeper', 'time', 'port', 'rules'] },
   { name: 'options', what: 'what users may say, and its defaults', imports: ['lease', 'time', 'port', 'rules'] },
   { name: 'figures', what: 'what exporters share: names, units, labels', imports: ['lease', 'port', 'rules'] },
+  {
+    name: 'keeper',
+    what: 'another thread that renews while the event loop is blocked, and what it shares with the manager',
+    imports: ['lease', 'time', 'port', 'rules'],
+  },
   {
     name: 'lease',
     what: 'the leases that a manager has, and their events',

@@ -204,6 +204,35 @@ export interface Routing {
   views(): readonly RouteView[]
 }
 
+/** What a keeper needs: another thread that renews leases while the event loop of their manager is blocked. */
+export interface KeeperSettings {
+  /** The memory that it shares with its manager (`LedgerReader`). */
+  readonly head: SharedArrayBuffer
+  readonly parts: readonly LedgerPart[]
+  /** After so many ms without a beat it renews nothing any more. */
+  readonly maxBlocked: number
+  readonly batchSize: number
+  readonly driftFactor: number
+  /** The file of its thread. Default: that of this package. */
+  readonly worker: URL | undefined
+}
+
+/** Some of the memory that a keeper shares with its manager. */
+export interface LedgerPart {
+  readonly kind: 'slots' | 'cohorts'
+  readonly buffer: SharedArrayBuffer
+  /** Bytes for the key and the token of a lease. */
+  readonly stride: number
+}
+
+/** A keeper that has been started. */
+export interface StartedKeeper {
+  /** Takes more of the shared memory, before any lease is in it. */
+  add(part: LedgerPart): void
+  /** Ends the thread and its connection. Idempotent. */
+  close(): Promise<void>
+}
+
 /**
  * `acquire`, `renew`, `release` and `verify` each take an array and return outcomes in the same order, one for each entry. No key comes twice
  * in one `acquire`; in the others a key may come with two tokens, of which the server has at most one. The backend carries out the calls in
@@ -259,6 +288,12 @@ export interface Backend {
   inspect(key: string): Promise<LockView | null>
   /** Deletes a key, whoever holds it. @returns whether the key existed. Rejects if the backend cannot be asked. */
   forceRelease(key: string): Promise<boolean>
+  /**
+   * Starts a keeper for the locks of this backend. The manager calls it before `open`, with the same settings. Without this method there is none.
+   *
+   * @param onFault called with each fault of the keeper. @throws TypeError if another thread cannot reach the server as this backend does.
+   */
+  startKeeper?(settings: BackendSettings, keeper: KeeperSettings, onFault: (fault: Error) => void): StartedKeeper
   /** From now on, and for good, its connections do not keep the process alive. Without this method they do, or there are none. */
   unref?(): void
   /** Closes the connections and settles unanswered requests. Idempotent. */

@@ -11,6 +11,8 @@ export type {
   ChangeOutcome,
   Credentials,
   Granted,
+  KeeperSettings,
+  LedgerPart,
   LockEntry,
   LockView,
   MemberLockView,
@@ -21,6 +23,7 @@ export type {
   Routing,
   ServerIdentity,
   Stay,
+  StartedKeeper,
   Unknown,
 } from './backend.ts'
 export type { Announcement, Catalogue, KeyPage, KeyView } from './catalogue.ts'
@@ -69,6 +72,7 @@ export type {
   AcquireOptions,
   AdoptOptions,
   CloseOptions,
+  KeeperOptions,
   LeaseManagerOptions,
   LeaseOptions,
   ListOptions,
@@ -90,6 +94,7 @@ export type {
   ConnectionState,
   Health,
   HealthReason,
+  KeeperStats,
   LeaseManagerStats,
   LoadReport,
   Measurement,

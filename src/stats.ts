@@ -35,6 +35,16 @@ export interface RouteStats {
   readonly roundTrip: HistogramSummary
 }
 
+/** What another thread does for the leases while the event loop is blocked: see the option `keeper`. */
+export interface KeeperStats {
+  /** Whether the thread can ask the server now. Until it can for the first time, no lease outlives a blocked event loop. */
+  readonly connected: boolean
+  /** Leases that it would renew. */
+  readonly kept: number
+  /** How many renewals of leases were confirmed to it. */
+  readonly renewals: number
+}
+
 /** The report of `manager.stats()`. Counts start at the manager's creation; durations are in ms. */
 export interface LeaseManagerStats {
   /** Leases held now, including those in jeopardy. */
@@ -72,6 +82,8 @@ export interface LeaseManagerStats {
   readonly watching: boolean
   /** Timers armed now: 1 while the manager holds or waits for anything, otherwise 0. */
   readonly timers: number
+  /** None without the option `keeper`. */
+  readonly keeper: KeeperStats | undefined
   /** Whether renewals keep up, and how far behind they are if not. */
   readonly load: LoadReport
   /** How long callers waited for the locks that they got. */
@@ -191,6 +203,7 @@ export class Tally {
       connection: now.connection,
       watching: now.watching,
       timers: now.timers,
+      keeper: now.keeper,
       load: now.load,
       routes: now.routes,
       members: now.members,
@@ -223,6 +236,7 @@ export type CurrentFigures = Pick<
   | 'undoing'
   | 'watching'
   | 'timers'
+  | 'keeper'
   | 'load'
   | 'routes'
   | 'members'

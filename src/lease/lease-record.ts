@@ -31,6 +31,8 @@ class Rarities {
   retireAt: number | undefined = undefined
   /** The id of its entry in the wheel for `maxHold`; -1 without one. */
   alarm = -1
+  /** Its place in the memory that a keeper shares; -1 without one. */
+  slot = -1
   waiters: RenewalWaiter[] | undefined = undefined
   /** The hand-overs of the lock so far; undefined if no caller had to wait for it. */
   fairness: Fairness | undefined = undefined

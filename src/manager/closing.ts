@@ -40,6 +40,7 @@ export interface ClosingParts {
   readonly releaser: Releaser
   readonly members: Members
   readonly standings: Standings
+  readonly keeper?: { close(): Promise<void> } | undefined
   readonly onFault: (fault: unknown) => void
 }
 
@@ -56,7 +57,8 @@ export class Closing {
   }
 
   async run(): Promise<void> {
-    const { backend, connectivity, scheduler, table, releaser, members, standings, usages, onFault } = this.#parts
+    const { backend, connectivity, scheduler, table, releaser, members, standings, keeper, usages, onFault } =
+      this.#parts
     if (standings.size > 0) usages.include(standings.close())
     this.#rejectCallers()
     await this.#drain()
@@ -67,6 +69,7 @@ export class Closing {
     // Without an answer the announcement expires.
     await within(scheduler, CLOSE_BACKEND_TIMEOUT, () => members.close()).catch(() => undefined)
     connectivity.end()
+    if (keeper) await within(scheduler, CLOSE_BACKEND_TIMEOUT, () => keeper.close()).catch(onFault)
     await within(scheduler, CLOSE_BACKEND_TIMEOUT, () => backend.close()).catch(onFault)
     table.tellLosses()
     scheduler.close()

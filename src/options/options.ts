@@ -98,6 +98,17 @@ export interface CloseOptions {
   readonly onProgress?: ((progress: Progress) => void) | undefined
 }
 
+/** The option `keeper` of `new LeaseManager`. */
+export interface KeeperOptions {
+  /**
+   * For how long the event loop may be blocked, in ms: an integer from 1,000 to 3,600,000. Default 60,000. After that the keeper renews nothing, so
+   * that a process that hangs loses its locks, at most a ttl later.
+   */
+  readonly maxBlocked?: number | undefined
+  /** The file of the thread, if a bundler has moved the code of this package: a copy of `leasewheel/keeper-worker`. Default: the one beside that code. */
+  readonly worker?: URL | undefined
+}
+
 /** Options of `new LeaseManager`. */
 export interface LeaseManagerOptions extends LeaseOptions {
   /** The default of the option `wait` of `acquire`, `acquireAll` and `using`. */
@@ -132,6 +143,11 @@ export interface LeaseManagerOptions extends LeaseOptions {
    * you may change `client.options.password`.
    */
   readonly credentials?: (() => Promise<Credentials>) | undefined
+  /**
+   * Starts a thread with a connection of its own, which renews the leases while the event loop is blocked. Default: none. It needs a connection to one
+   * server, by a URL or a client with plain options, and the machine's clock. It does not work with `credentials`, Sentinels or a cluster.
+   */
+  readonly keeper?: KeeperOptions | undefined
   /** Precedes every key in Redis. Default `lease:`. With `''` a lock is the plain key that other libraries use. */
   readonly prefix?: string | undefined
   /** How many keys a batch carries at most: an integer from 1 to 1,000. Default 256. Larger batches are cheaper, but block the server for longer: about 1 µs a key. */

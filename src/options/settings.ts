@@ -10,6 +10,7 @@ import {
   checkInteger,
   checkMethods,
   checkNumber,
+  checkObject,
   checkOptions,
   checkSignal,
   checkString,
@@ -21,6 +22,7 @@ import type {
   AcquireOptions,
   AdoptOptions,
   CloseOptions,
+  KeeperOptions,
   LeaseManagerOptions,
   ListOptions,
   Progress,
@@ -38,6 +40,8 @@ const CLOSE_DRAIN = 10_000
 const CLOSE_TIMEOUT = 10_000
 /** ms between two announcements. */
 const ANNOUNCE_EVERY = 2_000
+/** Default of `maxBlocked` of the keeper, in ms. */
+const MAX_BLOCKED = 60_000
 
 /** The settings of a manager. */
 export interface ManagerSettings {
@@ -54,11 +58,19 @@ export interface ManagerSettings {
   /** ms between two announcements; undefined for none. */
   readonly announce: number | undefined
   readonly credentials: (() => Promise<Credentials>) | undefined
+  readonly keeper: KeeperChoice | undefined
   readonly prefix: string
   readonly batchSize: number
   readonly driftFactor: number
   readonly clock: Clock
   readonly random: () => number
+}
+
+/** See `KeeperOptions`. */
+interface KeeperChoice {
+  /** ms. */
+  readonly maxBlocked: number
+  readonly worker: URL | undefined
 }
 
 /** The settings of one lease. */
@@ -120,6 +132,7 @@ const MANAGER_OPTIONS = [
   'owner',
   'announce',
   'credentials',
+  'keeper',
   'prefix',
   'batchSize',
   'driftFactor',
@@ -142,6 +155,7 @@ export function resolveManager(options: LeaseManagerOptions): ManagerSettings {
     owner = `${hostname()}:${process.pid}`,
     announce = false,
     credentials,
+    keeper,
     prefix = 'lease:',
     batchSize = 256,
     driftFactor = 0.01,
@@ -160,12 +174,24 @@ export function resolveManager(options: LeaseManagerOptions): ManagerSettings {
     owner: checkOwner(owner),
     announce: checkAnnounce(announce),
     credentials: credentials === undefined ? undefined : checkFunction('credentials', credentials),
+    keeper: keeper === undefined ? undefined : resolveKeeper(keeper, clock),
     prefix: checkWellFormed('prefix', checkString('prefix', prefix)),
     batchSize: checkInteger('batchSize', batchSize, 1, { max: 1_000, unit: 'keys' }),
     driftFactor: checkNumber('driftFactor', driftFactor, 0, { max: 0.5, unit: '' }),
     clock: checkMethods('clock', clock, ['now', 'setTimer', 'soon']),
     random: checkFunction('random', random),
   }
+}
+
+function resolveKeeper(options: KeeperOptions, clock: Clock): KeeperChoice {
+  checkOptions('keeper', checkObject('keeper', options), ['maxBlocked', 'worker'])
+  const { maxBlocked = MAX_BLOCKED, worker } = options
+  if (worker !== undefined && !(worker instanceof URL)) {
+    throw new TypeError(`Expected \`keeper.worker\` to be a URL, got ${describe(worker)}`)
+  }
+  if (!(clock instanceof SystemClock))
+    throw new TypeError('Expected no `clock` with `keeper`: two threads share only the clock of the machine')
+  return { maxBlocked: checkInteger('keeper.maxBlocked', maxBlocked, 1_000, { max: 3_600_000 }), worker }
 }
 
 export function resolveTryAcquire(options: TryAcquireOptions, defaults: ManagerSettings): AcquireSettings {

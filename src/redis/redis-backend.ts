@@ -7,10 +7,12 @@ import {
   type BackendSettings,
   type ChangeOutcome,
   FENCE_KEY,
+  type KeeperSettings,
   type LockEntry,
   type LockView,
   type ReleaseEntry,
   type ServerIdentity,
+  type StartedKeeper,
   type Unknown,
 } from '../backend.ts'
 import type { Catalogue } from '../catalogue.ts'
@@ -18,6 +20,7 @@ import { UnavailableError } from '../errors.ts'
 import { ConnectionPair } from './connection-pair.ts'
 import { type Ask, cutUp } from './cut-up.ts'
 import { Heads, PLAIN } from './encoded-command.ts'
+import { startKeeperThread } from './keeper-thread.ts'
 import { RedisCatalogue } from './redis-catalogue.ts'
 import { explainReply, isReply } from './reply-fault.ts'
 import { serverName } from './server-info.ts'
@@ -105,6 +108,10 @@ export class RedisBackend implements Backend {
       runner,
       catalogue: new RedisCatalogue({ pair, runner, prefix: this.#prefix, explain }),
     }
+  }
+
+  startKeeper(settings: BackendSettings, keeper: KeeperSettings, onFault: (fault: Error) => void): StartedKeeper {
+    return startKeeperThread(this.#source, settings, keeper, onFault)
   }
 
   ready(): Promise<void> | undefined {

@@ -105,11 +105,10 @@ export class ScriptRunner {
     const isNew = !memory.known.has(script)
     memory.known.add(script)
     const loaded = isNew && memory.loads && memory.runsBySha ? this.#sendLoad(script) : undefined
-    const { count, wire, own } = call
-    const whole = Buffer.concat([Buffer.from(`*${count}${script.byText}`), wire.subarray(own)])
+    const whole = wholeCommand(script, call)
     prepare?.()
     try {
-      return await this.#connection.send(new EncodedCommand('eval', whole))
+      return await this.#connection.send(whole)
     } catch (error) {
       if (isReply(error) && refusesCommand(error) && (await loaded)) return this.#sendBySha(call, prepare)
       throw error
@@ -140,6 +139,11 @@ export interface Call {
   readonly wire: Buffer
   /** The offset in `wire` at which the script's own arguments begin. */
   readonly own: number
+}
+
+/** A call with the text of its script, which every server knows how to run. */
+export function wholeCommand({ byText }: Script, { count, wire, own }: Call): EncodedCommand {
+  return new EncodedCommand('eval', Buffer.concat([Buffer.from(`*${count}${byText}`), wire.subarray(own)]))
 }
 
 function countOf(groups: readonly Arguments[]): number {

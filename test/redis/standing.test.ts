@@ -6,7 +6,7 @@ import { MANAGER_PROCESS, untilReady } from './manager-process.ts'
 import { LASTING, rejectionOf, until, withManager, withWorkers, type Worker } from './support.ts'
 
 /** For leases that end because their process does: it need not outlast slowness. ms. */
-const SHORT = { ttl: 1_000, timeout: 1_000 } as const
+const SHORT = { ttl: 3_000, timeout: 3_000 } as const
 const ITEMS = Array.from({ length: 300 }, (_, index) => `item ${index}`)
 
 /** A candidate that says what it becomes. */

@@ -4,6 +4,7 @@ import { CLIENT_BUGS } from './client-bugs.ts'
 import { CLUSTER_BUGS } from './cluster-bugs.ts'
 import { ENDING_BUGS } from './ending-bugs.ts'
 import { CALLER_BUGS } from './caller-bugs.ts'
+import { KEEPER_BUGS } from './keeper-bugs.ts'
 import { OWN_BUGS } from './own-bugs.ts'
 import { OWNERSHIP_BUGS } from './ownership-bugs.ts'
 import { PLACE_BUGS } from './place-bugs.ts'
@@ -30,6 +31,7 @@ export const BUGS_HERE: readonly Regression[] = [
   ...CLUSTER_BUGS,
   ...ENDING_BUGS,
   ...FAILOVER_BUGS,
+  ...KEEPER_BUGS,
   ...PLACE_BUGS,
   ...QUORUM_BUGS,
   ...SIMULATOR_BUGS,

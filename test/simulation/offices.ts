@@ -18,8 +18,6 @@ const TROUBLE_EVERY = 2_500
 /** What work takes to stop, in ms: mostly less than a drain. */
 const STOPPING = [0, 50, 2_000] as const
 const DRAIN = 1_000
-/** How late a signal may abort while the event loop is free, in ms. */
-const LATE = 20
 
 /** What one process has under way, by key. */
 interface Post {
@@ -71,11 +69,10 @@ export class Offices {
   check(member: Member): void {
     const { verdict } = this.#parts
     const { process, inspector } = member
-    if (!process.observable || process.blind || process.lag > 0) return
-    const free = process.time - process.freeSince
     for (const [key, { lease, signal }] of this.#posts.get(member)?.works ?? []) {
-      const isLate = !signal.aborted && free >= LATE && inspector.reading(() => lease.state) === 'lost'
-      verdict.expect(!isLate, 'P35', () => `${process.name} works under ${key}, which is lost`)
+      if (signal.aborted) continue
+      const isTold = ![...inspector.live].some((known) => known.lease === lease)
+      verdict.expect(!isTold, 'P35', () => `${process.name} works under ${key}, and its end was told`)
     }
   }
 
@@ -83,7 +80,7 @@ export class Offices {
   checkQuiet(): void {
     const { verdict, timeline, members } = this.#parts
     const living = members()
-    const isWell = (member: Member): boolean => timeline.now - member.healthySince > 2 * member.recovery() + LATE
+    const isWell = (member: Member): boolean => timeline.now - member.healthySince > 2 * member.recovery()
     if (!living.every(isWell)) return
     for (const key of this.keys) {
       if (ITEMS.includes(key) && !this.#posts.get(living[0] as Member)?.share) continue

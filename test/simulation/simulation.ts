@@ -15,7 +15,7 @@ import { Member } from './member.ts'
 import { Offices } from './offices.ts'
 import { Random } from './random.ts'
 import { Reactions } from './reactions.ts'
-import { drawScenario, type Scenario } from './scenario.ts'
+import { drawScenario, type Scenario, withKeepers } from './scenario.ts'
 import { ServerInspector } from './server-inspector.ts'
 import type { SimulatedProcess } from './simulated-process.ts'
 import { SimulatedNodes } from './simulated-nodes.ts'
@@ -40,6 +40,8 @@ const STANDING = 0.15
 const LEAVING = 15_000
 /** More of them are about crowds. */
 const MOST_KEYS = 12
+/** The same for keepers. */
+const KEEPERS = 0x6b_65_65_70
 /** After how many of the steps a turn of the event loop is waited for. */
 const TURNS = 1 / 8
 
@@ -64,6 +66,8 @@ export interface RunOptions {
   readonly careful?: boolean
   /** Violations that match this are let pass, so that others can be found. */
   readonly ignore?: RegExp | undefined
+  /** Each process has a keeper, and their event loops are blocked at times. */
+  readonly keepers?: boolean
   /** Instead of what would be drawn. */
   readonly scenario?: Partial<Scenario>
 }
@@ -100,9 +104,10 @@ export class Simulation {
     // What is drawn for several nodes changes nothing in worlds with one.
     const further = new Random(options.seed ^ NODES)
     const offices = new Random(options.seed ^ OFFICES)
+    const keepers = new Random(options.seed ^ KEEPERS)
     const drawn = drawScenario(random.fork(), further)
     const standing = offices.chance(STANDING) && !drawn.contested && drawn.keys.length <= MOST_KEYS
-    const scenario = { ...drawn, standing, ...options.scenario }
+    const scenario = { ...(options.keepers ? withKeepers(drawn, keepers) : drawn), standing, ...options.scenario }
     this.scenario = scenario
     const timeline = this.#timeline
     const chronicle = new Chronicle(timeline, options.onEvent)

@@ -19,7 +19,7 @@ export type Message =
   | { readonly type: 'writes'; readonly accepted: number; readonly refused: number }
 
 /** Where the locks are: a server, or a group of Sentinels. */
-export type Place =
+type Place =
   | { readonly url: string }
   | { readonly sentinels: readonly { readonly host: string; readonly port: number }[]; readonly name: string }
 
