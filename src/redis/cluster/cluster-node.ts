@@ -164,9 +164,14 @@ export class ClusterNode {
 
   /** Another command. @param asking whether the key's slot is on its way to this node. */
   command(name: string, args: readonly string[], asking = false): Promise<unknown> {
+    return this.send(new EncodedCommand(name, encodeCommand(name, args)), asking)
+  }
+
+  /** As `command`, encoded already. */
+  send(command: EncodedCommand, asking = false): Promise<unknown> {
     return this.ask((commands) => {
       if (asking) this.#askNext()
-      return commands.send(new EncodedCommand(name, encodeCommand(name, args)))
+      return commands.send(command)
     })
   }
 
