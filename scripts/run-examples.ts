@@ -30,7 +30,7 @@ const recipeFolder = `${folder}recipes/`
 
 /** Every file of the folder itself is an example; so is the demo, held no longer than its story takes. */
 function findExamples(): readonly Example[] {
-  return [...filesOf(folder), { name: 'demo', file: 'demo/main.ts', args: ['--seconds', '1'] }]
+  return [...filesOf(folder), { name: 'demo', file: 'demo/main.ts', args: ['--seconds', '1', '--page'] }]
 }
 
 function filesOf(directory: string): readonly Example[] {

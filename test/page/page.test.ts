@@ -9,7 +9,10 @@ import { PageStage, TOKEN } from './support.ts'
 type Options = Parameters<typeof PageStage.open>[1]
 
 /** A manager in memory, and its page. Time stands still unless the test moves it. */
-function withPage(options: Options, work: (stage: Stage & Member & { site: PageStage }) => Promise<void>): Promise<void> {
+function withPage(
+  options: Options,
+  work: (stage: Stage & Member & { site: PageStage }) => Promise<void>,
+): Promise<void> {
   return withManager({ owner: 'web-1' }, async (stage) => {
     const site = await PageStage.open(stage.manager, { clock: stage.clock, ...options })
     try {
@@ -20,7 +23,16 @@ function withPage(options: Options, work: (stage: Stage & Member & { site: PageS
   })
 }
 
-const ODD_KEYS = ['plain', '"quotes\' `and`', 'line\nbreak', '<script>alert(1)</script>', 'é😀', `long ${'x'.repeat(1_024)}`, '../..', '__proto__']
+const ODD_KEYS = [
+  'plain',
+  '"quotes\' `and`',
+  'line\nbreak',
+  '<script>alert(1)</script>',
+  'é😀',
+  `long ${'x'.repeat(1_024)}`,
+  '../..',
+  '__proto__',
+]
 
 describe('the page’s server', () => {
   it('sends the page, its style, its script and its icon, and nothing inline', () =>
@@ -32,8 +44,12 @@ describe('the page’s server', () => {
       expect(html.text).to.not.match(/<style|<script(?![^>]*\ssrc=)|\sstyle=|\son\w+=|https?:/)
       const script = await site.ask('/page.js')
       expect(script.headers['content-type']).to.equal('text/javascript; charset=utf-8')
-      expect(script.text).to.include('live.sse').and.not.match(/innerHTML|\beval\(|new Function/)
-      expect((await site.ask('/page.css')).text).to.include('.uplot').and.include('prefers-color-scheme: dark')
+      expect(script.text)
+        .to.include('live.sse')
+        .and.not.match(/innerHTML|\beval\(|new Function/)
+      expect((await site.ask('/page.css')).text)
+        .to.include('.uplot')
+        .and.include('prefers-color-scheme: dark')
       expect((await site.ask('/icon.svg')).headers['content-type']).to.equal('image/svg+xml; charset=utf-8')
     }))
 
@@ -73,7 +89,10 @@ describe('the page’s server', () => {
   it('checks its arguments', () =>
     withManager({}, async ({ manager }) => {
       expect(() => page(manager, { readOnly: false })).to.throw(TypeError, '`token`')
-      expect(() => page(manager, { readOnly: false, token: 'short' })).to.throw(RangeError, /^(?!.*short).*16 characters/)
+      expect(() => page(manager, { readOnly: false, token: 'short' })).to.throw(
+        RangeError,
+        /^(?!.*short).*16 characters/,
+      )
       expect(() => page(manager, { hosts: ['example.com:80'] })).to.throw(RangeError, '`hosts`')
       expect(() => page(manager, { view: 'all' as never })).to.throw(RangeError, '`view`')
       expect(() => page(manager, { readonly: false } as never)).to.throw(TypeError, '`readonly`')
@@ -84,13 +103,27 @@ describe('the page’s server', () => {
 describe('who may ask the page’s server', () => {
   it('refuses hosts that it does not expect, for whatever they ask', () =>
     withPage({ hosts: ['ops.example.com'] }, async ({ site }) => {
-      for (const host of ['evil.example', 'evil.example:80', 'ops.example.com.evil.example', 'a@localhost', 'localhost/x']) {
+      for (const host of [
+        'evil.example',
+        'evil.example:80',
+        'ops.example.com.evil.example',
+        'a@localhost',
+        'localhost/x',
+      ]) {
         for (const path of ['/', '/page.js', '/locks.json', '/live.sse']) {
           const { status, data } = await site.ask(path, { headers: { host } })
           expect([status, String(data['error']).includes('`hosts`')], `${host} ${path}`).to.deep.equal([403, true])
         }
       }
-      for (const host of ['localhost', 'LOCALHOST:1', 'app.localhost:80', '127.0.0.1:3000', '[::1]:80', '10.1.2.3', 'Ops.Example.com']) {
+      for (const host of [
+        'localhost',
+        'LOCALHOST:1',
+        'app.localhost:80',
+        '127.0.0.1:3000',
+        '[::1]:80',
+        '10.1.2.3',
+        'Ops.Example.com',
+      ]) {
         expect((await site.ask('/', { headers: { host } })).status, host).to.equal(200)
       }
     }))

@@ -60,7 +60,11 @@ export class PageStage {
   }
 }
 
-export async function ask(port: number, path: string, { method = 'GET', headers = {}, body }: Question): Promise<Answer> {
+export async function ask(
+  port: number,
+  path: string,
+  { method = 'GET', headers = {}, body }: Question,
+): Promise<Answer> {
   const sent = request({ port, host: '127.0.0.1', path, method, headers, agent: false })
   sent.end(body === undefined ? undefined : typeof body === 'string' ? body : JSON.stringify(body))
   const [response] = (await once(sent, 'response')) as [IncomingMessage]
@@ -110,7 +114,8 @@ export class Stream {
     for (let end = this.#text.indexOf('\n\n'); end >= 0; end = this.#text.indexOf('\n\n')) {
       const lines = this.#text.slice(0, end).split('\n')
       this.#text = this.#text.slice(end + 2)
-      const field = (name: string): string => lines.find((line) => line.startsWith(`${name}: `))?.slice(name.length + 2) ?? ''
+      const field = (name: string): string =>
+        lines.find((line) => line.startsWith(`${name}: `))?.slice(name.length + 2) ?? ''
       this.events.push({ name: field('event'), data: JSON.parse(field('data')) as never })
     }
   }

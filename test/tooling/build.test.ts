@@ -17,7 +17,7 @@ import { decode } from '@jridgewell/sourcemap-codec'
 import { expect } from 'chai'
 import { parseSync } from 'oxc-parser'
 
-const ENTRIES = ['index', 'memory', 'prometheus', 'opentelemetry', 'log']
+const ENTRIES = ['index', 'memory', 'prometheus', 'opentelemetry', 'log', 'page']
 const MODULES = [...ENTRIES, 'shared']
 const FORMATS = ['js', 'cjs']
 
