@@ -145,7 +145,9 @@ function optionsOf({ show, bars }: FigureKind, index: number, onHover: (index: n
 }
 
 function shortTime(seconds: number): string {
-  return new Date(seconds * 1_000).toLocaleTimeString(undefined, { hour: '2-digit', minute: '2-digit' })
+  const isWhole = seconds % 60 === 0
+  const parts = { hour: '2-digit', minute: '2-digit', ...(isWhole ? {} : { second: '2-digit' }) } as const
+  return new Date(seconds * 1_000).toLocaleTimeString(undefined, parts)
 }
 
 function shortNumber(value: number): string {

@@ -7,7 +7,7 @@ import { element, make, write } from './elements.ts'
 import { findLocks, type SearchText } from './questions.ts'
 
 /** Rows that are shown at a time. */
-const SHOWN = 100
+const SHOWN = 25
 /** Rows that are kept, so that one can go back. */
 const KEPT = 5_000
 /** ms between two looks at the first page, and how long one may take if there is to be a next one. */

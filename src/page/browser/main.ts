@@ -45,14 +45,14 @@ function notesOf({ own, lost }: Facts, jeopardy: number | null): Notes {
   const inJeopardy = jeopardy ? `${count(jeopardy)} in jeopardy` : ''
   const inAll = `${count(lost)} in all`
   if (own === null)
-    return { Held: inJeopardy, 'Lost per second': inAll, 'Round trip': 'of the question who is announced' }
+    return { Held: inJeopardy, 'Lost per second': inAll, 'Round trip': 'of one question' }
   const { acquired, released, renewals, failures, roundTrip, renewalLag } = own
   return {
     Held: inJeopardy || `${count(acquired)} acquired, ${count(released)} released`,
     Waiting: `${count(renewals)} renewals, ${count(failures)} failed`,
-    'Renewal lag': `of the ttl; p99 ${milliseconds(renewalLag.p99)} in the last minute`,
+    'Renewal lag': `of the ttl; p99 ${milliseconds(renewalLag.p99)}`,
     'Lost per second': inAll,
-    'Round trip': `p99 ${milliseconds(roundTrip.p99)} in the last minute`,
+    'Round trip': `p99 of a minute ${milliseconds(roundTrip.p99)}`,
   }
 }
 
