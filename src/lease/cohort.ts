@@ -51,8 +51,11 @@ export class Cohort<M extends Member<M>> {
   readonly terms: CohortTerms
   /** Send time of the last confirmed batch. */
   confirmedAt: number
-  /** Until when its members are held. It follows from `confirmedAt`. */
-  deadline: number
+  /** Follows from `confirmedAt`. */
+  #deadline: number
+  #keptUntil = Number.NEGATIVE_INFINITY
+  /** Its id in the memory that a keeper shares; -1 if it has none. */
+  keptAs = -1
   /** A time at which its renewal was due. Later renewals keep step with it. */
   phase: number
   state: 'held' | 'jeopardy' = 'held'
@@ -85,13 +88,28 @@ export class Cohort<M extends Member<M>> {
     this.terms = terms
     this.#demand = demand
     this.confirmedAt = times.confirmedAt
-    this.deadline = times.deadline
+    this.#deadline = times.deadline
     this.phase = times.phase
     this.spread = spread
   }
 
   get size(): number {
     return this.#members.length
+  }
+
+  /** Until when its members are held. */
+  get deadline(): number {
+    return Math.max(this.#deadline, this.#keptUntil)
+  }
+
+  /** The deadline that follows from the last confirmed batch. */
+  set deadline(deadline: number) {
+    this.#deadline = deadline
+  }
+
+  /** A keeper has confirmed all its members until then. That does not count for members that join later. */
+  set keptUntil(until: number) {
+    this.#keptUntil = until
   }
 
   get renewal(): { readonly sentAt: number } | 'queued' | undefined {
@@ -135,6 +153,7 @@ export class Cohort<M extends Member<M>> {
   /** @param record if the cohort is ordered, its rank is the place of its key. */
   add(record: M): void {
     this.#own()
+    this.#keptUntil = Number.NEGATIVE_INFINITY
     record.cohort = this
     if (this.spread) {
       insertByRank(this.#members, record)
@@ -162,6 +181,7 @@ export class Cohort<M extends Member<M>> {
 
   /** Takes over all members of another cohort, which is empty afterwards. */
   absorb(other: Cohort<M>): void {
+    this.#keptUntil = Number.NEGATIVE_INFINITY
     if (this.spread) {
       for (const record of other.#members) record.cohort = this
       this.#members = mergeByRank(this.#members, other.#members)
@@ -177,7 +197,8 @@ export class Cohort<M extends Member<M>> {
 
   /** Moves some members to a new cohort with the same times. The new cohort has no entry in the wheel and no renewal yet. */
   split(records: readonly M[]): Cohort<M> {
-    const rest = new Cohort<M>(this.terms, this, this.#demand, this.spread)
+    const { confirmedAt, phase } = this
+    const rest = new Cohort<M>(this.terms, { confirmedAt, deadline: this.#deadline, phase }, this.#demand, this.spread)
     rest.state = this.state
     rest.dueAt = this.dueAt
     rest.queuedAt = this.queuedAt
@@ -189,6 +210,7 @@ export class Cohort<M extends Member<M>> {
       this.remove(record)
       rest.add(record)
     }
+    rest.keptUntil = this.#keptUntil
     const { askers } = this
     if (askers.length === 0) return rest
     this.askers = askers.filter(({ cohort }) => cohort !== rest)
@@ -245,11 +267,11 @@ export class Cohort<M extends Member<M>> {
 /**
  * Merges cohorts that one batch confirmed, so that they are renewed together from now on.
  *
- * @param onEmptied called with each cohort that has lost its members to another one.
+ * @param onEmptied called with each cohort whose members are about to join another one, and with that one.
  */
 export function mergeCohorts<M extends Member<M>>(
   cohorts: readonly Cohort<M>[],
-  onEmptied: (cohort: Cohort<M>) => void,
+  onEmptied: (cohort: Cohort<M>, survivor: Cohort<M>) => void,
 ): void {
   const survivors: Cohort<M>[] = []
   for (const cohort of cohorts) {
@@ -259,7 +281,7 @@ export function mergeCohorts<M extends Member<M>>(
     if (survivor === undefined) {
       survivors.push(cohort)
     } else {
-      onEmptied(cohort)
+      onEmptied(cohort, survivor)
       survivor.absorb(cohort)
     }
   }

@@ -3,7 +3,7 @@ import type { Backend, Routing } from '../backend.ts'
 import type { LeaseTable, Scheduled } from '../lease/lease-table.ts'
 import type { Releaser } from '../release/releaser.ts'
 import type { Loads } from '../renewal/loads.ts'
-import type { Health, HealthReason, LeaseManagerStats, RouteStats, Tally } from '../stats.ts'
+import type { Health, HealthReason, KeeperStats, LeaseManagerStats, RouteStats, Tally } from '../stats.ts'
 import type { Clock } from '../time/clock.ts'
 import type { Scheduler } from '../time/scheduler.ts'
 import type { WaitingLines } from '../waiting/waiting-line.ts'
@@ -20,6 +20,7 @@ export interface ReportParts {
   readonly releaser: Releaser
   readonly loads: Loads
   readonly routing: Routing | undefined
+  readonly keeper?: { readonly stats: KeeperStats } | undefined
 }
 
 export function reportOf(parts: ReportParts): LeaseManagerStats {
@@ -35,8 +36,10 @@ export function reportOf(parts: ReportParts): LeaseManagerStats {
     connection: connectivity.state,
     watching: backend.watching,
     timers: scheduler.timers,
+    keeper: parts.keeper?.stats,
     load: loads.report,
     routes: routing ? routesOf(routing, parts, time) : [],
+    members: backend.members ?? [],
   }
   return tally.report(now, time)
 }

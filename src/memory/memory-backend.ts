@@ -123,6 +123,12 @@ export class MemoryBackend implements Backend {
     if (this.#watching) this.#listener?.onChange()
   }
 
+  /** Plays a server that was restarted without its data. */
+  restart(): void {
+    this.store.clear()
+    this.#listener?.onSuspect()
+  }
+
   /** Plays a network that loses answers: requests are carried out, and not answered until `close`. */
   dropAnswers(dropping: boolean): void {
     this.#dropping = dropping
@@ -140,9 +146,9 @@ export class MemoryBackend implements Backend {
     return undefined
   }
 
-  acquire(entries: readonly LockEntry[], watch = false): Promise<readonly AcquireOutcome[]> {
+  acquire(entries: readonly LockEntry[], watch = false, floor = 0): Promise<readonly AcquireOutcome[]> {
     return this.#carryOut('acquire', entries, () => {
-      const grant = this.#granter()
+      const grant = this.#granter(floor)
       return entries.map((entry) => this.#acquire(entry, watch, grant))
     })
   }
@@ -158,6 +164,13 @@ export class MemoryBackend implements Backend {
     })
   }
 
+  raiseFences(entries: readonly LockEntry[], fence: number): Promise<readonly ChangeOutcome[]> {
+    return this.#carryOut('acquire', entries, () => {
+      this.store.raiseFence(fence)
+      return entries.map(() => DONE)
+    })
+  }
+
   renew(entries: readonly LockEntry[], watch = false): Promise<readonly ChangeOutcome[]> {
     return this.#change('renew', entries, ({ ttl }, name) => {
       this.store.extend(name, ttl, this.#watcher)
@@ -166,8 +179,10 @@ export class MemoryBackend implements Backend {
   }
 
   release(entries: readonly ReleaseEntry[]): Promise<readonly ChangeOutcome[]> {
-    return this.#change<ReleaseEntry>('release', entries, ({ watch }, name) => {
-      this.store.delete(name, this.#watcher)
+    return this.#change<ReleaseEntry>('release', entries, ({ watch, stay }, name) => {
+      const left = stay ? this.store.leftOf(stay) : 0
+      if (left > 0) this.store.extend(name, left, this.#watcher)
+      else this.store.delete(name, this.#watcher)
       if (watch) this.#watch(name)
     })
   }
@@ -197,9 +212,9 @@ export class MemoryBackend implements Backend {
   }
 
   /** The outcome of every grant of one call. */
-  #granter(): () => Granted {
+  #granter(floor = 0): () => Granted {
     let granted: Granted | undefined
-    return () => (granted ??= { type: 'granted', fence: this.store.nextFence() })
+    return () => (granted ??= { type: 'granted', fence: this.store.nextFence(floor) })
   }
 
   #acquire({ key, token, ttl }: LockEntry, watch: boolean, grant: () => Granted): AcquireOutcome {

@@ -9,9 +9,12 @@ import {
   FENCE_KEY,
   type HandOverEntry,
   type HandOverOutcome,
+  type KeeperSettings,
   type LockEntry,
   type LockView,
   type ReleaseEntry,
+  type ServerIdentity,
+  type StartedKeeper,
   type Unknown,
 } from '../backend.ts'
 import type { Catalogue } from '../catalogue.ts'
@@ -19,9 +22,21 @@ import { UnavailableError } from '../errors.ts'
 import { ConnectionPair } from './connection-pair.ts'
 import { type Ask, cutUp } from './cut-up.ts'
 import { Heads, PLAIN } from './encoded-command.ts'
+import { startKeeperThread } from './keeper-thread.ts'
 import { RedisCatalogue } from './redis-catalogue.ts'
 import { explainReply, isReply } from './reply-fault.ts'
-import { callOf, handOverCallOf, SCRIPTS, ttlsOf, watchedIndices } from './lock-call.ts'
+import { serverName } from './server-info.ts'
+import {
+  acquireScriptOf,
+  callOf,
+  handOverCallOf,
+  mayStay,
+  raiseCall,
+  releaseArguments,
+  SCRIPTS,
+  ttlsOf,
+  watchedIndices,
+} from './lock-call.ts'
 import { acquireOutcomes, changeOutcomes, handOverOutcomes, viewOf } from './outcomes.ts'
 import { type Call, type Script, ScriptRunner } from './script.ts'
 import { ToldFaults } from './told-faults.ts'
@@ -70,6 +85,15 @@ export class RedisBackend implements Backend {
     return this.#opened?.catalogue
   }
 
+  get name(): string | undefined {
+    return this.#opened && serverName(this.#opened.pair.commands.client.options)
+  }
+
+  get servers(): readonly ServerIdentity[] {
+    const identity = this.#opened?.pair.commands.identity
+    return identity ? [identity] : []
+  }
+
   /** Depends on the key prefix of the client, too. */
   get reservedKey(): string | undefined {
     return FENCE_KEY.startsWith(this.#prefix) ? FENCE_KEY.slice(this.#prefix.length) : undefined
@@ -89,21 +113,32 @@ export class RedisBackend implements Backend {
     }
   }
 
+  startKeeper(settings: BackendSettings, keeper: KeeperSettings, onFault: (fault: Error) => void): StartedKeeper {
+    return startKeeperThread(this.#source, settings, keeper, onFault)
+  }
+
   ready(): Promise<void> | undefined {
     return this.#open.pair.commands.ready()
   }
 
-  acquire(entries: readonly LockEntry[], watch = false): Promise<readonly AcquireOutcome[]> {
+  acquire(entries: readonly LockEntry[], watch = false, floor = 0): Promise<readonly AcquireOutcome[]> {
     const { tracking } = this.#open.pair
     return this.#ask('acquire', entries, async (some) => {
-      const script = watch && tracking?.active ? SCRIPTS.acquireAndWatch : SCRIPTS.acquire
-      const call = this.#prepare(script, some, ttlsOf(some), FENCE_KEY)
+      const script = acquireScriptOf(watch && tracking?.active === true, floor > 0)
+      const call = this.#prepare(script, some, floor > 0 ? [...ttlsOf(some), floor] : ttlsOf(some), FENCE_KEY)
       const period = tracking?.period
       const reply = this.#run(script, call, some, tracking)
       this.#flushIfLarge(call)
       // The server watches the refused keys, if tracking was on all the time since the request.
       return acquireOutcomes(await reply, some.length, period !== undefined && period === tracking?.period)
     })
+  }
+
+  raiseFences(entries: readonly LockEntry[], fence: number): Promise<readonly ChangeOutcome[]> {
+    const { raise } = SCRIPTS
+    return this.#ask('acquire', entries, async (some) =>
+      changeOutcomes(await this.#run(raise, raiseCall(FENCE_KEY, fence), some, undefined), some.length),
+    )
   }
 
   renew(entries: readonly LockEntry[], watch = false): Promise<readonly ChangeOutcome[]> {
@@ -124,8 +159,9 @@ export class RedisBackend implements Backend {
     const { pair } = this.#open
     return this.#ask('release', entries, async (some) => {
       const watched = watchedIndices(some)
-      const call = this.#prepare(SCRIPTS.release, some, watched)
-      const reply = this.#run(SCRIPTS.release, call, some, watched.length > 0 ? pair.tracking : undefined)
+      const script = mayStay(some) ? SCRIPTS.releaseLater : SCRIPTS.release
+      const call = this.#prepare(script, some, releaseArguments(script, some, watched))
+      const reply = this.#run(script, call, some, watched.length > 0 ? pair.tracking : undefined)
       this.#flushIfLarge(call)
       return changeOutcomes(await reply, some.length)
     })

@@ -106,10 +106,8 @@ export class ScriptRunner {
     const isNew = !memory.known.has(script)
     memory.known.add(script)
     const loaded = isNew && memory.loads && memory.runsBySha ? this.#sendLoad(script) : undefined
-    const { count, wire, own } = call
-    const whole = Buffer.concat([Buffer.from(`*${count}${script.byText}`), wire.subarray(own)])
     try {
-      return await this.#connection.client.sendOne(whole, leading?.lead)
+      return await this.#connection.client.sendOne(wholeWire(script, call), leading?.lead)
     } catch (error) {
       if (isReply(error) && refusesCommand(error) && (await loaded)) return this.#sendBySha(call, leading)
       throw error
@@ -139,6 +137,15 @@ export interface Call {
   readonly wire: Buffer
   /** The offset in `wire` at which the script's own arguments begin. */
   readonly own: number
+}
+
+/** A call with the text of its script, which every server knows how to run. */
+export function wholeCommand(script: Script, call: Call): EncodedCommand {
+  return new EncodedCommand('eval', wholeWire(script, call))
+}
+
+function wholeWire({ byText }: Script, { count, wire, own }: Call): Buffer {
+  return Buffer.concat([Buffer.from(`*${count}${byText}`), wire.subarray(own)])
 }
 
 function countOf(groups: readonly Arguments[]): number {

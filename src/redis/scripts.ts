@@ -58,11 +58,18 @@ export const ACQUIRE: string = acquireScript('')
 export const ACQUIRE_AND_WATCH: string = acquireScript(WATCH_LOCKS)
 
 /**
- * As the other two, for a cluster: one more argument comes last, a fence that the new one must be larger than. The counter of a slot may be
- * behind after a failover.
+ * As the other two, for clusters and quorums: one more argument comes last, a fence that the new one must be larger than. The counter of a slot
+ * may be behind after a failover, and that of a member behind those of others.
  */
-export const ACQUIRE_IN_CLUSTER: string = acquireScript('', true)
-export const ACQUIRE_AND_WATCH_IN_CLUSTER: string = acquireScript(WATCH_LOCKS, true)
+export const ACQUIRE_WITH_FLOOR: string = acquireScript('', true)
+export const ACQUIRE_AND_WATCH_WITH_FLOOR: string = acquireScript(WATCH_LOCKS, true)
+
+/** KEYS: the fence counter. ARGV: a fence. All later fences are larger. @returns an empty list. */
+export const RAISE: string = `
+local last = tonumber(redis.call('GETEX', KEYS[1]) or 0) or 0
+if last < tonumber(ARGV[1]) then redis.call('SET', KEYS[1], ARGV[1]) end
+return {}
+`
 
 /** Lua source that reports lock `i` as not ours: its index, and 1 for another's token or 0 for no key. */
 const REPORT_NOT_OURS = `
@@ -115,6 +122,35 @@ for i = 1, count do
   end
 end
 for i = count + 1, #ARGV do
+  local index = tonumber(ARGV[i])
+  redis.call('EXISTS', KEYS[index])
+end
+return exceptions
+`
+
+/**
+ * As `RELEASE`, but a key may stay for a while. ARGV: a token for each, then for each a time (µs by the server's clock), then for each how long it
+ * stays from that time on (ms; 0 if it is deleted now), then the indices of those to watch.
+ */
+export const RELEASE_LATER: string = `
+local count = #KEYS
+local time = redis.call('TIME')
+local now = tonumber(time[1]) * 1000000 + tonumber(time[2])
+local held = redis.call('MGET', unpack(KEYS))
+local exceptions = {}
+for i = 1, count do
+  if held[i] == ARGV[i] then
+    local duration = tonumber(ARGV[2 * count + i])
+    local left = math.min(duration, math.ceil(duration - (now - tonumber(ARGV[count + i])) / 1000))
+    if left > 0 then
+      redis.call('PEXPIRE', KEYS[i], string.format('%.0f', left))
+    else
+      redis.call('DEL', KEYS[i])
+    end
+  else${REPORT_NOT_OURS}
+  end
+end
+for i = 3 * count + 1, #ARGV do
   local index = tonumber(ARGV[i])
   redis.call('EXISTS', KEYS[index])
 end

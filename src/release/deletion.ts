@@ -2,7 +2,7 @@
  * One compare-and-delete, repeated with backoff while the key may still exist, or may still be created. A waiting caller
  * gets the first answer, or none after `timeout`.
  */
-import type { ChangeOutcome, LockEntry, Unknown } from '../backend.ts'
+import type { ChangeOutcome, ReleaseEntry, Stay, Unknown } from '../backend.ts'
 import type { Clock } from '../time/clock.ts'
 import { renewalRetryDelay } from '../rules/timing.ts'
 import { UnavailableError } from '../errors.ts'
@@ -21,7 +21,7 @@ export interface DeletionParts {
 }
 
 export interface DeletionGoal {
-  readonly entry: LockEntry
+  readonly entry: ReleaseEntry
   /** How long one attempt may stay unanswered, in ms. */
   readonly timeout: number
   /** When the key is sure to have expired. */
@@ -52,6 +52,7 @@ export class Deletion implements Release, PendingRelease {
   readonly timeout: number
   readonly wanted = true
   watch = false
+  readonly stay: Stay | undefined
   readonly #parts: DeletionParts
   readonly #until: number
   #unanswered: number
@@ -82,6 +83,7 @@ export class Deletion implements Release, PendingRelease {
     this.key = entry.key
     this.token = entry.token
     this.ttl = entry.ttl
+    this.stay = entry.stay
     this.timeout = timeout
     this.#parts = parts
     this.#until = until

@@ -240,7 +240,7 @@ export class Renewer {
         onFault(fault)
       }
     }
-    mergeCohorts(confirmed, (cohort) => table.dismiss(cohort))
+    mergeCohorts(confirmed, (cohort, survivor) => table.dismiss(cohort, survivor))
   }
 
   /** @param failed its unanswered members. @param isAnswered whether any entry of the batch was answered. @returns whether it may merge with others. */

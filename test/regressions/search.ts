@@ -55,7 +55,8 @@ export class Search {
 
 function argumentsOf(harness: Harness): readonly string[] {
   if (harness.type === 'simulation') {
-    return [SIMULATE, '--seed', String(harness.seed), '--runs', String(harness.runs), '--processes', '1']
+    const keepers = harness.keepers ? ['--keepers'] : []
+    return [SIMULATE, '--seed', String(harness.seed), '--runs', String(harness.runs), '--processes', '1', ...keepers]
   }
   return [TESTS, harness.titles, ...harness.files]
 }

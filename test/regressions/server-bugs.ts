@@ -82,4 +82,16 @@ export const SERVER_BUGS: readonly Regression[] = [
     harness: tests('test/structures/histogram.test.ts', 'P25'),
     report: /P25/,
   },
+  {
+    failure: 'a job that blocked the event loop for longer than the ttl lost its lock',
+    patches: [
+      {
+        file: 'src/keeper/keeper.ts',
+        find: 'if (this.#isKeeping(now, ledger.shortestTtl)) this.#collect(now)',
+        replace: 'if (ledger.closed) this.#collect(now)',
+      },
+    ],
+    harness: tests('test/keeper/keeper.test.ts', 'P34 outlast a blocked event loop'),
+    report: /P34 outlast a blocked event loop/,
+  },
 ]

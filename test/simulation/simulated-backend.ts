@@ -9,12 +9,14 @@ import {
   type Backend,
   type BackendListener,
   type BackendSettings,
+  type Catalogue,
   type ChangeOutcome,
   type HandOverEntry,
   type HandOverOutcome,
   type LockEntry,
   type LockView,
   type ReleaseEntry,
+  type ServerIdentity,
   UnavailableError,
 } from 'leasewheel'
 import { type Link, SimulatedConnection } from './simulated-network.ts'
@@ -75,6 +77,8 @@ export interface LockRequest {
   readonly fails: boolean
   /** Another server has sent it here by ASK. */
   readonly asking: boolean
+  /** What all fences are to be larger than. */
+  readonly floor?: number
 }
 
 /** A backend, for those who look on. */
@@ -119,6 +123,13 @@ const FIRST_RECONNECT_DELAY = 50
 const LONGEST_RECONNECT_DELAY = 1_000
 
 export class SimulatedBackend implements ObservedBackend {
+  /** Announcements only: nobody lists keys here. */
+  readonly catalogue: Catalogue = {
+    list: () => Promise.resolve({ keys: [], cursor: undefined }),
+    announce: ({ id, text }, ttl) => this.#ask((redis) => redis.announce(id, text, ttl)),
+    announced: (ids) => this.#ask((redis) => redis.announced(ids)),
+    withdraw: (id) => this.#ask((redis) => redis.withdraw(id)),
+  }
   readonly #requests: ReportedRequests
   readonly #parts: BackendParts
   #prefix = ''
@@ -174,6 +185,18 @@ export class SimulatedBackend implements ObservedBackend {
     return this.#period !== undefined
   }
 
+  get connected(): boolean {
+    return this.#commands !== undefined
+  }
+
+  /** As a server reports its run id and its uptime to whoever connects. */
+  get servers(): readonly ServerIdentity[] {
+    const { server, timeline, process, route = 0 } = this.#parts
+    if (this.#commands === undefined) return []
+    const startedAt = process.clock.now() - (timeline.now - server.startedAt)
+    return [{ id: `${route}/${server.identityOf(this.#commands)}`, startedAt }]
+  }
+
   open({ prefix, timeout, watch }: BackendSettings, listener: BackendListener): void {
     this.#prefix = prefix
     this.#timeout = timeout
@@ -198,8 +221,15 @@ export class SimulatedBackend implements ObservedBackend {
     return this.#waiting.promise
   }
 
-  acquire(entries: readonly LockEntry[], watch = false): Promise<readonly AcquireOutcome[]> {
-    return this.#report('acquire', entries, watch)
+  acquire(entries: readonly LockEntry[], watch = false, floor = 0): Promise<readonly AcquireOutcome[]> {
+    return this.#report('acquire', entries, watch, floor)
+  }
+
+  raiseFences(entries: readonly LockEntry[], fence: number): Promise<readonly ChangeOutcome[]> {
+    return this.#ask((redis) => {
+      redis.raiseFenceTo(fence)
+      return entries.map(() => ({ type: 'done' }) as const)
+    })
   }
 
   handOver(entries: readonly HandOverEntry[], watch = false): Promise<readonly HandOverOutcome[]> {
@@ -238,7 +268,7 @@ export class SimulatedBackend implements ObservedBackend {
   }
 
   /** Asks this server, and nobody else. What another one is to do is unknown, because of a redirection. @throws UnavailableError */
-  async send({ operation, entries, watch, sent, fails, asking }: LockRequest): Promise<readonly Outcome[]> {
+  async send({ operation, entries, watch, sent, fails, asking, floor }: LockRequest): Promise<readonly Outcome[]> {
     const { observer } = this.#parts
     const { watching } = this
     const period = this.#period
@@ -261,7 +291,7 @@ export class SimulatedBackend implements ObservedBackend {
         some,
         redis,
         () => {
-          if (operation === 'acquire') return redis.acquire(some, reader, watch)
+          if (operation === 'acquire') return redis.acquire(some, reader, watch, floor)
           if (operation === 'renew') return redis.renew(some, client, watch && watching && !asking)
           return redis[operation](some, client)
         },
@@ -290,12 +320,13 @@ export class SimulatedBackend implements ObservedBackend {
     operation: Operation,
     entries: readonly ReleaseEntry[],
     watch = false,
+    floor = 0,
   ): Promise<readonly O[]> {
     return this.#requests.carryOut<O>(
       operation,
       entries,
       watch,
-      (request) => this.send(request) as Promise<readonly O[]>,
+      (request) => this.send({ ...request, floor }) as Promise<readonly O[]>,
     )
   }
 

@@ -42,6 +42,8 @@ export class SimulatedRedis {
   readonly #wall: () => number
   readonly #values = new Map<string, Value>()
   readonly #subscribers = new Map<string, Set<Subscriber>>()
+  /** What managers announce, by id. A server that takes over for another knows nothing of it. */
+  readonly #announced = new Map<string, { readonly text: string; readonly expiresAt: number }>()
   #fence = 0
   #log: Undo[] = []
   #time = 0
@@ -77,7 +79,7 @@ export class SimulatedRedis {
     this.#fence = Math.max(this.#fence, other.#fence)
   }
 
-  acquire(entries: readonly LockEntry[], by: Subscriber | undefined, watch: boolean): AcquireOutcome[] {
+  acquire(entries: readonly LockEntry[], by: Subscriber | undefined, watch: boolean, floor = 0): AcquireOutcome[] {
     let fence: number | undefined
     return entries.map(({ key, token, ttl }) => {
       const present = this.look(key, by)
@@ -88,7 +90,7 @@ export class SimulatedRedis {
       }
       this.write(key, { token, expiresAt: this.#now + ttl }, by)
       if (watch && by) this.#subscribe(key, by)
-      fence ??= this.#nextFence()
+      fence ??= this.#nextFence(floor)
       return { type: 'granted', fence }
     })
   }
@@ -120,8 +122,11 @@ export class SimulatedRedis {
   }
 
   release(entries: readonly ReleaseEntry[], by: Subscriber | undefined): ChangeOutcome[] {
-    return entries.map(({ key, token, watch }) => {
-      const outcome = this.#change(key, token, by, () => this.write(key, undefined, by))
+    return entries.map(({ key, token, watch, stay }) => {
+      const outcome = this.#change(key, token, by, () => {
+        const left = stay ? Math.min(stay.duration, stay.duration - (this.#now - stay.since / 1_000)) : 0
+        this.write(key, left > 0 ? { token, expiresAt: this.#now + left } : undefined, by)
+      })
       if (watch && by) this.#subscribe(key, by)
       return outcome
     })
@@ -134,6 +139,20 @@ export class SimulatedRedis {
   inspect(key: string, by: Subscriber | undefined): LockView | null {
     const present = this.look(key, by)
     return present ? { token: present.token, remaining: present.expiresAt - this.#now } : null
+  }
+
+  announce(id: string, text: string, ttl: number): readonly string[] {
+    this.#announced.set(id, { text, expiresAt: this.#now + ttl })
+    for (const [other, { expiresAt }] of this.#announced) if (expiresAt < this.#now) this.#announced.delete(other)
+    return [...this.#announced.keys()]
+  }
+
+  announced(ids: readonly string[] = [...this.#announced.keys()]): readonly string[] {
+    return ids.flatMap((id) => this.#announced.get(id)?.text ?? [])
+  }
+
+  withdraw(id: string): void {
+    this.#announced.delete(id)
   }
 
   /** @returns whether there was one. */
@@ -225,12 +244,21 @@ export class SimulatedRedis {
     return { type: 'done' }
   }
 
-  #nextFence(): number {
+  /** All later fences are larger than this one. */
+  raiseFenceTo(fence: number): void {
     const before = this.#fence
     this.#remember(() => {
       this.#fence = before
     })
-    this.#fence = Math.max(before + 1, Math.floor(this.#wall() * 1_000))
+    this.#fence = Math.max(before, fence)
+  }
+
+  #nextFence(floor: number): number {
+    const before = this.#fence
+    this.#remember(() => {
+      this.#fence = before
+    })
+    this.#fence = Math.max(before + 1, floor + 1, Math.floor(this.#wall() * 1_000))
     return this.#fence
   }
 

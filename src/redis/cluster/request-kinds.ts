@@ -9,16 +9,24 @@ import type {
   Unknown,
 } from '../../backend.ts'
 import type { Heads } from '../encoded-command.ts'
-import { callOf, handOverCallOf, SCRIPTS, ttlsOf, watchedIndices } from '../lock-call.ts'
+import {
+  acquireScriptOf,
+  callOf,
+  handOverCallOf,
+  mayStay,
+  raiseCall,
+  releaseArguments,
+  SCRIPTS,
+  ttlsOf,
+  watchedIndices,
+} from '../lock-call.ts'
 import { acquireOutcomes, changeOutcomes, handOverOutcomes } from '../outcomes.ts'
 import { type Call, Script } from '../script.ts'
 import { HAND_OVER_AND_WATCH_IN_CLUSTER, HAND_OVER_IN_CLUSTER } from '../hand-over-scripts.ts'
-import { ACQUIRE_AND_WATCH_IN_CLUSTER, ACQUIRE_IN_CLUSTER, WATCH } from '../scripts.ts'
+import { WATCH } from '../scripts.ts'
 import { type FenceFloors, fenceKeyOf } from './fence-floors.ts'
 import type { Part } from './slot-plan.ts'
 
-const ACQUIRE = new Script(ACQUIRE_IN_CLUSTER)
-const ACQUIRE_AND_WATCH = new Script(ACQUIRE_AND_WATCH_IN_CLUSTER)
 const HAND_OVER = new Script(HAND_OVER_IN_CLUSTER)
 const HAND_OVER_AND_WATCH = new Script(HAND_OVER_AND_WATCH_IN_CLUSTER)
 const ONLY_WATCH = new Script(WATCH)
@@ -45,14 +53,20 @@ export interface Kind<E extends LockEntry, O> {
   readonly returns: boolean
 }
 
-export function acquireKind(heads: Heads, floors: FenceFloors, watch: boolean): Kind<LockEntry, AcquireOutcome> {
+/** @param floor what all fences must be larger than, besides what `floors` say. */
+export function acquireKind(
+  heads: Heads,
+  floors: FenceFloors,
+  watch: boolean,
+  floor: number,
+): Kind<LockEntry, AcquireOutcome> {
   return {
     what: 'acquire',
     returns: false,
     // The server should watch the refused keys in any case.
-    choose: (tracks) => ({ script: watch && tracks ? ACQUIRE_AND_WATCH : ACQUIRE, watched: tracks }),
+    choose: (tracks) => ({ script: acquireScriptOf(watch && tracks, true), watched: tracks }),
     call: (script, slot, entries) =>
-      callOf(script, heads, entries, [...ttlsOf(entries), floors.floorOf(slot)], fenceKeyOf(slot)),
+      callOf(script, heads, entries, [...ttlsOf(entries), Math.max(floor, floors.floorOf(slot))], fenceKeyOf(slot)),
     read: (reply, slot, count, watched) => {
       const outcomes = acquireOutcomes(reply, count, watched)
       for (const outcome of outcomes) {
@@ -64,6 +78,18 @@ export function acquireKind(heads: Heads, floors: FenceFloors, watch: boolean): 
     },
     ends: () => false,
     doubted: (outcome) => outcome,
+  }
+}
+
+/** @param fence what all later fences must be larger than. */
+export function raiseKind(fence: number): Kind<LockEntry, ChangeOutcome> {
+  return {
+    what: 'acquire',
+    returns: false,
+    choose: () => ({ script: SCRIPTS.raise, watched: false }),
+    call: (_, slot) => raiseCall(fenceKeyOf(slot), fence),
+    read: (reply, _, count) => changeOutcomes(reply, count),
+    ...FINAL,
   }
 }
 
@@ -106,10 +132,11 @@ export function releaseKind(heads: Heads): Kind<ReleaseEntry, ChangeOutcome> {
     what: 'release',
     returns: false,
     choose: (tracks, parts) => ({
-      script: SCRIPTS.release,
+      script: parts.some(({ entries }) => mayStay(entries)) ? SCRIPTS.releaseLater : SCRIPTS.release,
       watched: tracks && parts.some(({ entries }) => entries.some(({ watch }) => watch)),
     }),
-    call: (script, _, entries) => callOf(script, heads, entries, watchedIndices(entries)),
+    call: (script, _, entries) =>
+      callOf(script, heads, entries, releaseArguments(script, entries, watchedIndices(entries))),
     read: (reply, _, count) => changeOutcomes(reply, count),
     ...FINAL,
   }

@@ -29,6 +29,7 @@ import {
   counts,
   handOverKind,
   type Kind,
+  raiseKind,
   releaseKind,
   renewKind,
   verifyKind,
@@ -54,7 +55,6 @@ export class SlotRequests {
   readonly #floors = new FenceFloors()
   readonly #unwatched: WatchingAgain
   readonly #plans = new WeakMap<readonly LockEntry[], Plan>()
-  readonly #acquires: readonly [Kind<LockEntry, AcquireOutcome>, Kind<LockEntry, AcquireOutcome>]
   readonly #handOvers: readonly [Kind<HandOverEntry, Exchange>, Kind<HandOverEntry, Exchange>]
   readonly #renewals: readonly [Kind<LockEntry, ChangeOutcome>, Kind<LockEntry, ChangeOutcome>]
   readonly #releases: Kind<ReleaseEntry, ChangeOutcome>
@@ -69,25 +69,24 @@ export class SlotRequests {
       watch: (entries) => this.#ask(watches, entries),
       onUnsettled: () => map.wish(),
     })
-    this.#acquires = [acquireKind(heads, this.#floors, false), acquireKind(heads, this.#floors, true)]
     this.#handOvers = [handOverKind(heads, this.#floors, false), handOverKind(heads, this.#floors, true)]
     this.#renewals = [renewKind(heads, false), renewKind(heads, true)]
     this.#releases = releaseKind(heads)
     this.#questions = verifyKind(heads)
   }
 
-  async acquire(entries: readonly LockEntry[], watch: boolean): Promise<readonly AcquireOutcome[]> {
-    const kind = this.#acquires[watch ? 1 : 0]
-    const { prefix } = this.#parts
+  async acquire(entries: readonly LockEntry[], watch: boolean, floor: number): Promise<readonly AcquireOutcome[]> {
+    const { heads, prefix } = this.#parts
+    const kind = acquireKind(heads, this.#floors, watch, floor)
     if (!prefix.startsWith(FENCE_KEY) && !FENCE_KEY.startsWith(prefix)) return this.#ask(kind, entries)
     const isOurs = ({ key }: LockEntry): boolean => isFenceKey(prefix + key, this.#parts.slots.of(key))
-    const outcomes = [
-      ...(await this.#ask(
-        kind,
-        entries.filter((entry) => !isOurs(entry)),
-      )),
-    ].values()
+    const others = entries.filter((entry) => !isOurs(entry))
+    const outcomes = (await this.#ask(kind, others)).values()
     return entries.map((entry) => (isOurs(entry) ? reserved(entry.key) : (outcomes.next().value as AcquireOutcome)))
+  }
+
+  raiseFences(entries: readonly LockEntry[], fence: number): Promise<readonly ChangeOutcome[]> {
+    return this.#ask(raiseKind(fence), entries)
   }
 
   handOver(entries: readonly HandOverEntry[], watch: boolean): Promise<readonly HandOverOutcome[]> {
