@@ -123,6 +123,21 @@ export interface ReleaseEntry extends LockEntry {
   readonly stay?: Stay | undefined
 }
 
+/** A lock that goes from one token to another: from a holder of this manager to the next one. `token` and `ttl` are those of the next. */
+export interface HandOverEntry extends LockEntry {
+  /** The token that the key holds until now. */
+  readonly from: string
+}
+
+/** The outcomes of a hand-over: the same as those of a release of `from` and of an acquire with `token` right behind it. */
+export interface Exchange {
+  readonly type: 'exchanged'
+  readonly released: ChangeOutcome
+  readonly acquired: AcquireOutcome
+}
+
+export type HandOverOutcome = Exchange | Unknown
+
 /** What is on a key at this moment. */
 export interface LockView {
   readonly token: string
@@ -282,6 +297,14 @@ export interface Backend {
   renew(entries: readonly LockEntry[], watch?: boolean): Promise<readonly ChangeOutcome[]>
   /** Deletes a key that holds the entry's token, and no other; or lets it stay, see `ReleaseEntry.stay`. */
   release(entries: readonly ReleaseEntry[]): Promise<readonly ChangeOutcome[]>
+  /**
+   * Releases each key from one token and acquires it for another, in one step: nobody finds the key free in between. If the key holds neither
+   * token, that is left alone; if the key is gone, it is acquired. No key comes twice. Without this method the manager sends a release and an
+   * acquire.
+   *
+   * @param watch as for `acquire`.
+   */
+  handOver?(entries: readonly HandOverEntry[], watch?: boolean): Promise<readonly HandOverOutcome[]>
   /** Checks whether a key holds the entry's token. It changes nothing, not even whether the key is watched. */
   verify(entries: readonly LockEntry[]): Promise<readonly ChangeOutcome[]>
   /** Who holds the key; `null` if nobody does. Rejects if the backend cannot be asked. */

@@ -1,13 +1,25 @@
 /** Calls of the scripts of `scripts.ts` for some entries. */
-import type { LockEntry, ReleaseEntry } from '../backend.ts'
+import type { HandOverEntry, LockEntry, ReleaseEntry } from '../backend.ts'
 import type { Heads } from './encoded-command.ts'
 import { type Call, Script } from './script.ts'
+import { HAND_OVER, HAND_OVER_AND_WATCH } from './hand-over-scripts.ts'
 import * as lua from './scripts.ts'
 
-type LockScript = 'raise' | 'renew' | 'renewAndWatch' | 'release' | 'releaseLater' | 'verify' | 'inspect'
+type LockScript =
+  | 'handOver'
+  | 'handOverAndWatch'
+  | 'raise'
+  | 'renew'
+  | 'renewAndWatch'
+  | 'release'
+  | 'releaseLater'
+  | 'verify'
+  | 'inspect'
 
 /** The scripts that every backend over Redis runs. */
 export const SCRIPTS: Readonly<Record<LockScript, Script>> = {
+  handOver: new Script(HAND_OVER),
+  handOverAndWatch: new Script(HAND_OVER_AND_WATCH),
   raise: new Script(lua.RAISE),
   renew: new Script(lua.RENEW),
   renewAndWatch: new Script(lua.RENEW_AND_WATCH),
@@ -46,6 +58,25 @@ export function callOf(
 /** @param fence what all later fences must be larger than. */
 export function raiseCall(counter: string, fence: number): Call {
   return SCRIPTS.raise.prepare([{ texts: [counter] }], [{ texts: [String(fence)] }])
+}
+
+/** A call of one of the scripts that hand locks over. @param counter the key of the fence counter. @param floor see `HAND_OVER_IN_CLUSTER`. */
+export function handOverCallOf(
+  script: Script,
+  heads: Heads,
+  entries: readonly HandOverEntry[],
+  counter: string,
+  floor?: number,
+): Call {
+  const numbers = [...ttlsOf(entries), ...(floor === undefined ? [] : [floor])]
+  return script.prepare(
+    [{ texts: [counter] }, { heads, texts: entries.map(({ key }) => key) }],
+    [
+      { texts: entries.map(({ token }) => token) },
+      { texts: entries.map(({ from }) => from) },
+      { texts: numbers.map(String) },
+    ],
+  )
 }
 
 /** One ttl if all entries have the same, otherwise one for each. */

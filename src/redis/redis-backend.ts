@@ -7,6 +7,8 @@ import {
   type BackendSettings,
   type ChangeOutcome,
   FENCE_KEY,
+  type HandOverEntry,
+  type HandOverOutcome,
   type KeeperSettings,
   type LockEntry,
   type LockView,
@@ -27,6 +29,7 @@ import { serverName } from './server-info.ts'
 import {
   acquireScriptOf,
   callOf,
+  handOverCallOf,
   mayStay,
   raiseCall,
   releaseArguments,
@@ -34,7 +37,7 @@ import {
   ttlsOf,
   watchedIndices,
 } from './lock-call.ts'
-import { acquireOutcomes, changeOutcomes, viewOf } from './outcomes.ts'
+import { acquireOutcomes, changeOutcomes, handOverOutcomes, viewOf } from './outcomes.ts'
 import { type Call, type Script, ScriptRunner } from './script.ts'
 import { ToldFaults } from './told-faults.ts'
 import type { Tracking } from './tracking.ts'
@@ -164,6 +167,17 @@ export class RedisBackend implements Backend {
     })
   }
 
+  handOver(entries: readonly HandOverEntry[], watch = false): Promise<readonly HandOverOutcome[]> {
+    const { tracking } = this.#open.pair
+    return this.#ask('handOver', entries, async (some) => {
+      const script = watch && tracking?.active ? SCRIPTS.handOverAndWatch : SCRIPTS.handOver
+      const call = handOverCallOf(script, this.#heads, some, FENCE_KEY)
+      const period = tracking?.period
+      const reply = await this.#run(script, call, some, tracking)
+      return handOverOutcomes(reply, some.length, period !== undefined && period === tracking?.period)
+    })
+  }
+
   verify(entries: readonly LockEntry[]): Promise<readonly ChangeOutcome[]> {
     const { verify } = SCRIPTS
     return this.#ask('verify', entries, async (some) =>
@@ -230,7 +244,7 @@ export class RedisBackend implements Backend {
 
   /** @param tracking given if the server should watch the keys that the script reads. */
   #run(script: Script, call: Call, entries: readonly LockEntry[], tracking: Tracking | undefined): Promise<unknown> {
-    const reply = this.#open.runner.run(script, call, tracking?.watchNext)
+    const reply = this.#open.runner.run(script, call, tracking)
     tracking?.onWatched(entries.length)
     return reply
   }

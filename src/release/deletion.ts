@@ -8,10 +8,8 @@ import { renewalRetryDelay } from '../rules/timing.ts'
 import { UnavailableError } from '../errors.ts'
 import type { PendingRelease } from '../lease/lease-record.ts'
 import type { Dispatch } from '../requests/dispatch.ts'
-import type { Request } from '../requests/batch.ts'
+import type { Release } from '../requests/hand-overs.ts'
 import type { Alarm, Alarms } from '../time/scheduler.ts'
-
-type ReleaseRequest = Request<ChangeOutcome> & ReleaseEntry
 
 export interface DeletionParts {
   readonly clock: Clock
@@ -45,7 +43,7 @@ export const UNANSWERED: Unknown = {
   error: new UnavailableError('The release was not answered in time'),
 }
 
-export class Deletion implements ReleaseRequest, PendingRelease {
+export class Deletion implements Release, PendingRelease {
   readonly key: string
   readonly token: string
   /** ms. */
@@ -124,7 +122,16 @@ export class Deletion implements ReleaseRequest, PendingRelease {
     else this.#ask()
   }
 
+  /** A hand-over has failed: without it the release may well succeed, so it is tried at once. */
+  onUnanswered(outcome: Unknown): void {
+    this.#settle(outcome, true)
+  }
+
   settle(outcome: ChangeOutcome): void {
+    this.#settle(outcome)
+  }
+
+  #settle(outcome: ChangeOutcome, hurried = false): void {
     if (this.#over) return
     const { clock, scheduler, random } = this.#parts
     const now = clock.now()
@@ -149,7 +156,7 @@ export class Deletion implements ReleaseRequest, PendingRelease {
         ? renewalRetryDelay(this.ttl, this.#repetitions, remaining, random())
         : renewalRetryDelay(this.ttl, this.#repetitions + UNHURRIED, Number.POSITIVE_INFINITY, random())
     this.#retry?.cancel()
-    this.#retry = scheduler.after(delay, () => this.#ask())
+    this.#retry = scheduler.after(hurried ? 0 : delay, () => this.#ask())
     if (!this.decided && this.#patience === undefined) this.#awaitPatience(this.#startedAt + this.timeout - now)
   }
 

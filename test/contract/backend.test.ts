@@ -10,6 +10,7 @@ import { RedisServer } from '../support/redis-server.ts'
 import { MemoryCluster, RoutedBackend } from '../support/routed-backend.ts'
 import { describeBackend, Listener, type Store } from './backend.contract.ts'
 import { describeCatalogue } from './catalogue.contract.ts'
+import { describeHandOver } from './hand-over.contract.ts'
 
 /** How long a backend may find a server silent before it gives up the connection, in ms. */
 const TIMEOUT = 5_000
@@ -306,6 +307,10 @@ describeBackend('a quorum of three servers', redisQuorum(3))
 describeBackend('a quorum of five servers', redisQuorum(5))
 describeBackend('a quorum of three servers, one of them away,', redisQuorum(3, 'away'))
 describeBackend('a quorum of three servers, one of them hung,', redisQuorum(3, 'hung'))
+describeHandOver('MemoryBackend', memoryStore)
+describeHandOver('RoutedBackend', routedStore)
+describeHandOver('RedisBackend', redisStore)
+describeHandOver('ClusterBackend', clusterStore)
 describeCatalogue('MemoryBackend', memoryStore)
 describeCatalogue('RedisBackend', redisStore)
 describeCatalogue('ClusterBackend', clusterStore)

@@ -8,6 +8,7 @@ import { KEEPER_BUGS } from './keeper-bugs.ts'
 import { OWN_BUGS } from './own-bugs.ts'
 import { OWNERSHIP_BUGS } from './ownership-bugs.ts'
 import { PLACE_BUGS } from './place-bugs.ts'
+import { HAND_OVER_BUGS } from './hand-over-bugs.ts'
 import { QUORUM_BUGS } from './quorum-bugs.ts'
 import type { Regression } from './regression.ts'
 import { RENEWAL_BUGS } from './renewal-bugs.ts'
@@ -32,6 +33,7 @@ export const BUGS_HERE: readonly Regression[] = [
   ...ENDING_BUGS,
   ...FAILOVER_BUGS,
   ...KEEPER_BUGS,
+  ...HAND_OVER_BUGS,
   ...PLACE_BUGS,
   ...QUORUM_BUGS,
   ...SIMULATOR_BUGS,

@@ -11,6 +11,8 @@ import {
   type BackendSettings,
   type Catalogue,
   type ChangeOutcome,
+  type HandOverEntry,
+  type HandOverOutcome,
   type LockEntry,
   type LockView,
   type ReleaseEntry,
@@ -27,6 +29,8 @@ import type { Redirection, SimulatedNodes } from './simulated-nodes.ts'
 import type { Timeline } from './timeline.ts'
 
 export type Operation = 'acquire' | 'renew' | 'release' | 'verify'
+/** What comes in one request; to those who look on a hand-over is a release and an acquire. */
+export type Asked = Operation | 'handOver'
 
 /** A request that was sent. */
 export interface Sent {
@@ -61,10 +65,12 @@ export interface BackendObserver {
   onNever(sent: Sent, entries: readonly LockEntry[]): void
 }
 
+export type RequestEntry = ReleaseEntry & Partial<Pick<HandOverEntry, 'from'>>
+
 /** What a manager asks for, as it is known to those who look on. */
 export interface LockRequest {
-  readonly operation: Operation
-  readonly entries: readonly ReleaseEntry[]
+  readonly operation: Asked
+  readonly entries: readonly RequestEntry[]
   readonly watch: boolean
   readonly sent: Sent
   /** The server answers an error instead of doing it. */
@@ -100,7 +106,7 @@ export interface BackendParts {
   readonly route?: number
 }
 
-type Outcome = AcquireOutcome | ChangeOutcome
+export type Outcome = AcquireOutcome | ChangeOutcome | HandOverOutcome
 
 /** A request that has not been answered. */
 interface Pending {
@@ -226,6 +232,14 @@ export class SimulatedBackend implements ObservedBackend {
     })
   }
 
+  handOver(entries: readonly HandOverEntry[], watch = false): Promise<readonly HandOverOutcome[]> {
+    return this.#requests.handOver(
+      entries,
+      watch,
+      (request) => this.send(request) as Promise<readonly HandOverOutcome[]>,
+    )
+  }
+
   renew(entries: readonly LockEntry[], watch = false): Promise<readonly ChangeOutcome[]> {
     return this.#report('renew', entries, watch)
   }
@@ -258,24 +272,37 @@ export class SimulatedBackend implements ObservedBackend {
     const { observer } = this.#parts
     const { watching } = this
     const period = this.#period
-    const copies = entries.map(({ key, token, ttl, watch: wanted }) => {
-      return { key: this.#prefix + key, token, ttl, watch: watching && wanted === true && !asking }
+    const copies = entries.map(({ key, token, ttl, from = '', watch: wanted }) => {
+      return { key: this.#prefix + key, token, ttl, from, watch: watching && wanted === true && !asking }
     })
-    const work = (redis: SimulatedRedis, client: Subscriber | undefined, some: readonly ReleaseEntry[]): Outcome[] => {
-      if (operation === 'acquire') return redis.acquire(some, period === undefined ? undefined : client, watch, floor)
-      if (operation === 'renew') return redis.renew(some, client, watch && watching && !asking)
-      return redis[operation](some, client)
+    const work = (
+      redis: SimulatedRedis,
+      client: Subscriber | undefined,
+      some: readonly (ReleaseEntry & HandOverEntry)[],
+    ): Outcome[] => {
+      const reader = period === undefined ? undefined : client
+      if (operation === 'handOver') {
+        return redis.handOver(some, reader, watch, (half, halves, task) =>
+          observer.onArrived(half, halves, redis, task, sent),
+        )
+      }
+      return observer.onArrived(
+        operation,
+        some,
+        redis,
+        () => {
+          if (operation === 'acquire') return redis.acquire(some, reader, watch, floor)
+          if (operation === 'renew') return redis.renew(some, client, watch && watching && !asking)
+          return redis[operation](some, client)
+        },
+        sent,
+      )
     }
     const outcomes = await this.#ask((redis, client) => {
       if (fails) throw new Error('ERR on purpose')
-      return this.#carryOutEach(copies, operation, asking, (some) =>
-        observer.onArrived(operation, some, redis, () => work(redis, client, some), sent),
-      )
+      return this.#carryOutEach(copies, operation, asking, (some) => work(redis, client, some))
     })
-    if (period === this.#period) return outcomes
-    return outcomes.map((outcome) =>
-      outcome.type === 'refused' && 'watched' in outcome ? { ...outcome, watched: false } : outcome,
-    )
+    return period === this.#period ? outcomes : outcomes.map(unwatched)
   }
 
   async close(): Promise<void> {
@@ -289,7 +316,7 @@ export class SimulatedBackend implements ObservedBackend {
     this.#waiting?.reject(new UnavailableError('The connection is closed'))
   }
 
-  #report<O extends Outcome>(
+  #report<O extends AcquireOutcome | ChangeOutcome>(
     operation: Operation,
     entries: readonly ReleaseEntry[],
     watch = false,
@@ -304,11 +331,11 @@ export class SimulatedBackend implements ObservedBackend {
   }
 
   /** What is refused is refused for itself: the others of its batch are carried out. */
-  #carryOutEach(
-    copies: readonly ReleaseEntry[],
-    operation: Operation,
+  #carryOutEach<E extends ReleaseEntry>(
+    copies: readonly E[],
+    operation: Asked,
     asking: boolean,
-    work: (some: readonly ReleaseEntry[]) => Outcome[],
+    work: (some: readonly E[]) => Outcome[],
   ): readonly Outcome[] {
     const { server, nodes } = this.#parts
     if (server.forbidden.size === 0 && nodes === undefined) return work(copies)
@@ -319,7 +346,7 @@ export class SimulatedBackend implements ObservedBackend {
   }
 
   /** @param name with its prefix. */
-  #refusalOf(name: string, operation: Operation | 'inspect', asking: boolean): UnavailableError | undefined {
+  #refusalOf(name: string, operation: Asked | 'inspect', asking: boolean): UnavailableError | undefined {
     const { server, nodes, route = 0 } = this.#parts
     const redirection = nodes?.redirect(route, name, operation, asking)
     if (redirection) return redirection
@@ -533,6 +560,15 @@ export class SimulatedBackend implements ObservedBackend {
     this.#pending.clear()
     for (const request of pending) request.fail(new UnavailableError(message))
   }
+}
+
+/** Nobody knows whether the server still watches what it refused. */
+function unwatched(outcome: Outcome): Outcome {
+  if (outcome.type === 'exchanged') {
+    const { acquired } = outcome
+    return { ...outcome, acquired: acquired.type === 'refused' ? { ...acquired, watched: false } : acquired }
+  }
+  return outcome.type === 'refused' && 'watched' in outcome ? { ...outcome, watched: false } : outcome
 }
 
 function noPermission(key: string, final: boolean): UnavailableError {

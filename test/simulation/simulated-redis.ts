@@ -3,7 +3,15 @@
  * and what is left after a crash. Pure: the time is asked for from outside. `simulated-redis.test.ts` compares it with
  * the real one.
  */
-import type { AcquireOutcome, ChangeOutcome, LockEntry, LockView, ReleaseEntry } from 'leasewheel'
+import type {
+  AcquireOutcome,
+  ChangeOutcome,
+  Exchange,
+  HandOverEntry,
+  LockEntry,
+  LockView,
+  ReleaseEntry,
+} from 'leasewheel'
 
 /** Somebody who is told of changes, once for each key that it has asked for. */
 export interface Subscriber {
@@ -22,6 +30,13 @@ interface Undo {
   readonly time: number
   revert(): void
 }
+
+/** A hand-over is a release and an acquire, and nothing comes between them. */
+export type HalfWatcher = <O>(
+  operation: 'release' | 'acquire',
+  entries: readonly LockEntry[],
+  work: () => readonly O[],
+) => readonly O[]
 
 export class SimulatedRedis {
   readonly #wall: () => number
@@ -52,7 +67,7 @@ export class SimulatedRedis {
   }
 
   /** A key is at another server from now on; whoever watches it here is told. */
-  handOver(key: string, to: SimulatedRedis): void {
+  moveTo(key: string, to: SimulatedRedis): void {
     const value = this.peek(key)
     if (value === undefined) return
     to.write(key, value)
@@ -78,6 +93,23 @@ export class SimulatedRedis {
       fence ??= this.#nextFence(floor)
       return { type: 'granted', fence }
     })
+  }
+
+  /** @param watching stands around each of the two halves, and may look at what it does. */
+  handOver(
+    entries: readonly HandOverEntry[],
+    by: Subscriber | undefined,
+    watch: boolean,
+    watching: HalfWatcher = (_operation, _entries, work) => work(),
+  ): Exchange[] {
+    const present = entries.map(({ key, from, ttl }) => ({ key, token: from, ttl }))
+    const released = watching('release', present, () => this.release(present, by))
+    const acquired = watching('acquire', entries, () => this.acquire(entries, by, watch))
+    return entries.map((_, index) => ({
+      type: 'exchanged',
+      released: released[index] as ChangeOutcome,
+      acquired: acquired[index] as AcquireOutcome,
+    }))
   }
 
   renew(entries: readonly LockEntry[], by: Subscriber | undefined, watch: boolean): ChangeOutcome[] {

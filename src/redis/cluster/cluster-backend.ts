@@ -10,6 +10,8 @@ import {
   type BackendSettings,
   type ChangeOutcome,
   FENCE_KEY,
+  type HandOverEntry,
+  type HandOverOutcome,
   type LockEntry,
   type LockView,
   type ReleaseEntry,
@@ -124,6 +126,10 @@ export class ClusterBackend implements Backend {
 
   release(entries: readonly ReleaseEntry[]): Promise<readonly ChangeOutcome[]> {
     return this.#open.requests.release(entries)
+  }
+
+  handOver(entries: readonly HandOverEntry[], watch = false): Promise<readonly HandOverOutcome[]> {
+    return this.#open.requests.handOver(entries, watch)
   }
 
   verify(entries: readonly LockEntry[]): Promise<readonly ChangeOutcome[]> {

@@ -1,9 +1,18 @@
-/** The four kinds of requests: which script, with which arguments, and what its answer means. */
-import type { AcquireOutcome, ChangeOutcome, LockEntry, ReleaseEntry } from '../../backend.ts'
+/** The kinds of requests: which script, with which arguments, and what its answer means. */
+import type {
+  AcquireOutcome,
+  ChangeOutcome,
+  Exchange,
+  HandOverEntry,
+  LockEntry,
+  ReleaseEntry,
+  Unknown,
+} from '../../backend.ts'
 import type { Heads } from '../encoded-command.ts'
 import {
   acquireScriptOf,
   callOf,
+  handOverCallOf,
   mayStay,
   raiseCall,
   releaseArguments,
@@ -11,12 +20,15 @@ import {
   ttlsOf,
   watchedIndices,
 } from '../lock-call.ts'
-import { acquireOutcomes, changeOutcomes } from '../outcomes.ts'
+import { acquireOutcomes, changeOutcomes, handOverOutcomes } from '../outcomes.ts'
 import { type Call, Script } from '../script.ts'
+import { HAND_OVER_AND_WATCH_IN_CLUSTER, HAND_OVER_IN_CLUSTER } from '../hand-over-scripts.ts'
 import { WATCH } from '../scripts.ts'
 import { type FenceFloors, fenceKeyOf } from './fence-floors.ts'
 import type { Part } from './slot-plan.ts'
 
+const HAND_OVER = new Script(HAND_OVER_IN_CLUSTER)
+const HAND_OVER_AND_WATCH = new Script(HAND_OVER_AND_WATCH_IN_CLUSTER)
 const ONLY_WATCH = new Script(WATCH)
 
 /** The script of a request, and whether CLIENT CACHING YES precedes it. */
@@ -26,13 +38,17 @@ export interface Choice {
 }
 
 export interface Kind<E extends LockEntry, O> {
-  readonly what: 'acquire' | 'renew' | 'release' | 'verify' | 'watch'
+  readonly what: 'acquire' | 'handOver' | 'renew' | 'release' | 'verify' | 'watch'
   /** @param tracks whether the node reports changes. @param parts all entries, by slot. */
   choose(tracks: boolean, parts: readonly Part<E>[]): Choice
   /** The call for the entries of one slot. */
   call(script: Script, slot: number, entries: readonly E[]): Call
   /** @param watched whether the server watches the refused keys. */
   read(reply: unknown, slot: number, count: number, watched: boolean): readonly O[]
+  /** Whether the outcome ends a lease. */
+  ends(outcome: O): boolean
+  /** The outcome if that does not count. */
+  doubted(outcome: O, unknown: Unknown): O | Unknown
   /** Whether the same array of entries comes again. */
   readonly returns: boolean
 }
@@ -60,6 +76,8 @@ export function acquireKind(
       }
       return outcomes
     },
+    ends: () => false,
+    doubted: (outcome) => outcome,
   }
 }
 
@@ -71,7 +89,30 @@ export function raiseKind(fence: number): Kind<LockEntry, ChangeOutcome> {
     choose: () => ({ script: SCRIPTS.raise, watched: false }),
     call: (_, slot) => raiseCall(fenceKeyOf(slot), fence),
     read: (reply, _, count) => changeOutcomes(reply, count),
+    ...FINAL,
   }
+}
+
+export function handOverKind(heads: Heads, floors: FenceFloors, watch: boolean): Kind<HandOverEntry, Exchange> {
+  return {
+    what: 'handOver',
+    returns: false,
+    choose: (tracks) => ({ script: watch && tracks ? HAND_OVER_AND_WATCH : HAND_OVER, watched: tracks }),
+    call: (script, slot, entries) => handOverCallOf(script, heads, entries, fenceKeyOf(slot), floors.floorOf(slot)),
+    read: (reply, slot, count, watched) => {
+      const outcomes = handOverOutcomes(reply, count, watched)
+      for (const { acquired } of outcomes) if (acquired.type === 'granted') floors.onGranted(slot, acquired.fence)
+      return outcomes
+    },
+    ends: ({ released }) => released.type === 'refused',
+    doubted: (outcome, unknown) => ({ ...outcome, released: unknown }),
+  }
+}
+
+/** What kinds have in common whose refusals end leases. */
+const FINAL = {
+  ends: ({ type }: ChangeOutcome): boolean => type === 'refused',
+  doubted: (_: ChangeOutcome, unknown: Unknown): Unknown => unknown,
 }
 
 export function renewKind(heads: Heads, watch: boolean): Kind<LockEntry, ChangeOutcome> {
@@ -82,6 +123,7 @@ export function renewKind(heads: Heads, watch: boolean): Kind<LockEntry, ChangeO
       watch && tracks ? { script: SCRIPTS.renewAndWatch, watched: true } : { script: SCRIPTS.renew, watched: false },
     call: (script, _, entries) => callOf(script, heads, entries, ttlsOf(entries)),
     read: (reply, _, count) => changeOutcomes(reply, count),
+    ...FINAL,
   }
 }
 
@@ -96,6 +138,7 @@ export function releaseKind(heads: Heads): Kind<ReleaseEntry, ChangeOutcome> {
     call: (script, _, entries) =>
       callOf(script, heads, entries, releaseArguments(script, entries, watchedIndices(entries))),
     read: (reply, _, count) => changeOutcomes(reply, count),
+    ...FINAL,
   }
 }
 
@@ -106,6 +149,7 @@ export function verifyKind(heads: Heads): Kind<LockEntry, ChangeOutcome> {
     choose: () => ({ script: SCRIPTS.verify, watched: false }),
     call: (script, _, entries) => callOf(script, heads, entries, []),
     read: (reply, _, count) => changeOutcomes(reply, count),
+    ...FINAL,
   }
 }
 
@@ -117,5 +161,11 @@ export function watchKind(heads: Heads): Kind<LockEntry, ChangeOutcome> {
     choose: (tracks) => ({ script: ONLY_WATCH, watched: tracks }),
     call: (script, _, entries) => callOf(script, heads, entries, []),
     read: (reply, _, count) => changeOutcomes(reply, count),
+    ...FINAL,
   }
+}
+
+/** Whether requests of a kind need the fence counter beside the key. */
+export function counts(what: Kind<LockEntry, unknown>['what']): boolean {
+  return what === 'acquire' || what === 'handOver'
 }
