@@ -23,7 +23,7 @@ const entries: BuildOptions = {
   input: {
     index: 'src/index.ts',
     ...Object.fromEntries(
-      ['memory', 'prometheus', 'opentelemetry', 'log'].map((name) => [name, `src/${name}/index.ts`]),
+      ['memory', 'quorum', 'prometheus', 'opentelemetry', 'log'].map((name) => [name, `src/${name}/index.ts`]),
     ),
   },
   external: ['@opentelemetry/api', 'eventemitter3', 'ioredis', 'prom-client', /^node:/],

@@ -1,4 +1,5 @@
 /** What a manager counts, and its report. Its size is fixed. */
+import type { QuorumMemberStats } from './backend.ts'
 import { Histogram, type HistogramSummary } from './structures/histogram.ts'
 import type { LossReason } from './rules/lease-state.ts'
 
@@ -95,6 +96,8 @@ export interface LeaseManagerStats {
   readonly roundTrip: HistogramSummary
   /** The servers, if the backend has several; otherwise empty. */
   readonly routes: readonly RouteStats[]
+  /** The members, if the backend is a quorum; otherwise empty. */
+  readonly members: readonly QuorumMemberStats[]
 }
 
 /**
@@ -203,6 +206,7 @@ export class Tally {
       keeper: now.keeper,
       load: now.load,
       routes: now.routes,
+      members: now.members,
       acquired: this.acquired,
       unacquired: { ...this.unacquired },
       asks: this.asks,
@@ -235,5 +239,6 @@ export type CurrentFigures = Pick<
   | 'keeper'
   | 'load'
   | 'routes'
+  | 'members'
   | 'connection'
 >

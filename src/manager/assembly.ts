@@ -7,6 +7,7 @@ import { FirstAttempts } from '../acquire/first-attempt.ts'
 import { Granting } from '../acquire/granting.ts'
 import { type Backend, type BackendSettings, FENCE_KEY, type Routing } from '../backend.ts'
 import type { Catalogue } from '../catalogue.ts'
+import { Standings } from '../claims/standings.ts'
 import { Cohort } from '../lease/cohort.ts'
 import type { KeptLeases } from '../keeper/kept-leases.ts'
 import type { LeasePort } from '../lease/lease.ts'
@@ -32,6 +33,7 @@ import { Connectivity } from './connectivity.ts'
 import { keep } from './keep.ts'
 import { leasePort } from './lease-port.ts'
 import { reportOf } from './report.ts'
+import { standingPort } from './standing-port.ts'
 import { Usages } from './usages.ts'
 
 /** The manager, as its parts see it. */
@@ -80,13 +82,13 @@ export class Assembly {
   readonly inquiries: Inquiries
   readonly members: Members
   readonly connectivity: Connectivity
+  readonly standings: Standings
   /** The key that the backend needs for itself, if our prefix leads to it. */
   readonly forbiddenKey: string | undefined
 
   constructor(connection: Connectable, settings: ManagerSettings, tryDefaults: AcquireSettings, face: Face) {
     this.settings = settings
     this.tryDefaults = tryDefaults
-    this.subscribers = face
     this.tally = new Tally(
       () => face.listenerCount('measured') > 0,
       (measurement) => void face.emit('measured', measurement),
@@ -102,6 +104,8 @@ export class Assembly {
     this.lines = new WaitingLines(this.scheduler, this.tally, (key, begun) =>
       this.table.reservations.onLine(key, begun),
     )
+    this.standings = new Standings(standingPort(this), settings)
+    this.subscribers = this.standings.before(face)
     this.seed = this.random()
     this.keeper = keep(this)
     this.table = new LeaseTable(this)
@@ -159,7 +163,8 @@ export class Assembly {
 
   get backendSettings(): BackendSettings {
     const { clock, credentials, owner, prefix, watch } = this.settings
-    return { prefix, timeout: this.tryDefaults.timeout, watch, clock, credentials, owner }
+    const { timeout, ttl } = this.tryDefaults
+    return { prefix, timeout, ttl, watch, clock, credentials, owner }
   }
 
   // Calls from the load meters.

@@ -39,6 +39,7 @@ export function reportOf(parts: ReportParts): LeaseManagerStats {
     keeper: parts.keeper?.stats,
     load: loads.report,
     routes: routing ? routesOf(routing, parts, time) : [],
+    members: backend.members ?? [],
   }
   return tally.report(now, time)
 }

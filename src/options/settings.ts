@@ -26,7 +26,9 @@ import type {
   LeaseManagerOptions,
   ListOptions,
   Progress,
+  StandingOptions,
   TryAcquireOptions,
+  UsingOptions,
 } from './options.ts'
 import { type RetryStrategy, untilTold } from './retry.ts'
 
@@ -84,6 +86,8 @@ export interface AcquireSettings extends LeaseSettings {
   readonly wait: number
   readonly retry: RetryStrategy
   readonly signal: AbortSignal | undefined
+  /** How long the key of `using` stays at least, in ms. */
+  readonly atLeast?: number
   /** Whether it is part of a larger call, which counts its own failure. */
   readonly part?: boolean
 }
@@ -115,6 +119,8 @@ const TRY_ACQUIRE_OPTIONS = [...LEASE_OPTIONS, 'signal'] as const
 const ADOPT_OPTIONS = TRY_ACQUIRE_OPTIONS.filter((name) => name !== 'ttl')
 const ACQUIRE_OPTIONS = [...TRY_ACQUIRE_OPTIONS, 'wait', 'retry'] as const
 const ACQUIRE_MANY_OPTIONS = [...ACQUIRE_OPTIONS, 'onProgress'] as const
+const USING_OPTIONS = [...ACQUIRE_OPTIONS, 'atLeast'] as const
+const STANDING_OPTIONS = ['ttl', 'timeout', 'maxHold', 'drain'] as const
 const LIST_OPTIONS = ['match', 'owner', 'signal'] as const
 const CLOSE_OPTIONS = ['drain', 'timeout', 'onProgress'] as const
 const MANAGER_OPTIONS = [
@@ -199,9 +205,30 @@ export function resolveAcquire(of: string, options: AcquireOptions, defaults: Ma
   return resolve(options, defaults, defaults.wait)
 }
 
+export function resolveUsing(options: UsingOptions, defaults: ManagerSettings): AcquireSettings {
+  checkOptions('using', options, USING_OPTIONS)
+  const settings = resolve(options, defaults, defaults.wait)
+  if (options.atLeast === undefined) return settings
+  const atLeast = checkInteger('atLeast', options.atLeast, 1, { max: LONGEST })
+  return { ...settings, ttl: Math.max(settings.ttl, atLeast), atLeast }
+}
+
 export function resolveAcquireMany(options: AcquireManyOptions, defaults: ManagerSettings): AcquireManySettings {
   checkOptions('acquireMany', options, ACQUIRE_MANY_OPTIONS)
   return { ...resolve(options, defaults, 0), onProgress: checkProgress(options.onProgress) }
+}
+
+/** @param of the name of the called method, for messages. @param more the names of its other options. */
+export function resolveStanding(
+  of: string,
+  options: StandingOptions,
+  more: readonly string[],
+  defaults: ManagerSettings,
+): AcquireSettings & Pick<CloseSettings, 'drain'> {
+  checkOptions(of, options, [...STANDING_OPTIONS, ...more])
+  const { ttl, timeout, maxHold, drain = CLOSE_DRAIN } = options
+  const settings = resolve({ ttl, timeout, maxHold, autoRenew: true }, defaults, 0)
+  return { ...settings, part: true, drain: checkNumber('drain', drain, 0) }
 }
 
 export function resolveList(options: ListOptions): ListSettings {

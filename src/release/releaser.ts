@@ -204,8 +204,8 @@ export class Releaser {
     if (outcome.type === 'unknown' && !this.#closed) return this.#deleteFor(record, since, outcome).outcomeOf()
     this.#parts.table.apply(record, releaseInput(outcome))
     // The key is gone, but an earlier unanswered request may still create it anew.
-    const { doubt } = record.has
-    if (doubt !== undefined && doubt.until > this.#parts.clock.now()) this.undo(record, doubt)
+    const { doubt, stay } = record.has
+    if (stay === undefined && doubt !== undefined && doubt.until > this.#parts.clock.now()) this.undo(record, doubt)
     return outcome.type === 'done'
   }
 

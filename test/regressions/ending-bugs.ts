@@ -171,16 +171,4 @@ export const ENDING_BUGS: readonly Regression[] = [
     harness: tests('test/requests/routes.test.ts', 'after three timeouts at most'),
     report: /after three timeouts at most/,
   },
-  {
-    failure: 'close waited for one timeout after the other, one for each batch of a silent node',
-    patches: [
-      {
-        file: 'src/release/releaser.ts',
-        find: 'if (isSilent) sent.push(answer)',
-        replace: 'if (isOver()) sent.push(answer)',
-      },
-    ],
-    harness: tests('test/requests/routes.test.ts', 'after three timeouts at most'),
-    report: /after three timeouts at most/,
-  },
 ]

@@ -8,7 +8,7 @@ export const SERVER_BUGS: readonly Regression[] = [
     failure: 'each lock had a fencing counter of its own: 25 million of them were left over',
     patches: [
       {
-        file: SCRIPTS,
+        file: 'src/redis/lua-parts.ts',
         find: "  redis.call('SET', KEYS[1], string.format('%.0f', fence))\n",
         replace: `  redis.call('SET', KEYS[1], string.format('%.0f', fence))
   for i = 1, count do redis.call('SET', KEYS[i + 1] .. ':fence', string.format('%.0f', fence)) end

@@ -49,6 +49,8 @@ export interface Scenario {
   readonly keeper: number | undefined
   /** All that is done is that everybody wants one lock all the time: see `Contest`. */
   readonly contested: boolean
+  /** Each process is a candidate, claims keys and has a share: see `Offices`. */
+  readonly standing: boolean
 }
 
 /** How fast the two clocks of a lease may differ together, as the library's option of that name; its default. */
@@ -98,6 +100,7 @@ export function drawScenario(random: Random, nodes: Random): Scenario {
     acting: crowd ? random.pick([0, 0.01]) : random.pick([0, 0, 0.05, 0.3]),
     follows: true,
     contested: false,
+    standing: false,
     keeper: undefined,
     nodes: 1,
     faulty: crowd ? 0 : random.pick([0, 0, 0.01]),

@@ -5,6 +5,7 @@
 import { createHash } from 'node:crypto'
 import { once } from 'node:events'
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net'
+import * as handOvers from '#src/redis/hand-over-scripts.js'
 import * as scripts from '#src/redis/scripts.js'
 import { firstCommand } from './scripted-proxy.ts'
 
@@ -27,11 +28,14 @@ export interface FakeCommand {
 }
 
 /** What the scripts are called in a journal. */
-export type ScriptName = 'acquire' | 'renew' | 'release' | 'verify' | 'inspect'
+export type ScriptName = 'acquire' | 'handOver' | 'renew' | 'release' | 'verify' | 'inspect'
+
+/** They answer with a fence. */
+const GRANTING: ReadonlySet<ScriptName> = new Set(['acquire', 'handOver'])
 
 const NAMES = new Map<string, ScriptName>()
-for (const [name, lua] of Object.entries(scripts)) {
-  const short = name.toLowerCase().split('_')[0] as ScriptName
+for (const [name, lua] of Object.entries({ ...scripts, ...handOvers })) {
+  const short = name.startsWith('HAND_OVER') ? 'handOver' : (name.toLowerCase().split('_')[0] as ScriptName)
   NAMES.set(lua, short)
   NAMES.set(createHash('sha1').update(lua).digest('hex'), short)
 }
@@ -141,7 +145,7 @@ export class FakeCluster {
   #answer(node: number, words: readonly string[], asking: boolean): string {
     const name = words[0]?.toLowerCase()
     const call = readCall(words)
-    if (call) return this.onScript(node, { ...call, asking }) ?? (call.name === 'acquire' ? '*1\r\n:1' : '*0')
+    if (call) return this.onScript(node, { ...call, asking }) ?? (GRANTING.has(call.name) ? '*1\r\n:1' : '*0')
     if (name === 'hello') return '-ERR unknown command `HELLO`'
     if (name === 'info')
       return bulk(`redis_mode:${this.mode}\r\nrole:master\r\nrun_id:${node}\r\nmaster_replid:${node}\r\n`)

@@ -1,5 +1,5 @@
 /** The nodes of a cluster, by route, and which of them serves a slot now. */
-import type { BackendListener, BackendSettings, RouteView } from '../../backend.ts'
+import type { BackendListener, BackendSettings, RouteView, ServerIdentity } from '../../backend.ts'
 import { UnavailableError } from '../../errors.ts'
 import { SystemClock } from '../../time/clock.ts'
 import { ClusterNode } from './cluster-node.ts'
@@ -121,6 +121,11 @@ export class ClusterMap {
 
   views(): RouteView[] {
     return this.serving.map(({ view }) => view)
+  }
+
+  /** All nodes that we are connected to, those without slots included. */
+  identities(): readonly ServerIdentity[] {
+    return this.#nodes.flatMap((node) => node?.pair.commands.identity ?? [])
   }
 
   ready(route: number): Promise<void> | undefined {

@@ -6,7 +6,10 @@ import {
   type AcquireOutcome,
   type BackendListener,
   type ChangeOutcome,
+  type Exchange,
   FENCE_KEY,
+  type HandOverEntry,
+  type HandOverOutcome,
   type LockEntry,
   type ReleaseEntry,
   type Unknown,
@@ -17,10 +20,21 @@ import type { Heads } from '../encoded-command.ts'
 import { codeOf, isReply, kindOf } from '../reply-fault.ts'
 import type { ClusterMap } from './cluster-map.ts'
 import type { ClusterNode } from './cluster-node.ts'
+import { believed } from './belief.ts'
 import { FenceFloors, isFenceKey, reserved } from './fence-floors.ts'
 import type { SlotFinder } from './hash-slot.ts'
 import type { FirstAnswer, Redirects, Trail } from './redirects.ts'
-import { acquireKind, type Kind, releaseKind, renewKind, verifyKind, watchKind } from './request-kinds.ts'
+import {
+  acquireKind,
+  counts,
+  handOverKind,
+  type Kind,
+  raiseKind,
+  releaseKind,
+  renewKind,
+  verifyKind,
+  watchKind,
+} from './request-kinds.ts'
 import { isAboutScript, isUnclear } from './refusals.ts'
 import { countOf, divide, groupBy, type Part, shareFault } from './slot-plan.ts'
 import { encodeCalls, type Plan } from './slot-wire.ts'
@@ -41,7 +55,7 @@ export class SlotRequests {
   readonly #floors = new FenceFloors()
   readonly #unwatched: WatchingAgain
   readonly #plans = new WeakMap<readonly LockEntry[], Plan>()
-  readonly #acquires: readonly [Kind<LockEntry, AcquireOutcome>, Kind<LockEntry, AcquireOutcome>]
+  readonly #handOvers: readonly [Kind<HandOverEntry, Exchange>, Kind<HandOverEntry, Exchange>]
   readonly #renewals: readonly [Kind<LockEntry, ChangeOutcome>, Kind<LockEntry, ChangeOutcome>]
   readonly #releases: Kind<ReleaseEntry, ChangeOutcome>
   readonly #questions: Kind<LockEntry, ChangeOutcome>
@@ -55,24 +69,28 @@ export class SlotRequests {
       watch: (entries) => this.#ask(watches, entries),
       onUnsettled: () => map.wish(),
     })
-    this.#acquires = [acquireKind(heads, this.#floors, false), acquireKind(heads, this.#floors, true)]
+    this.#handOvers = [handOverKind(heads, this.#floors, false), handOverKind(heads, this.#floors, true)]
     this.#renewals = [renewKind(heads, false), renewKind(heads, true)]
     this.#releases = releaseKind(heads)
     this.#questions = verifyKind(heads)
   }
 
-  async acquire(entries: readonly LockEntry[], watch: boolean): Promise<readonly AcquireOutcome[]> {
-    const kind = this.#acquires[watch ? 1 : 0]
-    const { prefix } = this.#parts
+  async acquire(entries: readonly LockEntry[], watch: boolean, floor: number): Promise<readonly AcquireOutcome[]> {
+    const { heads, prefix } = this.#parts
+    const kind = acquireKind(heads, this.#floors, watch, floor)
     if (!prefix.startsWith(FENCE_KEY) && !FENCE_KEY.startsWith(prefix)) return this.#ask(kind, entries)
     const isOurs = ({ key }: LockEntry): boolean => isFenceKey(prefix + key, this.#parts.slots.of(key))
-    const outcomes = [
-      ...(await this.#ask(
-        kind,
-        entries.filter((entry) => !isOurs(entry)),
-      )),
-    ].values()
+    const others = entries.filter((entry) => !isOurs(entry))
+    const outcomes = (await this.#ask(kind, others)).values()
     return entries.map((entry) => (isOurs(entry) ? reserved(entry.key) : (outcomes.next().value as AcquireOutcome)))
+  }
+
+  raiseFences(entries: readonly LockEntry[], fence: number): Promise<readonly ChangeOutcome[]> {
+    return this.#ask(raiseKind(fence), entries)
+  }
+
+  handOver(entries: readonly HandOverEntry[], watch: boolean): Promise<readonly HandOverOutcome[]> {
+    return this.#ask(this.#handOvers[watch ? 1 : 0], entries)
   }
 
   renew(entries: readonly LockEntry[], watch: boolean): Promise<readonly ChangeOutcome[]> {
@@ -196,8 +214,8 @@ export class SlotRequests {
       const outcomes = kind.read(reply, part.slot, part.entries.length, watched)
       this.#onAsked(kind, part.slot, part.entries, watched)
       // An empty list says that nothing was refused.
-      if (Array.isArray(reply) && reply.length > 0 && kind.what !== 'acquire') {
-        doubtful.push(this.#believe(part.slot, outcomes, node, false).then((believed) => put(part, believed)))
+      if (Array.isArray(reply) && reply.length > 0 && outcomes.some((outcome) => kind.ends(outcome))) {
+        doubtful.push(believed(this.#parts.map, kind, part.slot, outcomes, node).then((some) => put(part, some)))
       } else {
         put(part, outcomes)
       }
@@ -261,7 +279,7 @@ export class SlotRequests {
       // A node that does not know the script is asked again, with all of it.
       return await ask(entries, first && isReply(first.error) && isAboutScript(first.error) ? undefined : first)
     } catch (thrown) {
-      if (isReply(thrown) && codeOf(thrown) === 'TRYAGAIN' && entries.length > 1 && kind.what !== 'acquire') {
+      if (isReply(thrown) && codeOf(thrown) === 'TRYAGAIN' && entries.length > 1 && !counts(kind.what)) {
         const alone = entries.map((entry) => this.#askAlone(kind, { slot, start: 0, entries: [entry] }))
         return (await Promise.all(alone)).flat()
       }
@@ -295,26 +313,7 @@ export class SlotRequests {
     const outcomes = kind.read(reply, slot, entries.length, watched)
     if (!trail.asking) this.#onAsked(kind, slot, entries, watched)
     else if (isToBeWatched) this.#unwatched.add(slot, entries, outcomes as readonly { type: string }[])
-    return kind.what === 'acquire' ? outcomes : this.#believe(slot, outcomes, node, trail.asking)
-  }
-
-  /**
-   * A refusal ends a lease, so only the node that serves the slot may pronounce it: the one that the map names, or the one that this node names by ASK.
-   * If MOVED alone has named it, a new map has to confirm that.
-   */
-  async #believe<O>(
-    slot: number,
-    outcomes: readonly O[],
-    node: ClusterNode,
-    asking: boolean,
-  ): Promise<readonly (O | Unknown)[]> {
-    const { map } = this.#parts
-    const isRefused = (outcome: O): boolean => (outcome as { type: string }).type === 'refused'
-    if (asking || !outcomes.some(isRefused) || map.confirms(slot, node)) return outcomes
-    if ((await map.fresh()) && map.confirms(slot, node)) return outcomes
-    const message = `Node ${node.name} does not hold the key, but the map does not confirm that it serves slot ${slot}`
-    const unknown: Unknown = { type: 'unknown', error: new UnavailableError(message) }
-    return outcomes.map((outcome) => (isRefused(outcome) ? unknown : outcome))
+    return trail.asking ? outcomes : believed(this.#parts.map, kind, slot, outcomes, node)
   }
 
   /** A node was asked without ASKING. */

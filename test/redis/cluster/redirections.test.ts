@@ -1,7 +1,7 @@
 import { expect } from 'chai'
 import { Cluster } from 'ioredis'
 import sinon from 'sinon'
-import type { LockEntry } from 'leasewheel'
+import type { HandOverOutcome, LockEntry } from 'leasewheel'
 import { type FakeCluster, type FakeRange, withFakeCluster } from '../../support/fake-cluster.ts'
 import { until } from '../../support/until.ts'
 import { OwnClient } from '#src/redis/own-client.js'
@@ -121,7 +121,7 @@ describe('a redirection', () => {
         expect(typesOf(await backend.renew(entries))).to.deep.equal(['done'])
         const slots = new Set(entries.map(({ key }) => slotOf(key))).size
         // The first call teaches the other node the script.
-        expect(sent.args.map(([, awaited]) => awaited.length)).to.deep.equal([slots, slots - 1])
+        expect(sent.args.map(([, awaited]) => awaited.length)).to.deep.equal([slots, 1, slots - 1])
       } finally {
         sent.restore()
       }
@@ -168,6 +168,37 @@ describe('a redirection', () => {
       expect(unknownOf((await backend.renew(entriesOf('k')))[0]).message).to.match(/the map does not confirm/)
       fake.ranges = () => all(fake.port(1))
       expect(await backend.renew(entriesOf('k'))).to.deep.equal([{ type: 'refused', reason: 'missing' }])
+    }))
+})
+
+describe('a hand-over', () => {
+  const handOver = async ({ backend, entriesOf }: FakeStage): Promise<HandOverOutcome> => {
+    const [entry] = entriesOf('k') as [LockEntry]
+    const outcomes = await backend.handOver?.([{ ...entry, from: 'before' }])
+    return outcomes?.[0] ?? expect.fail('there is no outcome')
+  }
+
+  it('P27 ends no lease on the word of a node that no map confirms', () =>
+    withFakes(2, async (stage) => {
+      const { fake, slotOf } = stage
+      fake.onScript = (node) =>
+        node === 0 ? `-MOVED ${slotOf('k')} ${fake.address(1)}` : '*3\r\n:7\r\n*0\r\n*2\r\n:1\r\n:0'
+      fake.ranges = () => all(fake.port(0))
+      const doubted = await handOver(stage)
+      expect(doubted).to.have.nested.property('released.type', 'unknown')
+      expect(doubted).to.have.deep.property('acquired', { type: 'granted', fence: 7 })
+      fake.ranges = () => all(fake.port(1))
+      expect(await handOver(stage)).to.have.deep.property('released', { type: 'refused', reason: 'missing' })
+    }))
+
+  it('is refused while its slot is on the move, and nothing else is asked', () =>
+    withFakes(1, async (stage) => {
+      const { fake, slotOf } = stage
+      fake.onScript = () => '-TRYAGAIN Multiple keys request during rehashing of slot'
+      expect(unknownOf(await handOver(stage)).message).to.match(
+        new RegExp(`^Node 127.0.0.1:\\d+ is moving slot ${slotOf('k')} to another node, key by key`),
+      )
+      expect(fake.calls).to.have.length(1)
     }))
 })
 
