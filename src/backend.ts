@@ -3,6 +3,7 @@
  * leases: it asks the store, and reports one outcome for each entry.
  */
 import type { Catalogue } from './catalogue.ts'
+import type { Share, ShareMode } from './rules/sharing.ts'
 import type { Clock } from './time/clock.ts'
 
 /**
@@ -18,6 +19,10 @@ export interface LockEntry {
   readonly token: string
   /** ms, an integer. */
   readonly ttl: number
+  /** Given if others may hold the key as well. Default: the lock is for one. */
+  readonly share?: Share | undefined
+  /** For an acquisition with a share: the `turn` of its first refusal, if it was refused. */
+  readonly turn?: number | undefined
 }
 
 /**
@@ -46,6 +51,10 @@ export interface Refusal {
   readonly holder: string
   /** Whether the backend will report the next change of the key to the listener. */
   readonly watched: boolean
+  /** For a share: another number after each change of the key. */
+  readonly version?: number
+  /** For a share: another number after the end of each writer. */
+  readonly turn?: number
 }
 
 /** The outcome of a renewal, a release or a verification. */
@@ -114,6 +123,23 @@ export interface LockView {
   readonly token: string
   /** What is left of its ttl, in ms; Infinity if it has none. */
   readonly remaining: number
+  /** Given if several may hold the key: then `token` is empty. */
+  readonly shared?: SharedView
+}
+
+/** Who holds a key that several may hold. */
+export interface SharedView {
+  /** Undefined if nobody holds the key, but some wait for it. */
+  readonly mode: ShareMode | undefined
+  readonly holders: readonly HolderView[]
+}
+
+export interface HolderView {
+  readonly token: string
+  /** How many permits it takes; 1 for readers and writers. */
+  readonly weight: number
+  /** What is left of its ttl, in ms. */
+  readonly remaining: number
 }
 
 /** One of the servers of a backend. */
@@ -146,8 +172,8 @@ export interface Routing {
 }
 
 /**
- * `acquire`, `renew`, `release` and `verify` each take an array and return outcomes in the same order, one for each entry. No key comes twice
- * in one `acquire`; in the others a key may come with two tokens, of which the server has at most one. The backend carries out the calls in
+ * `acquire`, `renew`, `release` and `verify` each take an array and return outcomes in the same order, one for each entry. Except with shares, no key
+ * comes twice in one `acquire`; in the others a key may come with two tokens, of which the server has at most one. The backend carries out the calls in
  * order. They should never reject: a failure is an `unknown` outcome. (The manager reads a rejection as `unknown` for all entries.)
  */
 export interface Backend {

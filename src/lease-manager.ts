@@ -12,6 +12,7 @@ import { healthOf } from './manager/report.ts'
 import { checkFunction } from './options/check.ts'
 import { checkDistinctKeys, checkKey, listOfKeys } from './options/keys.ts'
 import type {
+  AcquireAllOptions,
   AcquireManyOptions,
   AcquireOptions,
   AdoptOptions,
@@ -26,6 +27,7 @@ import {
   type CloseSettings,
   type ManagerSettings,
   resolveAcquire,
+  resolveAcquireAll,
   resolveAcquireMany,
   resolveAdopt,
   resolveClose,
@@ -168,9 +170,9 @@ export class LeaseManager extends GuardedEmitter implements Iterable<Lease> {
    * @throws LockNotAcquiredError, UnavailableError, LockNotHeldError as `acquire`; the call then holds nothing. RangeError if a key stands twice.
    * The attempt after the last wait may take one `timeout` more than `wait`.
    */
-  async acquireAll(keys: Iterable<string>, options: AcquireOptions = {}): Promise<Lease[]> {
+  async acquireAll(keys: Iterable<string>, options: AcquireAllOptions = {}): Promise<Lease[]> {
     this.#throwIfClosed()
-    const settings = resolveAcquire('acquireAll', options, this.#settings)
+    const settings = resolveAcquireAll(options, this.#settings)
     const { calls, clock, aborts } = this.#parts
     const startedAt = clock.now()
     const all: AcquireAllParts = {
@@ -204,9 +206,9 @@ export class LeaseManager extends GuardedEmitter implements Iterable<Lease> {
       await lease.release()
       throw new ManagerClosedError(key)
     }
-    const record = this.#parts.table.get(key)
+    const record = this.#parts.table.of(lease)
     // The lease has ended meanwhile: the work would run without the lock.
-    if (record?.handle !== lease)
+    if (record === undefined)
       throw lease.state === 'lost' ? lease.signal.reason : new LockNotHeldError(key, lease.state)
     return this.#parts.usages.run(record, work)
   }

@@ -51,6 +51,7 @@ import {
   type RouteView,
   type Routing,
   type SafeEvent,
+  type Share,
   type OverloadEvent,
   SystemClock,
   type TryAcquireOptions,
@@ -224,6 +225,7 @@ describe('the types of', () => {
       readonly token: string
       readonly fence: number
       readonly ttl: number
+      readonly share?: Share | undefined
     }>()
     expectTypeOf<Lease['detach']>().toEqualTypeOf<() => DetachedLease>()
     expectTypeOf<LeaseManager['adopt']>().toEqualTypeOf<
@@ -273,7 +275,7 @@ describe('the types of', () => {
 
   it('errors: told apart by their class or by their code', () => {
     expectTypeOf<LeaseErrorCode>().toEqualTypeOf<
-      'ERR_NOT_ACQUIRED' | 'ERR_NOT_HELD' | 'ERR_LEASE_LOST' | 'ERR_UNAVAILABLE' | 'ERR_CLOSED'
+      'ERR_NOT_ACQUIRED' | 'ERR_NOT_HELD' | 'ERR_LEASE_LOST' | 'ERR_UPGRADE' | 'ERR_UNAVAILABLE' | 'ERR_CLOSED'
     >()
     expectTypeOf<LockNotAcquiredError['code']>().toEqualTypeOf<'ERR_NOT_ACQUIRED'>()
     expectTypeOf<LockNotHeldError['code']>().toEqualTypeOf<'ERR_NOT_HELD'>()

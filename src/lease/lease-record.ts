@@ -6,6 +6,7 @@ import type { Doubt } from '../rules/doubt.ts'
 import type { LeaseLostError } from '../errors.ts'
 import type { Lease, LeaseEnd } from './lease.ts'
 import type { Fairness } from '../rules/fairness.ts'
+import type { Share } from '../rules/sharing.ts'
 
 /** A release under way. */
 export interface PendingRelease {
@@ -36,6 +37,8 @@ class Rarities {
   fairness: Fairness | undefined = undefined
   /** Unanswered requests from before the grant: the server may still carry out each, even after the lease has ended. */
   doubt: Doubt | undefined = undefined
+  /** It reserves a share of a key that may have changed since. */
+  hinted = false
   /** The loss, if the lease was lost. */
   loss: LeaseLostError | undefined = undefined
   /** The reason of its signal, if a release or `close` aborted that. */
@@ -58,6 +61,8 @@ export interface LeaseTerms {
   readonly ttl: number
   /** How long a request for the lease may stay unanswered, in ms. */
   readonly timeout: number
+  /** Given if others may hold the key as well. */
+  readonly share?: Share | undefined
   /** None until the lease is granted. */
   readonly fence?: number
   /** In ms on the clock, rounded; none until the lease is granted. */
@@ -97,6 +102,11 @@ export class LeaseRecord implements LockEntry, Member<LeaseRecord> {
   /** ms. */
   get timeout(): number {
     return this.terms.timeout
+  }
+
+  /** Given if others may hold the key as well. */
+  get share(): Share | undefined {
+    return this.terms.share
   }
 
   /** 0 until the lease is granted. */

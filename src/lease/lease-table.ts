@@ -3,7 +3,6 @@
  * applies the consequences, and then emits the event.
  */
 import type { Clock } from '../time/clock.ts'
-import { KeyTable } from '../structures/key-table.ts'
 import { isActive, type LeaseInput, type LeaseState, type LossReason, transition } from '../rules/lease-state.ts'
 import { deadlineOf } from '../rules/timing.ts'
 import { LeaseLostError } from '../errors.ts'
@@ -11,6 +10,7 @@ import { Demand } from './demand.ts'
 import type { LeaseEvents } from './events.ts'
 import type { Lease } from './lease.ts'
 import type { LeaseCohort, LeaseRecord } from './lease-record.ts'
+import { LeaseRecords } from './lease-records.ts'
 import { Losses } from './losses.ts'
 import { howEnded, notHeld, takeWaiters, endOf, stateOf, rejectWaiters, limitsOf, closedUnder } from './record-facts.ts'
 import { Reservations } from './reservations.ts'
@@ -50,7 +50,7 @@ type RecordInput = Exclude<LeaseInput, { type: 'confirmed' | 'unanswered' }>
 export class LeaseTable {
   readonly #parts: LeaseTableParts
   /** Leases and reservations. A reservation has no cohort yet. */
-  readonly #records: KeyTable<LeaseRecord>
+  readonly #records: LeaseRecords
   readonly reservations: Reservations
   readonly #losses: Losses
   readonly #cohorts = new Set<LeaseCohort>()
@@ -61,7 +61,7 @@ export class LeaseTable {
 
   constructor(parts: LeaseTableParts) {
     this.#parts = parts
-    this.#records = new KeyTable(parts.seed)
+    this.#records = new LeaseRecords(parts.seed)
     this.reservations = new Reservations(this.#records, parts.isQueued)
     this.#losses = new Losses(parts.clock, ({ record, reason, error }) => {
       record.has.controller?.abort(error)
@@ -93,6 +93,19 @@ export class LeaseTable {
   get(key: string): LeaseRecord | undefined {
     const record = this.#records.get(key)
     return record?.reserving ? undefined : record
+  }
+
+  /** The leases with a share of the key. */
+  *sharesOf(key: string): Generator<LeaseRecord, undefined> {
+    for (const record of this.#records.sharesOf(key)) if (!record.reserving) yield record
+  }
+
+  /** The record of a lease that is held here. */
+  of(lease: Lease): LeaseRecord | undefined {
+    const record = this.get(lease.key)
+    if (record?.handle === lease) return record
+    for (const share of this.#records.sharesOf(lease.key)) if (share.handle === lease) return share
+    return undefined
   }
 
   /** In no particular order. Some may have ended before the iterator reaches them. */
@@ -159,7 +172,7 @@ export class LeaseTable {
     }
     record.state = 'released'
     if (cohort) this.#vacate(record, undefined)
-    else if (this.#records.get(record.key) === record) this.#records.delete(record)
+    else this.#records.delete(record)
   }
 
   /** Replaces any entry of the key. @returns whether a lease had the key. */
@@ -304,7 +317,7 @@ export class LeaseTable {
     if (cohort.size === 0) this.dismiss(cohort)
     if (record.has.alarm !== -1) scheduler.remove(record.has.alarm)
     this.#records.delete(record)
-    this.reservations.onVacated(record.key)
+    if (record.share === undefined) this.reservations.onVacated(record.key)
     onVacated(record, givenBack)
     if (record.state !== 'lost') rejectWaiters(record)
   }

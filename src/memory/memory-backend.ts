@@ -14,6 +14,7 @@ import type {
 } from '../backend.ts'
 import type { Catalogue } from '../catalogue.ts'
 import { MemoryCatalogue } from './memory-catalogue.ts'
+import { MemoryShares, sharedViewOf } from './memory-shares.ts'
 import { MemoryStore, type StoreWatcher } from './memory-store.ts'
 
 export interface MemoryBackendOptions {
@@ -42,6 +43,7 @@ export class MemoryBackend implements Backend {
   readonly #canWatch: boolean
   /** This backend, as a watcher of the store. */
   readonly #watcher: StoreWatcher = { onChange: (name) => void this.#onChange(name) }
+  readonly #shares: MemoryShares
   #watching = false
   #prefix = ''
   #catalogue: Catalogue | undefined
@@ -67,6 +69,7 @@ export class MemoryBackend implements Backend {
   constructor(options: MemoryBackendOptions = {}) {
     this.store = options.store ?? new MemoryStore()
     this.#canWatch = options.watch ?? true
+    this.#shares = new MemoryShares(this.store, this.#watcher)
   }
 
   get watching(): boolean {
@@ -130,8 +133,14 @@ export class MemoryBackend implements Backend {
   acquire(entries: readonly LockEntry[], watch = false): Promise<readonly AcquireOutcome[]> {
     return this.#carryOut('acquire', entries, () => {
       let granted: AcquireOutcome | undefined
-      return entries.map(({ key, token, ttl }): AcquireOutcome => {
+      return entries.map((entry): AcquireOutcome => {
+        const { key, token, ttl, share } = entry
         const name = this.#prefix + key
+        if (share) {
+          const outcome = this.#shares.acquire(name, entry, this.#watching)
+          if (watch || outcome.type === 'refused') this.#watch(name)
+          return outcome
+        }
         const holder = this.store.get(name)
         if (holder !== undefined && holder !== token) {
           this.#watch(name)
@@ -147,28 +156,34 @@ export class MemoryBackend implements Backend {
   }
 
   renew(entries: readonly LockEntry[], watch = false): Promise<readonly ChangeOutcome[]> {
-    return this.#change('renew', entries, ({ ttl }, name) => {
-      this.store.extend(name, ttl, this.#watcher)
+    return this.#change('renew', entries, (entry, name) => {
+      const outcome = entry.share ? this.#shares.renew(name, entry) : DONE
+      if (!entry.share) this.store.extend(name, entry.ttl, this.#watcher)
       if (watch) this.#watch(name)
+      return outcome
     })
   }
 
   release(entries: readonly ReleaseEntry[]): Promise<readonly ChangeOutcome[]> {
-    return this.#change<ReleaseEntry>('release', entries, ({ watch }, name) => {
-      this.store.delete(name, this.#watcher)
-      if (watch) this.#watch(name)
+    return this.#change<ReleaseEntry>('release', entries, (entry, name) => {
+      const outcome = entry.share ? this.#shares.release(name, entry) : DONE
+      if (!entry.share) this.store.delete(name, this.#watcher)
+      if (entry.watch) this.#watch(name)
+      return outcome
     })
   }
 
   verify(entries: readonly LockEntry[]): Promise<readonly ChangeOutcome[]> {
-    return this.#change('verify', entries, () => undefined)
+    return this.#change('verify', entries, (entry, name) => (entry.share ? this.#shares.verify(name, entry) : DONE))
   }
 
   async inspect(key: string): Promise<LockView | null> {
     await this.#arrive('inspect')
     const token = this.store.get(this.#prefix + key)
     const remaining = this.store.remaining(this.#prefix + key)
-    return token === undefined || remaining === undefined ? null : { token, remaining }
+    if (token === undefined || remaining === undefined) return null
+    const sharing = this.store.sharing(this.#prefix + key)
+    return { token, remaining, ...(sharing && { shared: sharedViewOf(sharing, this.store.now) }) }
   }
 
   async forceRelease(key: string): Promise<boolean> {
@@ -187,16 +202,16 @@ export class MemoryBackend implements Backend {
   #change<E extends LockEntry>(
     operation: Operation,
     entries: readonly E[],
-    change: (entry: E, name: string) => void,
+    change: (entry: E, name: string) => ChangeOutcome,
   ): Promise<readonly ChangeOutcome[]> {
     return this.#carryOut(operation, entries, () =>
       entries.map((entry): ChangeOutcome => {
         const name = this.#prefix + entry.key
+        if (entry.share) return change(entry, name)
         const holder = this.store.get(name)
         if (holder === undefined) return { type: 'refused', reason: 'missing' }
         if (holder !== entry.token) return { type: 'refused', reason: 'taken' }
-        change(entry, name)
-        return DONE
+        return change(entry, name)
       }),
     )
   }

@@ -17,6 +17,7 @@ import {
 } from './check.ts'
 import { checkKey, checkWellFormed } from './keys.ts'
 import type {
+  AcquireAllOptions,
   AcquireManyOptions,
   AcquireOptions,
   AdoptOptions,
@@ -26,7 +27,9 @@ import type {
   Progress,
   TryAcquireOptions,
 } from './options.ts'
+import type { Share } from '../rules/sharing.ts'
 import { type RetryStrategy, untilTold } from './retry.ts'
+import { checkShare, resolveShare, SHARE_OPTIONS } from './share.ts'
 
 const LONGEST = 2 ** 31 - 1
 const LONGEST_OWNER = 128
@@ -72,6 +75,8 @@ export interface AcquireSettings extends LeaseSettings {
   readonly wait: number
   readonly retry: RetryStrategy
   readonly signal: AbortSignal | undefined
+  /** Given if others may hold the key as well. */
+  readonly share?: Share | undefined
   /** Whether it is part of a larger call, which counts its own failure. */
   readonly part?: boolean
 }
@@ -99,10 +104,11 @@ export interface ListSettings {
 export type AdoptSettings = Omit<LeaseSettings, 'ttl'> & Pick<AcquireSettings, 'signal'>
 
 const LEASE_OPTIONS = ['ttl', 'timeout', 'maxHold', 'autoRenew'] as const
-const TRY_ACQUIRE_OPTIONS = [...LEASE_OPTIONS, 'signal'] as const
-const ADOPT_OPTIONS = TRY_ACQUIRE_OPTIONS.filter((name) => name !== 'ttl')
+const ADOPT_OPTIONS = ['timeout', 'maxHold', 'autoRenew', 'signal'] as const
+const TRY_ACQUIRE_OPTIONS = [...LEASE_OPTIONS, ...SHARE_OPTIONS, 'signal'] as const
 const ACQUIRE_OPTIONS = [...TRY_ACQUIRE_OPTIONS, 'wait', 'retry'] as const
-const ACQUIRE_MANY_OPTIONS = [...ACQUIRE_OPTIONS, 'onProgress'] as const
+const ACQUIRE_ALL_OPTIONS = [...LEASE_OPTIONS, 'signal', 'wait', 'retry'] as const
+const ACQUIRE_MANY_OPTIONS = [...ACQUIRE_ALL_OPTIONS, 'onProgress'] as const
 const LIST_OPTIONS = ['match', 'owner', 'signal'] as const
 const CLOSE_OPTIONS = ['drain', 'timeout', 'onProgress'] as const
 const MANAGER_OPTIONS = [
@@ -173,6 +179,11 @@ export function resolveAcquire(of: string, options: AcquireOptions, defaults: Ma
   return resolve(options, defaults, defaults.wait)
 }
 
+export function resolveAcquireAll(options: AcquireAllOptions, defaults: ManagerSettings): AcquireSettings {
+  checkOptions('acquireAll', options, ACQUIRE_ALL_OPTIONS)
+  return resolve(options, defaults, defaults.wait)
+}
+
 export function resolveAcquireMany(options: AcquireManyOptions, defaults: ManagerSettings): AcquireManySettings {
   checkOptions('acquireMany', options, ACQUIRE_MANY_OPTIONS)
   return { ...resolve(options, defaults, 0), onProgress: checkProgress(options.onProgress) }
@@ -210,14 +221,16 @@ function resolve(options: AcquireOptions, defaults: ManagerSettings, wait: numbe
     options.timeout === undefined
       ? Math.min(defaults.timeout ?? defaultTimeout(ttl), ttl)
       : checkTimeout(options.timeout, ttl)
+  const patience = options.wait === undefined ? wait : checkNumber('wait', options.wait, 0)
   return {
     ttl,
     timeout,
     maxHold: options.maxHold === undefined ? defaults.maxHold : checkMaxHold(options.maxHold),
     autoRenew: options.autoRenew === undefined ? defaults.autoRenew : checkBoolean('autoRenew', options.autoRenew),
-    wait: options.wait === undefined ? wait : checkNumber('wait', options.wait, 0),
+    wait: patience,
     retry: options.retry === undefined ? defaults.retry : checkMethods('retry', options.retry, ['next']),
     signal: options.signal === undefined ? undefined : checkSignal('signal', options.signal),
+    share: resolveShare(options, patience > 0),
   }
 }
 
@@ -253,12 +266,13 @@ export function checkDetached(value: unknown): DetachedLease {
   if (typeof value !== 'object' || value === null) {
     throw new TypeError(`Expected \`lease\` to be what \`detach()\` returned, got ${describe(value)}`)
   }
-  const { key, token, fence, ttl } = value as Record<keyof DetachedLease, unknown>
+  const { key, token, fence, ttl, share } = value as Record<keyof DetachedLease, unknown>
   const checked = {
     key: checkKey(key),
     token: checkWellFormed('token', checkString('token', token)),
     fence: checkInteger('fence', fence, 0, { max: Number.MAX_SAFE_INTEGER, unit: '' }),
     ttl: checkTtl(ttl),
+    ...(share !== undefined && { share: checkShare(share) }),
   }
   if (checked.token === '') throw new RangeError('Expected `token` to be a string that is not empty')
   return checked

@@ -12,7 +12,10 @@ export interface ListedLock {
   readonly key: string
   /** The key itself if it is no valid UTF-8; otherwise undefined. No manager can acquire such a key. */
   readonly bytes: Uint8Array | undefined
-  /** `lease` if a manager of this library wrote it, otherwise what Redis calls the type: `string`, `hash`, `zset` and so on. */
+  /**
+   * `lease` if a manager of this library wrote it for one holder; `permit`, `read` or `write` if for several, and `waiting` if some of these wait and
+   * nobody holds the key; otherwise what Redis calls the type: `string`, `hash`, `zset` and so on.
+   */
   readonly kind: string
   /** The `owner` of the manager that acquired it; undefined if the key does not say. */
   readonly owner: string | undefined
@@ -22,7 +25,7 @@ export interface ListedLock {
   readonly remaining: number
   /** Its fence, if this manager holds the lock. The key of another's does not say. */
   readonly fence: number | undefined
-  /** How many fields a hash has, or how many members a sorted set: these locks can have several holders. Otherwise 1. */
+  /** How many hold it; for locks of other libraries that can have several holders, how many fields a hash has, or how many members a sorted set. */
   readonly holders: number
   /** The lease of this manager, if this manager holds the lock. */
   readonly lease: Lease | undefined
@@ -61,7 +64,7 @@ export async function* listLocks(parts: ListingParts, settings: ListSettings): A
   } while (cursor !== undefined)
 }
 
-function readLock({ key: name, type, token, remaining, holders }: KeyView, { leaseOf }: ListingParts): ListedLock {
+function readLock({ key: name, type, token, remaining, holders, share }: KeyView, { leaseOf }: ListingParts): ListedLock {
   const { key, bytes } = keyText(name)
   const isText = type === 'string'
   const owner = isText ? ownerOf(token) : undefined
@@ -71,7 +74,7 @@ function readLock({ key: name, type, token, remaining, holders }: KeyView, { lea
   return {
     key,
     bytes,
-    kind: ours ? 'lease' : type,
+    kind: share === undefined ? (ours ? 'lease' : type) : share === 'nobody' ? 'waiting' : share,
     owner,
     since: dateOf(time),
     remaining,

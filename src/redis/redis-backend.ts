@@ -14,6 +14,7 @@ import {
 } from '../backend.ts'
 import type { Catalogue } from '../catalogue.ts'
 import { UnavailableError } from '../errors.ts'
+import { apart } from './apart.ts'
 import { ConnectionPair } from './connection-pair.ts'
 import { type Ask, cutUp } from './cut-up.ts'
 import { Heads, PLAIN } from './encoded-command.ts'
@@ -22,6 +23,14 @@ import { explainReply, isReply } from './reply-fault.ts'
 import { callOf, SCRIPTS, ttlsOf, watchedIndices } from './lock-call.ts'
 import { acquireOutcomes, changeOutcomes, viewOf } from './outcomes.ts'
 import { type Call, type Script, ScriptRunner } from './script.ts'
+import {
+  acquireSharesCall,
+  releaseSharesCall,
+  renewSharesCall,
+  SHARE_SCRIPTS,
+  shareOutcomes,
+  verifySharesCall,
+} from './share-call.ts'
 import { ToldFaults } from './told-faults.ts'
 import type { Tracking } from './tracking.ts'
 
@@ -37,6 +46,7 @@ interface Opened {
 
 interface Prepared {
   readonly script: Script
+  readonly watched: boolean
   readonly call: Call
 }
 
@@ -92,6 +102,14 @@ export class RedisBackend implements Backend {
   }
 
   acquire(entries: readonly LockEntry[], watch = false): Promise<readonly AcquireOutcome[]> {
+    return apart(
+      entries,
+      (some) => this.#acquirePlain(some, watch),
+      (some) => this.#acquireShares(some, watch),
+    )
+  }
+
+  #acquirePlain(entries: readonly LockEntry[], watch: boolean): Promise<readonly AcquireOutcome[]> {
     const { tracking } = this.#open.pair
     return this.#ask('acquire', entries, async (some) => {
       const script = watch && tracking?.active ? SCRIPTS.acquireAndWatch : SCRIPTS.acquire
@@ -104,35 +122,81 @@ export class RedisBackend implements Backend {
     })
   }
 
+  #acquireShares(entries: readonly LockEntry[], watch: boolean): Promise<readonly AcquireOutcome[]> {
+    const { tracking } = this.#open.pair
+    return this.#ask('acquire', entries, async (some) => {
+      const call = acquireSharesCall(this.#heads, some, watch && tracking?.active === true, 0, FENCE_KEY)
+      const period = tracking?.period
+      const reply = this.#run(SHARE_SCRIPTS.acquire, call, some, tracking)
+      this.#flushIfLarge(call)
+      return shareOutcomes(await reply, period !== undefined && period === tracking?.period)
+    })
+  }
+
   renew(entries: readonly LockEntry[], watch = false): Promise<readonly ChangeOutcome[]> {
+    return apart(
+      entries,
+      (some) =>
+        this.#renew(some, watch, (part, watched) => {
+          const script = watched ? SCRIPTS.renewAndWatch : SCRIPTS.renew
+          return { script, watched, call: this.#prepare(script, part, ttlsOf(part)) }
+        }),
+      (some) =>
+        this.#renew(some, watch, (part, watched) => {
+          return { script: SHARE_SCRIPTS.renew, watched, call: renewSharesCall(this.#heads, part, watched) }
+        }),
+    )
+  }
+
+  #renew(
+    entries: readonly LockEntry[],
+    watch: boolean,
+    prepare: (some: readonly LockEntry[], watched: boolean) => Prepared,
+  ): Promise<readonly ChangeOutcome[]> {
     const { tracking } = this.#open.pair
     return this.#ask('renew', entries, async (some) => {
-      const watched = watch && tracking?.active
-      const script = watched ? SCRIPTS.renewAndWatch : SCRIPTS.renew
+      const watched = watch && tracking?.active === true
       let prepared = this.#renewals.get(some)
-      if (prepared?.script !== script) {
-        prepared = { script, call: this.#prepare(script, some, ttlsOf(some)) }
+      if (prepared?.watched !== watched) {
+        prepared = prepare(some, watched)
         this.#renewals.set(some, prepared)
       }
-      return changeOutcomes(await this.#run(script, prepared.call, some, watched ? tracking : undefined), some.length)
+      const { script, call } = prepared
+      return changeOutcomes(await this.#run(script, call, some, watched ? tracking : undefined), some.length)
     })
   }
 
   release(entries: readonly ReleaseEntry[]): Promise<readonly ChangeOutcome[]> {
+    return apart(
+      entries,
+      (part) => this.#release(SCRIPTS.release, part, (some) => this.#prepare(SCRIPTS.release, some, watchedIndices(some))),
+      (part) => this.#release(SHARE_SCRIPTS.release, part, (some) => releaseSharesCall(this.#heads, some)),
+    )
+  }
+
+  #release(
+    script: Script,
+    entries: readonly ReleaseEntry[],
+    prepare: (some: readonly ReleaseEntry[]) => Call,
+  ): Promise<readonly ChangeOutcome[]> {
     const { pair } = this.#open
     return this.#ask('release', entries, async (some) => {
-      const watched = watchedIndices(some)
-      const call = this.#prepare(SCRIPTS.release, some, watched)
-      const reply = this.#run(SCRIPTS.release, call, some, watched.length > 0 ? pair.tracking : undefined)
+      const call = prepare(some)
+      const reply = this.#run(script, call, some, some.some(({ watch }) => watch) ? pair.tracking : undefined)
       this.#flushIfLarge(call)
       return changeOutcomes(await reply, some.length)
     })
   }
 
   verify(entries: readonly LockEntry[]): Promise<readonly ChangeOutcome[]> {
-    const { verify } = SCRIPTS
-    return this.#ask('verify', entries, async (some) =>
-      changeOutcomes(await this.#run(verify, this.#prepare(verify, some, []), some, undefined), some.length),
+    const ask = (script: Script, part: readonly LockEntry[], prepare: (some: readonly LockEntry[]) => Call) =>
+      this.#ask('verify', part, async (some) =>
+        changeOutcomes(await this.#run(script, prepare(some), some, undefined), some.length),
+      )
+    return apart(
+      entries,
+      (part) => ask(SCRIPTS.verify, part, (some) => this.#prepare(SCRIPTS.verify, some, [])),
+      (part) => ask(SHARE_SCRIPTS.verify, part, (some) => verifySharesCall(this.#heads, some)),
     )
   }
 

@@ -9,6 +9,7 @@ import { RedisServer } from '../support/redis-server.ts'
 import { MemoryCluster, RoutedBackend } from '../support/routed-backend.ts'
 import { describeBackend, Listener, type Store } from './backend.contract.ts'
 import { describeCatalogue } from './catalogue.contract.ts'
+import { describeShares } from './shares.contract.ts'
 
 /** How long a backend may find a server silent before it gives up the connection, in ms. */
 const TIMEOUT = 5_000
@@ -185,6 +186,10 @@ describeBackend('MemoryBackend', memoryStore)
 describeBackend('RoutedBackend', routedStore)
 describeBackend('RedisBackend', redisStore)
 describeBackend('ClusterBackend', clusterStore)
+describeShares('MemoryBackend', memoryStore)
+describeShares('RoutedBackend', routedStore)
+describeShares('RedisBackend', redisStore)
+describeShares('ClusterBackend', clusterStore)
 describeCatalogue('MemoryBackend', memoryStore)
 describeCatalogue('RedisBackend', redisStore)
 describeCatalogue('ClusterBackend', clusterStore)

@@ -12,6 +12,7 @@ import {
   type Unknown,
 } from '../../backend.ts'
 import { UnavailableError } from '../../errors.ts'
+import { apart } from '../apart.ts'
 import { cutUp } from '../cut-up.ts'
 import type { Heads } from '../encoded-command.ts'
 import { codeOf, isReply, kindOf } from '../reply-fault.ts'
@@ -21,6 +22,7 @@ import { FenceFloors, isFenceKey } from './fence-floors.ts'
 import type { SlotFinder } from './hash-slot.ts'
 import type { FirstAnswer, Redirects, Trail } from './redirects.ts'
 import { acquireKind, type Kind, releaseKind, renewKind, verifyKind } from './request-kinds.ts'
+import { type ShareKinds, shareKindsOf } from './share-kinds.ts'
 import { isAboutScript, isUnclear } from './refusals.ts'
 import { countOf, divide, groupBy, type Part, shareFault } from './slot-plan.ts'
 import { encodeCalls, type Plan } from './slot-wire.ts'
@@ -45,6 +47,7 @@ export class SlotRequests {
   readonly #renewals: readonly [Kind<LockEntry, ChangeOutcome>, Kind<LockEntry, ChangeOutcome>]
   readonly #releases: Kind<ReleaseEntry, ChangeOutcome>
   readonly #questions: Kind<LockEntry, ChangeOutcome>
+  readonly #shares: ShareKinds
 
   constructor(parts: SlotRequestsParts) {
     const { heads } = parts
@@ -53,32 +56,31 @@ export class SlotRequests {
     this.#renewals = [renewKind(heads, false), renewKind(heads, true)]
     this.#releases = releaseKind(heads)
     this.#questions = verifyKind(heads)
+    this.#shares = shareKindsOf(heads, this.#floors)
   }
 
   async acquire(entries: readonly LockEntry[], watch: boolean): Promise<readonly AcquireOutcome[]> {
-    const kind = this.#acquires[watch ? 1 : 0]
     const { prefix } = this.#parts
-    if (!prefix.startsWith(FENCE_KEY) && !FENCE_KEY.startsWith(prefix)) return this.#ask(kind, entries)
+    const ask = (some: readonly LockEntry[]): Promise<readonly AcquireOutcome[]> =>
+      this.#askApart(this.#acquires[watch ? 1 : 0], this.#shares.acquires[watch ? 1 : 0], some)
+    if (!prefix.startsWith(FENCE_KEY) && !FENCE_KEY.startsWith(prefix)) return ask(entries)
     const isOurs = ({ key }: LockEntry): boolean => isFenceKey(prefix + key, this.#parts.slots.of(key))
     const outcomes = [
-      ...(await this.#ask(
-        kind,
-        entries.filter((entry) => !isOurs(entry)),
-      )),
+      ...(await ask(entries.filter((entry) => !isOurs(entry)))),
     ].values()
     return entries.map((entry) => (isOurs(entry) ? reserved(entry.key) : (outcomes.next().value as AcquireOutcome)))
   }
 
   renew(entries: readonly LockEntry[], watch: boolean): Promise<readonly ChangeOutcome[]> {
-    return this.#ask(this.#renewals[watch ? 1 : 0], entries)
+    return this.#askApart(this.#renewals[watch ? 1 : 0], this.#shares.renewals[watch ? 1 : 0], entries)
   }
 
   release(entries: readonly ReleaseEntry[]): Promise<readonly ChangeOutcome[]> {
-    return this.#ask(this.#releases, entries)
+    return this.#askApart(this.#releases, this.#shares.releases, entries)
   }
 
   verify(entries: readonly LockEntry[]): Promise<readonly ChangeOutcome[]> {
-    return this.#ask(this.#questions, entries)
+    return this.#askApart(this.#questions, this.#shares.questions, entries)
   }
 
   /** The slots have another owner. */
@@ -92,6 +94,14 @@ export class SlotRequests {
   /** The servers of these slots may lack the last fences. */
   onOtherServer(slots: readonly number[]): void {
     for (const slot of slots) this.#floors.doubt(slot)
+  }
+
+  #askApart<E extends LockEntry, O>(plain: Kind<E, O>, shares: Kind<E, O>, entries: readonly E[]): Promise<readonly (O | Unknown)[]> {
+    return apart<E, O | Unknown>(
+      entries,
+      (some) => this.#ask(plain, some),
+      (some) => this.#ask(shares, some),
+    )
   }
 
   async #ask<E extends LockEntry, O>(kind: Kind<E, O>, entries: readonly E[]): Promise<readonly (O | Unknown)[]> {

@@ -1,0 +1,50 @@
+/** Resolves the options of a key that several may hold. */
+import { ANNOUNCED_FOR, type Share } from '../rules/sharing.ts'
+import { checkInteger, describe } from './check.ts'
+import type { ShareOptions } from './options.ts'
+
+export const SHARE_OPTIONS = ['permits', 'weight', 'mode'] as const
+
+const MOST_PERMITS = 1_000_000
+
+/** The last one: calls with the same options share it. */
+let last: Share | undefined
+
+/** @param waits whether the caller waits for a key that is not free. @returns undefined for a plain lock. */
+export function resolveShare({ permits, weight, mode }: ShareOptions, waits: boolean): Share | undefined {
+  if (mode !== undefined) {
+    if (permits !== undefined || weight !== undefined) {
+      throw new RangeError('Expected either `mode` or `permits`, got both: a key has readers and writers, or permits')
+    }
+    if (mode === 'read' || mode === 'write') {
+      return sameAs({ mode, permits: 0, weight: 1, announce: waits ? ANNOUNCED_FOR : 0 })
+    }
+    throw new RangeError(`Expected \`mode\` to be 'read' or 'write', got ${describe(mode)}`)
+  }
+  if (permits === undefined) {
+    if (weight === undefined) return undefined
+    throw new RangeError('Expected `permits` with `weight`: how many permits there are')
+  }
+  const count = checkInteger('permits', permits, 1, { max: MOST_PERMITS, unit: 'permits' })
+  const taken = weight === undefined ? 1 : checkInteger('weight', weight, 1, { max: count, unit: 'permits' })
+  return sameAs({ mode: 'permit', permits: count, weight: taken, announce: 0 })
+}
+
+/** Checks the share of a lease that `detach` returned. It may have come over a network. */
+export function checkShare(value: unknown): Share | undefined {
+  if (value === undefined) return undefined
+  if (typeof value !== 'object' || value === null) {
+    throw new TypeError(`Expected \`share\` to be an object or undefined, got ${describe(value)}`)
+  }
+  const { mode, permits, weight } = value as Record<keyof ShareOptions, unknown>
+  if (mode === 'permit') return resolveShare({ permits, weight } as ShareOptions, false)
+  return resolveShare({ mode } as ShareOptions, false)
+}
+
+function sameAs(share: Share): Share {
+  const { mode, permits, weight, announce } = share
+  const isSame =
+    last?.mode === mode && last.permits === permits && last.weight === weight && last.announce === announce
+  if (!isSame) last = share
+  return last as Share
+}
