@@ -1,7 +1,13 @@
 /** Every error this library makes, each with a stable `code`. */
 import type { LossReason } from './rules/lease-state.ts'
 
-export type LeaseErrorCode = 'ERR_NOT_ACQUIRED' | 'ERR_NOT_HELD' | 'ERR_LEASE_LOST' | 'ERR_UPGRADE' | 'ERR_UNAVAILABLE' | 'ERR_CLOSED'
+export type LeaseErrorCode =
+  | 'ERR_NOT_ACQUIRED'
+  | 'ERR_NOT_HELD'
+  | 'ERR_LEASE_LOST'
+  | 'ERR_UPGRADE'
+  | 'ERR_UNAVAILABLE'
+  | 'ERR_CLOSED'
 
 /** Options of an error. The global `ErrorOptions` is unknown to a `lib` older than ES2022. */
 export interface LeaseErrorOptions {

@@ -70,7 +70,8 @@ export class HintDoubts {
     else if (this.#cause === 'name' && !stale) this.#falseHints += 1
     // The ttl should be over, but the holder has renewed without a notification.
     // A share may have been renewed by this manager, which gets no notification of that.
-    const missed = !isShare && this.#cause === 'time' && before?.watched && sameHolder && !same && now >= this.#refusalEnd
+    const missed =
+      !isShare && this.#cause === 'time' && before?.watched && sameHolder && !same && now >= this.#refusalEnd
     if (missed || this.#falseHints === BELIEVED_HINTS) onUnreliable(this.#key)
     if (!stale) this.#cause = 'time'
     this.#refusal = refusal

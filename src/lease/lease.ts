@@ -96,14 +96,14 @@ export class Lease {
     return this.#record.ttl
   }
 
-  /** `permit`, `read` or `write` if others may hold the key as well; undefined for a plain lock. */
-  get mode(): ShareMode | undefined {
-    return this.#record.share?.mode
+  /** How the lease holds its key if others may hold that as well; undefined for a plain lock. */
+  get share(): Share | undefined {
+    return this.#record.share
   }
 
-  /** How many permits the lease takes; 1 for any other lock. */
-  get weight(): number {
-    return this.#record.share?.weight ?? 1
+  /** The mode of that: `permit`, `read` or `write`. */
+  get mode(): ShareMode | undefined {
+    return this.#record.share?.mode
   }
 
   /** Whether the lock is held, computed from the clock at each read: `false` from the deadline on, for ever. */

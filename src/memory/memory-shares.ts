@@ -1,6 +1,13 @@
 /** What a `MemoryBackend` does with keys that several may hold: the same as the scripts of a server. */
 import type { AcquireOutcome, ChangeOutcome, LockEntry, SharedView } from '../backend.ts'
-import { acquireShare, releaseShare, renewShare, type Share, type ShareRequest, type Sharing } from '../rules/sharing.ts'
+import {
+  acquireShare,
+  releaseShare,
+  renewShare,
+  type Share,
+  type ShareRequest,
+  type Sharing,
+} from '../rules/sharing.ts'
 import type { MemoryStore, StoreWatcher } from './memory-store.ts'
 
 const DONE = { type: 'done' } as const

@@ -43,8 +43,7 @@ export function checkShare(value: unknown): Share | undefined {
 
 function sameAs(share: Share): Share {
   const { mode, permits, weight, announce } = share
-  const isSame =
-    last?.mode === mode && last.permits === permits && last.weight === weight && last.announce === announce
+  const isSame = last?.mode === mode && last.permits === permits && last.weight === weight && last.announce === announce
   if (!isSame) last = share
   return last as Share
 }

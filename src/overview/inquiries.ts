@@ -55,7 +55,12 @@ export class Inquiries {
 
   #describe<H extends LockView>(key: string, holder: H): H & Pick<LockInspection, 'owner' | 'since' | 'lease'> {
     const { token } = holder
-    return { ...holder, owner: ownerOf(token), since: dateOf(sinceOf(token, wallTime())), lease: this.#leaseOf(key, token) }
+    return {
+      ...holder,
+      owner: ownerOf(token),
+      since: dateOf(sinceOf(token, wallTime())),
+      lease: this.#leaseOf(key, token),
+    }
   }
 
   forceRelease(key: string): Promise<boolean> {

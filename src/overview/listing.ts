@@ -64,7 +64,10 @@ export async function* listLocks(parts: ListingParts, settings: ListSettings): A
   } while (cursor !== undefined)
 }
 
-function readLock({ key: name, type, token, remaining, holders, share }: KeyView, { leaseOf }: ListingParts): ListedLock {
+function readLock(
+  { key: name, type, token, remaining, holders, share }: KeyView,
+  { leaseOf }: ListingParts,
+): ListedLock {
   const { key, bytes } = keyText(name)
   const isText = type === 'string'
   const owner = isText ? ownerOf(token) : undefined

@@ -39,7 +39,13 @@ export function viewsOf(names: readonly string[], reply: unknown, prefix: string
   const elements = reply as readonly (string | number)[]
   const start = Buffer.byteLength(prefix)
   return names.flatMap((name, index) => {
-    const [remaining, type, token, holders, mode] = elements.slice(5 * index) as [number, string, string, number, number]
+    const [remaining, type, token, holders, mode] = elements.slice(5 * index) as [
+      number,
+      string,
+      string,
+      number,
+      number,
+    ]
     if (remaining === -2) return []
     const key = Buffer.from(name, 'latin1').subarray(start)
     const left = remaining === -1 ? Number.POSITIVE_INFINITY : remaining

@@ -169,7 +169,8 @@ export class RedisBackend implements Backend {
   release(entries: readonly ReleaseEntry[]): Promise<readonly ChangeOutcome[]> {
     return apart(
       entries,
-      (part) => this.#release(SCRIPTS.release, part, (some) => this.#prepare(SCRIPTS.release, some, watchedIndices(some))),
+      (part) =>
+        this.#release(SCRIPTS.release, part, (some) => this.#prepare(SCRIPTS.release, some, watchedIndices(some))),
       (part) => this.#release(SHARE_SCRIPTS.release, part, (some) => releaseSharesCall(this.#heads, some)),
     )
   }

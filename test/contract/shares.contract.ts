@@ -199,7 +199,10 @@ export function describeShares(name: string, start: () => Promise<Store>): void 
       await ask('t1', permit(9))
       expect(await typeOf('t2', tryRead)).to.equal('refused')
       expect(await typeOf('t2', tryWrite)).to.equal('refused')
-      expect(only(await backend.acquire([{ key: 'a', token: 't2', ttl: TTL }]))).to.include({ type: 'refused', holder: '' })
+      expect(only(await backend.acquire([{ key: 'a', token: 't2', ttl: TTL }]))).to.include({
+        type: 'refused',
+        holder: '',
+      })
       await release('t1', permit(9))
       await ask('t1', read)
       expect(await typeOf('t2', permit(9))).to.equal('refused')

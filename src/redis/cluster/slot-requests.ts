@@ -65,9 +65,7 @@ export class SlotRequests {
       this.#askApart(this.#acquires[watch ? 1 : 0], this.#shares.acquires[watch ? 1 : 0], some)
     if (!prefix.startsWith(FENCE_KEY) && !FENCE_KEY.startsWith(prefix)) return ask(entries)
     const isOurs = ({ key }: LockEntry): boolean => isFenceKey(prefix + key, this.#parts.slots.of(key))
-    const outcomes = [
-      ...(await ask(entries.filter((entry) => !isOurs(entry)))),
-    ].values()
+    const outcomes = [...(await ask(entries.filter((entry) => !isOurs(entry))))].values()
     return entries.map((entry) => (isOurs(entry) ? reserved(entry.key) : (outcomes.next().value as AcquireOutcome)))
   }
 
@@ -96,7 +94,11 @@ export class SlotRequests {
     for (const slot of slots) this.#floors.doubt(slot)
   }
 
-  #askApart<E extends LockEntry, O>(plain: Kind<E, O>, shares: Kind<E, O>, entries: readonly E[]): Promise<readonly (O | Unknown)[]> {
+  #askApart<E extends LockEntry, O>(
+    plain: Kind<E, O>,
+    shares: Kind<E, O>,
+    entries: readonly E[],
+  ): Promise<readonly (O | Unknown)[]> {
     return apart<E, O | Unknown>(
       entries,
       (some) => this.#ask(plain, some),
