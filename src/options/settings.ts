@@ -222,6 +222,7 @@ function resolve(options: AcquireOptions, defaults: ManagerSettings, wait: numbe
       ? Math.min(defaults.timeout ?? defaultTimeout(ttl), ttl)
       : checkTimeout(options.timeout, ttl)
   const patience = options.wait === undefined ? wait : checkNumber('wait', options.wait, 0)
+  const share = resolveShare(options, patience > 0)
   return {
     ttl,
     timeout,
@@ -230,7 +231,7 @@ function resolve(options: AcquireOptions, defaults: ManagerSettings, wait: numbe
     wait: patience,
     retry: options.retry === undefined ? defaults.retry : checkMethods('retry', options.retry, ['next']),
     signal: options.signal === undefined ? undefined : checkSignal('signal', options.signal),
-    share: resolveShare(options, patience > 0),
+    ...(share && { share }),
   }
 }
 

@@ -3,7 +3,16 @@
  * and what is left after a crash. Pure: the time is asked for from outside. `simulated-redis.test.ts` compares it with
  * the real one.
  */
-import type { AcquireOutcome, ChangeOutcome, LockEntry, LockView, ReleaseEntry } from 'leasewheel'
+import type { AcquireOutcome, ChangeOutcome, LockEntry, LockView, ReleaseEntry, Share } from 'leasewheel'
+import {
+  acquireShare,
+  endOfSharing,
+  releaseShare,
+  renewShare,
+  type ShareRequest,
+  type Sharing,
+  sharingAt,
+} from '#src/rules/sharing.js'
 
 /** Somebody who is told of changes, once for each key that it has asked for. */
 export interface Subscriber {
@@ -12,9 +21,22 @@ export interface Subscriber {
 }
 
 export interface Value {
+  /** Empty if several may hold the key. */
   readonly token: string
+  readonly sharing?: Sharing
   /** On the server's wall clock, in ms; Infinity: never. */
   readonly expiresAt: number
+}
+
+/** The tokens of all that hold a key. */
+export function tokensOn(value: Value | undefined): string[] {
+  if (value === undefined) return []
+  return value.sharing ? [...value.sharing.holders.keys()] : [value.token]
+}
+
+/** Whether a token holds a key. */
+export function holdsKey(value: Value | undefined, token: string): boolean {
+  return value?.sharing ? value.sharing.holders.has(token) : value?.token === token
 }
 
 /** What a key, or the fence counter, was before it was changed. */
@@ -64,7 +86,9 @@ export class SimulatedRedis {
 
   acquire(entries: readonly LockEntry[], by: Subscriber | undefined, watch: boolean): AcquireOutcome[] {
     let fence: number | undefined
-    return entries.map(({ key, token, ttl }) => {
+    return entries.map((entry) => {
+      const { key, token, ttl, share } = entry
+      if (share) return this.#acquireShare(entry, share, by, watch)
       const present = this.look(key, by)
       if (present && present.token !== token) {
         if (by) this.#subscribe(key, by)
@@ -79,8 +103,11 @@ export class SimulatedRedis {
   }
 
   renew(entries: readonly LockEntry[], by: Subscriber | undefined, watch: boolean): ChangeOutcome[] {
-    return entries.map(({ key, token, ttl }) => {
-      const outcome = this.#change(key, token, by, () => this.write(key, { token, expiresAt: this.#now + ttl }, by))
+    return entries.map((entry) => {
+      const { key, token, ttl, share } = entry
+      const outcome = share
+        ? this.#changeShare(entry, by, (sharing) => renewShare(sharing, requestOf(entry, share), this.#now))
+        : this.#change(key, token, by, () => this.write(key, { token, expiresAt: this.#now + ttl }, by))
       // All that were asked for are read at the end, those that are not ours included.
       if (watch && by) this.#subscribe(key, by)
       return outcome
@@ -88,15 +115,22 @@ export class SimulatedRedis {
   }
 
   release(entries: readonly ReleaseEntry[], by: Subscriber | undefined): ChangeOutcome[] {
-    return entries.map(({ key, token, watch }) => {
-      const outcome = this.#change(key, token, by, () => this.write(key, undefined, by))
+    return entries.map((entry) => {
+      const { key, token, watch, share } = entry
+      const outcome = share
+        ? this.#releaseShare(entry, by)
+        : this.#change(key, token, by, () => this.write(key, undefined, by))
       if (watch && by) this.#subscribe(key, by)
       return outcome
     })
   }
 
   verify(entries: readonly LockEntry[], by: Subscriber | undefined): ChangeOutcome[] {
-    return entries.map(({ key, token }) => this.#change(key, token, by, () => undefined))
+    return entries.map((entry) =>
+      entry.share
+        ? this.#changeShare(entry, by, (sharing) => (sharing?.holders.has(entry.token) ? sharing : undefined))
+        : this.#change(entry.key, entry.token, by, () => undefined),
+    )
   }
 
   inspect(key: string, by: Subscriber | undefined): LockView | null {
@@ -130,7 +164,7 @@ export class SimulatedRedis {
 
   /** What is there, what has expired and was not deleted yet included. */
   tokens(): string[] {
-    return Array.from(this.#values.values(), ({ token }) => token)
+    return [...this.#values.values()].flatMap(tokensOn)
   }
 
   /** @param by who does, and need not be told. */
@@ -193,6 +227,53 @@ export class SimulatedRedis {
     return { type: 'done' }
   }
 
+  /** What is on a key that several may hold, without what is over. */
+  sharing(key: string): Sharing | undefined {
+    return sharingAt(this.peek(key)?.sharing, this.#now)
+  }
+
+  #acquireShare(entry: LockEntry, share: Share, by: Subscriber | undefined, watch: boolean): AcquireOutcome {
+    const { key } = entry
+    const present = this.look(key, by)
+    const watched = by !== undefined
+    if (present && present.sharing === undefined) {
+      if (by) this.#subscribe(key, by)
+      const remaining = present.expiresAt - this.#now
+      return { type: 'refused', remaining, holder: present.token, watched, version: 0, turn: 0 }
+    }
+    const { sharing, refusal } = acquireShare(this.sharing(key), requestOf(entry, share), this.#now)
+    if (sharing.version !== present?.sharing?.version) this.#share(key, sharing, by)
+    if (by && (refusal || watch)) this.#subscribe(key, by)
+    return refusal ? { type: 'refused', watched, ...refusal } : { type: 'granted', fence: this.#nextFence() }
+  }
+
+  #releaseShare(entry: LockEntry, by: Subscriber | undefined): ChangeOutcome {
+    const released = releaseShare(this.sharing(entry.key), entry.token, this.#now)
+    if (released) {
+      this.#share(entry.key, released.sharing, by)
+      return { type: 'done' }
+    }
+    return this.#changeShare(entry, by, () => undefined)
+  }
+
+  /** @param change what is on the key afterwards; undefined if the token is no holder. */
+  #changeShare(
+    { key }: LockEntry,
+    by: Subscriber | undefined,
+    change: (sharing: Sharing | undefined) => Sharing | undefined,
+  ): ChangeOutcome {
+    const present = this.look(key, by)
+    const changed = change(this.sharing(key))
+    if (changed === undefined)
+      return { type: 'refused', reason: present && present.sharing === undefined ? 'taken' : 'missing' }
+    if (changed.version !== present?.sharing?.version) this.#share(key, changed, by)
+    return { type: 'done' }
+  }
+
+  #share(key: string, sharing: Sharing | undefined, by: Subscriber | undefined): void {
+    this.write(key, sharing && { token: '', sharing, expiresAt: endOfSharing(sharing) }, by)
+  }
+
   #nextFence(): number {
     const before = this.#fence
     this.#remember(() => {
@@ -216,4 +297,8 @@ export class SimulatedRedis {
   #remember(revert: () => void): void {
     this.#log.push({ time: this.#time, revert })
   }
+}
+
+function requestOf({ token, ttl, turn }: LockEntry, share: Share): ShareRequest {
+  return { token, ttl, turn, share }
 }

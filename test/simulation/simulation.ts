@@ -14,7 +14,7 @@ import { type Fault, Faults } from './faults.ts'
 import { Member } from './member.ts'
 import { Random } from './random.ts'
 import { Reactions } from './reactions.ts'
-import { drawScenario, type Scenario } from './scenario.ts'
+import { drawScenario, drawShared, type Scenario } from './scenario.ts'
 import { ServerInspector } from './server-inspector.ts'
 import type { SimulatedProcess } from './simulated-process.ts'
 import { SimulatedNodes } from './simulated-nodes.ts'
@@ -33,6 +33,8 @@ const LONGEST_DRAIN = Math.max(...DRAINS)
 const CLOSING = 10_000 + 1_000
 /** Where the chance that nodes are drawn from begins, apart from that of everything else. */
 const NODES = 0x6e_6f_64_65
+/** The same for keys that several may hold. */
+const SHARES = 0x73_68_61_72
 /** After how many of the steps a turn of the event loop is waited for. */
 const TURNS = 1 / 8
 
@@ -91,7 +93,9 @@ export class Simulation {
     this.#random = random
     // What is drawn for several nodes changes nothing in worlds with one.
     const further = new Random(options.seed ^ NODES)
-    const scenario = { ...drawScenario(random.fork(), further), ...options.scenario }
+    const drawn = drawScenario(random.fork(), further)
+    const shared = drawShared(drawn, new Random(options.seed ^ SHARES))
+    const scenario = { ...drawn, shared, ...options.scenario }
     this.scenario = scenario
     const timeline = this.#timeline
     const chronicle = new Chronicle(timeline, options.onEvent)
