@@ -317,7 +317,7 @@ export class LeaseTable {
     if (cohort.size === 0) this.dismiss(cohort)
     if (record.has.alarm !== -1) scheduler.remove(record.has.alarm)
     this.#records.delete(record)
-    if (record.share === undefined) this.reservations.onVacated(record.key)
+    this.reservations.onVacated(record)
     onVacated(record, givenBack)
     if (record.state !== 'lost') rejectWaiters(record)
   }

@@ -84,7 +84,7 @@ export class Reservations {
     if (key === undefined) this.#mark += 1
     else if (this.size > 0) {
       if (this.has(key)) this.#stale.add(key)
-      for (const record of this.#records.sharesOf(key)) if (record.reserving) record.own.hinted = true
+      this.#hintShares(key)
     }
   }
 
@@ -116,13 +116,22 @@ export class Reservations {
     this.#stale.delete(key)
   }
 
-  /** A lease has ended: a reservation that it displaced gets its place back, so that no other caller asks for the key. */
-  onVacated(key: string): void {
+  /**
+   * A lease has ended: a reservation that it displaced gets its place back, so that no other caller asks for the key. If several may hold the key, an
+   * attempt under way may be refused because of this very lease.
+   */
+  onVacated({ key, share }: LeaseRecord): void {
+    if (share) this.hint(key)
+    else this.#hintShares(key)
     const displaced = this.#displaced.size > 0 && this.#displaced.get(key)
     if (!displaced || !this.add(displaced)) return
     this.#displaced.delete(key)
     this.#count(displaced, -1)
     this.#stale.add(key)
+  }
+
+  #hintShares(key: string): void {
+    for (const record of this.#records.sharesOf(key)) if (record.reserving) record.own.hinted = true
   }
 
   #count({ key, share }: LeaseRecord, count: 1 | -1): void {

@@ -180,6 +180,24 @@ describe('permits', () => {
       expect(next.value.held).to.equal(true)
     }))
 
+  it('P23 wake a caller whose first attempt was under way when one was released here', () =>
+    withManager({}, async ({ manager, backend, clock }) => {
+      const permit = await manager.acquire('api', { permits: 1 })
+      backend.there = 20
+      backend.back = 20
+      const calls = [
+        watch(manager.acquire('api', { permits: 1, wait: 60_000 })),
+        watch(manager.acquire('api', { wait: 60_000 })),
+      ]
+      await clock.advance(10)
+      void permit.release()
+      await clock.advance(200)
+      expect(calls.map(({ state }) => state).sort()).to.deep.equal(['fulfilled', 'pending'])
+      await calls.find(({ state }) => state === 'fulfilled')?.value.release()
+      await clock.advance(200)
+      expect(calls.map(({ state }) => state)).to.deep.equal(['fulfilled', 'fulfilled'])
+    }))
+
   it('move to another manager by `detach` and `adopt`, with their fence', () =>
     withStage(async ({ clock, open }) => {
       const [one, other] = [open(), open()]
