@@ -176,7 +176,7 @@ export class LeaseManager extends GuardedEmitter implements Iterable<Lease> {
     const { calls, clock, aborts } = this.#parts
     const startedAt = clock.now()
     const all: AcquireAllParts = {
-      keys: this.#checkKeys(checkDistinctKeys(keys)),
+      keys: checkDistinctKeys(keys).map((key) => this.#checkKey(key)),
       wait: settings.wait,
       waited: () => clock.now() - startedAt,
       tryEach: (some) => this.#tryEach(some, { ...settings, wait: 0, onProgress: undefined, allOrNone: true }),
@@ -206,7 +206,7 @@ export class LeaseManager extends GuardedEmitter implements Iterable<Lease> {
       await lease.release()
       throw new ManagerClosedError(key)
     }
-    const record = this.#parts.table.of(lease)
+    const record = this.#parts.table.records.of(lease)
     // The lease has ended meanwhile: the work would run without the lock.
     if (record === undefined)
       throw lease.state === 'lost' ? lease.signal.reason : new LockNotHeldError(key, lease.state)
@@ -339,11 +339,6 @@ export class LeaseManager extends GuardedEmitter implements Iterable<Lease> {
   #checkKey(key: string): string {
     if (checkKey(key) !== this.#parts.forbiddenKey) return key
     throw new RangeError(`Expected \`key\` with its prefix not to be \`${FENCE_KEY}\`: the fence counter has that key`)
-  }
-
-  #checkKeys(keys: readonly string[]): readonly string[] {
-    for (const key of keys) this.#checkKey(key)
-    return keys
   }
 
   #throwIfClosed(key?: string): void {

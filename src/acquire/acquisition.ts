@@ -93,12 +93,10 @@ export class Acquisition implements Waiter, Asker {
     })
   }
 
-  /** As `run`, after a first attempt outside the line. @param stale a hint came during that attempt. */
+  /** As `run`, after a first attempt outside the line. Attempts for shares keep their order. @param stale a hint came during that attempt. */
   goOn(outcome: Refusal | Unknown, sentAt: number | undefined, stale: boolean): Promise<LeaseRecord> {
     return this.#persist(() => {
-      // Several first attempts for shares of one key go on in the order of their calls.
-      if (this.#settings.share) this.#parts.lines.enter(this.key, this)
-      else this.#parts.lines.enterInFront(this.key, this)
+      this.#parts.lines[this.#settings.share ? 'enter' : 'enterInFront'](this.key, this)
       this.#patience.attempts = 1
       this.#stale = stale
       if (stale) this.#hints.onHint(false)

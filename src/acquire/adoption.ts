@@ -163,7 +163,7 @@ class Adoption implements Request<ChangeOutcome>, Cancellable {
     const { table, granting } = this.#parts
     // Deletes nothing: the key may be adopted once more.
     if (granting.isLate(sentAt, this.ttl)) throw this.#unavailable(TOO_LATE)
-    for (const present of this.share ? table.sharesOf(this.key) : [table.get(this.key)]) {
+    for (const present of this.share ? table.records.sharesOf(this.key) : [table.get(this.key)]) {
       if (present?.token === this.token && isActive(table.observe(present))) return present
     }
     const record = new LeaseRecord(this.key, this.token, this)

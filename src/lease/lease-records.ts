@@ -3,6 +3,7 @@
  * while this manager has not noticed yet that one is lost.
  */
 import { KeyTable } from '../structures/key-table.ts'
+import type { Lease } from './lease.ts'
 import type { LeaseRecord } from './lease-record.ts'
 
 const NONE: ReadonlySet<LeaseRecord> = new Set()
@@ -27,9 +28,24 @@ export class LeaseRecords {
     return this.#plain.get(key)
   }
 
-  /** The records with a share. */
-  sharesOf(key: string): ReadonlySet<LeaseRecord> {
-    return this.#shareCount === 0 ? NONE : (this.#shares.get(key) ?? NONE)
+  /** The leases with a share. */
+  sharesOf(key: string): Iterable<LeaseRecord> {
+    const records = this.#sharesOf(key)
+    return records.size === 0 ? NONE : [...records].filter(({ reserving }) => !reserving)
+  }
+
+  /** The reservations of shares. */
+  reservedSharesOf(key: string): Iterable<LeaseRecord> {
+    const records = this.#sharesOf(key)
+    return records.size === 0 ? NONE : [...records].filter(({ reserving }) => reserving)
+  }
+
+  /** The record of a lease. */
+  of(lease: Lease): LeaseRecord | undefined {
+    const { key, share } = lease
+    const records = share ? this.#sharesOf(key) : [this.get(key)]
+    for (const record of records) if (record?.handle === lease) return record
+    return undefined
   }
 
   /** Adds a record. @returns the record without a share that it replaces. */
@@ -59,6 +75,10 @@ export class LeaseRecords {
   *values(): Generator<LeaseRecord, undefined> {
     yield* this.#plain.values()
     for (const shares of this.#shares.values()) yield* [...shares]
+  }
+
+  #sharesOf(key: string): ReadonlySet<LeaseRecord> {
+    return this.#shareCount === 0 ? NONE : (this.#shares.get(key) ?? NONE)
   }
 
   #add(record: LeaseRecord): void {

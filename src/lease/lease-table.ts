@@ -95,17 +95,9 @@ export class LeaseTable {
     return record?.reserving ? undefined : record
   }
 
-  /** The leases with a share of the key. */
-  *sharesOf(key: string): Generator<LeaseRecord, undefined> {
-    for (const record of this.#records.sharesOf(key)) if (!record.reserving) yield record
-  }
-
-  /** The record of a lease that is held here. */
-  of(lease: Lease): LeaseRecord | undefined {
-    const record = this.get(lease.key)
-    if (record?.handle === lease) return record
-    for (const share of this.#records.sharesOf(lease.key)) if (share.handle === lease) return share
-    return undefined
+  /** What is known of keys that several may hold, too. */
+  get records(): Pick<LeaseRecords, 'sharesOf' | 'of'> {
+    return this.#records
   }
 
   /** In no particular order. Some may have ended before the iterator reaches them. */

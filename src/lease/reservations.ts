@@ -131,7 +131,7 @@ export class Reservations {
   }
 
   #hintShares(key: string): void {
-    for (const record of this.#records.sharesOf(key)) if (record.reserving) record.own.hinted = true
+    for (const record of this.#records.reservedSharesOf(key)) record.own.hinted = true
   }
 
   #count({ key, share }: LeaseRecord, count: 1 | -1): void {

@@ -75,7 +75,7 @@ export class ChangeDesk {
       const record = table.get(key)
       if (record) verifier.verify(record)
       // Others change the key of a share all the time. A renewal would be one more change, of which they would be told.
-      for (const share of table.sharesOf(key)) verifier.look(share)
+      for (const share of table.records.sharesOf(key)) verifier.look(share)
       adoptions.hint(key)
       table.reservations.hint(key)
       const first = lines.get(key)?.first

@@ -88,7 +88,7 @@ export class Inquiries {
 
   #leaseOf(key: string, token: string): Lease | undefined {
     const { table } = this.#parts
-    for (const record of [table.get(key), ...table.sharesOf(key)]) {
+    for (const record of [table.get(key), ...table.records.sharesOf(key)]) {
       if (record?.token === token && isActive(table.observe(record))) return record.handle
     }
     return undefined

@@ -58,8 +58,8 @@ export const SHARE_BUGS: readonly Regression[] = [
     patches: [
       {
         file: 'src/acquire/acquisition.ts',
-        find: 'if (this.#settings.share) this.#parts.lines.enter(this.key, this)\n      else this',
-        replace: 'this',
+        find: "[this.#settings.share ? 'enter' : 'enterInFront']",
+        replace: '.enterInFront',
       },
     ],
     harness: tests(PERMITS, 'go to waiters in the order'),

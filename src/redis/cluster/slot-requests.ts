@@ -18,7 +18,7 @@ import type { Heads } from '../encoded-command.ts'
 import { codeOf, isReply, kindOf } from '../reply-fault.ts'
 import type { ClusterMap } from './cluster-map.ts'
 import type { ClusterNode } from './cluster-node.ts'
-import { FenceFloors, isFenceKey } from './fence-floors.ts'
+import { FenceFloors, isFenceKey, reserved } from './fence-floors.ts'
 import type { SlotFinder } from './hash-slot.ts'
 import type { FirstAnswer, Redirects, Trail } from './redirects.ts'
 import { acquireKind, type Kind, releaseKind, renewKind, verifyKind } from './request-kinds.ts'
@@ -344,9 +344,4 @@ export class SlotRequests {
     }
     return { type: 'unknown', error }
   }
-}
-
-function reserved(key: string): Unknown {
-  const message = `The key \`${key}\` is the fence counter of its slot, so it cannot be a lock`
-  return { type: 'unknown', error: new UnavailableError(message, key, { final: true }) }
 }
