@@ -60,7 +60,7 @@ const compared: readonly Comparable<HoldFigures>[] = [
 ]
 
 async function run(args: readonly string[]): Promise<void> {
-  const { permits, ttl, seconds, ...shared } = parseOptions(options, args)
+  const { permits, ttl, seconds, ...joint } = parseOptions(options, args)
   const settings = { permits, ttl, seconds }
   await compare(
     {
@@ -74,7 +74,7 @@ async function run(args: readonly string[]): Promise<void> {
       columns,
       compared,
     },
-    shared,
+    joint,
   )
 }
 

@@ -30,7 +30,7 @@ console.log(`12 jobs are done, and at most ${most} ran at a time`)
 
 const [first, second] = processes as [LeaseManager, LeaseManager]
 const lease = await first.acquire('service', { permits: PERMITS })
-console.log(`who has a permit now: ${(await second.inspect('service'))?.shared?.holders.map(({ owner }) => owner)}`)
+console.log(`who has a permit now: ${(await second.inspect('service'))?.joint?.holders.map(({ owner }) => owner)}`)
 await lease.release()
 
 await Promise.all(processes.map((leases) => leases.close()))

@@ -3,7 +3,7 @@
  * leases: it asks the store, and reports one outcome for each entry.
  */
 import type { Catalogue } from './catalogue.ts'
-import type { Share, ShareMode } from './rules/sharing.ts'
+import type { Joint, JointMode } from './rules/sharing.ts'
 import type { Clock } from './time/clock.ts'
 
 /**
@@ -20,8 +20,8 @@ export interface LockEntry {
   /** ms, an integer. */
   readonly ttl: number
   /** Given if others may hold the key as well. Default: the lock is for one. */
-  readonly share?: Share | undefined
-  /** For an acquisition with a share: the `turn` of its first refusal, if it was refused. */
+  readonly joint?: Joint | undefined
+  /** For an acquisition with a joint lease: the `turn` of its first refusal, if it was refused. */
   readonly turn?: number | undefined
 }
 
@@ -51,9 +51,9 @@ export interface Refusal {
   readonly holder: string
   /** Whether the backend will report the next change of the key to the listener. */
   readonly watched: boolean
-  /** For a share: another number after each change of the key. */
+  /** For a joint lease: another number after each change of the key. */
   readonly version?: number
-  /** For a share: another number after the end of each writer. */
+  /** For a joint lease: another number after the end of each writer. */
   readonly turn?: number
 }
 
@@ -124,13 +124,13 @@ export interface LockView {
   /** What is left of its ttl, in ms; Infinity if it has none. */
   readonly remaining: number
   /** Given if several may hold the key: then `token` is empty. */
-  readonly shared?: SharedView
+  readonly joint?: JointView
 }
 
 /** Who holds a key that several may hold. */
-export interface SharedView {
+export interface JointView {
   /** Undefined if nobody holds the key, but some wait for it. */
-  readonly mode: ShareMode | undefined
+  readonly mode: JointMode | undefined
   readonly holders: readonly HolderView[]
 }
 
@@ -172,7 +172,7 @@ export interface Routing {
 }
 
 /**
- * `acquire`, `renew`, `release` and `verify` each take an array and return outcomes in the same order, one for each entry. Except with shares, no key
+ * `acquire`, `renew`, `release` and `verify` each take an array and return outcomes in the same order, one for each entry. Except with joint leases, no key
  * comes twice in one `acquire`; in the others a key may come with two tokens, of which the server has at most one. The backend carries out the calls in
  * order. They should never reject: a failure is an `unknown` outcome. (The manager reads a rejection as `unknown` for all entries.)
  */

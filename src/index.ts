@@ -18,14 +18,14 @@ export type {
   ReleaseEntry,
   RouteView,
   Routing,
-  SharedView,
+  JointView,
   Unknown,
 } from './backend.ts'
 export type { Announcement, Catalogue, KeyPage, KeyView } from './catalogue.ts'
 export { type Clock, SystemClock, type Timer, type TimerSource, type TimeSources } from './time/clock.ts'
 export type { DurationSummary, HistogramSummary } from './structures/histogram.ts'
 export type { LeaseState, LossReason } from './rules/lease-state.ts'
-export type { Share, ShareMode } from './rules/sharing.ts'
+export type { Joint, JointMode } from './rules/sharing.ts'
 export {
   LeaseError,
   type LeaseErrorCode,
@@ -54,7 +54,7 @@ export type {
 } from './lease/events.ts'
 export type { DetachedLease, Lease, LeaseEnd, LeaseSummary } from './lease/lease.ts'
 export { LeaseManager } from './lease-manager.ts'
-export type { HolderInspection, LockInspection, SharedInspection } from './lease/lock-inspection.ts'
+export type { HolderInspection, LockInspection, JointInspection } from './lease/lock-inspection.ts'
 export type { Member, MemberStats } from './member.ts'
 export type { ListedLock } from './overview/listing.ts'
 export type { GuardedEmitter, LeaseEventName, LeaseListener } from './manager/guarded-emitter.ts'
@@ -68,7 +68,7 @@ export type {
   LeaseOptions,
   ListOptions,
   Progress,
-  ShareOptions,
+  JointOptions,
   TryAcquireOptions,
 } from './options/options.ts'
 export {

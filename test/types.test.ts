@@ -51,7 +51,7 @@ import {
   type RouteView,
   type Routing,
   type SafeEvent,
-  type Share,
+  type Joint,
   type OverloadEvent,
   SystemClock,
   type TryAcquireOptions,
@@ -225,7 +225,7 @@ describe('the types of', () => {
       readonly token: string
       readonly fence: number
       readonly ttl: number
-      readonly share?: Share | undefined
+      readonly joint?: Joint | undefined
     }>()
     expectTypeOf<Lease['detach']>().toEqualTypeOf<() => DetachedLease>()
     expectTypeOf<LeaseManager['adopt']>().toEqualTypeOf<

@@ -13,7 +13,7 @@ import type { Lease } from '../lease/lease.ts'
 import { LeaseRecord } from '../lease/lease-record.ts'
 import { notHeld } from '../lease/record-facts.ts'
 import type { AcquireSettings } from '../options/settings.ts'
-import type { Share } from '../rules/sharing.ts'
+import type { Joint } from '../rules/sharing.ts'
 import type { Request } from '../requests/batch.ts'
 import { isAcquireTraced } from '../tracing/channels.ts'
 
@@ -103,8 +103,8 @@ class FirstAttempt implements Request<AcquireOutcome>, Cancellable {
     return this.#settings.ttl
   }
 
-  get share(): Share | undefined {
-    return this.#settings.share
+  get joint(): Joint | undefined {
+    return this.#settings.joint
   }
 
   /** ms. */

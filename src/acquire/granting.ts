@@ -9,7 +9,7 @@
 import { isActive } from '../rules/lease-state.ts'
 import { deadlineOf } from '../rules/timing.ts'
 import { type Doubt, grantedAfter } from '../rules/doubt.ts'
-import type { Share } from '../rules/sharing.ts'
+import type { Joint } from '../rules/sharing.ts'
 import type { CohortTerms } from '../lease/cohort.ts'
 import { Lease, type LeasePort } from '../lease/lease.ts'
 import type { LeaseRecord, LeaseTerms } from '../lease/lease-record.ts'
@@ -37,7 +37,7 @@ export interface Grant {
   readonly fence: number
   /** When the request was sent. */
   readonly sentAt: number
-  readonly settings: CohortTerms & Pick<AcquireSettings, 'maxHold' | 'share'>
+  readonly settings: CohortTerms & Pick<AcquireSettings, 'maxHold' | 'joint'>
 }
 
 export type GrantResult = 'held' | 'ended' | 'lost' | 'late'
@@ -45,7 +45,7 @@ export type GrantResult = 'held' | 'ended' | 'lost' | 'late'
 export class Granting {
   readonly #parts: GrantingParts
   /** The terms of the last lease: leases granted by one request share them. */
-  #terms = new GrantedTerms({ ttl: 0, timeout: 0, share: undefined }, 0, 0)
+  #terms = new GrantedTerms({ ttl: 0, timeout: 0, joint: undefined }, 0, 0)
   #sentAt = Number.NaN
   #grantedAt = 0
 
@@ -102,13 +102,13 @@ export class Granting {
     return 'held'
   }
 
-  #termsOf({ ttl, timeout, share }: Grant['settings'], fence: number, sentAt: number): LeaseTerms {
+  #termsOf({ ttl, timeout, joint }: Grant['settings'], fence: number, sentAt: number): LeaseTerms {
     const { terms, fence: last } = this.#terms
-    const differs = ttl !== terms.ttl || timeout !== terms.timeout || share !== terms.share
+    const differs = ttl !== terms.ttl || timeout !== terms.timeout || joint !== terms.joint
     if (differs || fence !== last || sentAt !== this.#sentAt) {
       // A whole number takes no object of its own.
       const grantedAt = Math.round(this.#grantedAt)
-      this.#terms = new GrantedTerms(differs ? { ttl, timeout, share } : terms, fence, grantedAt)
+      this.#terms = new GrantedTerms(differs ? { ttl, timeout, joint } : terms, fence, grantedAt)
       this.#sentAt = sentAt
     }
     return this.#terms
@@ -117,11 +117,11 @@ export class Granting {
 
 /** One for each request. Most requests of a manager have the same ttl and timeout, and share these. */
 class GrantedTerms implements LeaseTerms {
-  readonly terms: Pick<LeaseTerms, 'ttl' | 'timeout' | 'share'>
+  readonly terms: Pick<LeaseTerms, 'ttl' | 'timeout' | 'joint'>
   readonly fence: number
   readonly grantedAt: number
 
-  constructor(terms: Pick<LeaseTerms, 'ttl' | 'timeout' | 'share'>, fence: number, grantedAt: number) {
+  constructor(terms: Pick<LeaseTerms, 'ttl' | 'timeout' | 'joint'>, fence: number, grantedAt: number) {
     this.terms = terms
     this.fence = fence
     this.grantedAt = grantedAt
@@ -135,7 +135,7 @@ class GrantedTerms implements LeaseTerms {
     return this.terms.timeout
   }
 
-  get share(): Share | undefined {
-    return this.terms.share
+  get joint(): Joint | undefined {
+    return this.terms.joint
   }
 }

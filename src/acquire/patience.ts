@@ -56,7 +56,7 @@ export class Patience {
     const interval = this.#nextInterval(key, refusal)
     if (interval === null || left <= 0) return undefined
     // A waiting reader or writer tells the others that it still waits.
-    const announcing = this.#settings.share?.announce ? ANNOUNCE_EVERY : Number.POSITIVE_INFINITY
+    const announcing = this.#settings.joint?.announce ? ANNOUNCE_EVERY : Number.POSITIVE_INFINITY
     return Math.min(interval, (refusal?.remaining ?? Number.POSITIVE_INFINITY) + 1, announcing, left)
   }
 

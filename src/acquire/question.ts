@@ -8,7 +8,7 @@ import type { AcquireSettings } from '../options/settings.ts'
 import type { Releaser } from '../release/releaser.ts'
 import type { Dispatch } from '../requests/dispatch.ts'
 import type { Request } from '../requests/batch.ts'
-import type { Share } from '../rules/sharing.ts'
+import type { Joint } from '../rules/sharing.ts'
 import { type Doubt, doubtAfter, grantedAfter } from '../rules/doubt.ts'
 import type { Fairness } from '../rules/fairness.ts'
 import type { Alarm, Alarms } from '../time/scheduler.ts'
@@ -54,7 +54,7 @@ export class Question implements Request<AcquireOutcome> {
    * caller may wait for long. It also changes if the lock was acquired and given back before any caller got it.
    */
   token: string
-  /** For a share: see `LockEntry`. */
+  /** For a joint lease: see `LockEntry`. */
   turn: number | undefined
   readonly #parts: QuestionParts
   readonly #settings: AcquireSettings
@@ -83,8 +83,8 @@ export class Question implements Request<AcquireOutcome> {
     return this.#settings.ttl
   }
 
-  get share(): Share | undefined {
-    return this.#settings.share
+  get joint(): Joint | undefined {
+    return this.#settings.joint
   }
 
   /** ms. */

@@ -6,7 +6,7 @@ import type { Doubt } from '../rules/doubt.ts'
 import type { LeaseLostError } from '../errors.ts'
 import type { Lease, LeaseEnd } from './lease.ts'
 import type { Fairness } from '../rules/fairness.ts'
-import type { Share } from '../rules/sharing.ts'
+import type { Joint } from '../rules/sharing.ts'
 
 /** A release under way. */
 export interface PendingRelease {
@@ -37,7 +37,7 @@ class Rarities {
   fairness: Fairness | undefined = undefined
   /** Unanswered requests from before the grant: the server may still carry out each, even after the lease has ended. */
   doubt: Doubt | undefined = undefined
-  /** It reserves a share of a key that may have changed since. */
+  /** It reserves a joint lease of a key that may have changed since. */
   hinted = false
   /** The loss, if the lease was lost. */
   loss: LeaseLostError | undefined = undefined
@@ -62,7 +62,7 @@ export interface LeaseTerms {
   /** How long a request for the lease may stay unanswered, in ms. */
   readonly timeout: number
   /** Given if others may hold the key as well. */
-  readonly share?: Share | undefined
+  readonly joint?: Joint | undefined
   /** None until the lease is granted. */
   readonly fence?: number
   /** In ms on the clock, rounded; none until the lease is granted. */
@@ -105,8 +105,8 @@ export class LeaseRecord implements LockEntry, Member<LeaseRecord> {
   }
 
   /** Given if others may hold the key as well. */
-  get share(): Share | undefined {
-    return this.terms.share
+  get joint(): Joint | undefined {
+    return this.terms.joint
   }
 
   /** 0 until the lease is granted. */

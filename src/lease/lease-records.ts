@@ -10,9 +10,9 @@ const NONE: ReadonlySet<LeaseRecord> = new Set()
 
 export class LeaseRecords {
   readonly #plain: KeyTable<LeaseRecord>
-  /** Records with a share, by key. */
-  readonly #shares = new Map<string, Set<LeaseRecord>>()
-  #shareCount = 0
+  /** Records with a joint lease, by key. */
+  readonly #joints = new Map<string, Set<LeaseRecord>>()
+  #jointCount = 0
 
   /** @param seed see `KeyTable`. */
   constructor(seed: number) {
@@ -20,72 +20,72 @@ export class LeaseRecords {
   }
 
   get size(): number {
-    return this.#plain.size + this.#shareCount
+    return this.#plain.size + this.#jointCount
   }
 
-  /** The record without a share. */
+  /** The record without a joint lease. */
   get(key: string): LeaseRecord | undefined {
     return this.#plain.get(key)
   }
 
-  /** The leases with a share. */
-  sharesOf(key: string): Iterable<LeaseRecord> {
-    const records = this.#sharesOf(key)
+  /** The leases with a joint lease. */
+  jointsOf(key: string): Iterable<LeaseRecord> {
+    const records = this.#jointsOf(key)
     return records.size === 0 ? NONE : [...records].filter(({ reserving }) => !reserving)
   }
 
-  /** The reservations of shares. */
-  reservedSharesOf(key: string): Iterable<LeaseRecord> {
-    const records = this.#sharesOf(key)
+  /** The reservations of joint leases. */
+  reservedJointsOf(key: string): Iterable<LeaseRecord> {
+    const records = this.#jointsOf(key)
     return records.size === 0 ? NONE : [...records].filter(({ reserving }) => reserving)
   }
 
   /** The record of a lease. */
   of(lease: Lease): LeaseRecord | undefined {
-    const { key, share } = lease
-    const records = share ? this.#sharesOf(key) : [this.get(key)]
+    const { key, joint } = lease
+    const records = joint ? this.#jointsOf(key) : [this.get(key)]
     for (const record of records) if (record?.handle === lease) return record
     return undefined
   }
 
-  /** Adds a record. @returns the record without a share that it replaces. */
+  /** Adds a record. @returns the record without a joint lease that it replaces. */
   set(record: LeaseRecord): LeaseRecord | undefined {
-    if (record.share === undefined) return this.#plain.set(record)
+    if (record.joint === undefined) return this.#plain.set(record)
     this.#add(record)
     return undefined
   }
 
   /** Adds a record unless that needs the place of another one. @returns that other one. */
   claim(record: LeaseRecord): LeaseRecord | undefined {
-    if (record.share === undefined) return this.#plain.claim(record)
+    if (record.joint === undefined) return this.#plain.claim(record)
     this.#add(record)
     return undefined
   }
 
   /** @returns whether it was there. */
   delete(record: LeaseRecord): boolean {
-    if (record.share === undefined) return this.#plain.delete(record)
-    const shares = this.#shares.get(record.key)
-    if (shares?.delete(record) !== true) return false
-    this.#shareCount -= 1
-    if (shares.size === 0) this.#shares.delete(record.key)
+    if (record.joint === undefined) return this.#plain.delete(record)
+    const joints = this.#joints.get(record.key)
+    if (joints?.delete(record) !== true) return false
+    this.#jointCount -= 1
+    if (joints.size === 0) this.#joints.delete(record.key)
     return true
   }
 
   *values(): Generator<LeaseRecord, undefined> {
     yield* this.#plain.values()
-    for (const shares of this.#shares.values()) yield* [...shares]
+    for (const joints of this.#joints.values()) yield* [...joints]
   }
 
-  #sharesOf(key: string): ReadonlySet<LeaseRecord> {
-    return this.#shareCount === 0 ? NONE : (this.#shares.get(key) ?? NONE)
+  #jointsOf(key: string): ReadonlySet<LeaseRecord> {
+    return this.#jointCount === 0 ? NONE : (this.#joints.get(key) ?? NONE)
   }
 
   #add(record: LeaseRecord): void {
-    const shares = this.#shares.get(record.key)
-    if (shares?.has(record)) return
-    if (shares) shares.add(record)
-    else this.#shares.set(record.key, new Set([record]))
-    this.#shareCount += 1
+    const joints = this.#joints.get(record.key)
+    if (joints?.has(record)) return
+    if (joints) joints.add(record)
+    else this.#joints.set(record.key, new Set([record]))
+    this.#jointCount += 1
   }
 }

@@ -96,7 +96,7 @@ export class LeaseTable {
   }
 
   /** What is known of keys that several may hold, too. */
-  get records(): Pick<LeaseRecords, 'sharesOf' | 'of'> {
+  get records(): Pick<LeaseRecords, 'jointsOf' | 'of'> {
     return this.#records
   }
 

@@ -1,7 +1,7 @@
 /** Lease: the handle that users get. It knows its record and asks the manager; it decides nothing. */
 import { LeaseUpgradeError } from '../errors.ts'
 import type { LeaseState } from '../rules/lease-state.ts'
-import type { Share, ShareMode } from '../rules/sharing.ts'
+import type { Joint, JointMode } from '../rules/sharing.ts'
 import { showInLogs } from '../show-in-logs.ts'
 
 /** What a log shows of a lease: not its token, which is a secret. */
@@ -26,7 +26,7 @@ export interface LeaseFacts {
   /** ms. */
   readonly ttl: number
   /** Given if others may hold the key as well. */
-  readonly share: Share | undefined
+  readonly joint: Joint | undefined
 }
 
 /** What a handle needs from its manager. */
@@ -51,7 +51,7 @@ export interface DetachedLease {
   /** ms. */
   readonly ttl: number
   /** Of a permit, a reader or a writer: what `acquire` was asked for. */
-  readonly share?: Share | undefined
+  readonly joint?: Joint | undefined
 }
 
 /**
@@ -97,13 +97,13 @@ export class Lease {
   }
 
   /** How the lease holds its key if others may hold that as well; undefined for a plain lock. */
-  get share(): Share | undefined {
-    return this.#record.share
+  get joint(): Joint | undefined {
+    return this.#record.joint
   }
 
   /** The mode of that: `permit`, `read` or `write`. */
-  get mode(): ShareMode | undefined {
-    return this.#record.share?.mode
+  get mode(): JointMode | undefined {
+    return this.#record.joint?.mode
   }
 
   /** Whether the lock is held, computed from the clock at each read: `false` from the deadline on, for ever. */

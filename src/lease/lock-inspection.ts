@@ -1,5 +1,5 @@
 /** What `inspect` reports. */
-import type { ShareMode } from '../rules/sharing.ts'
+import type { JointMode } from '../rules/sharing.ts'
 import type { Lease } from './lease.ts'
 
 /** Who holds a lock, as `inspect` reports it. */
@@ -15,19 +15,19 @@ export interface LockInspection {
   /** The lease of this manager, if this manager holds the lock. */
   readonly lease: Lease | undefined
   /** Given if several may hold the key. */
-  readonly shared?: SharedInspection
+  readonly joint?: JointInspection
 }
 
 /** Who holds permits of a key, reads under it or writes. */
-export interface SharedInspection {
+export interface JointInspection {
   /** Undefined if nobody holds the key, but some wait for it. */
-  readonly mode: ShareMode | undefined
+  readonly mode: JointMode | undefined
   /** In the order in which their ttls end. */
   readonly holders: readonly HolderInspection[]
 }
 
 /** One of the holders. Its `since` says when it asked, which may be long before it was granted. */
-export interface HolderInspection extends Omit<LockInspection, 'shared'> {
+export interface HolderInspection extends Omit<LockInspection, 'joint'> {
   /** How many permits it takes; 1 for readers and writers. */
   readonly weight: number
 }

@@ -1,6 +1,6 @@
 /**
  * Reserves keys for attempts that skip the line. A reservation takes the place of its later lease in the table of leases. Later callers for the
- * key wait for its outcome, unless it is for a share.
+ * key wait for its outcome, unless it is for a joint lease.
  */
 import type { LeaseRecord, LeaseTerms } from './lease-record.ts'
 import type { LeaseRecords } from './lease-records.ts'
@@ -84,7 +84,7 @@ export class Reservations {
     if (key === undefined) this.#mark += 1
     else if (this.size > 0) {
       if (this.has(key)) this.#stale.add(key)
-      this.#hintShares(key)
+      this.#hintJoints(key)
     }
   }
 
@@ -98,7 +98,7 @@ export class Reservations {
     record.state = 'held'
     this.#placed -= 1
     this.#count(record, -1)
-    if (record.share === undefined && this.#stale.size > 0) this.#stale.delete(record.key)
+    if (record.joint === undefined && this.#stale.size > 0) this.#stale.delete(record.key)
   }
 
   /** A lease took the place of a reservation, whose request is still under way. The reservation may later replace that lease. */
@@ -120,9 +120,9 @@ export class Reservations {
    * A lease has ended: a reservation that it displaced gets its place back, so that no other caller asks for the key. If several may hold the key, an
    * attempt under way may be refused because of this very lease.
    */
-  onVacated({ key, share }: LeaseRecord): void {
-    if (share) this.hint(key)
-    else this.#hintShares(key)
+  onVacated({ key, joint }: LeaseRecord): void {
+    if (joint) this.hint(key)
+    else this.#hintJoints(key)
     const displaced = this.#displaced.size > 0 && this.#displaced.get(key)
     if (!displaced || !this.add(displaced)) return
     this.#displaced.delete(key)
@@ -130,11 +130,11 @@ export class Reservations {
     this.#stale.add(key)
   }
 
-  #hintShares(key: string): void {
-    for (const record of this.#records.reservedSharesOf(key)) record.own.hinted = true
+  #hintJoints(key: string): void {
+    for (const record of this.#records.reservedJointsOf(key)) record.own.hinted = true
   }
 
-  #count({ key, share }: LeaseRecord, count: 1 | -1): void {
-    if (share === undefined && this.#isQueued(key)) this.#queued += count
+  #count({ key, joint }: LeaseRecord, count: 1 | -1): void {
+    if (joint === undefined && this.#isQueued(key)) this.#queued += count
   }
 }

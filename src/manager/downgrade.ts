@@ -9,7 +9,7 @@ import type { LeaseTable } from '../lease/lease-table.ts'
 import { notHeld } from '../lease/record-facts.ts'
 import type { Dispatch } from '../requests/dispatch.ts'
 import { isActive } from '../rules/lease-state.ts'
-import type { Share } from '../rules/sharing.ts'
+import type { Joint } from '../rules/sharing.ts'
 import type { Clock } from '../time/clock.ts'
 
 export interface DowngradeParts {
@@ -23,12 +23,12 @@ export interface DowngradeParts {
 /** See `Lease.downgrade`. */
 export async function downgrade(parts: DowngradeParts, record: LeaseRecord): Promise<void> {
   const { table, clock, onChangedHere } = parts
-  const { share, key } = record
-  if (share === undefined || share.mode === 'permit') {
+  const { joint, key } = record
+  if (joint === undefined || joint.mode === 'permit') {
     throw new TypeError(`Lease of \`${key}\` is no writer: only \`mode: 'write'\` can be downgraded`)
   }
   if (!isActive(table.observe(record))) throw notHeld(record)
-  if (share.mode === 'write') becomeReader(record, share)
+  if (joint.mode === 'write') becomeReader(record, joint)
   const outcome = await renewed(parts, record)
   switch (outcome.type) {
     case 'done':
@@ -46,21 +46,21 @@ export async function downgrade(parts: DowngradeParts, record: LeaseRecord): Pro
   }
 }
 
-function becomeReader(record: LeaseRecord, share: Share): void {
+function becomeReader(record: LeaseRecord, joint: Joint): void {
   const { ttl, timeout, fence, grantedAt } = record
-  record.terms = { ttl, timeout, fence, grantedAt, share: { ...share, mode: 'read' } }
+  record.terms = { ttl, timeout, fence, grantedAt, joint: { ...joint, mode: 'read' } }
   record.cohort?.onChanged()
 }
 
 function renewed({ dispatch }: DowngradeParts, record: LeaseRecord): Promise<ChangeOutcome> {
-  const { key, token, ttl, timeout, share } = record
+  const { key, token, ttl, timeout, joint } = record
   return new Promise((resolve) => {
     dispatch.renew({
       key,
       token,
       ttl,
       timeout,
-      share,
+      joint,
       settle: resolve,
       // No lease is renewed after its end (P12).
       get wanted() {

@@ -36,10 +36,10 @@ function detach(table: LeaseTable, clock: Clock, record: LeaseRecord): DetachedL
   table.apply(record, { type: 'detach', now: clock.now() })
   // If its deadline has passed, it is lost instead, and its key is deleted.
   if (record.state !== 'released') throw notHeld(record)
-  const { key, token, fence, ttl, share } = record
-  if (share === undefined) return { key, token, fence, ttl }
-  const { mode, permits, weight } = share
-  return { key, token, fence, ttl, share: { mode, permits, weight } }
+  const { key, token, fence, ttl, joint } = record
+  if (joint === undefined) return { key, token, fence, ttl }
+  const { mode, permits, weight } = joint
+  return { key, token, fence, ttl, joint: { mode, permits, weight } }
 }
 
 function signalOf(table: LeaseTable, record: LeaseRecord): AbortSignal {

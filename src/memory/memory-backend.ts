@@ -14,7 +14,7 @@ import type {
 } from '../backend.ts'
 import type { Catalogue } from '../catalogue.ts'
 import { MemoryCatalogue } from './memory-catalogue.ts'
-import { MemoryShares, sharedViewOf } from './memory-shares.ts'
+import { MemoryJoints, jointViewOf } from './memory-joints.ts'
 import { MemoryStore, type StoreWatcher } from './memory-store.ts'
 
 export interface MemoryBackendOptions {
@@ -43,7 +43,7 @@ export class MemoryBackend implements Backend {
   readonly #canWatch: boolean
   /** This backend, as a watcher of the store. */
   readonly #watcher: StoreWatcher = { onChange: (name) => void this.#onChange(name) }
-  readonly #shares: MemoryShares
+  readonly #joints: MemoryJoints
   #watching = false
   #prefix = ''
   #catalogue: Catalogue | undefined
@@ -69,7 +69,7 @@ export class MemoryBackend implements Backend {
   constructor(options: MemoryBackendOptions = {}) {
     this.store = options.store ?? new MemoryStore()
     this.#canWatch = options.watch ?? true
-    this.#shares = new MemoryShares(this.store, this.#watcher)
+    this.#joints = new MemoryJoints(this.store, this.#watcher)
   }
 
   get watching(): boolean {
@@ -134,10 +134,10 @@ export class MemoryBackend implements Backend {
     return this.#carryOut('acquire', entries, () => {
       let granted: AcquireOutcome | undefined
       return entries.map((entry): AcquireOutcome => {
-        const { key, token, ttl, share } = entry
+        const { key, token, ttl, joint } = entry
         const name = this.#prefix + key
-        if (share) {
-          const outcome = this.#shares.acquire(name, entry, this.#watching)
+        if (joint) {
+          const outcome = this.#joints.acquire(name, entry, this.#watching)
           if (watch || outcome.type === 'refused') this.#watch(name)
           return outcome
         }
@@ -157,8 +157,8 @@ export class MemoryBackend implements Backend {
 
   renew(entries: readonly LockEntry[], watch = false): Promise<readonly ChangeOutcome[]> {
     return this.#change('renew', entries, (entry, name) => {
-      const outcome = entry.share ? this.#shares.renew(name, entry) : DONE
-      if (!entry.share) this.store.extend(name, entry.ttl, this.#watcher)
+      const outcome = entry.joint ? this.#joints.renew(name, entry) : DONE
+      if (!entry.joint) this.store.extend(name, entry.ttl, this.#watcher)
       if (watch) this.#watch(name)
       return outcome
     })
@@ -166,15 +166,15 @@ export class MemoryBackend implements Backend {
 
   release(entries: readonly ReleaseEntry[]): Promise<readonly ChangeOutcome[]> {
     return this.#change<ReleaseEntry>('release', entries, (entry, name) => {
-      const outcome = entry.share ? this.#shares.release(name, entry) : DONE
-      if (!entry.share) this.store.delete(name, this.#watcher)
+      const outcome = entry.joint ? this.#joints.release(name, entry) : DONE
+      if (!entry.joint) this.store.delete(name, this.#watcher)
       if (entry.watch) this.#watch(name)
       return outcome
     })
   }
 
   verify(entries: readonly LockEntry[]): Promise<readonly ChangeOutcome[]> {
-    return this.#change('verify', entries, (entry, name) => (entry.share ? this.#shares.verify(name, entry) : DONE))
+    return this.#change('verify', entries, (entry, name) => (entry.joint ? this.#joints.verify(name, entry) : DONE))
   }
 
   async inspect(key: string): Promise<LockView | null> {
@@ -183,7 +183,7 @@ export class MemoryBackend implements Backend {
     const remaining = this.store.remaining(this.#prefix + key)
     if (token === undefined || remaining === undefined) return null
     const sharing = this.store.sharing(this.#prefix + key)
-    return { token, remaining, ...(sharing && { shared: sharedViewOf(sharing, this.store.now) }) }
+    return { token, remaining, ...(sharing && { joint: jointViewOf(sharing, this.store.now) }) }
   }
 
   async forceRelease(key: string): Promise<boolean> {
@@ -207,7 +207,7 @@ export class MemoryBackend implements Backend {
     return this.#carryOut(operation, entries, () =>
       entries.map((entry): ChangeOutcome => {
         const name = this.#prefix + entry.key
-        if (entry.share) return change(entry, name)
+        if (entry.joint) return change(entry, name)
         const holder = this.store.get(name)
         if (holder === undefined) return { type: 'refused', reason: 'missing' }
         if (holder !== entry.token) return { type: 'refused', reason: 'taken' }

@@ -76,7 +76,7 @@ export class MemoryCatalogue implements Catalogue {
     if (!matchesGlob(pattern, key)) return []
     const sharing = store.sharing(name)
     if (sharing === undefined) return [{ key, type: 'string', token, remaining, holders: 1 }]
-    return [{ key, type: 'zset', token, remaining, holders: sharing.holders.size, share: sharing.mode ?? 'nobody' }]
+    return [{ key, type: 'zset', token, remaining, holders: sharing.holders.size, joint: sharing.mode ?? 'nobody' }]
   }
 
   #remember(cursor: string, serials: Serials): string {

@@ -69,7 +69,7 @@ export class MemoryStore {
   }
 
   /** Writes what is on such a key. Nothing deletes it. @param by as for `set`. @internal */
-  share(key: string, sharing: Sharing | undefined, by?: StoreWatcher): void {
+  joint(key: string, sharing: Sharing | undefined, by?: StoreWatcher): void {
     if (sharing === undefined) {
       this.delete(key, by)
       return

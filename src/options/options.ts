@@ -23,7 +23,7 @@ export interface LeaseOptions {
 }
 
 /** Options of a key that several may hold. Without them a lock is for one. */
-export interface ShareOptions {
+export interface JointOptions {
   /**
    * How many permits the key has: an integer from 1 to 1,000,000. A lease takes `weight` of them. All callers should say the same: each keeps to its own
    * number, and leases that are held count, whatever their owners said.
@@ -36,13 +36,13 @@ export interface ShareOptions {
 }
 
 /** Options of `tryAcquire`. */
-export interface TryAcquireOptions extends LeaseOptions, ShareOptions {
+export interface TryAcquireOptions extends LeaseOptions, JointOptions {
   /** Aborts the call: it rejects with the signal's reason, and the manager releases what the call may have acquired. */
   readonly signal?: AbortSignal | undefined
 }
 
 /** Options of `adopt`. */
-export type AdoptOptions = Omit<TryAcquireOptions, 'ttl' | keyof ShareOptions>
+export type AdoptOptions = Omit<TryAcquireOptions, 'ttl' | keyof JointOptions>
 
 /** Options of `acquire` and `using`. */
 export interface AcquireOptions extends TryAcquireOptions {
@@ -57,7 +57,7 @@ export interface AcquireOptions extends TryAcquireOptions {
 }
 
 /** Options of `acquireAll`. */
-export type AcquireAllOptions = Omit<AcquireOptions, keyof ShareOptions>
+export type AcquireAllOptions = Omit<AcquireOptions, keyof JointOptions>
 
 /** The progress of a call for many keys. */
 export interface Progress {

@@ -27,9 +27,9 @@ import type {
   Progress,
   TryAcquireOptions,
 } from './options.ts'
-import type { Share } from '../rules/sharing.ts'
+import type { Joint } from '../rules/sharing.ts'
 import { type RetryStrategy, untilTold } from './retry.ts'
-import { checkShare, resolveShare, SHARE_OPTIONS } from './share.ts'
+import { checkJoint, resolveJoint, JOINT_OPTIONS } from './joint.ts'
 
 const LONGEST = 2 ** 31 - 1
 const LONGEST_OWNER = 128
@@ -76,7 +76,7 @@ export interface AcquireSettings extends LeaseSettings {
   readonly retry: RetryStrategy
   readonly signal: AbortSignal | undefined
   /** Given if others may hold the key as well. */
-  readonly share?: Share | undefined
+  readonly joint?: Joint | undefined
   /** Whether it is part of a larger call, which counts its own failure. */
   readonly part?: boolean
 }
@@ -105,7 +105,7 @@ export type AdoptSettings = Omit<LeaseSettings, 'ttl'> & Pick<AcquireSettings, '
 
 const LEASE_OPTIONS = ['ttl', 'timeout', 'maxHold', 'autoRenew'] as const
 const ADOPT_OPTIONS = ['timeout', 'maxHold', 'autoRenew', 'signal'] as const
-const TRY_ACQUIRE_OPTIONS = [...LEASE_OPTIONS, ...SHARE_OPTIONS, 'signal'] as const
+const TRY_ACQUIRE_OPTIONS = [...LEASE_OPTIONS, ...JOINT_OPTIONS, 'signal'] as const
 const ACQUIRE_OPTIONS = [...TRY_ACQUIRE_OPTIONS, 'wait', 'retry'] as const
 const ACQUIRE_ALL_OPTIONS = [...LEASE_OPTIONS, 'signal', 'wait', 'retry'] as const
 const ACQUIRE_MANY_OPTIONS = [...ACQUIRE_ALL_OPTIONS, 'onProgress'] as const
@@ -222,7 +222,7 @@ function resolve(options: AcquireOptions, defaults: ManagerSettings, wait: numbe
       ? Math.min(defaults.timeout ?? defaultTimeout(ttl), ttl)
       : checkTimeout(options.timeout, ttl)
   const patience = options.wait === undefined ? wait : checkNumber('wait', options.wait, 0)
-  const share = resolveShare(options, patience > 0)
+  const joint = resolveJoint(options, patience > 0)
   return {
     ttl,
     timeout,
@@ -231,7 +231,7 @@ function resolve(options: AcquireOptions, defaults: ManagerSettings, wait: numbe
     wait: patience,
     retry: options.retry === undefined ? defaults.retry : checkMethods('retry', options.retry, ['next']),
     signal: options.signal === undefined ? undefined : checkSignal('signal', options.signal),
-    ...(share && { share }),
+    ...(joint && { joint }),
   }
 }
 
@@ -267,13 +267,13 @@ export function checkDetached(value: unknown): DetachedLease {
   if (typeof value !== 'object' || value === null) {
     throw new TypeError(`Expected \`lease\` to be what \`detach()\` returned, got ${describe(value)}`)
   }
-  const { key, token, fence, ttl, share } = value as Record<keyof DetachedLease, unknown>
+  const { key, token, fence, ttl, joint } = value as Record<keyof DetachedLease, unknown>
   const checked = {
     key: checkKey(key),
     token: checkWellFormed('token', checkString('token', token)),
     fence: checkInteger('fence', fence, 0, { max: Number.MAX_SAFE_INTEGER, unit: '' }),
     ttl: checkTtl(ttl),
-    ...(share !== undefined && { share: checkShare(share) }),
+    ...(joint !== undefined && { joint: checkJoint(joint) }),
   }
   if (checked.token === '') throw new RangeError('Expected `token` to be a string that is not empty')
   return checked

@@ -46,11 +46,11 @@ export class Inquiries {
     const { backend } = this.#parts
     const view = await this.#ask(`Lock \`${key}\` could not be inspected`, key, () => backend.inspect(key))
     if (view === null) return null
-    const { shared, ...holder } = view
-    if (shared === undefined) return this.#describe(key, holder)
-    const holders = shared.holders.map((one) => this.#describe(key, one))
+    const { joint, ...holder } = view
+    if (joint === undefined) return this.#describe(key, holder)
+    const holders = joint.holders.map((one) => this.#describe(key, one))
     holders.sort((a, b) => a.remaining - b.remaining)
-    return { ...this.#describe(key, holder), shared: { mode: shared.mode, holders } }
+    return { ...this.#describe(key, holder), joint: { mode: joint.mode, holders } }
   }
 
   #describe<H extends LockView>(key: string, holder: H): H & Pick<LockInspection, 'owner' | 'since' | 'lease'> {
@@ -88,7 +88,7 @@ export class Inquiries {
 
   #leaseOf(key: string, token: string): Lease | undefined {
     const { table } = this.#parts
-    for (const record of [table.get(key), ...table.records.sharesOf(key)]) {
+    for (const record of [table.get(key), ...table.records.jointsOf(key)]) {
       if (record?.token === token && isActive(table.observe(record))) return record.handle
     }
     return undefined

@@ -65,7 +65,7 @@ export async function* listLocks(parts: ListingParts, settings: ListSettings): A
 }
 
 function readLock(
-  { key: name, type, token, remaining, holders, share }: KeyView,
+  { key: name, type, token, remaining, holders, joint }: KeyView,
   { leaseOf }: ListingParts,
 ): ListedLock {
   const { key, bytes } = keyText(name)
@@ -77,7 +77,7 @@ function readLock(
   return {
     key,
     bytes,
-    kind: share === undefined ? (ours ? 'lease' : type) : share === 'nobody' ? 'waiting' : share,
+    kind: joint === undefined ? (ours ? 'lease' : type) : joint === 'nobody' ? 'waiting' : joint,
     owner,
     since: dateOf(time),
     remaining,

@@ -4,8 +4,8 @@
  * KEYS: any keys. Changes nothing.
  *
  * @returns five elements for each key: what is left of its ttl in ms (-1: none, -2: it is gone), its type, the beginning of the string on it (empty
- * for other types), how many fields or members it has, and its mode if it is a share of ours, otherwise -1. Such a key has holders instead of members:
- * see `share-scripts.ts`.
+ * for other types), how many fields or members it has, and its mode if it is a joint lease of ours, otherwise -1. Such a key has holders instead of members:
+ * see `joint-scripts.ts`.
  */
 export const VIEW = `
 local views = {}

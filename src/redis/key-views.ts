@@ -7,7 +7,7 @@ import { FENCE_KEY } from '../backend.ts'
 import { type KeyView, MEMBERS_KEY } from '../catalogue.ts'
 import { VIEW } from './catalogue-scripts.ts'
 import { Script } from './script.ts'
-import { modeOf } from './share-call.ts'
+import { modeOf } from './joint-call.ts'
 
 /** Keys that the server looks at for one page: about a fifth of a millisecond of its time. */
 const PAGE = 128
@@ -49,7 +49,7 @@ export function viewsOf(names: readonly string[], reply: unknown, prefix: string
     if (remaining === -2) return []
     const key = Buffer.from(name, 'latin1').subarray(start)
     const left = remaining === -1 ? Number.POSITIVE_INFINITY : remaining
-    return [{ key, type, token, holders, remaining: left, ...(mode >= 0 && { share: modeOf(mode) ?? 'nobody' }) }]
+    return [{ key, type, token, holders, remaining: left, ...(mode >= 0 && { joint: modeOf(mode) ?? 'nobody' }) }]
   })
 }
 

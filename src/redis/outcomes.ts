@@ -1,7 +1,7 @@
 /** What the answers of the scripts mean: one outcome for each entry. Pure. */
-import type { AcquireOutcome, ChangeOutcome, HolderView, LockView, SharedView } from '../backend.ts'
+import type { AcquireOutcome, ChangeOutcome, HolderView, LockView, JointView } from '../backend.ts'
 import { UnavailableError } from '../errors.ts'
-import { modeOf, readMember } from './share-call.ts'
+import { modeOf, readMember } from './joint-call.ts'
 
 const DONE = { type: 'done' } as const
 const TAKEN = { type: 'refused', reason: 'taken' } as const
@@ -32,11 +32,11 @@ export function viewOf(reply: unknown): LockView | null {
   if (found.length === 0) return null
   const [token, left, mode, ...holders] = found as [string, number, number?, ...(string | number)[]]
   const view = { token, remaining: remainingOf(left) }
-  return mode === undefined ? view : { ...view, shared: sharedViewOf(mode, holders as (string | number)[]) }
+  return mode === undefined ? view : { ...view, joint: jointViewOf(mode, holders as (string | number)[]) }
 }
 
 /** @param elements the member and what is left of its ttl, for each holder. */
-function sharedViewOf(mode: number, elements: readonly (string | number)[]): SharedView {
+function jointViewOf(mode: number, elements: readonly (string | number)[]): JointView {
   const holders: HolderView[] = []
   for (let i = 0; i < elements.length; i += 2) {
     holders.push({ ...readMember(elements[i] as string), remaining: elements[i + 1] as number })

@@ -24,13 +24,13 @@ import { callOf, SCRIPTS, ttlsOf, watchedIndices } from './lock-call.ts'
 import { acquireOutcomes, changeOutcomes, viewOf } from './outcomes.ts'
 import { type Call, type Script, ScriptRunner } from './script.ts'
 import {
-  acquireSharesCall,
-  releaseSharesCall,
-  renewSharesCall,
-  SHARE_SCRIPTS,
-  shareOutcomes,
-  verifySharesCall,
-} from './share-call.ts'
+  acquireJointsCall,
+  releaseJointsCall,
+  renewJointsCall,
+  JOINT_SCRIPTS,
+  jointOutcomes,
+  verifyJointsCall,
+} from './joint-call.ts'
 import { ToldFaults } from './told-faults.ts'
 import type { Tracking } from './tracking.ts'
 
@@ -105,7 +105,7 @@ export class RedisBackend implements Backend {
     return apart(
       entries,
       (some) => this.#acquirePlain(some, watch),
-      (some) => this.#acquireShares(some, watch),
+      (some) => this.#acquireJoints(some, watch),
     )
   }
 
@@ -122,14 +122,14 @@ export class RedisBackend implements Backend {
     })
   }
 
-  #acquireShares(entries: readonly LockEntry[], watch: boolean): Promise<readonly AcquireOutcome[]> {
+  #acquireJoints(entries: readonly LockEntry[], watch: boolean): Promise<readonly AcquireOutcome[]> {
     const { tracking } = this.#open.pair
     return this.#ask('acquire', entries, async (some) => {
-      const call = acquireSharesCall(this.#heads, some, watch && tracking?.active === true, 0, FENCE_KEY)
+      const call = acquireJointsCall(this.#heads, some, watch && tracking?.active === true, 0, FENCE_KEY)
       const period = tracking?.period
-      const reply = this.#run(SHARE_SCRIPTS.acquire, call, some, tracking)
+      const reply = this.#run(JOINT_SCRIPTS.acquire, call, some, tracking)
       this.#flushIfLarge(call)
-      return shareOutcomes(await reply, period !== undefined && period === tracking?.period)
+      return jointOutcomes(await reply, period !== undefined && period === tracking?.period)
     })
   }
 
@@ -143,7 +143,7 @@ export class RedisBackend implements Backend {
         }),
       (some) =>
         this.#renew(some, watch, (part, watched) => {
-          return { script: SHARE_SCRIPTS.renew, watched, call: renewSharesCall(this.#heads, part, watched) }
+          return { script: JOINT_SCRIPTS.renew, watched, call: renewJointsCall(this.#heads, part, watched) }
         }),
     )
   }
@@ -171,7 +171,7 @@ export class RedisBackend implements Backend {
       entries,
       (part) =>
         this.#release(SCRIPTS.release, part, (some) => this.#prepare(SCRIPTS.release, some, watchedIndices(some))),
-      (part) => this.#release(SHARE_SCRIPTS.release, part, (some) => releaseSharesCall(this.#heads, some)),
+      (part) => this.#release(JOINT_SCRIPTS.release, part, (some) => releaseJointsCall(this.#heads, some)),
     )
   }
 
@@ -197,7 +197,7 @@ export class RedisBackend implements Backend {
     return apart(
       entries,
       (part) => ask(SCRIPTS.verify, part, (some) => this.#prepare(SCRIPTS.verify, some, [])),
-      (part) => ask(SHARE_SCRIPTS.verify, part, (some) => verifySharesCall(this.#heads, some)),
+      (part) => ask(JOINT_SCRIPTS.verify, part, (some) => verifyJointsCall(this.#heads, some)),
     )
   }
 

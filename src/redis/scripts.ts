@@ -151,7 +151,7 @@ return exceptions
 
 /**
  * KEYS: one lock. @returns its token ('' for a value that is no string) and what is left of its ttl in ms (-1: none); nothing if it is free. If several
- * may hold it, also its mode, and the member and what is left of the ttl of each holder: see `share-scripts.ts`.
+ * may hold it, also its mode, and the member and what is left of the ttl of each holder: see `joint-scripts.ts`.
  */
 export const INSPECT = `
 local remaining = redis.call('PTTL', KEYS[1])

@@ -4,7 +4,7 @@
  */
 import type { ChangeOutcome, LockEntry, ReleaseEntry, Unknown } from '../backend.ts'
 import type { Clock } from '../time/clock.ts'
-import type { Share } from '../rules/sharing.ts'
+import type { Joint } from '../rules/sharing.ts'
 import { renewalRetryDelay } from '../rules/timing.ts'
 import { UnavailableError } from '../errors.ts'
 import type { PendingRelease } from '../lease/lease-record.ts'
@@ -53,7 +53,7 @@ export class Deletion implements ReleaseRequest, PendingRelease {
   readonly ttl: number
   /** ms. */
   readonly timeout: number
-  readonly share: Share | undefined
+  readonly joint: Joint | undefined
   readonly wanted = true
   watch = false
   readonly #parts: DeletionParts
@@ -86,7 +86,7 @@ export class Deletion implements ReleaseRequest, PendingRelease {
     this.key = entry.key
     this.token = entry.token
     this.ttl = entry.ttl
-    this.share = entry.share
+    this.joint = entry.joint
     this.timeout = timeout
     this.#parts = parts
     this.#until = until

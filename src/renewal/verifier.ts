@@ -46,7 +46,7 @@ export class Verifier {
 
   #ask(record: LeaseRecord, onlyLook = false): void {
     const { clock, dispatch } = this.#parts
-    const { key, token, ttl, timeout, share } = record
+    const { key, token, ttl, timeout, joint } = record
     this.#pending.set(record, { stale: false })
     const settle = (outcome: ChangeOutcome): void => this.#settle(record, outcome)
     const request = {
@@ -54,7 +54,7 @@ export class Verifier {
       token,
       ttl,
       timeout,
-      share,
+      joint,
       settle,
       settleLate: (outcome: ChangeOutcome): void => this.#refuse(record, outcome),
       // No lease is renewed after its end (P12).

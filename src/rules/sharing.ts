@@ -10,11 +10,11 @@
  * first, and no writer before them.
  */
 
-export type ShareMode = 'permit' | 'read' | 'write'
+export type JointMode = 'permit' | 'read' | 'write'
 
 /** How a caller wants to hold a key that others may hold as well. */
-export interface Share {
-  readonly mode: ShareMode
+export interface Joint {
+  readonly mode: JointMode
   /** How many permits the caller knows of; 0 for readers and writers. */
   readonly permits: number
   /** How many of the permits the caller takes; 1 for readers and writers. */
@@ -37,7 +37,7 @@ interface Holder {
 /** What is on a key. It never changes: each request makes another one. All times are ms on the store's clock. */
 export interface Sharing {
   /** Undefined if nobody holds the key. */
-  readonly mode: ShareMode | undefined
+  readonly mode: JointMode | undefined
   /** By token, in the order of the grants. */
   readonly holders: ReadonlyMap<string, Holder>
   /** Another number after each change. */
@@ -52,16 +52,16 @@ export interface Sharing {
 }
 
 /** A request for a key. */
-export interface ShareRequest {
+export interface JointRequest {
   readonly token: string
   /** ms. */
   readonly ttl: number
-  readonly share: Share
+  readonly joint: Joint
   /** What the first refusal of this caller said; undefined if it was not refused yet. */
   readonly turn?: number | undefined
 }
 
-export interface ShareRefusal {
+export interface JointRefusal {
   /** ms until the first of the holders ends. */
   readonly remaining: number
   /** The token of that holder. */
@@ -105,39 +105,39 @@ export function weightOf({ holders }: Sharing): number {
 }
 
 /** @param before as `sharingAt` returned it. @returns what is on the key afterwards, and why it was refused. */
-export function acquireShare(
+export function acquireJoint(
   before: Sharing | undefined,
-  request: ShareRequest,
+  request: JointRequest,
   now: number,
-): { readonly sharing: Sharing; readonly refusal: ShareRefusal | undefined } {
+): { readonly sharing: Sharing; readonly refusal: JointRefusal | undefined } {
   const sharing = before ?? EMPTY
-  const { token, ttl, share } = request
+  const { token, ttl, joint } = request
   const isHeld = sharing.holders.has(token)
   if (!isHeld && !isFree(sharing, request, now)) {
-    const announced = announce(sharing, share, now)
+    const announced = announce(sharing, joint, now)
     return { sharing: announced, refusal: refusalOf(announced, now) }
   }
   const holders = new Map(sharing.holders)
-  holders.set(token, { weight: share.weight, until: now + ttl })
+  holders.set(token, { weight: joint.weight, until: now + ttl })
   const granted = { ...changed(sharing), holders }
   if (isHeld) return { sharing: granted, refusal: undefined }
-  const readers = share.mode === 'read' ? { readersWait: NEVER, readersFirst: NEVER } : {}
-  const writer = share.mode === 'write' ? { writersWait: NEVER } : {}
-  return { sharing: { ...granted, mode: share.mode, ...readers, ...writer }, refusal: undefined }
+  const readers = joint.mode === 'read' ? { readersWait: NEVER, readersFirst: NEVER } : {}
+  const writer = joint.mode === 'write' ? { writersWait: NEVER } : {}
+  return { sharing: { ...granted, mode: joint.mode, ...readers, ...writer }, refusal: undefined }
 }
 
 /** Extends a holder; a writer that renews as a reader becomes one. @returns undefined if the token is no holder. */
-export function renewShare(before: Sharing | undefined, request: ShareRequest, now: number): Sharing | undefined {
+export function renewJoint(before: Sharing | undefined, request: JointRequest, now: number): Sharing | undefined {
   const holder = before?.holders.get(request.token)
   if (before === undefined || holder === undefined) return undefined
   const holders = new Map(before.holders)
   holders.set(request.token, { weight: holder.weight, until: now + request.ttl })
   const renewed = { ...changed(before), holders }
-  return before.mode === 'write' && request.share.mode === 'read' ? endWriter(renewed, 'read', now) : renewed
+  return before.mode === 'write' && request.joint.mode === 'read' ? endWriter(renewed, 'read', now) : renewed
 }
 
 /** @returns what is left, which may be nothing; undefined if the token is no holder. */
-export function releaseShare(
+export function releaseJoint(
   before: Sharing | undefined,
   token: string,
   now: number,
@@ -146,11 +146,11 @@ export function releaseShare(
   return { sharing: sharingAt(without(before, [token], now), now) }
 }
 
-function isFree(sharing: Sharing, { share, turn }: ShareRequest, now: number): boolean {
+function isFree(sharing: Sharing, { joint, turn }: JointRequest, now: number): boolean {
   const { mode, holders, writersWait, readersFirst } = sharing
-  switch (share.mode) {
+  switch (joint.mode) {
     case 'permit':
-      return (mode === undefined || mode === 'permit') && weightOf(sharing) + share.weight <= share.permits
+      return (mode === undefined || mode === 'permit') && weightOf(sharing) + joint.weight <= joint.permits
     case 'read': {
       const wasAhead = turn !== undefined && turn !== sharing.turn
       return (mode === undefined || mode === 'read') && (writersWait <= now || wasAhead)
@@ -158,19 +158,19 @@ function isFree(sharing: Sharing, { share, turn }: ShareRequest, now: number): b
     case 'write':
       return holders.size === 0 && readersFirst <= now
     default:
-      return share.mode satisfies never
+      return joint.mode satisfies never
   }
 }
 
 /** An announcement that still lasts for long is left alone: each change wakes all waiters. */
-function announce(sharing: Sharing, { mode, announce: duration = 0 }: Share, now: number): Sharing {
+function announce(sharing: Sharing, { mode, announce: duration = 0 }: Joint, now: number): Sharing {
   if (mode === 'permit' || duration === 0) return sharing
   const name = mode === 'read' ? 'readersWait' : 'writersWait'
   if (sharing[name] >= now + duration / 2) return sharing
   return { ...changed(sharing), [name]: now + duration }
 }
 
-function refusalOf({ holders, version, turn, writersWait, readersFirst }: Sharing, now: number): ShareRefusal {
+function refusalOf({ holders, version, turn, writersWait, readersFirst }: Sharing, now: number): JointRefusal {
   let [holder, until] = ['', Number.POSITIVE_INFINITY]
   for (const [token, held] of holders) if (held.until < until) [holder, until] = [token, held.until]
   if (holder === '') until = Math.max(writersWait, readersFirst)

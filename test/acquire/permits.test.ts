@@ -28,7 +28,7 @@ describe('permits', () => {
       const leases = calls.slice(0, 3).map(({ value }) => value)
       expect(new Set(leases.map(({ fence }) => fence)).size).to.equal(3)
       expect(new Set(leases.map(({ token }) => token)).size).to.equal(3)
-      expect(leases.map(({ key, mode, share, held }) => [key, mode, share?.weight, held])).to.deep.equal(
+      expect(leases.map(({ key, mode, joint, held }) => [key, mode, joint?.weight, held])).to.deep.equal(
         leases.map(() => ['api', 'permit', 1, true]),
       )
       expect([...(store.sharing('lease:api')?.holders.keys() ?? [])]).to.have.members(leases.map(({ token }) => token))
@@ -124,7 +124,7 @@ describe('permits', () => {
       const sharing = store.sharing('lease:api') ?? expect.fail('nobody holds it')
       const holders = new Map(sharing.holders)
       holders.delete(first.token)
-      store.share('lease:api', { ...sharing, holders, version: sharing.version + 1 })
+      store.joint('lease:api', { ...sharing, holders, version: sharing.version + 1 })
       await clock.settle()
       expect(first.held).to.equal(false)
       expect(second.held).to.equal(true)
@@ -147,7 +147,7 @@ describe('permits', () => {
   it('take their weight', () =>
     withManager({}, async ({ manager }) => {
       const heavy = await grant(manager.tryAcquire('api', { permits: 10, weight: 8 }))
-      expect(heavy.share).to.include({ permits: 10, weight: 8 })
+      expect(heavy.joint).to.include({ permits: 10, weight: 8 })
       expect(await manager.tryAcquire('api', { permits: 10, weight: 3 })).to.equal(null)
       await grant(manager.tryAcquire('api', { permits: 10, weight: 2 }))
       await heavy.release()
@@ -231,8 +231,8 @@ describe('permits', () => {
     withManager({ owner: 'me' }, async ({ manager }) => {
       const leases = await Promise.all([1, 2].map((weight) => manager.acquire('api', { permits: 3, weight })))
       const seen = await manager.inspect('api')
-      expect(seen?.shared?.mode).to.equal('permit')
-      expect(seen?.shared?.holders.map(({ owner, weight, lease }) => [owner, weight, lease])).to.have.deep.members([
+      expect(seen?.joint?.mode).to.equal('permit')
+      expect(seen?.joint?.holders.map(({ owner, weight, lease }) => [owner, weight, lease])).to.have.deep.members([
         ['me', 1, leases[0]],
         ['me', 2, leases[1]],
       ])

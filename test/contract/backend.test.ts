@@ -9,7 +9,7 @@ import { RedisServer } from '../support/redis-server.ts'
 import { MemoryCluster, RoutedBackend } from '../support/routed-backend.ts'
 import { describeBackend, Listener, type Store } from './backend.contract.ts'
 import { describeCatalogue } from './catalogue.contract.ts'
-import { describeShares } from './shares.contract.ts'
+import { describeJoints } from './joints.contract.ts'
 
 /** How long a backend may find a server silent before it gives up the connection, in ms. */
 const TIMEOUT = 5_000
@@ -186,10 +186,10 @@ describeBackend('MemoryBackend', memoryStore)
 describeBackend('RoutedBackend', routedStore)
 describeBackend('RedisBackend', redisStore)
 describeBackend('ClusterBackend', clusterStore)
-describeShares('MemoryBackend', memoryStore)
-describeShares('RoutedBackend', routedStore)
-describeShares('RedisBackend', redisStore)
-describeShares('ClusterBackend', clusterStore)
+describeJoints('MemoryBackend', memoryStore)
+describeJoints('RoutedBackend', routedStore)
+describeJoints('RedisBackend', redisStore)
+describeJoints('ClusterBackend', clusterStore)
 describeCatalogue('MemoryBackend', memoryStore)
 describeCatalogue('RedisBackend', redisStore)
 describeCatalogue('ClusterBackend', clusterStore)

@@ -10,7 +10,7 @@ import { PLACE_BUGS } from './place-bugs.ts'
 import type { Regression } from './regression.ts'
 import { RENEWAL_BUGS } from './renewal-bugs.ts'
 import { SERVER_BUGS } from './server-bugs.ts'
-import { SHARE_BUGS } from './share-bugs.ts'
+import { JOINT_BUGS } from './joint-bugs.ts'
 import { SIMULATOR_BUGS } from './simulator-bugs.ts'
 import { WAITING_BUGS } from './waiting-bugs.ts'
 
@@ -30,6 +30,6 @@ export const BUGS_HERE: readonly Regression[] = [
   ...ENDING_BUGS,
   ...FAILOVER_BUGS,
   ...PLACE_BUGS,
-  ...SHARE_BUGS,
+  ...JOINT_BUGS,
   ...SIMULATOR_BUGS,
 ]

@@ -2,12 +2,12 @@
 import { expect } from 'chai'
 import fc from 'fast-check'
 import {
-  acquireShare,
+  acquireJoint,
   endOfSharing,
-  releaseShare,
-  renewShare,
-  type Share,
-  type ShareRefusal,
+  releaseJoint,
+  renewJoint,
+  type Joint,
+  type JointRefusal,
   type Sharing,
   sharingAt,
   weightOf,
@@ -17,29 +17,29 @@ import { runs } from '../support/manager.ts'
 const TTL = 1_000
 const ANNOUNCE = 200
 
-const read: Share = { mode: 'read', permits: 0, weight: 1, announce: ANNOUNCE }
-const write: Share = { mode: 'write', permits: 0, weight: 1, announce: ANNOUNCE }
-const permit = (permits: number, weight = 1): Share => ({ mode: 'permit', permits, weight })
+const read: Joint = { mode: 'read', permits: 0, weight: 1, announce: ANNOUNCE }
+const write: Joint = { mode: 'write', permits: 0, weight: 1, announce: ANNOUNCE }
+const permit = (permits: number, weight = 1): Joint => ({ mode: 'permit', permits, weight })
 
 /** A key, and a clock. */
 class Key {
   now = 1_000_000
   sharing: Sharing | undefined
 
-  acquire(token: string, share: Share, turn?: number): ShareRefusal | undefined {
-    const { sharing, refusal } = acquireShare(this.at, { token, ttl: TTL, share, turn }, this.now)
+  acquire(token: string, joint: Joint, turn?: number): JointRefusal | undefined {
+    const { sharing, refusal } = acquireJoint(this.at, { token, ttl: TTL, joint, turn }, this.now)
     this.sharing = sharing
     return refusal
   }
 
-  renew(token: string, share: Share): boolean {
-    const renewed = renewShare(this.at, { token, ttl: TTL, share }, this.now)
+  renew(token: string, joint: Joint): boolean {
+    const renewed = renewJoint(this.at, { token, ttl: TTL, joint }, this.now)
     if (renewed) this.sharing = renewed
     return renewed !== undefined
   }
 
   release(token: string): boolean {
-    const released = releaseShare(this.at, token, this.now)
+    const released = releaseJoint(this.at, token, this.now)
     if (released) this.sharing = released.sharing
     return released !== undefined
   }
@@ -125,7 +125,7 @@ describe('the rules of sharing a key', () => {
 
   it('renew an announcement in its second half only', () => {
     key.acquire('w0', write)
-    const { version } = key.acquire('w1', write) as ShareRefusal
+    const { version } = key.acquire('w1', write) as JointRefusal
     key.now += ANNOUNCE / 2
     expect(key.acquire('w1', write)?.version).to.equal(version)
     key.now += 1
@@ -134,7 +134,7 @@ describe('the rules of sharing a key', () => {
 
   it('after a writer let the readers go first that it refused', () => {
     key.acquire('w1', write)
-    const { turn } = key.acquire('r1', read) as ShareRefusal
+    const { turn } = key.acquire('r1', read) as JointRefusal
     key.acquire('w2', write)
     key.release('w1')
     expect(key.acquire('w2', write)).not.to.equal(undefined)
@@ -147,7 +147,7 @@ describe('the rules of sharing a key', () => {
 
   it('let at most one writer pass a reader that waits', () => {
     key.acquire('w1', write)
-    const { turn } = key.acquire('r1', read) as ShareRefusal
+    const { turn } = key.acquire('r1', read) as JointRefusal
     key.release('w1')
     // It was too late for its turn.
     key.now += ANNOUNCE
@@ -159,7 +159,7 @@ describe('the rules of sharing a key', () => {
 
   it('end a writer at its own time, whoever looks, and whenever', () => {
     key.acquire('w1', write)
-    const { turn } = key.acquire('r1', { ...read, announce: 5 * TTL }) as ShareRefusal
+    const { turn } = key.acquire('r1', { ...read, announce: 5 * TTL }) as JointRefusal
     key.now += TTL + 10
     const early = key.at?.turn
     key.now += 10
@@ -183,23 +183,23 @@ describe('the rules of sharing a key', () => {
     const step = fc.record({
       what: fc.constantFrom('acquire', 'acquire', 'renew', 'release'),
       token: fc.integer({ min: 0, max: 5 }),
-      share: fc.constantFrom(read, write, permit(3), permit(3, 2)),
+      joint: fc.constantFrom(read, write, permit(3), permit(3, 2)),
       pause: fc.constantFrom(0, 1, 50, ANNOUNCE, TTL),
     })
     fc.assert(
       fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
         const one = new Key()
-        const modes = new Map<string, Share>()
-        for (const { what, token, share, pause } of steps) {
+        const modes = new Map<string, Joint>()
+        for (const { what, token, joint, pause } of steps) {
           one.now += pause
-          const name = `${token} ${share.mode} ${share.weight}`
+          const name = `${token} ${joint.mode} ${joint.weight}`
           if (what === 'acquire') {
-            if (one.acquire(name, share) === undefined) modes.set(name, share)
-          } else if (what === 'renew') one.renew(name, share)
+            if (one.acquire(name, joint) === undefined) modes.set(name, joint)
+          } else if (what === 'renew') one.renew(name, joint)
           else one.release(name)
           const { at } = one
           if (at === undefined) continue
-          const held = [...at.holders.keys()].map((holder) => modes.get(holder) as Share)
+          const held = [...at.holders.keys()].map((holder) => modes.get(holder) as Joint)
           if (at.mode === 'permit') expect(weightOf(at)).to.be.at.most(3)
           if (held.some(({ mode }) => mode === 'write')) expect(held).to.have.length(1)
           for (const { mode } of held) expect(mode).to.equal(at.mode)

@@ -4,7 +4,7 @@
  */
 import type { Fault } from './faults.ts'
 import type { Random } from './random.ts'
-import { SHARED_KEYS } from './share-workload.ts'
+import { JOINT_KEYS } from './joint-workload.ts'
 
 export interface Scenario {
   readonly processes: number
@@ -47,7 +47,7 @@ export interface Scenario {
   /** How many servers there are; keys are spread over them. */
   readonly nodes: number
   /** Keys that several may hold. */
-  readonly shared: readonly string[]
+  readonly joint: readonly string[]
   /** All that is done is that everybody wants one lock all the time: see `Contest`. */
   readonly contested: boolean
 }
@@ -62,10 +62,10 @@ const FOCUSES: readonly Fault[] = ['lag', 'hold', 'mute', 'forbid']
 const SHARING = 0.3
 
 /** @param random whose numbers nothing else is drawn from: the other worlds stay as they are. */
-export function drawShared({ contested, keys }: Scenario, random: Random): readonly string[] {
+export function drawJoint({ contested, keys }: Scenario, random: Random): readonly string[] {
   // Crowded worlds are about their crowds.
   if (contested || keys.length > 30 || !random.chance(SHARING)) return []
-  return SHARED_KEYS.slice(random.integer(0, 2), random.integer(2, SHARED_KEYS.length))
+  return JOINT_KEYS.slice(random.integer(0, 2), random.integer(2, JOINT_KEYS.length))
 }
 
 /** @param nodes where all chance of worlds with several nodes comes from: nothing more is drawn from `random` for them. */
@@ -109,7 +109,7 @@ export function drawScenario(random: Random, nodes: Random): Scenario {
     acting: crowd ? random.pick([0, 0.01]) : random.pick([0, 0, 0.05, 0.3]),
     follows: true,
     contested: false,
-    shared: [],
+    joint: [],
     nodes: 1,
     faulty: crowd ? 0 : random.pick([0, 0, 0.01]),
   }

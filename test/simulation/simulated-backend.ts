@@ -228,8 +228,8 @@ export class SimulatedBackend implements ObservedBackend {
     const { observer } = this.#parts
     const { watching } = this
     const period = this.#period
-    const copies = entries.map(({ key, token, ttl, share, turn, watch: wanted }) => {
-      return { key: this.#prefix + key, token, ttl, share, turn, watch: watching && wanted === true && !asking }
+    const copies = entries.map(({ key, token, ttl, joint, turn, watch: wanted }) => {
+      return { key: this.#prefix + key, token, ttl, joint, turn, watch: watching && wanted === true && !asking }
     })
     const work = (redis: SimulatedRedis, client: Subscriber | undefined, some: readonly ReleaseEntry[]): Outcome[] => {
       if (operation === 'acquire') return redis.acquire(some, period === undefined ? undefined : client, watch)

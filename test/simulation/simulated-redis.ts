@@ -3,13 +3,13 @@
  * and what is left after a crash. Pure: the time is asked for from outside. `simulated-redis.test.ts` compares it with
  * the real one.
  */
-import type { AcquireOutcome, ChangeOutcome, LockEntry, LockView, ReleaseEntry, Share } from 'leasewheel'
+import type { AcquireOutcome, ChangeOutcome, LockEntry, LockView, ReleaseEntry, Joint } from 'leasewheel'
 import {
-  acquireShare,
+  acquireJoint,
   endOfSharing,
-  releaseShare,
-  renewShare,
-  type ShareRequest,
+  releaseJoint,
+  renewJoint,
+  type JointRequest,
   type Sharing,
   sharingAt,
 } from '#src/rules/sharing.js'
@@ -87,8 +87,8 @@ export class SimulatedRedis {
   acquire(entries: readonly LockEntry[], by: Subscriber | undefined, watch: boolean): AcquireOutcome[] {
     let fence: number | undefined
     return entries.map((entry) => {
-      const { key, token, ttl, share } = entry
-      if (share) return this.#acquireShare(entry, share, by, watch)
+      const { key, token, ttl, joint } = entry
+      if (joint) return this.#acquireJoint(entry, joint, by, watch)
       const present = this.look(key, by)
       if (present && present.token !== token) {
         if (by) this.#subscribe(key, by)
@@ -104,9 +104,9 @@ export class SimulatedRedis {
 
   renew(entries: readonly LockEntry[], by: Subscriber | undefined, watch: boolean): ChangeOutcome[] {
     return entries.map((entry) => {
-      const { key, token, ttl, share } = entry
-      const outcome = share
-        ? this.#changeShare(entry, by, (sharing) => renewShare(sharing, requestOf(entry, share), this.#now))
+      const { key, token, ttl, joint } = entry
+      const outcome = joint
+        ? this.#changeJoint(entry, by, (sharing) => renewJoint(sharing, requestOf(entry, joint), this.#now))
         : this.#change(key, token, by, () => this.write(key, { token, expiresAt: this.#now + ttl }, by))
       // All that were asked for are read at the end, those that are not ours included.
       if (watch && by) this.#subscribe(key, by)
@@ -116,9 +116,9 @@ export class SimulatedRedis {
 
   release(entries: readonly ReleaseEntry[], by: Subscriber | undefined): ChangeOutcome[] {
     return entries.map((entry) => {
-      const { key, token, watch, share } = entry
-      const outcome = share
-        ? this.#releaseShare(entry, by)
+      const { key, token, watch, joint } = entry
+      const outcome = joint
+        ? this.#releaseJoint(entry, by)
         : this.#change(key, token, by, () => this.write(key, undefined, by))
       if (watch && by) this.#subscribe(key, by)
       return outcome
@@ -127,8 +127,8 @@ export class SimulatedRedis {
 
   verify(entries: readonly LockEntry[], by: Subscriber | undefined): ChangeOutcome[] {
     return entries.map((entry) =>
-      entry.share
-        ? this.#changeShare(entry, by, (sharing) => (sharing?.holders.has(entry.token) ? sharing : undefined))
+      entry.joint
+        ? this.#changeJoint(entry, by, (sharing) => (sharing?.holders.has(entry.token) ? sharing : undefined))
         : this.#change(entry.key, entry.token, by, () => undefined),
     )
   }
@@ -232,7 +232,7 @@ export class SimulatedRedis {
     return sharingAt(this.peek(key)?.sharing, this.#now)
   }
 
-  #acquireShare(entry: LockEntry, share: Share, by: Subscriber | undefined, watch: boolean): AcquireOutcome {
+  #acquireJoint(entry: LockEntry, joint: Joint, by: Subscriber | undefined, watch: boolean): AcquireOutcome {
     const { key } = entry
     const present = this.look(key, by)
     const watched = by !== undefined
@@ -241,23 +241,23 @@ export class SimulatedRedis {
       const remaining = present.expiresAt - this.#now
       return { type: 'refused', remaining, holder: present.token, watched, version: 0, turn: 0 }
     }
-    const { sharing, refusal } = acquireShare(this.sharing(key), requestOf(entry, share), this.#now)
-    if (sharing.version !== present?.sharing?.version) this.#share(key, sharing, by)
+    const { sharing, refusal } = acquireJoint(this.sharing(key), requestOf(entry, joint), this.#now)
+    if (sharing.version !== present?.sharing?.version) this.#joint(key, sharing, by)
     if (by && (refusal || watch)) this.#subscribe(key, by)
     return refusal ? { type: 'refused', watched, ...refusal } : { type: 'granted', fence: this.#nextFence() }
   }
 
-  #releaseShare(entry: LockEntry, by: Subscriber | undefined): ChangeOutcome {
-    const released = releaseShare(this.sharing(entry.key), entry.token, this.#now)
+  #releaseJoint(entry: LockEntry, by: Subscriber | undefined): ChangeOutcome {
+    const released = releaseJoint(this.sharing(entry.key), entry.token, this.#now)
     if (released) {
-      this.#share(entry.key, released.sharing, by)
+      this.#joint(entry.key, released.sharing, by)
       return { type: 'done' }
     }
-    return this.#changeShare(entry, by, () => undefined)
+    return this.#changeJoint(entry, by, () => undefined)
   }
 
   /** @param change what is on the key afterwards; undefined if the token is no holder. */
-  #changeShare(
+  #changeJoint(
     { key }: LockEntry,
     by: Subscriber | undefined,
     change: (sharing: Sharing | undefined) => Sharing | undefined,
@@ -266,11 +266,11 @@ export class SimulatedRedis {
     const changed = change(this.sharing(key))
     if (changed === undefined)
       return { type: 'refused', reason: present && present.sharing === undefined ? 'taken' : 'missing' }
-    if (changed.version !== present?.sharing?.version) this.#share(key, changed, by)
+    if (changed.version !== present?.sharing?.version) this.#joint(key, changed, by)
     return { type: 'done' }
   }
 
-  #share(key: string, sharing: Sharing | undefined, by: Subscriber | undefined): void {
+  #joint(key: string, sharing: Sharing | undefined, by: Subscriber | undefined): void {
     this.write(key, sharing && { token: '', sharing, expiresAt: endOfSharing(sharing) }, by)
   }
 
@@ -299,6 +299,6 @@ export class SimulatedRedis {
   }
 }
 
-function requestOf({ token, ttl, turn }: LockEntry, share: Share): ShareRequest {
-  return { token, ttl, turn, share }
+function requestOf({ token, ttl, turn }: LockEntry, joint: Joint): JointRequest {
+  return { token, ttl, turn, joint }
 }

@@ -14,7 +14,7 @@ import { type Fault, Faults } from './faults.ts'
 import { Member } from './member.ts'
 import { Random } from './random.ts'
 import { Reactions } from './reactions.ts'
-import { drawScenario, drawShared, type Scenario } from './scenario.ts'
+import { drawScenario, drawJoint, type Scenario } from './scenario.ts'
 import { ServerInspector } from './server-inspector.ts'
 import type { SimulatedProcess } from './simulated-process.ts'
 import { SimulatedNodes } from './simulated-nodes.ts'
@@ -34,7 +34,7 @@ const CLOSING = 10_000 + 1_000
 /** Where the chance that nodes are drawn from begins, apart from that of everything else. */
 const NODES = 0x6e_6f_64_65
 /** The same for keys that several may hold. */
-const SHARES = 0x73_68_61_72
+const JOINTS = 0x73_68_61_72
 /** After how many of the steps a turn of the event loop is waited for. */
 const TURNS = 1 / 8
 
@@ -94,8 +94,8 @@ export class Simulation {
     // What is drawn for several nodes changes nothing in worlds with one.
     const further = new Random(options.seed ^ NODES)
     const drawn = drawScenario(random.fork(), further)
-    const shared = drawShared(drawn, new Random(options.seed ^ SHARES))
-    const scenario = { ...drawn, shared, ...options.scenario }
+    const joint = drawJoint(drawn, new Random(options.seed ^ JOINTS))
+    const scenario = { ...drawn, joint, ...options.scenario }
     this.scenario = scenario
     const timeline = this.#timeline
     const chronicle = new Chronicle(timeline, options.onEvent)

@@ -6,7 +6,7 @@ import type { Lease } from 'leasewheel'
 import type { Call } from './calls.ts'
 import type { Member } from './member.ts'
 import type { ServerInspector } from './server-inspector.ts'
-import { hasPermits, PERMITS } from './share-workload.ts'
+import { hasPermits, PERMITS } from './joint-workload.ts'
 import type { SimulatedNodes } from './simulated-nodes.ts'
 import { holdsKey, tokensOn } from './simulated-redis.ts'
 import type { Timeline } from './timeline.ts'
@@ -52,7 +52,7 @@ export class Watchman {
   read(members: Iterable<Member>): void {
     const { verdict, nodes, servers } = this.#parts
     const holders = new Map<string, string>()
-    const shares = new Map<string, Lease[]>()
+    const joints = new Map<string, Lease[]>()
     for (const member of members) {
       const { process, inspector } = member
       if (!process.observable || process.blind) continue
@@ -64,7 +64,7 @@ export class Watchman {
         const misled = servers.isMisled(token)
         if (misled && (known.acquiredAt > servers.replacedAt(key) || !isSound(member, key, servers))) continue
         if (known.lease.mode) {
-          shares.set(key, [...(shares.get(key) ?? []), known.lease])
+          joints.set(key, [...(joints.get(key) ?? []), known.lease])
         } else {
           const other = holders.get(key)
           verdict.expect(other === undefined, 'P7', () => `${key} is held by ${other} and by ${process.name}`)
@@ -74,14 +74,14 @@ export class Watchman {
         verdict.expect(holdsKey(present, token), 'P7', () => `${process.name} holds ${key} without its key`)
       }
     }
-    for (const [key, leases] of shares) this.#checkShares(key, leases)
+    for (const [key, leases] of joints) this.#checkJoints(key, leases)
   }
 
   /** P33: never more than the permits, and never a writer beside anybody. */
-  #checkShares(key: string, leases: readonly Lease[]): void {
+  #checkJoints(key: string, leases: readonly Lease[]): void {
     const { verdict } = this.#parts
     if (hasPermits(key)) {
-      const taken = leases.reduce((sum, { share }) => sum + (share?.weight ?? 0), 0)
+      const taken = leases.reduce((sum, { joint }) => sum + (joint?.weight ?? 0), 0)
       verdict.expect(taken <= PERMITS, 'P33', () => `${taken} of ${PERMITS} permits of ${key} are held`)
       return
     }

@@ -16,7 +16,7 @@ import { isManual, type Work } from './lease-inspector.ts'
 import type { Member } from './member.ts'
 import type { Random } from './random.ts'
 import type { Scenario } from './scenario.ts'
-import { downgradeLater, drawShare, drawShareAction } from './share-workload.ts'
+import { downgradeLater, drawJoint, drawJointAction } from './joint-workload.ts'
 import type { ServerInspector } from './server-inspector.ts'
 import type { SimulatedNodes } from './simulated-nodes.ts'
 import { timeoutOf } from './token-ledger.ts'
@@ -89,8 +89,8 @@ export class Workload {
 
   /** Somebody else does something to a key: an operator, another program, a mistake. */
   meddle(): void {
-    const { shared } = this.#scenario
-    const key = shared.length > 0 && this.#random.chance(0.3) ? this.#random.pick(shared) : this.#key()
+    const { joint } = this.#scenario
+    const key = joint.length > 0 && this.#random.chance(0.3) ? this.#random.pick(joint) : this.#key()
     const server = this.#nodes.serverOf(key)
     server.act((redis) =>
       this.#servers.robbing(redis, () => {
@@ -106,9 +106,9 @@ export class Workload {
   onClose: (member: Member) => void = () => undefined
 
   #act(member: Member): void {
-    const { shared } = this.#scenario
-    if (shared.length > 0 && this.#random.chance(0.6)) {
-      this.#actOnShare(member, this.#random.pick(shared))
+    const { joint } = this.#scenario
+    if (joint.length > 0 && this.#random.chance(0.6)) {
+      this.#actOnJoint(member, this.#random.pick(joint))
       return
     }
     this.perform(member, this.#random.weighted(ACTIONS), this.#key())
@@ -183,16 +183,16 @@ export class Workload {
     }
   }
 
-  #actOnShare(member: Member, key: string): void {
+  #actOnJoint(member: Member, key: string): void {
     const { manager } = member
-    const action = drawShareAction(this.#random)
+    const action = drawJointAction(this.#random)
     if (action === 'forceRelease' || action === 'inspect') {
       this.perform(member, action, key)
       return
     }
-    const share = drawShare(this.#random, key)
+    const joint = drawJoint(this.#random, key)
     const { wait, retry, ...others } = this.#options(member, key)
-    const options = { ...others, ...(retry && { retry }), ...share, wait }
+    const options = { ...others, ...(retry && { retry }), ...joint, wait }
     const take = (lease: Lease | null): void => {
       if (lease) {
         downgradeLater(this.#random, member, lease, (done) => {
@@ -204,7 +204,7 @@ export class Workload {
       this.#take(member, lease)
     }
     if (action === 'tryAcquire') {
-      const promise = manager.tryAcquire(key, { ...others, ...share })
+      const promise = manager.tryAcquire(key, { ...others, ...joint })
       this.#call(member, action, [key], others, promise, take, false)
     } else if (action === 'acquire') {
       this.#call(member, action, [key], options, manager.acquire(key, options), take, false)

@@ -108,8 +108,8 @@ class Journal {
         continue
       }
       const { operation, entries } = item
-      // Several may have a share of one key.
-      const keys = new Set(entries.map(({ key, token, share }) => (share ? `${key} ${token}` : key)))
+      // Several may have a joint lease of one key.
+      const keys = new Set(entries.map(({ key, token, joint }) => (joint ? `${key} ${token}` : key)))
       if (keys.size !== entries.length && operation !== 'release') expect.fail(`a key stands twice in one ${operation}`)
       for (const { key, token } of entries) {
         if (operation === 'release') over.add(token)
@@ -293,7 +293,7 @@ export class TestBackend extends MemoryBackend {
     carryOut: () => Promise<readonly O[]>,
   ): Promise<readonly O[]> {
     const at = this.#clock.now()
-    const copies = entries.map(({ key, token, ttl, share }) => ({ key, token, ttl, share }))
+    const copies = entries.map(({ key, token, ttl, joint }) => ({ key, token, ttl, joint }))
     this.#journal.items.push({ kind: 'call', at, operation, entries: copies, watched })
     this.#atOnce = at === this.#latest ? this.#atOnce + 1 : 1
     this.#latest = at

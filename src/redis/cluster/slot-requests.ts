@@ -22,7 +22,7 @@ import { FenceFloors, isFenceKey, reserved } from './fence-floors.ts'
 import type { SlotFinder } from './hash-slot.ts'
 import type { FirstAnswer, Redirects, Trail } from './redirects.ts'
 import { acquireKind, type Kind, releaseKind, renewKind, verifyKind } from './request-kinds.ts'
-import { type ShareKinds, shareKindsOf } from './share-kinds.ts'
+import { type JointKinds, jointKindsOf } from './joint-kinds.ts'
 import { isAboutScript, isUnclear } from './refusals.ts'
 import { countOf, divide, groupBy, type Part, shareFault } from './slot-plan.ts'
 import { encodeCalls, type Plan } from './slot-wire.ts'
@@ -47,7 +47,7 @@ export class SlotRequests {
   readonly #renewals: readonly [Kind<LockEntry, ChangeOutcome>, Kind<LockEntry, ChangeOutcome>]
   readonly #releases: Kind<ReleaseEntry, ChangeOutcome>
   readonly #questions: Kind<LockEntry, ChangeOutcome>
-  readonly #shares: ShareKinds
+  readonly #joints: JointKinds
 
   constructor(parts: SlotRequestsParts) {
     const { heads } = parts
@@ -56,13 +56,13 @@ export class SlotRequests {
     this.#renewals = [renewKind(heads, false), renewKind(heads, true)]
     this.#releases = releaseKind(heads)
     this.#questions = verifyKind(heads)
-    this.#shares = shareKindsOf(heads, this.#floors)
+    this.#joints = jointKindsOf(heads, this.#floors)
   }
 
   async acquire(entries: readonly LockEntry[], watch: boolean): Promise<readonly AcquireOutcome[]> {
     const { prefix } = this.#parts
     const ask = (some: readonly LockEntry[]): Promise<readonly AcquireOutcome[]> =>
-      this.#askApart(this.#acquires[watch ? 1 : 0], this.#shares.acquires[watch ? 1 : 0], some)
+      this.#askApart(this.#acquires[watch ? 1 : 0], this.#joints.acquires[watch ? 1 : 0], some)
     if (!prefix.startsWith(FENCE_KEY) && !FENCE_KEY.startsWith(prefix)) return ask(entries)
     const isOurs = ({ key }: LockEntry): boolean => isFenceKey(prefix + key, this.#parts.slots.of(key))
     const outcomes = [...(await ask(entries.filter((entry) => !isOurs(entry))))].values()
@@ -70,15 +70,15 @@ export class SlotRequests {
   }
 
   renew(entries: readonly LockEntry[], watch: boolean): Promise<readonly ChangeOutcome[]> {
-    return this.#askApart(this.#renewals[watch ? 1 : 0], this.#shares.renewals[watch ? 1 : 0], entries)
+    return this.#askApart(this.#renewals[watch ? 1 : 0], this.#joints.renewals[watch ? 1 : 0], entries)
   }
 
   release(entries: readonly ReleaseEntry[]): Promise<readonly ChangeOutcome[]> {
-    return this.#askApart(this.#releases, this.#shares.releases, entries)
+    return this.#askApart(this.#releases, this.#joints.releases, entries)
   }
 
   verify(entries: readonly LockEntry[]): Promise<readonly ChangeOutcome[]> {
-    return this.#askApart(this.#questions, this.#shares.questions, entries)
+    return this.#askApart(this.#questions, this.#joints.questions, entries)
   }
 
   /** The slots have another owner. */
@@ -96,13 +96,13 @@ export class SlotRequests {
 
   #askApart<E extends LockEntry, O>(
     plain: Kind<E, O>,
-    shares: Kind<E, O>,
+    joints: Kind<E, O>,
     entries: readonly E[],
   ): Promise<readonly (O | Unknown)[]> {
     return apart<E, O | Unknown>(
       entries,
       (some) => this.#ask(plain, some),
-      (some) => this.#ask(shares, some),
+      (some) => this.#ask(joints, some),
     )
   }
 

@@ -3,17 +3,17 @@ import type { AcquireOutcome, ChangeOutcome, LockEntry, ReleaseEntry } from '../
 import type { Heads } from '../encoded-command.ts'
 import { changeOutcomes } from '../outcomes.ts'
 import {
-  acquireSharesCall,
-  releaseSharesCall,
-  renewSharesCall,
-  SHARE_SCRIPTS,
-  shareOutcomes,
-  verifySharesCall,
-} from '../share-call.ts'
+  acquireJointsCall,
+  releaseJointsCall,
+  renewJointsCall,
+  JOINT_SCRIPTS,
+  jointOutcomes,
+  verifyJointsCall,
+} from '../joint-call.ts'
 import { type FenceFloors, fenceKeyOf } from './fence-floors.ts'
 import type { Kind } from './request-kinds.ts'
 
-export interface ShareKinds {
+export interface JointKinds {
   /** Without and with watching granted keys. */
   readonly acquires: readonly [Kind<LockEntry, AcquireOutcome>, Kind<LockEntry, AcquireOutcome>]
   readonly renewals: readonly [Kind<LockEntry, ChangeOutcome>, Kind<LockEntry, ChangeOutcome>]
@@ -21,7 +21,7 @@ export interface ShareKinds {
   readonly questions: Kind<LockEntry, ChangeOutcome>
 }
 
-export function shareKindsOf(heads: Heads, floors: FenceFloors): ShareKinds {
+export function jointKindsOf(heads: Heads, floors: FenceFloors): JointKinds {
   return {
     acquires: [acquireKind(heads, floors, false), acquireKind(heads, floors, true)],
     renewals: [renewKind(heads, false), renewKind(heads, true)],
@@ -29,17 +29,17 @@ export function shareKindsOf(heads: Heads, floors: FenceFloors): ShareKinds {
       what: 'release',
       returns: false,
       choose: (tracks, parts) => ({
-        script: SHARE_SCRIPTS.release,
+        script: JOINT_SCRIPTS.release,
         watched: tracks && parts.some(({ entries }) => entries.some(({ watch }) => watch)),
       }),
-      call: (_script, _slot, entries) => releaseSharesCall(heads, entries),
+      call: (_script, _slot, entries) => releaseJointsCall(heads, entries),
       read: (reply, _, count) => changeOutcomes(reply, count),
     },
     questions: {
       what: 'verify',
       returns: false,
-      choose: () => ({ script: SHARE_SCRIPTS.verify, watched: false }),
-      call: (_script, _slot, entries) => verifySharesCall(heads, entries),
+      choose: () => ({ script: JOINT_SCRIPTS.verify, watched: false }),
+      call: (_script, _slot, entries) => verifyJointsCall(heads, entries),
       read: (reply, _, count) => changeOutcomes(reply, count),
     },
   }
@@ -49,10 +49,10 @@ function acquireKind(heads: Heads, floors: FenceFloors, watch: boolean): Kind<Lo
   return {
     what: 'acquire',
     returns: false,
-    choose: (tracks) => ({ script: SHARE_SCRIPTS.acquire, watched: tracks }),
-    call: (_, slot, entries) => acquireSharesCall(heads, entries, watch, floors.floorOf(slot), fenceKeyOf(slot)),
+    choose: (tracks) => ({ script: JOINT_SCRIPTS.acquire, watched: tracks }),
+    call: (_, slot, entries) => acquireJointsCall(heads, entries, watch, floors.floorOf(slot), fenceKeyOf(slot)),
     read: (reply, slot, _, watched) => {
-      const outcomes = shareOutcomes(reply, watched)
+      const outcomes = jointOutcomes(reply, watched)
       for (const outcome of outcomes) if (outcome.type === 'granted') floors.onGranted(slot, outcome.fence)
       return outcomes
     },
@@ -63,8 +63,8 @@ function renewKind(heads: Heads, watch: boolean): Kind<LockEntry, ChangeOutcome>
   return {
     what: 'renew',
     returns: true,
-    choose: (tracks) => ({ script: SHARE_SCRIPTS.renew, watched: watch && tracks }),
-    call: (_script, _slot, entries) => renewSharesCall(heads, entries, watch),
+    choose: (tracks) => ({ script: JOINT_SCRIPTS.renew, watched: watch && tracks }),
+    call: (_script, _slot, entries) => renewJointsCall(heads, entries, watch),
     read: (reply, _, count) => changeOutcomes(reply, count),
   }
 }

@@ -1,18 +1,18 @@
-/** Calls of the scripts of `share-scripts.ts` for some entries, and what their answers mean. Pure. */
+/** Calls of the scripts of `joint-scripts.ts` for some entries, and what their answers mean. Pure. */
 import type { AcquireOutcome, LockEntry, ReleaseEntry } from '../backend.ts'
-import type { Share, ShareMode } from '../rules/sharing.ts'
+import type { Joint, JointMode } from '../rules/sharing.ts'
 import type { Heads } from './encoded-command.ts'
 import { type Call, Script } from './script.ts'
-import * as lua from './share-scripts.ts'
+import * as lua from './joint-scripts.ts'
 
-export const SHARE_SCRIPTS: Readonly<Record<'acquire' | 'renew' | 'release' | 'verify', Script>> = {
-  acquire: new Script(lua.ACQUIRE_SHARES),
-  renew: new Script(lua.RENEW_SHARES),
-  release: new Script(lua.RELEASE_SHARES),
-  verify: new Script(lua.VERIFY_SHARES),
+export const JOINT_SCRIPTS: Readonly<Record<'acquire' | 'renew' | 'release' | 'verify', Script>> = {
+  acquire: new Script(lua.ACQUIRE_JOINTS),
+  renew: new Script(lua.RENEW_JOINTS),
+  release: new Script(lua.RELEASE_JOINTS),
+  verify: new Script(lua.VERIFY_JOINTS),
 }
 
-const MODES: readonly ShareMode[] = ['permit', 'read', 'write']
+const MODES: readonly JointMode[] = ['permit', 'read', 'write']
 const WEIGHT = /\*(\d+)$/
 
 /** The name of a holder in the sorted set. */
@@ -27,12 +27,12 @@ export function readMember(member: string): { readonly token: string; readonly w
 }
 
 /** @param code as the scripts write it. */
-export function modeOf(code: number): ShareMode | undefined {
+export function modeOf(code: number): JointMode | undefined {
   return MODES[code - 1]
 }
 
 /** @param floor what the fences must be larger than. @param fenceKey the whole key of the fence counter. */
-export function acquireSharesCall(
+export function acquireJointsCall(
   heads: Heads,
   entries: readonly LockEntry[],
   watch: boolean,
@@ -41,27 +41,27 @@ export function acquireSharesCall(
 ): Call {
   const indices = new Map<string, number>()
   const values = [watch ? '1' : '0', String(floor)]
-  for (const { key, token, ttl, share, turn = -1 } of entries) {
+  for (const { key, token, ttl, joint, turn = -1 } of entries) {
     // The fence counter is the first key.
     if (!indices.has(key)) indices.set(key, indices.size + 2)
-    const { mode, permits, weight, announce = 0 } = share as Share
+    const { mode, permits, weight, announce = 0 } = joint as Joint
     values.push(String(indices.get(key)), memberOf(token, weight), String(ttl), codeOf(mode))
     values.push(String(permits), String(weight), String(turn), String(announce))
   }
   const keys = [{ texts: [fenceKey] }, { heads, texts: [...indices.keys()] }]
-  return SHARE_SCRIPTS.acquire.prepare(keys, [{ texts: values }])
+  return JOINT_SCRIPTS.acquire.prepare(keys, [{ texts: values }])
 }
 
-export function renewSharesCall(heads: Heads, entries: readonly LockEntry[], watch: boolean): Call {
-  return changeCall(SHARE_SCRIPTS.renew, heads, entries, watch, ({ share }) => codeOf((share as Share).mode))
+export function renewJointsCall(heads: Heads, entries: readonly LockEntry[], watch: boolean): Call {
+  return changeCall(JOINT_SCRIPTS.renew, heads, entries, watch, ({ joint }) => codeOf((joint as Joint).mode))
 }
 
-export function releaseSharesCall(heads: Heads, entries: readonly ReleaseEntry[]): Call {
-  return changeCall(SHARE_SCRIPTS.release, heads, entries, false, ({ watch }) => (watch ? '1' : '0'))
+export function releaseJointsCall(heads: Heads, entries: readonly ReleaseEntry[]): Call {
+  return changeCall(JOINT_SCRIPTS.release, heads, entries, false, ({ watch }) => (watch ? '1' : '0'))
 }
 
-export function verifySharesCall(heads: Heads, entries: readonly LockEntry[]): Call {
-  return changeCall(SHARE_SCRIPTS.verify, heads, entries, false, () => '0')
+export function verifyJointsCall(heads: Heads, entries: readonly LockEntry[]): Call {
+  return changeCall(JOINT_SCRIPTS.verify, heads, entries, false, () => '0')
 }
 
 /** The entries of a key stand together, each with its index. */
@@ -74,8 +74,8 @@ function changeCall<E extends LockEntry>(
 ): Call {
   const byKey = new Map<string, string[]>()
   for (const [index, entry] of entries.entries()) {
-    const { key, token, ttl, share } = entry
-    const values = [String(index + 1), memberOf(token, (share as Share).weight), String(ttl), extraOf(entry)]
+    const { key, token, ttl, joint } = entry
+    const values = [String(index + 1), memberOf(token, (joint as Joint).weight), String(ttl), extraOf(entry)]
     const others = byKey.get(key)
     if (others) others.push(...values)
     else byKey.set(key, values)
@@ -86,7 +86,7 @@ function changeCall<E extends LockEntry>(
 }
 
 /** @param watched whether the server watches the refused keys. */
-export function shareOutcomes(reply: unknown, watched: boolean): readonly AcquireOutcome[] {
+export function jointOutcomes(reply: unknown, watched: boolean): readonly AcquireOutcome[] {
   const answers = reply as readonly (number | string)[]
   const outcomes: AcquireOutcome[] = []
   for (let i = 0; i < answers.length; i += 1) {
@@ -103,6 +103,6 @@ export function shareOutcomes(reply: unknown, watched: boolean): readonly Acquir
   return outcomes
 }
 
-function codeOf(mode: ShareMode): string {
+function codeOf(mode: JointMode): string {
   return String(MODES.indexOf(mode) + 1)
 }

@@ -4,7 +4,7 @@ import { type Regression, tests } from './regression.ts'
 const PERMITS = 'test/acquire/permits.test.ts'
 const READ_WRITE = 'test/acquire/read-write.test.ts'
 
-export const SHARE_BUGS: readonly Regression[] = [
+export const JOINT_BUGS: readonly Regression[] = [
   {
     failure: 'a crashed writer blocked readers for ever',
     patches: [
@@ -22,8 +22,8 @@ export const SHARE_BUGS: readonly Regression[] = [
     patches: [
       {
         file: 'src/release/releaser.ts',
-        find: 'this.#delete({ entry: { key, token, ttl, share }, timeout, until, unanswered })',
-        replace: 'this.#delete({ entry: { key, token, ttl, share: share && undefined }, timeout, until, unanswered })',
+        find: 'this.#delete({ entry: { key, token, ttl, joint }, timeout, until, unanswered })',
+        replace: 'this.#delete({ entry: { key, token, ttl, joint: joint && undefined }, timeout, until, unanswered })',
       },
     ],
     harness: tests(PERMITS, 'P11 leave none behind'),
@@ -46,8 +46,8 @@ export const SHARE_BUGS: readonly Regression[] = [
     patches: [
       {
         file: 'src/lease/reservations.ts',
-        find: '    if (share) this.hint(key)\n    else this.#hintShares(key)\n',
-        replace: '    if (share) return\n',
+        find: '    if (joint) this.hint(key)\n    else this.#hintJoints(key)\n',
+        replace: '    if (joint) return\n',
       },
     ],
     harness: tests(PERMITS, 'P23 wake a caller whose first attempt'),
@@ -58,7 +58,7 @@ export const SHARE_BUGS: readonly Regression[] = [
     patches: [
       {
         file: 'src/acquire/acquisition.ts',
-        find: "[this.#settings.share ? 'enter' : 'enterInFront']",
+        find: "[this.#settings.joint ? 'enter' : 'enterInFront']",
         replace: '.enterInFront',
       },
     ],

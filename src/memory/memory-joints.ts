@@ -1,11 +1,11 @@
 /** What a `MemoryBackend` does with keys that several may hold: the same as the scripts of a server. */
-import type { AcquireOutcome, ChangeOutcome, LockEntry, SharedView } from '../backend.ts'
+import type { AcquireOutcome, ChangeOutcome, LockEntry, JointView } from '../backend.ts'
 import {
-  acquireShare,
-  releaseShare,
-  renewShare,
-  type Share,
-  type ShareRequest,
+  acquireJoint,
+  releaseJoint,
+  renewJoint,
+  type Joint,
+  type JointRequest,
   type Sharing,
 } from '../rules/sharing.ts'
 import type { MemoryStore, StoreWatcher } from './memory-store.ts'
@@ -14,7 +14,7 @@ const DONE = { type: 'done' } as const
 const MISSING = { type: 'refused', reason: 'missing' } as const
 const TAKEN = { type: 'refused', reason: 'taken' } as const
 
-export class MemoryShares {
+export class MemoryJoints {
   readonly #store: MemoryStore
   readonly #watcher: StoreWatcher
 
@@ -32,22 +32,22 @@ export class MemoryShares {
     if (before === undefined && holder !== undefined) {
       return { type: 'refused', remaining: store.remaining(name) ?? 0, holder, watched, version: 0, turn: 0 }
     }
-    const { sharing, refusal } = acquireShare(before, requestOf(entry), store.now)
-    if (sharing.version !== before?.version) store.share(name, sharing, this.#watcher)
+    const { sharing, refusal } = acquireJoint(before, requestOf(entry), store.now)
+    if (sharing.version !== before?.version) store.joint(name, sharing, this.#watcher)
     return refusal ? { type: 'refused', watched, ...refusal } : { type: 'granted', fence: store.nextFence() }
   }
 
   renew(name: string, entry: LockEntry): ChangeOutcome {
-    const renewed = renewShare(this.#store.sharing(name), requestOf(entry), this.#store.now)
+    const renewed = renewJoint(this.#store.sharing(name), requestOf(entry), this.#store.now)
     if (renewed === undefined) return this.#notOurs(name)
-    this.#store.share(name, renewed, this.#watcher)
+    this.#store.joint(name, renewed, this.#watcher)
     return DONE
   }
 
   release(name: string, { token }: LockEntry): ChangeOutcome {
-    const released = releaseShare(this.#store.sharing(name), token, this.#store.now)
+    const released = releaseJoint(this.#store.sharing(name), token, this.#store.now)
     if (released === undefined) return this.#notOurs(name)
-    this.#store.share(name, released.sharing, this.#watcher)
+    this.#store.joint(name, released.sharing, this.#watcher)
     return DONE
   }
 
@@ -60,13 +60,13 @@ export class MemoryShares {
   }
 }
 
-export function sharedViewOf({ mode, holders }: Sharing, now: number): SharedView {
+export function jointViewOf({ mode, holders }: Sharing, now: number): JointView {
   return {
     mode,
     holders: Array.from(holders, ([token, { weight, until }]) => ({ token, weight, remaining: until - now })),
   }
 }
 
-function requestOf({ token, ttl, share, turn }: LockEntry): ShareRequest {
-  return { token, ttl, turn, share: share as Share }
+function requestOf({ token, ttl, joint, turn }: LockEntry): JointRequest {
+  return { token, ttl, turn, joint: joint as Joint }
 }

@@ -82,7 +82,7 @@ end
  * @returns for each entry its fence; or, if it was refused, 0, then what is left of the ttl of the first holder that ends (-1: none), that holder's
  * member, the last change and the last end of a writer.
  */
-export const ACQUIRE_SHARES: string = `${COMMON}
+export const ACQUIRE_JOINTS: string = `${COMMON}
 local states, keys, refused, answers = {}, {}, {}, {}
 local fence
 for at = 3, #ARGV, 8 do
@@ -181,7 +181,7 @@ const REPORT_NOT_OURS = `
  *
  * @returns for each entry that is not ours its index, then 1 if another lock is on the key or 0 if it is no holder.
  */
-export const RENEW_SHARES: string = `${COMMON}
+export const RENEW_JOINTS: string = `${COMMON}
 local exceptions = {}
 local at = 2
 for i = 1, #KEYS do
@@ -220,8 +220,8 @@ end
 return exceptions
 `
 
-/** As `RENEW_SHARES`; instead of a mode each entry has 1 if its key is to be watched. */
-export const RELEASE_SHARES: string = `${COMMON}
+/** As `RENEW_JOINTS`; instead of a mode each entry has 1 if its key is to be watched. */
+export const RELEASE_JOINTS: string = `${COMMON}
 local exceptions = {}
 local at = 2
 for i = 1, #KEYS do
@@ -244,8 +244,8 @@ end
 return exceptions
 `
 
-/** As `RENEW_SHARES`, without a change. */
-export const VERIFY_SHARES: string = `${COMMON}
+/** As `RENEW_JOINTS`, without a change. */
+export const VERIFY_JOINTS: string = `${COMMON}
 local exceptions = {}
 local at = 2
 for i = 1, #KEYS do

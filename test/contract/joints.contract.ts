@@ -4,8 +4,8 @@
  */
 import { expect } from 'chai'
 import fc from 'fast-check'
-import type { AcquireOutcome, Backend, LockEntry, Share } from 'leasewheel'
-import { acquireShare, releaseShare, renewShare, type Sharing } from '#src/rules/sharing.js'
+import type { AcquireOutcome, Backend, LockEntry, Joint } from 'leasewheel'
+import { acquireJoint, releaseJoint, renewJoint, type Sharing } from '#src/rules/sharing.js'
 import { Listener, type Store } from './backend.contract.ts'
 
 /** For keys whose time must not run out in a test, however slow the machine is; ms. */
@@ -13,15 +13,15 @@ const TTL = 600_000
 /** A time that runs out soon; ms. */
 const SHORT = 100
 
-const permit = (permits: number, weight = 1): Share => ({ mode: 'permit', permits, weight })
-const read: Share = { mode: 'read', permits: 0, weight: 1, announce: TTL }
-const write: Share = { mode: 'write', permits: 0, weight: 1, announce: TTL }
+const permit = (permits: number, weight = 1): Joint => ({ mode: 'permit', permits, weight })
+const read: Joint = { mode: 'read', permits: 0, weight: 1, announce: TTL }
+const write: Joint = { mode: 'write', permits: 0, weight: 1, announce: TTL }
 /** They do not wait. */
-const tryRead: Share = { ...read, announce: 0 }
-const tryWrite: Share = { ...write, announce: 0 }
+const tryRead: Joint = { ...read, announce: 0 }
+const tryWrite: Joint = { ...write, announce: 0 }
 
-export function describeShares(name: string, start: () => Promise<Store>): void {
-  describe(`${name} as a backend of shares`, () => {
+export function describeJoints(name: string, start: () => Promise<Store>): void {
+  describe(`${name} as a backend of joints`, () => {
     let store: Store
     let backend: Backend
 
@@ -34,16 +34,16 @@ export function describeShares(name: string, start: () => Promise<Store>): void 
     afterEach(() => store.clear())
     after(() => store.stop())
 
-    const ask = async (token: string, share: Share, more: Partial<LockEntry> = {}): Promise<AcquireOutcome> =>
-      only(await backend.acquire([{ key: 'a', token, ttl: TTL, share, ...more }]))
-    const typeOf = async (token: string, share: Share, more: Partial<LockEntry> = {}): Promise<string> =>
-      (await ask(token, share, more)).type
-    const release = async (token: string, share: Share): Promise<unknown> =>
-      only(await backend.release([{ key: 'a', token, ttl: TTL, share }]))
+    const ask = async (token: string, joint: Joint, more: Partial<LockEntry> = {}): Promise<AcquireOutcome> =>
+      only(await backend.acquire([{ key: 'a', token, ttl: TTL, joint, ...more }]))
+    const typeOf = async (token: string, joint: Joint, more: Partial<LockEntry> = {}): Promise<string> =>
+      (await ask(token, joint, more)).type
+    const release = async (token: string, joint: Joint): Promise<unknown> =>
+      only(await backend.release([{ key: 'a', token, ttl: TTL, joint }]))
 
     it('P33 grants as many permits as there are, and refuses the next', async () => {
       const outcomes = await backend.acquire(
-        ['t1', 't2', 't3', 't4'].map((token) => ({ key: 'a', token, ttl: TTL, share: permit(3) })),
+        ['t1', 't2', 't3', 't4'].map((token) => ({ key: 'a', token, ttl: TTL, joint: permit(3) })),
       )
       expect(outcomes.map(({ type }) => type)).to.deep.equal(['granted', 'granted', 'granted', 'refused'])
       expect(await typeOf('t5', permit(3))).to.equal('refused')
@@ -73,7 +73,7 @@ export function describeShares(name: string, start: () => Promise<Store>): void 
       await untilMissing('dead', permit(2))
       expect(await typeOf('next', permit(2))).to.equal('granted')
       expect(await typeOf('one more', permit(2))).to.equal('refused')
-      expect(only(await backend.renew([{ key: 'a', token: 'dead', ttl: TTL, share: permit(2) }]))).to.deep.equal({
+      expect(only(await backend.renew([{ key: 'a', token: 'dead', ttl: TTL, joint: permit(2) }]))).to.deep.equal({
         type: 'refused',
         reason: 'missing',
       })
@@ -82,7 +82,7 @@ export function describeShares(name: string, start: () => Promise<Store>): void 
     it('P6 gives each holder of a key a larger fence than all before', async () => {
       const fences: number[] = []
       for (const outcome of await backend.acquire(
-        ['t1', 't2', 't3'].map((token) => ({ key: 'a', token, ttl: TTL, share: permit(9) })),
+        ['t1', 't2', 't3'].map((token) => ({ key: 'a', token, ttl: TTL, joint: permit(9) })),
       ))
         fences.push(fenceOf(outcome))
       fences.push(fenceOf(await ask('t4', permit(9))))
@@ -163,13 +163,13 @@ export function describeShares(name: string, start: () => Promise<Store>): void 
 
     it('makes a reader of a writer that renews as one', async () => {
       await ask('w1', write)
-      expect(only(await backend.renew([{ key: 'a', token: 'w1', ttl: TTL, share: read }]))).to.deep.equal({
+      expect(only(await backend.renew([{ key: 'a', token: 'w1', ttl: TTL, joint: read }]))).to.deep.equal({
         type: 'done',
       })
       expect(await typeOf('r1', tryRead)).to.equal('granted')
       expect(await typeOf('w2', tryWrite)).to.equal('refused')
       // A renewal that was on its way.
-      expect(only(await backend.renew([{ key: 'a', token: 'w1', ttl: TTL, share: write }]))).to.deep.equal({
+      expect(only(await backend.renew([{ key: 'a', token: 'w1', ttl: TTL, joint: write }]))).to.deep.equal({
         type: 'done',
       })
       expect(await typeOf('r2', tryRead)).to.equal('granted')
@@ -186,13 +186,13 @@ export function describeShares(name: string, start: () => Promise<Store>): void 
 
     it('keeps permits, readers and writers, and plain locks apart', async () => {
       await store.set('lock:a', 'plain', TTL)
-      for (const share of [permit(9), tryRead, tryWrite]) {
-        expect(await ask('t1', share)).to.include({ type: 'refused', holder: 'plain' })
-        expect(only(await backend.renew([{ key: 'a', token: 'plain', ttl: TTL, share }]))).to.deep.equal({
+      for (const joint of [permit(9), tryRead, tryWrite]) {
+        expect(await ask('t1', joint)).to.include({ type: 'refused', holder: 'plain' })
+        expect(only(await backend.renew([{ key: 'a', token: 'plain', ttl: TTL, joint }]))).to.deep.equal({
           type: 'refused',
           reason: 'taken',
         })
-        expect(await release('plain', share)).to.deep.equal({ type: 'refused', reason: 'taken' })
+        expect(await release('plain', joint)).to.deep.equal({ type: 'refused', reason: 'taken' })
       }
       expect(await store.get('lock:a')).to.equal('plain')
       await store.delete('lock:a')
@@ -209,15 +209,15 @@ export function describeShares(name: string, start: () => Promise<Store>): void 
       expect(only(await backend.acquire([{ key: 'a', token: 't2', ttl: TTL }]))).to.include({ type: 'refused' })
     })
 
-    it('answers plain locks and shares of one batch each for itself, in order', async () => {
+    it('answers plain locks and joints of one batch each for itself, in order', async () => {
       await store.set('lock:taken', 'theirs', TTL)
       const entries: LockEntry[] = [
         { key: 'plain', token: 't1', ttl: TTL },
-        { key: 'a', token: 't2', ttl: TTL, share: permit(2) },
+        { key: 'a', token: 't2', ttl: TTL, joint: permit(2) },
         { key: 'taken', token: 't3', ttl: TTL },
-        { key: 'b', token: 't4', ttl: TTL, share: write },
-        { key: 'a', token: 't5', ttl: TTL, share: permit(2) },
-        { key: 'a', token: 't6', ttl: TTL, share: permit(2) },
+        { key: 'b', token: 't4', ttl: TTL, joint: write },
+        { key: 'a', token: 't5', ttl: TTL, joint: permit(2) },
+        { key: 'a', token: 't6', ttl: TTL, joint: permit(2) },
         { key: 'other', token: 't7', ttl: TTL },
       ]
       const types = (outcomes: readonly { type: string }[]): string[] => outcomes.map(({ type }) => type)
@@ -243,7 +243,7 @@ export function describeShares(name: string, start: () => Promise<Store>): void 
       const listener = new Listener()
       const other = await store.open({ prefix: 'lock:', listener })
       await ask('t1', permit(1))
-      expect(only(await other.acquire([{ key: 'a', token: 't2', ttl: TTL, share: permit(1) }]))).to.include({
+      expect(only(await other.acquire([{ key: 'a', token: 't2', ttl: TTL, joint: permit(1) }]))).to.include({
         type: 'refused',
         watched: true,
       })
@@ -255,24 +255,24 @@ export function describeShares(name: string, start: () => Promise<Store>): void 
       await ask('t1', permit(9))
       await ask('t2', permit(9, 3), { ttl: TTL / 2 })
       const view = await backend.inspect('a')
-      expect(view?.shared?.mode).to.equal('permit')
-      const holders = [...(view?.shared?.holders ?? [])].sort((a, b) => a.token.localeCompare(b.token))
+      expect(view?.joint?.mode).to.equal('permit')
+      const holders = [...(view?.joint?.holders ?? [])].sort((a, b) => a.token.localeCompare(b.token))
       expect(holders.map(({ token, weight }) => [token, weight])).to.deep.equal([
         ['t1', 1],
         ['t2', 3],
       ])
       expect(holders[1]?.remaining).to.be.within(1, TTL / 2)
       const page = await backend.catalogue?.list('*')
-      if (page) expect(page.keys.map(({ share, holders: count }) => [share, count])).to.deep.equal([['permit', 2]])
+      if (page) expect(page.keys.map(({ joint, holders: count }) => [joint, count])).to.deep.equal([['permit', 2]])
     })
 
     it('P33 does what the rules say, over random requests', async () => {
       const token = fc.constantFrom('t1', 't2', 't3', 't4')
-      const share = fc.constantFrom(permit(2), permit(3), permit(3, 2), read, write, tryRead, tryWrite)
+      const joint = fc.constantFrom(permit(2), permit(3), permit(3, 2), read, write, tryRead, tryWrite)
       const step = fc.record({
         what: fc.constantFrom('acquire', 'acquire', 'acquire', 'renew', 'release', 'verify'),
         token,
-        share,
+        joint,
         waited: fc.boolean(),
       })
       let round = 0
@@ -280,19 +280,19 @@ export function describeShares(name: string, start: () => Promise<Store>): void 
         fc.asyncProperty(fc.array(step, { minLength: 1, maxLength: 40 }), async (steps) => {
           round += 1
           const key = `random ${round}`
-          const shares = new Map<string, Share>()
+          const joints = new Map<string, Joint>()
           const [ours, theirs] = [new Map<string, number>(), new Map<string, number>()]
           let sharing: Sharing | undefined
           let now = 0
-          for (const { what, token: name, share: wanted, waited } of steps) {
+          for (const { what, token: name, joint: wanted, waited } of steps) {
             now += 1
             // A token never changes its weight.
-            const before = shares.get(name)
+            const before = joints.get(name)
             const asked = before && sharing?.holders.has(name) ? { ...before, mode: before.mode } : wanted
-            const entry = { key, token: `${name} ${asked.weight}`, ttl: TTL, share: asked }
+            const entry = { key, token: `${name} ${asked.weight}`, ttl: TTL, joint: asked }
             if (what === 'acquire') {
               const turn = waited ? ours.get(name) : undefined
-              const expected = acquireShare(sharing, { ...entry, turn }, now)
+              const expected = acquireJoint(sharing, { ...entry, turn }, now)
               sharing = expected.sharing
               const there = only(await backend.acquire([{ ...entry, turn: waited ? theirs.get(name) : undefined }]))
               expect(there.type).to.equal(expected.refusal ? 'refused' : 'granted')
@@ -300,14 +300,14 @@ export function describeShares(name: string, start: () => Promise<Store>): void 
                 ours.set(name, expected.refusal.turn)
                 theirs.set(name, there.turn as number)
               } else if (there.type === 'granted') {
-                shares.set(name, asked)
+                joints.set(name, asked)
               }
             } else if (what === 'renew') {
-              const expected = renewShare(sharing, entry, now)
+              const expected = renewJoint(sharing, entry, now)
               if (expected) sharing = expected
               expect(only(await backend.renew([entry])).type).to.equal(expected ? 'done' : 'refused')
             } else if (what === 'release') {
-              const expected = releaseShare(sharing, entry.token, now)
+              const expected = releaseJoint(sharing, entry.token, now)
               if (expected) sharing = expected.sharing
               expect(only(await backend.release([entry])).type).to.equal(expected ? 'done' : 'refused')
             } else {
@@ -320,8 +320,8 @@ export function describeShares(name: string, start: () => Promise<Store>): void 
       )
     })
 
-    async function untilMissing(token: string, share: Share): Promise<void> {
-      while (only(await backend.verify([{ key: 'a', token, ttl: TTL, share }])).type === 'done');
+    async function untilMissing(token: string, joint: Joint): Promise<void> {
+      while (only(await backend.verify([{ key: 'a', token, ttl: TTL, joint }])).type === 'done');
     }
   })
 }

@@ -1,17 +1,17 @@
 /** Resolves the options of a key that several may hold. */
-import { ANNOUNCED_FOR, type Share } from '../rules/sharing.ts'
+import { ANNOUNCED_FOR, type Joint } from '../rules/sharing.ts'
 import { checkInteger, describe } from './check.ts'
-import type { ShareOptions } from './options.ts'
+import type { JointOptions } from './options.ts'
 
-export const SHARE_OPTIONS = ['permits', 'weight', 'mode'] as const
+export const JOINT_OPTIONS = ['permits', 'weight', 'mode'] as const
 
 const MOST_PERMITS = 1_000_000
 
 /** The last one: calls with the same options share it. */
-let last: Share | undefined
+let last: Joint | undefined
 
 /** @param waits whether the caller waits for a key that is not free. @returns undefined for a plain lock. */
-export function resolveShare({ permits, weight, mode }: ShareOptions, waits: boolean): Share | undefined {
+export function resolveJoint({ permits, weight, mode }: JointOptions, waits: boolean): Joint | undefined {
   if (mode !== undefined) {
     if (permits !== undefined || weight !== undefined) {
       throw new RangeError('Expected either `mode` or `permits`, got both: a key has readers and writers, or permits')
@@ -30,20 +30,20 @@ export function resolveShare({ permits, weight, mode }: ShareOptions, waits: boo
   return sameAs({ mode: 'permit', permits: count, weight: taken, announce: 0 })
 }
 
-/** Checks the share of a lease that `detach` returned. It may have come over a network. */
-export function checkShare(value: unknown): Share | undefined {
+/** Checks what is joint of a lease that `detach` returned. It may have come over a network. */
+export function checkJoint(value: unknown): Joint | undefined {
   if (value === undefined) return undefined
   if (typeof value !== 'object' || value === null) {
-    throw new TypeError(`Expected \`share\` to be an object or undefined, got ${describe(value)}`)
+    throw new TypeError(`Expected \`joint\` to be an object or undefined, got ${describe(value)}`)
   }
-  const { mode, permits, weight } = value as Record<keyof ShareOptions, unknown>
-  if (mode === 'permit') return resolveShare({ permits, weight } as ShareOptions, false)
-  return resolveShare({ mode } as ShareOptions, false)
+  const { mode, permits, weight } = value as Record<keyof JointOptions, unknown>
+  if (mode === 'permit') return resolveJoint({ permits, weight } as JointOptions, false)
+  return resolveJoint({ mode } as JointOptions, false)
 }
 
-function sameAs(share: Share): Share {
-  const { mode, permits, weight, announce } = share
+function sameAs(joint: Joint): Joint {
+  const { mode, permits, weight, announce } = joint
   const isSame = last?.mode === mode && last.permits === permits && last.weight === weight && last.announce === announce
-  if (!isSame) last = share
-  return last as Share
+  if (!isSame) last = joint
+  return last as Joint
 }
