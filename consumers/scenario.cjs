@@ -4,11 +4,18 @@
  */
 const assert = require('node:assert/strict')
 
-async function scenario({ ioredis, leasewheel, memory }, url) {
+async function scenario({ ioredis, leasewheel, memory, quorum }, url) {
   const clock = new memory.ManualClock()
   const store = new memory.MemoryStore({ clock })
   const inMemory = new leasewheel.LeaseManager(new memory.MemoryBackend({ store }), { clock })
   await holdALease(leasewheel, inMemory, () => clock.advance(200))
+
+  if (quorum) {
+    const members = [1, 2, 3].map(() => new memory.MemoryBackend({ store: new memory.MemoryStore({ clock }) }))
+    await holdALease(leasewheel, new leasewheel.LeaseManager(quorum.quorum(members), { clock }), () =>
+      clock.advance(200),
+    )
+  }
 
   const client = new ioredis.Redis(url)
   await holdALease(leasewheel, new leasewheel.LeaseManager(client), () => undefined)

@@ -1,6 +1,7 @@
 import * as ioredis from 'ioredis'
 import * as leasewheel from 'leasewheel'
 import * as memory from 'leasewheel/memory'
+import * as quorum from 'leasewheel/quorum'
 import { scenario } from '../scenario.cjs'
 
-await scenario({ ioredis, leasewheel, memory }, process.env.REDIS_URL)
+await scenario({ ioredis, leasewheel, memory, quorum }, process.env.REDIS_URL)

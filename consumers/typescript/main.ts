@@ -1,6 +1,7 @@
 import { Cluster, Redis } from 'ioredis'
 import { type Lease, LeaseError, LeaseManager, type LeaseManagerOptions, type RenewedEvent } from 'leasewheel'
 import { ManualClock, MemoryBackend, MemoryStore } from 'leasewheel/memory'
+import { quorum } from 'leasewheel/quorum'
 
 async function holdALease(leases: LeaseManager, pass: () => Promise<void>): Promise<void> {
   const renewal = new Promise<RenewedEvent>((resolve) => leases.once('renewed', resolve))
@@ -21,6 +22,8 @@ async function main(): Promise<void> {
   const options: LeaseManagerOptions = { clock }
   const backend = new MemoryBackend({ store: new MemoryStore(options) })
   await holdALease(new LeaseManager(backend, options), () => clock.advance(200))
+  const members = [1, 2, 3].map(() => new MemoryBackend({ store: new MemoryStore(options) }))
+  await holdALease(new LeaseManager(quorum(members), options), () => clock.advance(200))
   const client = new Redis(process.env['REDIS_URL'] ?? '')
   await holdALease(new LeaseManager(client), () => Promise.resolve())
   client.disconnect()

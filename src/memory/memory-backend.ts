@@ -7,6 +7,9 @@ import type {
   BackendListener,
   BackendSettings,
   ChangeOutcome,
+  Granted,
+  HandOverEntry,
+  HandOverOutcome,
   LockEntry,
   LockView,
   ReleaseEntry,
@@ -25,7 +28,16 @@ export interface MemoryBackendOptions {
 }
 
 /** What a backend can be asked for. */
-export type Operation = 'acquire' | 'renew' | 'release' | 'verify' | 'inspect' | 'forceRelease' | 'list' | 'announce'
+export type Operation =
+  | 'acquire'
+  | 'handOver'
+  | 'renew'
+  | 'release'
+  | 'verify'
+  | 'inspect'
+  | 'forceRelease'
+  | 'list'
+  | 'announce'
 
 /** A request that waits until the server goes on, or until `close`. */
 interface Held {
@@ -57,6 +69,7 @@ export class MemoryBackend implements Backend {
   #closed = false
   readonly #requests: Record<Operation, number> = {
     acquire: 0,
+    handOver: 0,
     renew: 0,
     release: 0,
     verify: 0,
@@ -113,6 +126,12 @@ export class MemoryBackend implements Backend {
     if (this.#watching) this.#listener?.onChange()
   }
 
+  /** Plays a server that was restarted without its data. */
+  restart(): void {
+    this.store.clear()
+    this.#listener?.onSuspect()
+  }
+
   /** Plays a network that loses answers: requests are carried out, and not answered until `close`. */
   dropAnswers(dropping: boolean): void {
     this.#dropping = dropping
@@ -130,28 +149,31 @@ export class MemoryBackend implements Backend {
     return undefined
   }
 
-  acquire(entries: readonly LockEntry[], watch = false): Promise<readonly AcquireOutcome[]> {
+  acquire(entries: readonly LockEntry[], watch = false, floor = 0): Promise<readonly AcquireOutcome[]> {
     return this.#carryOut('acquire', entries, () => {
-      let granted: AcquireOutcome | undefined
-      return entries.map((entry): AcquireOutcome => {
-        const { key, token, ttl, joint } = entry
-        const name = this.#prefix + key
-        if (joint) {
-          const outcome = this.#joints.acquire(name, entry, this.#watching)
-          if (watch || outcome.type === 'refused') this.#watch(name)
-          return outcome
-        }
-        const holder = this.store.get(name)
-        if (holder !== undefined && holder !== token) {
-          this.#watch(name)
-          const remaining = this.store.remaining(name) ?? 0
-          return { type: 'refused', remaining, holder, watched: this.#watching }
-        }
-        this.store.set(name, token, ttl, this.#watcher)
-        if (watch) this.#watch(name)
-        granted ??= { type: 'granted', fence: this.store.nextFence() }
-        return granted
+      const grant = this.#granter(floor)
+      return entries.map((entry) => this.#acquire(entry, watch, grant))
+    })
+  }
+
+  handOver(entries: readonly HandOverEntry[], watch = false): Promise<readonly HandOverOutcome[]> {
+    return this.#carryOut('handOver', entries, () => {
+      const grant = this.#granter()
+      return entries.map((entry): HandOverOutcome => {
+        const { key, from } = entry
+        const released = this.#changeOne({ key, token: from }, (name) => {
+          this.store.delete(name, this.#watcher)
+          return DONE
+        })
+        return { type: 'exchanged', released, acquired: this.#acquire(entry, watch, grant) }
       })
+    })
+  }
+
+  raiseFences(entries: readonly LockEntry[], fence: number): Promise<readonly ChangeOutcome[]> {
+    return this.#carryOut('acquire', entries, () => {
+      this.store.raiseFence(fence)
+      return entries.map(() => DONE)
     })
   }
 
@@ -166,9 +188,12 @@ export class MemoryBackend implements Backend {
 
   release(entries: readonly ReleaseEntry[]): Promise<readonly ChangeOutcome[]> {
     return this.#change<ReleaseEntry>('release', entries, (entry, name) => {
-      const outcome = entry.joint ? this.#joints.release(name, entry) : DONE
-      if (!entry.joint) this.store.delete(name, this.#watcher)
-      if (entry.watch) this.#watch(name)
+      const { watch, stay, joint } = entry
+      const outcome = joint ? this.#joints.release(name, entry) : DONE
+      const left = stay ? this.store.leftOf(stay) : 0
+      if (!joint && left > 0) this.store.extend(name, left, this.#watcher)
+      else if (!joint) this.store.delete(name, this.#watcher)
+      if (watch) this.#watch(name)
       return outcome
     })
   }
@@ -199,21 +224,51 @@ export class MemoryBackend implements Backend {
     for (const request of unanswered) request.run()
   }
 
+  /** The outcome of every grant of one call. */
+  #granter(floor = 0): () => Granted {
+    let granted: Granted | undefined
+    return () => (granted ??= { type: 'granted', fence: this.store.nextFence(floor) })
+  }
+
+  #acquire(entry: LockEntry, watch: boolean, grant: () => Granted): AcquireOutcome {
+    const { key, token, ttl, joint } = entry
+    const name = this.#prefix + key
+    if (joint) {
+      const outcome = this.#joints.acquire(name, entry, this.#watching)
+      if (watch || outcome.type === 'refused') this.#watch(name)
+      return outcome
+    }
+    const holder = this.store.get(name)
+    if (holder !== undefined && holder !== token) {
+      this.#watch(name)
+      const remaining = this.store.remaining(name) ?? 0
+      return { type: 'refused', remaining, holder, watched: this.#watching }
+    }
+    this.store.set(name, token, ttl, this.#watcher)
+    if (watch) this.#watch(name)
+    return grant()
+  }
+
   #change<E extends LockEntry>(
     operation: Operation,
     entries: readonly E[],
     change: (entry: E, name: string) => ChangeOutcome,
   ): Promise<readonly ChangeOutcome[]> {
     return this.#carryOut(operation, entries, () =>
-      entries.map((entry): ChangeOutcome => {
-        const name = this.#prefix + entry.key
-        if (entry.joint) return change(entry, name)
-        const holder = this.store.get(name)
-        if (holder === undefined) return { type: 'refused', reason: 'missing' }
-        if (holder !== entry.token) return { type: 'refused', reason: 'taken' }
-        return change(entry, name)
-      }),
+      entries.map((entry) => this.#changeOne(entry, (name) => change(entry, name))),
     )
+  }
+
+  #changeOne(
+    { key, token, joint }: Pick<LockEntry, 'key' | 'token' | 'joint'>,
+    change: (name: string) => ChangeOutcome,
+  ): ChangeOutcome {
+    const name = this.#prefix + key
+    if (joint) return change(name)
+    const holder = this.store.get(name)
+    if (holder === undefined) return { type: 'refused', reason: 'missing' }
+    if (holder !== token) return { type: 'refused', reason: 'taken' }
+    return change(name)
   }
 
   #watch(name: string): void {

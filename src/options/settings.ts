@@ -10,6 +10,7 @@ import {
   checkInteger,
   checkMethods,
   checkNumber,
+  checkObject,
   checkOptions,
   checkSignal,
   checkString,
@@ -22,10 +23,13 @@ import type {
   AcquireOptions,
   AdoptOptions,
   CloseOptions,
+  KeeperOptions,
   LeaseManagerOptions,
   ListOptions,
   Progress,
+  StandingOptions,
   TryAcquireOptions,
+  UsingOptions,
 } from './options.ts'
 import type { Joint } from '../rules/sharing.ts'
 import { type RetryStrategy, untilTold } from './retry.ts'
@@ -39,6 +43,8 @@ const CLOSE_DRAIN = 10_000
 const CLOSE_TIMEOUT = 10_000
 /** ms between two announcements. */
 const ANNOUNCE_EVERY = 2_000
+/** Default of `maxBlocked` of the keeper, in ms. */
+const MAX_BLOCKED = 60_000
 
 /** The settings of a manager. */
 export interface ManagerSettings {
@@ -55,11 +61,19 @@ export interface ManagerSettings {
   /** ms between two announcements; undefined for none. */
   readonly announce: number | undefined
   readonly credentials: (() => Promise<Credentials>) | undefined
+  readonly keeper: KeeperChoice | undefined
   readonly prefix: string
   readonly batchSize: number
   readonly driftFactor: number
   readonly clock: Clock
   readonly random: () => number
+}
+
+/** See `KeeperOptions`. */
+interface KeeperChoice {
+  /** ms. */
+  readonly maxBlocked: number
+  readonly worker: URL | undefined
 }
 
 /** The settings of one lease. */
@@ -77,6 +91,8 @@ export interface AcquireSettings extends LeaseSettings {
   readonly signal: AbortSignal | undefined
   /** Given if others may hold the key as well. */
   readonly joint?: Joint | undefined
+  /** How long the key of `using` stays at least, in ms. */
+  readonly atLeast?: number
   /** Whether it is part of a larger call, which counts its own failure. */
   readonly part?: boolean
 }
@@ -109,6 +125,8 @@ const TRY_ACQUIRE_OPTIONS = [...LEASE_OPTIONS, ...JOINT_OPTIONS, 'signal'] as co
 const ACQUIRE_OPTIONS = [...TRY_ACQUIRE_OPTIONS, 'wait', 'retry'] as const
 const ACQUIRE_ALL_OPTIONS = [...LEASE_OPTIONS, 'signal', 'wait', 'retry'] as const
 const ACQUIRE_MANY_OPTIONS = [...ACQUIRE_ALL_OPTIONS, 'onProgress'] as const
+const USING_OPTIONS = [...ACQUIRE_OPTIONS, 'atLeast'] as const
+const STANDING_OPTIONS = ['ttl', 'timeout', 'maxHold', 'drain'] as const
 const LIST_OPTIONS = ['match', 'owner', 'signal'] as const
 const CLOSE_OPTIONS = ['drain', 'timeout', 'onProgress'] as const
 const MANAGER_OPTIONS = [
@@ -120,6 +138,7 @@ const MANAGER_OPTIONS = [
   'owner',
   'announce',
   'credentials',
+  'keeper',
   'prefix',
   'batchSize',
   'driftFactor',
@@ -142,6 +161,7 @@ export function resolveManager(options: LeaseManagerOptions): ManagerSettings {
     owner = `${hostname()}:${process.pid}`,
     announce = false,
     credentials,
+    keeper,
     prefix = 'lease:',
     batchSize = 256,
     driftFactor = 0.01,
@@ -160,12 +180,24 @@ export function resolveManager(options: LeaseManagerOptions): ManagerSettings {
     owner: checkOwner(owner),
     announce: checkAnnounce(announce),
     credentials: credentials === undefined ? undefined : checkFunction('credentials', credentials),
+    keeper: keeper === undefined ? undefined : resolveKeeper(keeper, clock),
     prefix: checkWellFormed('prefix', checkString('prefix', prefix)),
     batchSize: checkInteger('batchSize', batchSize, 1, { max: 1_000, unit: 'keys' }),
     driftFactor: checkNumber('driftFactor', driftFactor, 0, { max: 0.5, unit: '' }),
     clock: checkMethods('clock', clock, ['now', 'setTimer', 'soon']),
     random: checkFunction('random', random),
   }
+}
+
+function resolveKeeper(options: KeeperOptions, clock: Clock): KeeperChoice {
+  checkOptions('keeper', checkObject('keeper', options), ['maxBlocked', 'worker'])
+  const { maxBlocked = MAX_BLOCKED, worker } = options
+  if (worker !== undefined && !(worker instanceof URL)) {
+    throw new TypeError(`Expected \`keeper.worker\` to be a URL, got ${describe(worker)}`)
+  }
+  if (!(clock instanceof SystemClock))
+    throw new TypeError('Expected no `clock` with `keeper`: two threads share only the clock of the machine')
+  return { maxBlocked: checkInteger('keeper.maxBlocked', maxBlocked, 1_000, { max: 3_600_000 }), worker }
 }
 
 export function resolveTryAcquire(options: TryAcquireOptions, defaults: ManagerSettings): AcquireSettings {
@@ -184,9 +216,31 @@ export function resolveAcquireAll(options: AcquireAllOptions, defaults: ManagerS
   return resolve(options, defaults, defaults.wait)
 }
 
+export function resolveUsing(options: UsingOptions, defaults: ManagerSettings): AcquireSettings {
+  checkOptions('using', options, USING_OPTIONS)
+  const settings = resolve(options, defaults, defaults.wait)
+  if (options.atLeast === undefined) return settings
+  if (settings.joint) throw new RangeError('Expected either `atLeast` or a key that several may hold, got both')
+  const atLeast = checkInteger('atLeast', options.atLeast, 1, { max: LONGEST })
+  return { ...settings, ttl: Math.max(settings.ttl, atLeast), atLeast }
+}
+
 export function resolveAcquireMany(options: AcquireManyOptions, defaults: ManagerSettings): AcquireManySettings {
   checkOptions('acquireMany', options, ACQUIRE_MANY_OPTIONS)
   return { ...resolve(options, defaults, 0), onProgress: checkProgress(options.onProgress) }
+}
+
+/** @param of the name of the called method, for messages. @param more the names of its other options. */
+export function resolveStanding(
+  of: string,
+  options: StandingOptions,
+  more: readonly string[],
+  defaults: ManagerSettings,
+): AcquireSettings & Pick<CloseSettings, 'drain'> {
+  checkOptions(of, options, [...STANDING_OPTIONS, ...more])
+  const { ttl, timeout, maxHold, drain = CLOSE_DRAIN } = options
+  const settings = resolve({ ttl, timeout, maxHold, autoRenew: true }, defaults, 0)
+  return { ...settings, part: true, drain: checkNumber('drain', drain, 0) }
 }
 
 export function resolveList(options: ListOptions): ListSettings {

@@ -38,7 +38,7 @@ export function isFenceKey(key: string, slot: number): boolean {
   return key.startsWith(FENCE_KEY) && key === fenceKeyOf(slot)
 }
 
-/** The outcome of an acquisition of a counter. */
+/** The outcome for a key that cannot be a lock. */
 export function reserved(key: string): Unknown {
   const message = `The key \`${key}\` is the fence counter of its slot, so it cannot be a lock`
   return { type: 'unknown', error: new UnavailableError(message, key, { final: true }) }
