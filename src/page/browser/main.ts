@@ -44,8 +44,7 @@ function showFacts({ own, members, memberCount }: Facts): void {
 function notesOf({ own, lost }: Facts, jeopardy: number | null): Notes {
   const inJeopardy = jeopardy ? `${count(jeopardy)} in jeopardy` : ''
   const inAll = `${count(lost)} in all`
-  if (own === null)
-    return { Held: inJeopardy, 'Lost per second': inAll, 'Round trip': 'of one question' }
+  if (own === null) return { Held: inJeopardy, 'Lost per second': inAll, 'Round trip': 'of one question' }
   const { acquired, released, renewals, failures, roundTrip, renewalLag } = own
   return {
     Held: inJeopardy || `${count(acquired)} acquired, ${count(released)} released`,
