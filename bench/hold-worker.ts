@@ -7,6 +7,7 @@ import { setTimeout } from 'node:timers/promises'
 import { queryObjects } from 'node:v8'
 import { Redis } from 'ioredis'
 import { answerWith } from './child-process.ts'
+import { membersOf } from './connect-to.ts'
 import { endServer } from './end-server.ts'
 import type { HoldJob, HoldMeasurement } from './hold-measurement.ts'
 import { findKeys, makeKeys } from './keys.ts'
@@ -31,7 +32,7 @@ const Timeout = globalThis.setTimeout(() => {}, 0).constructor as abstract new (
 
 async function measure(job: HoldJob): Promise<HoldMeasurement> {
   // Its own connection, so that no question waits behind the library's commands.
-  const control = new Redis(job.url)
+  const control = new Redis(membersOf(job.url)[0] as string)
   await control.ping()
   // What it knew, the keys and the handles, is out of reach when it has returned.
   const { bytesBefore, bytesHeld, ...held } = await holdLocks(job, control)
@@ -128,4 +129,6 @@ function countTimers(): number {
   return queryObjects(Timeout, { format: 'count' })
 }
 
-await answerWith(measure, endServer)
+await answerWith(measure, async ({ url }) => {
+  await Promise.all(membersOf(url).map((member) => endServer({ url: member })))
+})

@@ -1,7 +1,9 @@
 /** `hold`: what holding many locks costs with each library. Promises each library a fresh process. */
+import { withRedis } from '../test/support/redis-server.ts'
 import { runInChild } from './child-process.ts'
 import type { Command } from './command.ts'
 import { compare, comparisonOptions } from './comparison.ts'
+import { joinMembers } from './connect-to.ts'
 import { LIBRARY_NAMES, OBSERVED } from './library-name.ts'
 import type { Entrant } from './entrant.ts'
 import { computeFigures, worst } from './hold-figures.ts'
@@ -24,6 +26,12 @@ const options = {
     placeholder: 'S',
     summary: 'length of each of the two windows: delays, then CPU',
     initial: 6,
+    minimum: 1,
+  }),
+  quorum: integerOption({
+    placeholder: 'N',
+    summary: 'servers, of which a majority decides; the figures of Redis are those of the first',
+    initial: 1,
     minimum: 1,
   }),
   ...comparisonOptions,
@@ -60,14 +68,18 @@ With several rounds each figure is a median, but for the longest delay, the most
 and the most lost.`
 
 async function run(args: readonly string[]): Promise<void> {
-  const { locks, ttl, seconds, ...shared } = parseOptions(options, args)
-  const settings = { locks, ttl, seconds }
+  const { locks, ttl, seconds, quorum, ...shared } = parseOptions(options, args)
+  const settings = { locks, ttl, seconds, quorum }
+  const job = { locks, ttl, seconds }
   await compare(
     {
       command: commandLine('hold', args),
-      subject: `${locks} locks, ttl ${ttl} ms, windows of ${seconds} s`,
+      subject: `${locks} locks, ttl ${ttl} ms, windows of ${seconds} s${quorum > 1 ? `, a quorum of ${quorum} servers` : ''}`,
       settings,
-      measure: (entrant, url) => measureHold(entrant, { ...settings, library: entrant.library, url }),
+      measure: (entrant, url) =>
+        withMore(quorum - 1, [url], (urls) =>
+          measureHold(entrant, { ...job, library: entrant.library, url: joinMembers(urls) }),
+        ),
       computeFigures,
       worst,
       columns,
@@ -75,6 +87,16 @@ async function run(args: readonly string[]): Promise<void> {
     },
     shared,
   )
+}
+
+/** Starts more servers, one after the other. */
+function withMore<T>(
+  count: number,
+  urls: readonly string[],
+  work: (urls: readonly string[]) => Promise<T>,
+): Promise<T> {
+  if (count === 0) return work(urls)
+  return withRedis(({ url }) => withMore(count - 1, [...urls, url], work))
 }
 
 /** In a fresh process. @param execArgv more arguments for Node */

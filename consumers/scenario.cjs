@@ -6,13 +6,20 @@ const assert = require('node:assert/strict')
 const { once } = require('node:events')
 const { createServer } = require('node:http')
 
-async function scenario({ ioredis, leasewheel, memory, ...observers }, url) {
+async function scenario({ ioredis, leasewheel, memory, quorum, ...observers }, url) {
   const clock = new memory.ManualClock()
   const store = new memory.MemoryStore({ clock })
   const inMemory = new leasewheel.LeaseManager(new memory.MemoryBackend({ store }), { clock })
   const check = observe(inMemory, observers)
   await holdALease(leasewheel, inMemory, () => clock.advance(200))
   await check()
+
+  if (quorum) {
+    const members = [1, 2, 3].map(() => new memory.MemoryBackend({ store: new memory.MemoryStore({ clock }) }))
+    await holdALease(leasewheel, new leasewheel.LeaseManager(quorum.quorum(members), { clock }), () =>
+      clock.advance(200),
+    )
+  }
 
   const client = new ioredis.Redis(url)
   await holdALease(leasewheel, new leasewheel.LeaseManager(client), () => undefined)

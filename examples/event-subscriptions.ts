@@ -8,7 +8,7 @@ import { connect, disconnect } from './support/connect.ts'
 import { deleteKey } from './support/other-party.ts'
 
 const connection = connect()
-const leases = new LeaseManager(connection, { ttl: 2_000 })
+const leases = new LeaseManager(connection, { ttl: 10_000 })
 let renewals = 0
 
 leases.on('acquired', ({ lease }) => console.log(`acquired  ${lease.key}, fence ${lease.fence}`))
@@ -29,7 +29,7 @@ await leases.acquire('parcel:1')
 // Every lease is renewed at a third of its ttl, for the first time even earlier.
 await new Promise((resolve) => leases.once('renewed', resolve))
 
-// The next renewal of this one finds its key gone.
+// The server notifies the manager that this key is gone.
 const loss = new Promise<LostEvent>((resolve) => leases.once('lost', resolve))
 await deleteKey(connection, 'order:1')
 const { lease, reason, error } = await loss

@@ -27,13 +27,13 @@ function pauseProcess(duration: number): void {
 
 const store = new Store()
 const connections = [connect(), connect()] as const
-const first = new LeaseManager(connections[0], { ttl: 500 })
-const second = new LeaseManager(connections[1], { ttl: 5_000 })
+const first = new LeaseManager(connections[0], { ttl: 3_000 })
+const second = new LeaseManager(connections[1], { ttl: 30_000 })
 
 const stale = await first.acquire('document')
 assert.ok(store.write('written by the first worker', stale.fence))
 
-pauseProcess(600)
+pauseProcess(3_100)
 
 // The ttl is over, so the lock is free for others.
 const fresh = await second.acquire('document')

@@ -11,8 +11,8 @@ const PARTITIONS = Array.from({ length: 1_000 }, (_, number) => `partition:${num
 
 // Two processes, as far as the locks are concerned.
 const connections = [connect(), connect()] as const
-const first = new LeaseManager(connections[0], { ttl: 5_000 })
-const second = new LeaseManager(connections[1], { ttl: 5_000 })
+const first = new LeaseManager(connections[0], { ttl: 10_000 })
+const second = new LeaseManager(connections[1], { ttl: 10_000 })
 
 /** Takes as many of the partitions as are free, up to a limit. */
 async function take(worker: LeaseManager, limit: number): Promise<number> {

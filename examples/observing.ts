@@ -18,7 +18,7 @@ import { connect, disconnect } from './support/connect.ts'
 import { deleteKey } from './support/other-party.ts'
 
 const connection = connect()
-const leases = new LeaseManager(connection, { ttl: 2_000, announce: true })
+const leases = new LeaseManager(connection, { announce: true })
 /** Few labels for many keys: the kind of the job. */
 const label = (key: string): string => key.split(':')[0] ?? ''
 

@@ -8,8 +8,8 @@ import { LeaseManager, LockNotHeldError } from 'leasewheel'
 import { connect, disconnect } from './support/connect.ts'
 
 const connections = [connect(), connect()] as const
-const mine = new LeaseManager(connections[0], { ttl: 5_000, autoRenew: false })
-const theirs = new LeaseManager(connections[1], { ttl: 5_000 })
+const mine = new LeaseManager(connections[0], { ttl: 20_000, autoRenew: false })
+const theirs = new LeaseManager(connections[1])
 
 // One attempt: a lease, or null where somebody else holds the lock.
 const lease = await mine.tryAcquire('report')
@@ -35,8 +35,8 @@ await assert.rejects(lease.renew(), LockNotHeldError)
 console.log('released, once and for all')
 
 {
-  // Waits until the lock is free, or gives up after a second. `await using` releases it at the end of the block.
-  await using next = await theirs.acquire('report', { wait: 1_000 })
+  // Waits until the lock is free, or gives up after ten seconds. `await using` releases it at the end of the block.
+  await using next = await theirs.acquire('report', { wait: 10_000 })
   console.log(`now the other party holds it; its fence is larger by ${next.fence - lease.fence}`)
   assert.ok(next.held && next.fence > lease.fence)
 }

@@ -1,6 +1,6 @@
 /**
  * Stop the work when the lock is lost: `lease.signal` is aborted at that moment, and goes wherever an AbortSignal goes.
- * Here it is a download that takes ten seconds, under a lock whose key somebody deletes meanwhile.
+ * Here it is a download that takes a minute, under a lock whose key somebody deletes meanwhile.
  */
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
@@ -13,14 +13,14 @@ import { deleteKey } from './support/other-party.ts'
 // A server that begins to answer, and takes its time.
 const server = createServer((_, response) => {
   response.write('the first line\n')
-  setTimeout(() => response.end('the last line\n'), 10_000).unref()
+  setTimeout(() => response.end('the last line\n'), 60_000).unref()
 })
 server.listen(0, '127.0.0.1')
 await once(server, 'listening')
 const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`
 
 const connection = connect()
-const leases = new LeaseManager(connection, { ttl: 2_000 })
+const leases = new LeaseManager(connection)
 
 const work = leases.using('download', async (lease) => {
   const response = await fetch(url, { signal: lease.signal })

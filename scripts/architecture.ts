@@ -38,12 +38,15 @@ const PLAN: readonly Room[] = [
     name: 'face',
     files: /^(index|lease-manager)\.ts$/,
     what: 'what users meet: LeaseManager, and all public names',
-    imports: 'manager overview acquire requests redis options lease tracing time port rules structures'.split(' '),
+    imports: 'manager claims overview acquire requests redis options lease tracing time port rules structures'.split(
+      ' ',
+    ),
   },
   {
     name: 'manager',
     what: 'how the parts are put together, told of changes, and closed',
     imports: [
+      'claims',
       'overview',
       'acquire',
       'release',
@@ -53,11 +56,17 @@ const PLAN: readonly Room[] = [
       'lease',
       'options',
       'redis',
+      'keeper',
       'tracing',
       'time',
       'port',
       'rules',
     ],
+  },
+  {
+    name: 'claims',
+    what: 'what holds locks for as long as it stands: elections, claims, shares',
+    imports: ['waiting', 'requests', 'lease', 'options', 'time', 'port', 'rules'],
   },
   {
     name: 'overview',
@@ -81,9 +90,19 @@ const PLAN: readonly Room[] = [
   },
   { name: 'waiting', what: 'callers that want the same key', imports: ['time', 'port', 'rules'] },
   { name: 'requests', what: 'what is asked travels in batches', imports: ['time', 'port'] },
-  { name: 'redis', what: 'the port over ioredis', imports: ['options', 'time', 'port'] },
+  {
+    name: 'quorum',
+    what: 'leasewheel/quorum: the port over a majority of others',
+    imports: ['redis', 'options', 'time', 'port', 'structures'],
+  },
+  { name: 'redis', what: 'the port over ioredis', imports: ['options', 'keeper', 'time', 'port', 'rules'] },
   { name: 'options', what: 'what users may say, and its defaults', imports: ['lease', 'time', 'port', 'rules'] },
   { name: 'figures', what: 'what exporters share: names, units, labels', imports: ['lease', 'port', 'rules'] },
+  {
+    name: 'keeper',
+    what: 'another thread that renews while the event loop is blocked, and what it shares with the manager',
+    imports: ['lease', 'time', 'port', 'rules'],
+  },
   {
     name: 'lease',
     what: 'the leases that a manager has, and their events',

@@ -1,7 +1,8 @@
 /**
  * `npm run build`: writes what is published into dist/, or into the folder named. Each entry is one ES module, one CommonJS module and its
  * declarations for either; what two entries use stands once, in `shared`, so that a class is the same whichever entry it came from. p-retry is an
- * ES module only, so it goes into the files, and its licence beside them. The command line is an ES module of its own.
+ * ES module only, so it goes into the files, and its licence beside them. The command line is an ES module of its own, and so is the thread of a
+ * keeper.
  */
 import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
@@ -23,7 +24,7 @@ const entries: BuildOptions = {
   input: {
     index: 'src/index.ts',
     ...Object.fromEntries(
-      ['memory', 'prometheus', 'opentelemetry', 'log', 'page'].map((name) => [name, `src/${name}/index.ts`]),
+      ['memory', 'quorum', 'prometheus', 'opentelemetry', 'log', 'page'].map((name) => [name, `src/${name}/index.ts`]),
     ),
   },
   external: ['@opentelemetry/api', 'eventemitter3', 'ioredis', 'prom-client', /^node:/],
@@ -67,6 +68,11 @@ function program(): BuildOptions {
     input: { cli: 'src/cli/main.ts' },
     external: ['leasewheel', 'leasewheel/page', 'ioredis', /^node:/],
   }
+}
+
+/** The thread of a keeper: one file with all that it needs, so that it can be copied beside a bundle. */
+function thread(): BuildOptions {
+  return { ...code('esm', 'js'), input: { 'keeper-worker': 'src/redis/keeper-worker.ts' } }
 }
 
 function declarations(extension: string): BuildOptions {
@@ -121,7 +127,14 @@ function licenceOf(directory: string): string {
   return `These files contain ${name} ${version}:\n\n${readFileSync(join(directory, file), 'utf8').trim()}\n`
 }
 
-const results = await build([code('esm', 'js'), program(), code('cjs', 'cjs'), declarations('ts'), declarations('cts')])
+const results = await build([
+  code('esm', 'js'),
+  program(),
+  thread(),
+  code('cjs', 'cjs'),
+  declarations('ts'),
+  declarations('cts'),
+])
 const output: Output = results.flatMap((result) => result.output)
 if (existsSync(folder)) rmSync(folder, { recursive: true })
 mkdirSync(folder, { recursive: true })

@@ -2,7 +2,7 @@
 import { type SpawnOptions, spawn } from 'node:child_process'
 
 /** ms after which a program is killed. */
-const LIMIT = 120_000
+const LIMIT = 240_000
 
 export interface Outcome {
   /** How it ended; `undefined` if it did what it should. */

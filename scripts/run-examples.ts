@@ -1,6 +1,6 @@
 /**
  * `npm run examples`: runs every example, and the demo, first in memory and then on a Redis server of its own, each in a process of its own
- * with a time limit; and beside that on a cluster of its own. Beside them the recipes, which have packages of their own and use the build:
+ * with a time limit; and beside that on a cluster of its own; the one about quorums on three servers, too. Beside them the recipes, which have packages of their own and use the build:
  * first those are installed and built, and the recipes type-checked. Writes one line for each, and all the output of one that failed.
  */
 import { execFile } from 'node:child_process'
@@ -16,7 +16,7 @@ const LANES = 2
 /** Nodes that hang for so long are not replaced: no example is about failovers. ms. */
 const NODE_TIMEOUT = 15_000
 
-type Where = 'memory' | 'redis' | 'cluster'
+type Where = 'memory' | 'redis' | 'cluster' | 'quorum'
 
 interface Example {
   readonly name: string
@@ -28,9 +28,12 @@ const root = fileURLToPath(new URL('../', import.meta.url))
 const folder = `${root}examples/`
 const recipeFolder = `${folder}recipes/`
 
-/** Every file of the folder itself is an example; so is the demo, held no longer than its story takes. */
+/** Few leases, with a ttl that leaves time for their renewals on a busy machine, and held no longer than the story takes. */
+const DEMO = ['--leases', '2000', '--ttl', '12000', '--seconds', '1']
+
+/** Every file of the folder itself is an example; so is the demo. */
 function findExamples(): readonly Example[] {
-  return [...filesOf(folder), { name: 'demo', file: 'demo/main.ts', args: ['--seconds', '1', '--page'] }]
+  return [...filesOf(folder), { name: 'demo', file: 'demo/main.ts', args: [...DEMO, '--page'] }]
 }
 
 function filesOf(directory: string): readonly Example[] {
@@ -42,7 +45,12 @@ function run({ name, file, args }: Example, where: Where, url: string): Promise<
   const own = where === 'cluster' && name === 'demo' ? ['--redis', url, '--cluster'] : []
   // What this process runs under is what an example needs too: tsx, and the package's own name for its source.
   return outcomeOf(process.execPath, [...process.execArgv, folder + file, ...args, ...own], {
-    env: { ...process.env, REDIS_URL: where === 'redis' ? url : '', REDIS_CLUSTER_URL: where === 'cluster' ? url : '' },
+    env: {
+      ...process.env,
+      REDIS_URL: where === 'redis' ? url : '',
+      REDIS_CLUSTER_URL: where === 'cluster' ? url : '',
+      ...(where === 'quorum' && { REDIS_QUORUM_URLS: url }),
+    },
   })
 }
 
@@ -57,6 +65,13 @@ async function runAll(examples: readonly Example[], where: Where, url = ''): Pro
 function tell(name: string, backend: Where, outcome: Outcome): number {
   report(`${name.padEnd(20)}  ${backend.padEnd(7)}`, outcome)
   return outcome.failure === undefined ? 0 : 1
+}
+
+/** On three servers. @returns how many failed. */
+function runOnQuorum(some: readonly Example[]): Promise<number> {
+  return withRedis((one) =>
+    withRedis((two) => withRedis((three) => runAll(some, 'quorum', [one, two, three].map(({ url }) => url).join()))),
+  )
 }
 
 /** What recipes need. @throws Error that says what went wrong. */
@@ -113,7 +128,8 @@ const inCluster = withRedisCluster(({ nodes }) => runAll(examples, 'cluster', no
 })
 const inMemory = await runAll(examples, 'memory')
 const onRedis = await withRedis(({ url }) => runAll(examples, 'redis', url))
-const failures = inMemory + onRedis + (await inCluster) + (await inRecipes)
-const total = 3 * examples.length + recipes.length
+const onQuorum = await runOnQuorum(examples.filter(({ name }) => name === 'quorum'))
+const failures = inMemory + onRedis + onQuorum + (await inCluster) + (await inRecipes)
+const total = 3 * examples.length + 1 + recipes.length
 console.log(failures === 0 ? `All ${total} runs are ok` : `${failures} of ${total} runs FAILED`)
 process.exitCode = failures === 0 ? 0 : 1

@@ -3,6 +3,7 @@
  * leases: it asks the store, and reports one outcome for each entry.
  */
 import type { Catalogue } from './catalogue.ts'
+import type { HistogramSummary } from './structures/histogram.ts'
 import type { Clock } from './time/clock.ts'
 
 /**
@@ -34,6 +35,7 @@ export type AcquireOutcome = Granted | Refusal | Unknown
 /** The key holds our token for a whole ttl. Another request with the same token is granted again. */
 export interface Granted {
   readonly type: 'granted'
+  /** At least the store's time at the grant, in µs since some fixed moment. */
   readonly fence: number
 }
 
@@ -95,6 +97,8 @@ export interface BackendSettings {
   readonly timeout: number
   /** Whether to watch keys at all, if the server is able to. */
   readonly watch: boolean
+  /** The ttl of a lease whose caller names none, in ms. Default: not known. */
+  readonly ttl?: number | undefined
   /** The source of time. Default: the machine's clock. */
   readonly clock?: Clock | undefined
   /** Called before each connection, for a name and a password. Default: those of the client or the URL. */
@@ -103,17 +107,87 @@ export interface BackendSettings {
   readonly owner?: string | undefined
 }
 
+/** How long a key stays at least, by the store's own clock. */
+export interface Stay {
+  /** The fence of the lock, which says when it was acquired: see `Granted`. */
+  readonly since: number
+  /** ms from then on. */
+  readonly duration: number
+}
+
 /** A lock to release. */
 export interface ReleaseEntry extends LockEntry {
   /** If true, watch the key from its deletion on: a waiter here wants it next. Default: false. */
   readonly watch?: boolean
+  /** If given, the key stays until that time is over, instead of being deleted now. Default: it is deleted. */
+  readonly stay?: Stay | undefined
 }
+
+/** A lock that goes from one token to another: from a holder of this manager to the next one. `token` and `ttl` are those of the next. */
+export interface HandOverEntry extends LockEntry {
+  /** The token that the key holds until now. */
+  readonly from: string
+}
+
+/** The outcomes of a hand-over: the same as those of a release of `from` and of an acquire with `token` right behind it. */
+export interface Exchange {
+  readonly type: 'exchanged'
+  readonly released: ChangeOutcome
+  readonly acquired: AcquireOutcome
+}
+
+export type HandOverOutcome = Exchange | Unknown
 
 /** What is on a key at this moment. */
 export interface LockView {
   readonly token: string
   /** What is left of its ttl, in ms; Infinity if it has none. */
   readonly remaining: number
+  /** How many members of a quorum have this token, if the backend is a quorum. */
+  readonly votes?: number
+  /** What each member of a quorum has on the key, if the backend is a quorum. */
+  readonly members?: readonly MemberLockView[]
+}
+
+/** What one member of a quorum has on a key. */
+export interface MemberLockView {
+  /** The name of the member. */
+  readonly name: string
+  /** The token on the key; null if there is none, undefined if the member did not answer. */
+  readonly token: string | null | undefined
+  /** What is left of its ttl, in ms; 0 if there is none. */
+  readonly remaining: number
+}
+
+/** A server process behind a backend. */
+export interface ServerIdentity {
+  /** Another one for each start of a server. Two connections that report the same id lead to the same process. */
+  readonly id: string
+  /** When the server started, in ms on the clock of the settings; undefined if it does not say. */
+  readonly startedAt: number | undefined
+}
+
+/** One member of a quorum. */
+export interface QuorumMemberStats {
+  /** What operators call it, such as its host and port. */
+  readonly name: string
+  /** Whether requests can be sent there now. */
+  readonly usable: boolean
+  /** Whether it notifies the manager of changes now. */
+  readonly watching: boolean
+  /** For how long it has no vote on new locks, in ms, because it was restarted; 0 if it has one. */
+  readonly quarantined: number
+  /** How many locks it has granted, and how many it has refused. */
+  readonly granted: number
+  readonly refused: number
+  /** How many lost keys of leases were written to it again. */
+  readonly healed: number
+  /** Keys that are to be deleted from it, because nobody holds their locks any more. */
+  readonly undoing: number
+  /** How long its answers came after the majority was decided, in ms: a smoothed mean. 0 for a member that is part of the majority. */
+  readonly lag: number
+  /** Time from the sending of a request to its answer. */
+  readonly roundTrip: HistogramSummary
 }
 
 /** One of the servers of a backend. */
@@ -145,6 +219,35 @@ export interface Routing {
   views(): readonly RouteView[]
 }
 
+/** What a keeper needs: another thread that renews leases while the event loop of their manager is blocked. */
+export interface KeeperSettings {
+  /** The memory that it shares with its manager (`LedgerReader`). */
+  readonly head: SharedArrayBuffer
+  readonly parts: readonly LedgerPart[]
+  /** After so many ms without a beat it renews nothing any more. */
+  readonly maxBlocked: number
+  readonly batchSize: number
+  readonly driftFactor: number
+  /** The file of its thread. Default: that of this package. */
+  readonly worker: URL | undefined
+}
+
+/** Some of the memory that a keeper shares with its manager. */
+export interface LedgerPart {
+  readonly kind: 'slots' | 'cohorts'
+  readonly buffer: SharedArrayBuffer
+  /** Bytes for the key and the token of a lease. */
+  readonly stride: number
+}
+
+/** A keeper that has been started. */
+export interface StartedKeeper {
+  /** Takes more of the shared memory, before any lease is in it. */
+  add(part: LedgerPart): void
+  /** Ends the thread and its connection. Idempotent. */
+  close(): Promise<void>
+}
+
 /**
  * `acquire`, `renew`, `release` and `verify` each take an array and return outcomes in the same order, one for each entry. No key comes twice
  * in one `acquire`; in the others a key may come with two tokens, of which the server has at most one. The backend carries out the calls in
@@ -159,6 +262,12 @@ export interface Backend {
   readonly fault?: Error | undefined
   /** Given, from the construction on, if keys are spread over several servers. The manager calls it only after `open`. */
   readonly routing?: Routing | undefined
+  /** What operators call it, such as its host and port. Default: nothing. */
+  readonly name?: string | undefined
+  /** The servers it is connected to. A quorum tells by them whether two members are one server, and whether one was restarted. Default: not known. */
+  readonly servers?: readonly ServerIdentity[] | undefined
+  /** The members, if this is a quorum. */
+  readonly members?: readonly QuorumMemberStats[] | undefined
   /** A key that cannot be a lock, because the backend uses it; known once the backend is open. Default: none. */
   readonly reservedKey?: string | undefined
   /** Given, once the backend is open, if operators can list its keys and managers can announce themselves. Default: neither works. */
@@ -172,8 +281,13 @@ export interface Backend {
    * waiting promises should settle: the manager then looks where the keys are.
    */
   ready(route?: number): Promise<void> | undefined
-  /** @param watch whether to watch granted keys. Default: no. The backend always watches refused keys, if it can. */
-  acquire(entries: readonly LockEntry[], watch?: boolean): Promise<readonly AcquireOutcome[]>
+  /**
+   * @param watch whether to watch granted keys. Default: no. The backend always watches refused keys, if it can.
+   * @param floor what all fences of the call must be larger than. Default: none. A quorum needs it.
+   */
+  acquire(entries: readonly LockEntry[], watch?: boolean, floor?: number): Promise<readonly AcquireOutcome[]>
+  /** Makes all later fences of these keys larger than `fence`, and changes no lock. A member of a quorum needs it. */
+  raiseFences?(entries: readonly LockEntry[], fence: number): Promise<readonly ChangeOutcome[]>
   /**
    * Extends a key that holds the entry's token. It never creates a key, and never touches another's. The array never changes, and
    * the same array comes again while the same leases are renewed together: a backend may cache what it derives from it.
@@ -181,14 +295,28 @@ export interface Backend {
    * @param watch whether to watch the keys from now on. Default: no.
    */
   renew(entries: readonly LockEntry[], watch?: boolean): Promise<readonly ChangeOutcome[]>
-  /** Deletes a key that holds the entry's token, and no other. */
+  /** Deletes a key that holds the entry's token, and no other; or lets it stay, see `ReleaseEntry.stay`. */
   release(entries: readonly ReleaseEntry[]): Promise<readonly ChangeOutcome[]>
+  /**
+   * Releases each key from one token and acquires it for another, in one step: nobody finds the key free in between. If the key holds neither
+   * token, that is left alone; if the key is gone, it is acquired. No key comes twice. Without this method the manager sends a release and an
+   * acquire.
+   *
+   * @param watch as for `acquire`.
+   */
+  handOver?(entries: readonly HandOverEntry[], watch?: boolean): Promise<readonly HandOverOutcome[]>
   /** Checks whether a key holds the entry's token. It changes nothing, not even whether the key is watched. */
   verify(entries: readonly LockEntry[]): Promise<readonly ChangeOutcome[]>
   /** Who holds the key; `null` if nobody does. Rejects if the backend cannot be asked. */
   inspect(key: string): Promise<LockView | null>
   /** Deletes a key, whoever holds it. @returns whether the key existed. Rejects if the backend cannot be asked. */
   forceRelease(key: string): Promise<boolean>
+  /**
+   * Starts a keeper for the locks of this backend. The manager calls it before `open`, with the same settings. Without this method there is none.
+   *
+   * @param onFault called with each fault of the keeper. @throws TypeError if another thread cannot reach the server as this backend does.
+   */
+  startKeeper?(settings: BackendSettings, keeper: KeeperSettings, onFault: (fault: Error) => void): StartedKeeper
   /** From now on, and for good, its connections do not keep the process alive. Without this method they do, or there are none. */
   unref?(): void
   /** Closes the connections and settles unanswered requests. Idempotent. */

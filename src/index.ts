@@ -10,16 +10,32 @@ export type {
   BackendSettings,
   ChangeOutcome,
   Credentials,
+  Exchange,
   Granted,
+  HandOverEntry,
+  HandOverOutcome,
+  KeeperSettings,
+  LedgerPart,
   LockEntry,
   LockView,
+  MemberLockView,
+  QuorumMemberStats,
   Refusal,
   ReleaseEntry,
   RouteView,
   Routing,
+  ServerIdentity,
+  Stay,
+  StartedKeeper,
   Unknown,
 } from './backend.ts'
 export type { Announcement, Catalogue, KeyPage, KeyView } from './catalogue.ts'
+export type { Announcer, ClaimListener } from './claims/announcer.ts'
+export type { Claim, ClaimEvents, GainedEvent, LostClaimEvent } from './claims/claim.ts'
+export type { Election, Term, TermEnd } from './claims/election.ts'
+export type { ClaimOptions, ElectionOptions, ShareOptions } from './claims/options.ts'
+export type { ClaimEnd } from './claims/pursuit.ts'
+export type { SettledEvent, Share, ShareEvents } from './claims/share.ts'
 export { type Clock, SystemClock, type Timer, type TimerSource, type TimeSources } from './time/clock.ts'
 export type { DurationSummary, HistogramSummary } from './structures/histogram.ts'
 export type { LeaseState, LossReason } from './rules/lease-state.ts'
@@ -51,7 +67,7 @@ export type {
 export type { DetachedLease, Lease, LeaseEnd, LeaseSummary } from './lease/lease.ts'
 export { LeaseManager } from './lease-manager.ts'
 export type { LockInspection } from './lease/lock-inspection.ts'
-export type { Member, MemberStats } from './member.ts'
+export type { Member, MemberRoles, MemberStats } from './member.ts'
 export type { ListedLock } from './overview/listing.ts'
 export type { GuardedEmitter, LeaseEventName, LeaseListener } from './manager/guarded-emitter.ts'
 export type {
@@ -59,11 +75,14 @@ export type {
   AcquireOptions,
   AdoptOptions,
   CloseOptions,
+  KeeperOptions,
   LeaseManagerOptions,
   LeaseOptions,
   ListOptions,
   Progress,
+  StandingOptions,
   TryAcquireOptions,
+  UsingOptions,
 } from './options/options.ts'
 export {
   type ExponentialBackoffOptions,
@@ -78,6 +97,7 @@ export type {
   ConnectionState,
   Health,
   HealthReason,
+  KeeperStats,
   LeaseManagerStats,
   LoadReport,
   Measurement,

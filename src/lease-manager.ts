@@ -1,8 +1,11 @@
 /** LeaseManager: the public face. It checks arguments and passes calls to the parts, which take every decision. */
-import { acquireAll, type AcquireAllParts } from './acquire/acquire-all.ts'
-import type { BulkSettings } from './acquire/acquire-batch.ts'
+import { ManyKeys } from './acquire/many-keys.ts'
 import { FENCE_KEY } from './backend.ts'
-import { LockNotHeldError, ManagerClosedError } from './errors.ts'
+import type { Claim } from './claims/claim.ts'
+import type { Election } from './claims/election.ts'
+import type { ClaimOptions, ElectionOptions, ShareOptions } from './claims/options.ts'
+import type { Share } from './claims/share.ts'
+import { ManagerClosedError } from './errors.ts'
 import type { DetachedLease, Lease } from './lease/lease.ts'
 import type { LockInspection } from './lease/lock-inspection.ts'
 import { Assembly } from './manager/assembly.ts'
@@ -10,7 +13,7 @@ import { Closing } from './manager/closing.ts'
 import { GuardedEmitter } from './manager/guarded-emitter.ts'
 import { healthOf } from './manager/report.ts'
 import { checkFunction } from './options/check.ts'
-import { checkDistinctKeys, checkKey, listOfKeys } from './options/keys.ts'
+import { checkKey, listOfKeys } from './options/keys.ts'
 import type {
   AcquireManyOptions,
   AcquireOptions,
@@ -19,6 +22,7 @@ import type {
   LeaseManagerOptions,
   ListOptions,
   TryAcquireOptions,
+  UsingOptions,
 } from './options/options.ts'
 import {
   type AcquireSettings,
@@ -32,16 +36,15 @@ import {
   resolveList,
   resolveManager,
   resolveTryAcquire,
+  resolveUsing,
 } from './options/settings.ts'
 import type { Member } from './member.ts'
-import { keyText } from './overview/key-text.ts'
 import type { ListedLock } from './overview/listing.ts'
 import type { Connectable } from './redis/create-backend.ts'
 import { rejecting } from './requests/rejecting.ts'
 import { isActive } from './rules/lease-state.ts'
 import { showInLogs } from './show-in-logs.ts'
 import type { Health, LeaseManagerStats } from './stats.ts'
-import { forEachIndex } from './time/slices.ts'
 import { isEventTraced, publishEvent, traceUsing } from './tracing/channels.ts'
 
 /**
@@ -55,6 +58,7 @@ export class LeaseManager extends GuardedEmitter implements Iterable<Lease> {
   readonly #tryDefaults: AcquireSettings
   readonly #waitDefaults: AcquireSettings
   readonly #parts: Assembly
+  readonly #many: ManyKeys
   #closed = false
   #closing: Promise<void> | undefined
 
@@ -82,6 +86,10 @@ export class LeaseManager extends GuardedEmitter implements Iterable<Lease> {
       listenerCount: (event) => this.listenerCount(event) + (isEventTraced(event) ? 1 : 0),
       report: (fault) => this.report(fault),
       reportFault: (error) => this.reportFault(error),
+    })
+    this.#many = new ManyKeys(this.#parts, {
+      ofKey: (key) => this.#checkKey(key),
+      ofClosed: (key) => this.#throwIfClosed(key),
     })
   }
 
@@ -149,16 +157,7 @@ export class LeaseManager extends GuardedEmitter implements Iterable<Lease> {
   async acquireMany(keys: Iterable<string>, options: AcquireManyOptions = {}): Promise<(Lease | null)[]> {
     this.#throwIfClosed()
     const settings = resolveAcquireMany(options, this.#settings)
-    const onProgress = this.guardCallback(settings.onProgress)
-    const list = listOfKeys(keys)
-    const { calls, clock } = this.#parts
-    const checking = forEachIndex(list.length, clock, (index) => {
-      this.#checkKey(checkKey(list[index]))
-    })
-    if (checking) await checking
-    const checked = list as readonly string[]
-    const settled = { ...settings, onProgress, allOrNone: false }
-    return calls.many('acquireMany', checked, settings, () => this.#tryEach(checked, settled))
+    return this.#many.acquireMany(keys, { ...settings, onProgress: this.guardCallback(settings.onProgress) })
   }
 
   /**
@@ -171,29 +170,19 @@ export class LeaseManager extends GuardedEmitter implements Iterable<Lease> {
    */
   async acquireAll(keys: Iterable<string>, options: AcquireOptions = {}): Promise<Lease[]> {
     this.#throwIfClosed()
-    const settings = resolveAcquire('acquireAll', options, this.#settings)
-    const { calls, clock, aborts } = this.#parts
-    const startedAt = clock.now()
-    const all: AcquireAllParts = {
-      keys: checkDistinctKeys(keys).map((key) => this.#checkKey(key)),
-      wait: settings.wait,
-      waited: () => clock.now() - startedAt,
-      tryEach: (some) => this.#tryEach(some, { ...settings, wait: 0, onProgress: undefined, allOrNone: true }),
-      waitFor: (key, wait) => this.#lease(key, { ...settings, wait, part: true }),
-      unlessCancelled: (released) => aborts.race(settings.signal, released),
-    }
-    return calls.many('acquireAll', all.keys, settings, () => acquireAll(all))
+    return this.#many.acquireAll(keys, resolveAcquire('acquireAll', options, this.#settings))
   }
 
   /**
    * Waits for the lock, does the work under it, and releases it, also if the work fails. `close` waits for the work; see its option `drain`.
+   * With `atLeast` its key stays for a while: a job that several machines start at about the same time runs once.
    *
    * @returns what the work returns.
    * @throws what `acquire` throws, and what the work throws. If the work succeeded but outlived the lock, the call still rejects: LeaseLostError
    * if the lease was lost, ManagerClosedError if `close` released it.
    */
-  async using<T>(key: string, work: (lease: Lease) => Promise<T> | T, options?: AcquireOptions): Promise<T> {
-    const settings = options === undefined ? this.#waitDefaults : resolveAcquire('using', options, this.#settings)
+  async using<T>(key: string, work: (lease: Lease) => Promise<T> | T, options?: UsingOptions): Promise<T> {
+    const settings = options === undefined ? this.#waitDefaults : resolveUsing(options, this.#settings)
     checkFunction('work', work)
     this.#checkKey(key)
     return traceUsing(this, key, () => this.#use(key, work, settings))
@@ -201,15 +190,31 @@ export class LeaseManager extends GuardedEmitter implements Iterable<Lease> {
 
   async #use<T>(key: string, work: (lease: Lease) => Promise<T> | T, settings: AcquireSettings): Promise<T> {
     const lease = await this.#lease(key, settings)
-    if (this.#closed) {
-      await lease.release()
-      throw new ManagerClosedError(key)
-    }
-    const record = this.#parts.table.get(key)
-    // The lease has ended meanwhile: the work would run without the lock.
-    if (record?.handle !== lease)
-      throw lease.state === 'lost' ? lease.signal.reason : new LockNotHeldError(key, lease.state)
-    return this.#parts.usages.run(record, work)
+    if (!this.#closed) return this.#parts.usages.use(lease, work, settings.atLeast)
+    await lease.release()
+    throw new ManagerClosedError(key)
+  }
+
+  /**
+   * Stands as a candidate from now on: of all managers that do so for the same key, one leads. `elected` and `deposed` tell this one.
+   */
+  elect(key: string, options: ElectionOptions): Election {
+    this.#throwIfClosed(this.#checkKey(checkKey(key)))
+    return this.#parts.standings.elect(key, options)
+  }
+
+  /** Acquires each of the keys whenever it can be had, from now on, and again after each loss. The events of the claim tell which are held. */
+  claim(keys: Iterable<string>, options: ClaimOptions = {}): Claim {
+    this.#throwIfClosed()
+    return this.#parts.standings.claim(this.#listKeys(keys), options)
+  }
+
+  /**
+   * Shares the items, each of which is a key, with all managers of the prefix that call this with the same `group`. Only those keys move that must.
+   */
+  share(items: Iterable<string>, options: ShareOptions): Share {
+    this.#throwIfClosed()
+    return this.#parts.standings.share(this.#listKeys(items), options)
   }
 
   /** The lease that this manager holds on the key, if there is one. */
@@ -264,7 +269,7 @@ export class LeaseManager extends GuardedEmitter implements Iterable<Lease> {
    * @throws UnavailableError if the backend did not answer within `timeout`; it may have deleted the key all the same.
    */
   async forceRelease(key: string | Uint8Array): Promise<boolean> {
-    const name = typeof key === 'string' ? this.#checkKey(key) : keyText(key).key
+    const name = typeof key === 'string' ? this.#checkKey(key) : this.#parts.inquiries.nameOf(key)
     this.#throwIfClosed(name)
     try {
       return await this.#parts.inquiries.forceRelease(key)
@@ -285,8 +290,7 @@ export class LeaseManager extends GuardedEmitter implements Iterable<Lease> {
     const detached = checkDetached(lease)
     const settings = resolveAdopt(options, detached.ttl, this.#settings)
     this.#throwIfClosed(this.#checkKey(detached.key))
-    const { handle } = await this.#parts.adoptions.run(detached, settings)
-    return handle as Lease
+    return (await this.#parts.adoptions.run(detached, settings)).handle as Lease
   }
 
   /** What the manager is doing, and what it has done so far. With one server it takes constant time, however many leases are held. */
@@ -311,7 +315,7 @@ export class LeaseManager extends GuardedEmitter implements Iterable<Lease> {
     this.#closed = true
     this.#parts.connectivity.close()
     this.#parts.usages.limit(settings.drain)
-    // In a turn of its own: a listener of a lease's end may call `close` again.
+    // A listener of a lease's end may call `close` again.
     this.#closing ??= Promise.resolve().then(() => this.#close(settings))
     return this.#closing
   }
@@ -330,15 +334,14 @@ export class LeaseManager extends GuardedEmitter implements Iterable<Lease> {
     return this.#parts.attempts.acquire(key, settings)
   }
 
-  async #tryEach(keys: readonly string[], settings: BulkSettings): Promise<(Lease | null)[]> {
-    this.#throwIfClosed()
-    return this.#parts.bulks.run(keys, settings)
-  }
-
   /** Refuses the one key that the backend needs for itself, which some prefixes leave within reach. */
   #checkKey(key: string): string {
     if (checkKey(key) !== this.#parts.forbiddenKey) return key
     throw new RangeError(`Expected \`key\` with its prefix not to be \`${FENCE_KEY}\`: the fence counter has that key`)
+  }
+
+  #listKeys(keys: Iterable<string>): readonly string[] {
+    return listOfKeys(keys).map((key) => this.#checkKey(checkKey(key)))
   }
 
   #throwIfClosed(key?: string): void {

@@ -17,8 +17,16 @@ export interface MemberStats {
   readonly lag: number
 }
 
+/** What a manager stands for. */
+export interface MemberRoles {
+  /** The keys of the elections in which it leads. */
+  readonly leads: readonly string[]
+  /** The groups in which it has a share, and how many keys it holds of each. */
+  readonly shares: readonly { readonly group: string; readonly held: number }[]
+}
+
 /** A manager that announces itself: see the option `announce`. */
-export interface Member {
+export interface Member extends MemberRoles {
   /** Unique, one for each manager. */
   readonly id: string
   /** Its option `owner`. */
@@ -57,8 +65,9 @@ export function readMember(text: string): Member | undefined {
   const counts = Object(fields['stats']) as Record<string, unknown>
   if (!areNumbers(...COUNTS.map((name) => counts[name]))) return undefined
   const stats = Object.fromEntries(COUNTS.map((name) => [name, counts[name]])) as unknown as MemberStats
+  const roles = { leads: listOf(fields['leads'], isText), shares: listOf(fields['shares'], isShare) }
   const times = { startedAt: dateOf(startedAt as number), announcedAt: dateOf(announcedAt as number) }
-  return { id, owner, host, pid, version, ...times, stats } as Member
+  return { id, owner, host, pid, version, ...times, ...roles, stats } as Member
 }
 
 function parse(text: string): Record<string, unknown> {
@@ -67,6 +76,20 @@ function parse(text: string): Record<string, unknown> {
   } catch {
     return {}
   }
+}
+
+/** Those elements of a list that are as they should be. */
+function listOf(value: unknown, isValid: (element: unknown) => boolean): readonly unknown[] {
+  return Array.isArray(value) ? value.filter(isValid) : []
+}
+
+function isText(value: unknown): boolean {
+  return typeof value === 'string'
+}
+
+function isShare(value: unknown): boolean {
+  const { group, held } = Object(value) as Record<string, unknown>
+  return areStrings(group) && areNumbers(held)
 }
 
 function areStrings(...values: unknown[]): boolean {

@@ -1,4 +1,5 @@
 /** What a manager counts, and its report. Its size is fixed. */
+import type { QuorumMemberStats } from './backend.ts'
 import { Histogram, type HistogramSummary } from './structures/histogram.ts'
 import type { LossReason } from './rules/lease-state.ts'
 
@@ -32,6 +33,16 @@ export interface RouteStats {
   readonly lag: number
   /** Time from the sending of a request to its answer. */
   readonly roundTrip: HistogramSummary
+}
+
+/** What another thread does for the leases while the event loop is blocked: see the option `keeper`. */
+export interface KeeperStats {
+  /** Whether the thread can ask the server now. Until it can for the first time, no lease outlives a blocked event loop. */
+  readonly connected: boolean
+  /** Leases that it would renew. */
+  readonly kept: number
+  /** How many renewals of leases were confirmed to it. */
+  readonly renewals: number
 }
 
 /** The report of `manager.stats()`. Counts start at the manager's creation; durations are in ms. */
@@ -71,6 +82,8 @@ export interface LeaseManagerStats {
   readonly watching: boolean
   /** Timers armed now: 1 while the manager holds or waits for anything, otherwise 0. */
   readonly timers: number
+  /** None without the option `keeper`. */
+  readonly keeper: KeeperStats | undefined
   /** Whether renewals keep up, and how far behind they are if not. */
   readonly load: LoadReport
   /** How long callers waited for the locks that they got. */
@@ -83,6 +96,8 @@ export interface LeaseManagerStats {
   readonly roundTrip: HistogramSummary
   /** The servers, if the backend has several; otherwise empty. */
   readonly routes: readonly RouteStats[]
+  /** The members, if the backend is a quorum; otherwise empty. */
+  readonly members: readonly QuorumMemberStats[]
 }
 
 /**
@@ -171,6 +186,11 @@ export class Tally {
     return (this.#roundTrips.get(route) ?? new Histogram()).summary(now)
   }
 
+  /** The server is gone. */
+  forget(route: number): void {
+    this.#roundTrips.delete(route)
+  }
+
   report(now: CurrentFigures, time: number): LeaseManagerStats {
     const { wait, hold, renewalLag, roundTrip } = this.#histograms
     // Each by its name: V8 takes a hundred times longer to spread one object into so large another.
@@ -183,8 +203,10 @@ export class Tally {
       connection: now.connection,
       watching: now.watching,
       timers: now.timers,
+      keeper: now.keeper,
       load: now.load,
       routes: now.routes,
+      members: now.members,
       acquired: this.acquired,
       unacquired: { ...this.unacquired },
       asks: this.asks,
@@ -207,5 +229,16 @@ export class Tally {
 /** The figures that tell what is going on now. */
 export type CurrentFigures = Pick<
   LeaseManagerStats,
-  'held' | 'jeopardy' | 'waiting' | 'queues' | 'undoing' | 'watching' | 'timers' | 'load' | 'routes' | 'connection'
+  | 'held'
+  | 'jeopardy'
+  | 'waiting'
+  | 'queues'
+  | 'undoing'
+  | 'watching'
+  | 'timers'
+  | 'keeper'
+  | 'load'
+  | 'routes'
+  | 'members'
+  | 'connection'
 >

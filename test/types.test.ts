@@ -14,6 +14,7 @@ import {
   type AcquireOptions,
   type AdoptOptions,
   type Backend,
+  type ClaimEnd,
   type Clock,
   type CloseOptions,
   type Connectable,
@@ -53,6 +54,8 @@ import {
   type SafeEvent,
   type OverloadEvent,
   SystemClock,
+  type Term,
+  type TermEnd,
   type TryAcquireOptions,
   type UnavailableError,
   type WakeUpCause,
@@ -99,6 +102,33 @@ describe('the types of', () => {
     expectTypeOf<Heard<'disconnected'>>().toEqualTypeOf<[event: DisconnectedEvent]>()
     expectTypeOf<Heard<'measured'>>().toEqualTypeOf<[event: Measurement]>()
     expectTypeOf<Heard<'error'>>().toEqualTypeOf<[error: Error]>()
+  })
+
+  it('elections, claims and shares: what their callbacks get', () => {
+    // Never called: `leases` does not exist.
+    const stand = (): void => {
+      const election = leases.elect('a', {
+        elected: (term) => expectTypeOf(term).toEqualTypeOf<Term>(),
+        deposed: (reason) => expectTypeOf(reason).toEqualTypeOf<TermEnd>(),
+      })
+      expectTypeOf(election.leader()).resolves.toEqualTypeOf<LockInspection | null>()
+      leases.claim(['a']).on('lost', ({ reason }) => expectTypeOf(reason).toEqualTypeOf<ClaimEnd>())
+      const share = leases.share(new Set(['a']), { group: 'g' })
+      share.on('gained', ({ lease, signal }) => {
+        expectTypeOf(lease).toEqualTypeOf<Lease>()
+        expectTypeOf(signal).toEqualTypeOf<AbortSignal>()
+      })
+      share.on('settled', ({ members, held }) => expectTypeOf([members, held]).toEqualTypeOf<number[]>())
+      // @ts-expect-error a claim never settles
+      leases.claim(['a']).on('settled', () => undefined)
+      // @ts-expect-error a share needs a group
+      leases.share(['a'])
+      // @ts-expect-error only `using` keeps a key
+      void leases.acquire('a', { atLeast: 5 })
+    }
+    expectTypeOf(stand).toBeFunction()
+    expectTypeOf<TermEnd>().toEqualTypeOf<LossReason | 'resigned' | 'failed' | 'closed'>()
+    expectTypeOf<ClaimEnd>().toEqualTypeOf<LossReason | 'released' | 'moved' | 'closed'>()
   })
 
   it('payloads: the lease and the data of the event, all of it readonly', () => {

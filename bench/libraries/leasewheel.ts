@@ -1,19 +1,23 @@
 /** leasewheel, with nothing set but the ttl: it renews at a third of it by itself. */
 import type { Cluster, Redis } from 'ioredis'
 import { type Lease, LeaseManager, type LeaseManagerOptions } from 'leasewheel'
-import { connectTo } from '../connect-to.ts'
+import { quorum } from 'leasewheel/quorum'
+import { connectTo, membersOf } from '../connect-to.ts'
 import type { Held, Holder, Library, OnLost } from '../library.ts'
 
 export class LeasewheelHolder implements Holder {
-  readonly #client: Redis | Cluster
+  readonly #clients: readonly (Redis | Cluster)[]
   protected readonly leases: LeaseManager
   /** What an application keeps as well: the handles. */
   #handles: readonly Lease[] = []
   #lost = 0
 
   constructor(url: string, ttl: number, onLost?: OnLost, options: LeaseManagerOptions = {}) {
-    this.#client = connectTo(url)
-    this.leases = new LeaseManager(this.#client, { ttl, ...options })
+    this.#clients = membersOf(url).map(connectTo)
+    const [first] = this.#clients as [Redis | Cluster]
+    // The servers of the bench have just been started, and have nothing to forget.
+    const connection = this.#clients.length === 1 ? first : quorum(this.#clients, { restartDelay: 0 })
+    this.leases = new LeaseManager(connection, { ttl, ...options })
     this.leases.on('lost', ({ lease }) => {
       this.#lost++
       onLost?.(lease.key)
@@ -54,7 +58,7 @@ export class LeasewheelHolder implements Holder {
 
   async close(): Promise<void> {
     await this.leases.close()
-    this.#client.disconnect()
+    for (const client of this.#clients) client.disconnect()
   }
 }
 

@@ -1,19 +1,19 @@
 /**
- * redis-semaphore: one `Mutex` per lock, which renews itself with an interval of its own. Its default interval is 0.8
+ * redis-semaphore: one `Mutex` per lock, on a quorum a `RedlockMutex`, which renews itself with an interval of its own. Its default interval is 0.8
  * of the ttl; a third of it here, as with the others.
  */
 import type { Cluster, Redis } from 'ioredis'
-import { Mutex } from 'redis-semaphore'
-import { connectTo } from '../connect-to.ts'
+import { type LockOptions, Mutex, RedlockMutex } from 'redis-semaphore'
+import { connectTo, membersOf } from '../connect-to.ts'
 import { inParallel } from '../in-parallel.ts'
 import type { Held, Holder, Library, OnLost } from '../library.ts'
 
 class RedisSemaphoreHolder implements Holder {
-  readonly #client: Redis | Cluster
+  readonly #clients: readonly (Redis | Cluster)[]
   readonly #ttl: number
   readonly #onLost: OnLost | undefined
   /** What an application keeps: the handles. */
-  #mutexes: Mutex[] = []
+  #mutexes: (Mutex | RedlockMutex)[] = []
   #lost = 0
   // One function for all, so that counting costs no memory per lock.
   readonly #countLoss = (): void => {
@@ -21,7 +21,7 @@ class RedisSemaphoreHolder implements Holder {
   }
 
   constructor(url: string, ttl: number, onLost?: OnLost) {
-    this.#client = connectTo(url)
+    this.#clients = membersOf(url).map(connectTo)
     this.#ttl = ttl
     this.#onLost = onLost
   }
@@ -29,7 +29,7 @@ class RedisSemaphoreHolder implements Holder {
   async acquireAll(keys: readonly string[]): Promise<void> {
     const refreshInterval = Math.round(this.#ttl / 3)
     await inParallel(keys, async (key) => {
-      const mutex = new Mutex(this.#client, key, {
+      const mutex = this.#make(key, {
         lockTimeout: this.#ttl,
         refreshInterval,
         onLockLost: this.#onLockLost(key),
@@ -55,19 +55,25 @@ class RedisSemaphoreHolder implements Holder {
   }
 
   async take(key: string): Promise<Held> {
-    const mutex = new Mutex(this.#client, key, { lockTimeout: this.#ttl })
+    const mutex = this.#make(key, { lockTimeout: this.#ttl })
     await mutex.acquire()
     return mutex
   }
 
   async acquire(key: string): Promise<Held> {
-    const mutex = new Mutex(this.#client, key, {
+    const mutex = this.#make(key, {
       lockTimeout: this.#ttl,
       acquireTimeout: Number.POSITIVE_INFINITY,
       onLockLost: this.#countLoss,
     })
     await mutex.acquire()
     return mutex
+  }
+
+  #make(key: string, options: LockOptions): Mutex | RedlockMutex {
+    const [first] = this.#clients as [Redis | Cluster]
+    if (this.#clients.length === 1) return new Mutex(first, key, options)
+    return new RedlockMutex([...this.#clients], key, options)
   }
 
   held(): number {
@@ -80,7 +86,7 @@ class RedisSemaphoreHolder implements Holder {
 
   async close(): Promise<void> {
     await this.releaseAll()
-    this.#client.disconnect()
+    for (const client of this.#clients) client.disconnect()
   }
 }
 

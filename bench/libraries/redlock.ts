@@ -1,7 +1,7 @@
 /** redlock 5: its way of holding a lock is `using`, which extends the lock for as long as a routine runs. */
 import type { Cluster, Redis } from 'ioredis'
 import Redlock from 'redlock'
-import { connectTo } from '../connect-to.ts'
+import { connectTo, membersOf } from '../connect-to.ts'
 import type { Held, Holder, Library, OnLost } from '../library.ts'
 import { HeldByUsing } from './held-by-using.ts'
 
@@ -19,15 +19,15 @@ function extensionThreshold(ttl: number): number {
 }
 
 class RedlockHolder implements Holder {
-  readonly #client: Redis | Cluster
+  readonly #clients: readonly (Redis | Cluster)[]
   readonly #redlock: Redlock
   readonly #ttl: number
   readonly #locks: HeldByUsing
 
   constructor(url: string, ttl: number, onLost?: OnLost) {
-    this.#client = connectTo(url)
+    this.#clients = membersOf(url).map(connectTo)
     this.#ttl = ttl
-    this.#redlock = new Redlock([this.#client], {
+    this.#redlock = new Redlock(this.#clients, {
       driftFactor: DRIFT_FACTOR,
       automaticExtensionThreshold: extensionThreshold(ttl),
     })
@@ -61,7 +61,7 @@ class RedlockHolder implements Holder {
 
   async close(): Promise<void> {
     await this.#locks.releaseAll()
-    this.#client.disconnect()
+    for (const client of this.#clients) client.disconnect()
   }
 }
 

@@ -6,11 +6,12 @@ const memory = require('leasewheel/memory')
 const opentelemetry = require('leasewheel/opentelemetry')
 const page = require('leasewheel/page')
 const prometheus = require('leasewheel/prometheus')
+const quorum = require('leasewheel/quorum')
 const promClient = require('prom-client')
 const { scenario } = require('../scenario.cjs')
 
 scenario(
-  { ioredis, leasewheel, memory, prometheus, opentelemetry, log, page, promClient, openTelemetryApi },
+  { ioredis, leasewheel, memory, prometheus, opentelemetry, log, page, promClient, openTelemetryApi, quorum },
   process.env.REDIS_URL,
 ).catch((error) => {
   console.error(error)

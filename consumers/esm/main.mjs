@@ -6,10 +6,11 @@ import * as memory from 'leasewheel/memory'
 import * as opentelemetry from 'leasewheel/opentelemetry'
 import * as page from 'leasewheel/page'
 import * as prometheus from 'leasewheel/prometheus'
+import * as quorum from 'leasewheel/quorum'
 import promClient from 'prom-client'
 import { scenario } from '../scenario.cjs'
 
 await scenario(
-  { ioredis, leasewheel, memory, prometheus, opentelemetry, log, page, promClient, openTelemetryApi },
+  { ioredis, leasewheel, memory, prometheus, opentelemetry, log, page, promClient, openTelemetryApi, quorum },
   process.env.REDIS_URL,
 )

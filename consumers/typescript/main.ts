@@ -7,6 +7,7 @@ import { ManualClock, MemoryBackend, MemoryStore } from 'leasewheel/memory'
 import { observe } from 'leasewheel/opentelemetry'
 import { page, type PageHandler, type PageOptions } from 'leasewheel/page'
 import { collect } from 'leasewheel/prometheus'
+import { quorum } from 'leasewheel/quorum'
 import { Registry } from 'prom-client'
 
 async function holdALease(leases: LeaseManager, pass: () => Promise<void>): Promise<void> {
@@ -39,6 +40,8 @@ async function main(): Promise<void> {
   await holdALease(inMemory, () => clock.advance(200))
   for (const stop of stops) stop()
   live.close()
+  const members = [1, 2, 3].map(() => new MemoryBackend({ store: new MemoryStore(options) }))
+  await holdALease(new LeaseManager(quorum(members), options), () => clock.advance(200))
   const client = new Redis(process.env['REDIS_URL'] ?? '')
   await holdALease(new LeaseManager(client), () => Promise.resolve())
   client.disconnect()

@@ -4,7 +4,7 @@ import { Redis } from 'ioredis'
 import { OTHER_TOKEN, type OtherParty } from './other-party.ts'
 
 /** How long a server may take to answer the first time, in ms. */
-export const CONNECT_BUDGET = 4_000
+export const CONNECT_BUDGET = 10_000
 /** How long a command may take, in ms, a blocked server included. */
 export const COMMAND_BUDGET = 30_000
 /** Keys in one command. */

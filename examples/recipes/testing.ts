@@ -28,6 +28,9 @@ const TITLES = [
   'without a clock of its own a manager stands still under fake timers',
 ]
 
+/** ms for each test, as an option of both. Only a failure takes so long. */
+const PATIENCE = '--testTimeout=60000'
+
 const { resolve } = createRequire(import.meta.url)
 
 /** The program of a package, started as its command is. */
@@ -49,6 +52,6 @@ async function run(name: string, ...args: readonly string[]): Promise<void> {
 }
 
 await Promise.all([
-  run('jest', binary('jest', 'bin/jest.js'), '--json', 'testing/jest.test.cjs'),
-  run('vitest', binary('vitest', 'vitest.mjs'), 'run', '--reporter=json', 'testing/vitest.test.ts'),
+  run('jest', binary('jest', 'bin/jest.js'), '--json', PATIENCE, 'testing/jest.test.cjs'),
+  run('vitest', binary('vitest', 'vitest.mjs'), 'run', '--reporter=json', PATIENCE, 'testing/vitest.test.ts'),
 ])

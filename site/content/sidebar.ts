@@ -7,7 +7,7 @@ import { pageOf } from './places.ts'
 type Item = DefaultTheme.SidebarItem
 
 /** The guides that come first, in this order. */
-const GUIDES = ['waiting', 'fencing', 'failover', 'cluster', 'guarantees', 'migrating']
+const GUIDES = ['waiting', 'elections', 'claims', 'shares', 'fencing', 'failover', 'cluster', 'guarantees', 'migrating']
 /** Pages of docs/ that are no guides. */
 const BACKGROUND = ['how-it-works', 'properties', 'compatibility', 'benchmarks']
 /** Pages of docs/api/ that come first, in this order. */

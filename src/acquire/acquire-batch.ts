@@ -8,7 +8,7 @@ import type { AcquireManySettings } from '../options/settings.ts'
 import type { Dispatch } from '../requests/dispatch.ts'
 import type { Batch } from '../requests/batch.ts'
 import { type Doubt, doubtAfter, grantedAfter } from '../rules/doubt.ts'
-import type { AcquisitionParts } from './acquisition.ts'
+import type { AcquisitionParts } from './acquisition-parts.ts'
 import { unavailable, TOO_LATE } from './failures.ts'
 import type { Grant } from './granting.ts'
 
@@ -16,7 +16,7 @@ export interface BulkParts extends AcquisitionParts {
   /** None if there is one server. */
   readonly routing: Routing | undefined
   readonly batchSize: number
-  readonly dispatch: Pick<Dispatch, 'acquire' | 'acquireTogether'>
+  readonly dispatch: Pick<Dispatch, 'acquire' | 'acquireNext' | 'acquireTogether'>
   readonly onFault: (fault: unknown) => void
 }
 

@@ -13,31 +13,16 @@ import pRetry from 'p-retry'
 import type { AcquireOutcome, Refusal, Unknown } from '../backend.ts'
 import { UnavailableError } from '../errors.ts'
 import type { LeaseRecord } from '../lease/lease-record.ts'
-import type { LeaseTable } from '../lease/lease-table.ts'
 import { notHeld } from '../lease/record-facts.ts'
 import type { AcquireSettings } from '../options/settings.ts'
 import { unanswered } from '../requests/unanswered.ts'
-import type { Tally } from '../stats.ts'
-import type { Clock } from '../time/clock.ts'
 import { Pause } from '../waiting/pause.ts'
-import type { Waiter, WaitingLine, WaitingLines } from '../waiting/waiting-line.ts'
-import type { AbortWatch } from './abort-watch.ts'
-import type { Calls } from './calls.ts'
+import type { Waiter, WaitingLine } from '../waiting/waiting-line.ts'
+import type { AcquisitionParts } from './acquisition-parts.ts'
 import { notAcquired, unavailable, REFUSED, TOO_LATE } from './failures.ts'
-import { HintDoubts, type HintDoubtsParts } from './hint-doubts.ts'
-import { Patience, type PatienceParts } from './patience.ts'
-import { type Answer, type Asker, type FirstTry, Question, type QuestionParts } from './question.ts'
-
-export interface AcquisitionParts extends QuestionParts, HintDoubtsParts, PatienceParts {
-  readonly clock: Clock
-  readonly table: LeaseTable
-  readonly lines: WaitingLines
-  readonly aborts: AbortWatch
-  readonly tally: Tally
-  readonly calls: Calls
-  /** Why the backend cannot be asked for a key, if that is known. */
-  readonly faultOf: (key: string) => Error | undefined
-}
+import { HintDoubts } from './hint-doubts.ts'
+import { Patience } from './patience.ts'
+import { type Answer, type Asker, type FirstTry, Question } from './question.ts'
 
 export class Acquisition implements Waiter, Asker {
   line: WaitingLine | undefined = undefined
@@ -128,6 +113,11 @@ export class Acquisition implements Waiter, Asker {
     this.#restPlace?.end()
   }
 
+  handOver(): void {
+    if (this.#parts.table.isTaken(this.key) || !this.#isFree || this.#settings.wait === 0) this.wake()
+    else this.#ask((answer) => this.#endPause(answer), true)
+  }
+
   nudge(): void {
     if (this.#question.wanted) return
     if (!this.#isPausing) this.#nudged = true
@@ -136,8 +126,9 @@ export class Acquisition implements Waiter, Asker {
 
   hint(named = false): void {
     this.#hints.onHint(named)
+    // If a lease turns out to be over, `isTaken` has handed its key over to this caller.
     if (!this.#isFree) this.#stale = true
-    else if (!this.#parts.table.isTaken(this.key)) this.#followHint()
+    else if (!this.#parts.table.isTaken(this.key) && this.#isFree) this.#followHint()
   }
 
   cancel(reason: unknown): void {
@@ -269,13 +260,13 @@ export class Acquisition implements Waiter, Asker {
     if (outcome) throw REFUSED
   }
 
-  /** Asks for the lock. Calls `onAnswer` once, with nothing if the caller stopped waiting. */
-  #ask(onAnswer: (answer: Answer | undefined) => void): void {
+  /** Asks for the lock. Calls `onAnswer` once, with nothing if the caller stopped waiting. @param asNext see `Dispatch.acquireNext`. */
+  #ask(onAnswer: (answer: Answer | undefined) => void, asNext = false): void {
     this.#patience.attempts += 1
     this.#parts.tally.asks += 1
     this.#stale = false
     this.#nudged = false
-    this.#question.ask(this.#patience.forAttempt, onAnswer)
+    this.#question.ask(this.#patience.forAttempt, onAnswer, asNext)
   }
 
   /** Asks without leaving its place. */
@@ -286,9 +277,13 @@ export class Acquisition implements Waiter, Asker {
         if (this.#stale) this.#followHint()
         return
       }
-      this.#answer = answer
-      this.#restPlace?.end()
+      this.#endPause(answer)
     })
+  }
+
+  #endPause(answer: Answer | undefined): void {
+    this.#answer = answer
+    this.#restPlace?.end()
   }
 
   /** After another refusal, restarts a pause between attempts; any other pause ends. @returns whether the pause goes on. */

@@ -5,7 +5,8 @@
  */
 import type { Cancellable } from './abort-watch.ts'
 import type { GrantResult } from './granting.ts'
-import { Acquisition, type AcquisitionParts } from './acquisition.ts'
+import { Acquisition } from './acquisition.ts'
+import type { AcquisitionParts } from './acquisition-parts.ts'
 import { REFUSED, TOO_LATE } from './failures.ts'
 import type { AcquireOutcome, Granted, Refusal, Unknown } from '../backend.ts'
 import { type Doubt, doubtAfter, grantedAfter } from '../rules/doubt.ts'

@@ -15,7 +15,7 @@ import type { Granting, GrantResult } from './granting.ts'
 
 export interface QuestionParts {
   readonly scheduler: Alarms
-  readonly dispatch: Pick<Dispatch, 'acquire'>
+  readonly dispatch: Pick<Dispatch, 'acquire' | 'acquireNext'>
   readonly releaser: Releaser
   readonly granting: Granting
   readonly createToken: () => string
@@ -90,14 +90,15 @@ export class Question implements Request<AcquireOutcome> {
     return this.#onAnswer !== undefined
   }
 
-  /** Calls `onAnswer` once. @param patience ms after which the caller stops waiting for the answer. */
-  ask(patience: number, onAnswer: OnAnswer): void {
+  /** Calls `onAnswer` once. @param patience ms after which the caller stops waiting for the answer. @param asNext see `Dispatch.acquireNext`. */
+  ask(patience: number, onAnswer: OnAnswer, asNext: boolean): void {
     const { scheduler, dispatch, createToken } = this.#parts
     if (this.#used && this.#doubt === undefined) this.token = createToken()
     this.#used = true
     if (patience < this.timeout) this.#alarm = scheduler.after(patience, () => this.abandon())
     this.#onAnswer = onAnswer
-    dispatch.acquire(this)
+    if (asNext) dispatch.acquireNext(this)
+    else dispatch.acquire(this)
   }
 
   /** Sends the answer to the question under way to another callback. */

@@ -102,13 +102,20 @@ export async function members({ args, leases, io, out }: Session): Promise<numbe
   } else if (rows.length === 0) {
     await out.line('No manager announces itself: see the option `announce`.')
   } else {
-    await out.write(tableOf([['OWNER', 'HOST', 'PID', 'VERSION', 'UP', 'HELD', 'WAITING', 'LOST'], ...rows]))
+    await out.write(
+      tableOf([['OWNER', 'HOST', 'PID', 'VERSION', 'UP', 'HELD', 'WAITING', 'LOST', 'LEADS', 'SHARES'], ...rows]),
+    )
   }
   return EXIT.done
 }
 
-function memberCells({ owner, host, pid, version, startedAt, stats }: Member, now: number): string[] {
+function memberCells(member: Member, now: number): string[] {
+  const { owner, host, pid, version, startedAt, stats, leads, shares } = member
   const { held, waiting, lost } = stats
   const up = duration(now - startedAt.getTime())
-  return [safe(owner), safe(host), String(pid), safe(version), up, count(held), count(waiting), count(lost)]
+  const roles = [
+    leads.map(safe).join(', ') || '-',
+    shares.map((share) => `${safe(share.group)} ${count(share.held)}`).join(', ') || '-',
+  ]
+  return [safe(owner), safe(host), String(pid), safe(version), up, count(held), count(waiting), count(lost), ...roles]
 }

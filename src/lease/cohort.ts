@@ -24,10 +24,10 @@ export interface CohortTerms {
   readonly autoRenew: boolean
 }
 
-/** Renewals per second that `count` more members need (fewer if it is negative), and how many wait to be sent. */
+/** Counts members (fewer if `count` is negative) with what they need, and those whose renewal waits to be sent, by the server that has them. */
 export interface DemandMeter {
-  onMembers(terms: CohortTerms, count: number): void
-  onQueued(count: number): void
+  onMembers(terms: CohortTerms, count: number, route: number): void
+  onQueued(count: number, route: number): void
 }
 
 /** A member knows its cohort and its rank: its position there, or in an ordered cohort the place of its key. */
@@ -51,8 +51,11 @@ export class Cohort<M extends Member<M>> {
   readonly terms: CohortTerms
   /** Send time of the last confirmed batch. */
   confirmedAt: number
-  /** Until when its members are held. It follows from `confirmedAt`. */
-  deadline: number
+  /** Follows from `confirmedAt`. */
+  #deadline: number
+  #keptUntil = Number.NEGATIVE_INFINITY
+  /** Its id in the memory that a keeper shares; -1 if it has none. */
+  keptAs = -1
   /** A time at which its renewal was due. Later renewals keep step with it. */
   phase: number
   state: 'held' | 'jeopardy' = 'held'
@@ -74,8 +77,7 @@ export class Cohort<M extends Member<M>> {
   alarm = -1
   /** None if there is one server. Then members stand in no particular order. */
   spread: Spread | undefined
-  /** The server that its renewals go to, as last seen. */
-  route = 0
+  #route = 0
   #members: M[] = []
   /** The array of members has been handed out: a change replaces it. */
   #shared = false
@@ -86,13 +88,28 @@ export class Cohort<M extends Member<M>> {
     this.terms = terms
     this.#demand = demand
     this.confirmedAt = times.confirmedAt
-    this.deadline = times.deadline
+    this.#deadline = times.deadline
     this.phase = times.phase
     this.spread = spread
   }
 
   get size(): number {
     return this.#members.length
+  }
+
+  /** Until when its members are held. */
+  get deadline(): number {
+    return Math.max(this.#deadline, this.#keptUntil)
+  }
+
+  /** The deadline that follows from the last confirmed batch. */
+  set deadline(deadline: number) {
+    this.#deadline = deadline
+  }
+
+  /** A keeper has confirmed all its members until then. That does not count for members that join later. */
+  set keptUntil(until: number) {
+    this.#keptUntil = until
   }
 
   get renewal(): { readonly sentAt: number } | 'queued' | undefined {
@@ -103,7 +120,19 @@ export class Cohort<M extends Member<M>> {
     const before = this.#renewal === 'queued' ? this.size : 0
     this.#renewal = renewal
     const after = renewal === 'queued' ? this.size : 0
-    if (before !== after) this.#demand.onQueued(after - before)
+    if (before !== after) this.#demand.onQueued(after - before, this.#route)
+  }
+
+  /** The server that its renewals go to, as last seen. */
+  get route(): number {
+    return this.#route
+  }
+
+  set route(route: number) {
+    if (route === this.#route) return
+    this.#onMembers(-this.size)
+    this.#route = route
+    this.#onMembers(this.size)
   }
 
   /** The members now. The array never changes; it stays the same object until the membership changes. */
@@ -124,6 +153,7 @@ export class Cohort<M extends Member<M>> {
   /** @param record if the cohort is ordered, its rank is the place of its key. */
   add(record: M): void {
     this.#own()
+    this.#keptUntil = Number.NEGATIVE_INFINITY
     record.cohort = this
     if (this.spread) {
       insertByRank(this.#members, record)
@@ -151,6 +181,7 @@ export class Cohort<M extends Member<M>> {
 
   /** Takes over all members of another cohort, which is empty afterwards. */
   absorb(other: Cohort<M>): void {
+    this.#keptUntil = Number.NEGATIVE_INFINITY
     if (this.spread) {
       for (const record of other.#members) record.cohort = this
       this.#members = mergeByRank(this.#members, other.#members)
@@ -166,7 +197,8 @@ export class Cohort<M extends Member<M>> {
 
   /** Moves some members to a new cohort with the same times. The new cohort has no entry in the wheel and no renewal yet. */
   split(records: readonly M[]): Cohort<M> {
-    const rest = new Cohort<M>(this.terms, this, this.#demand, this.spread)
+    const { confirmedAt, phase } = this
+    const rest = new Cohort<M>(this.terms, { confirmedAt, deadline: this.#deadline, phase }, this.#demand, this.spread)
     rest.state = this.state
     rest.dueAt = this.dueAt
     rest.queuedAt = this.queuedAt
@@ -178,6 +210,7 @@ export class Cohort<M extends Member<M>> {
       this.remove(record)
       rest.add(record)
     }
+    rest.keptUntil = this.#keptUntil
     const { askers } = this
     if (askers.length === 0) return rest
     this.askers = askers.filter(({ cohort }) => cohort !== rest)
@@ -219,8 +252,9 @@ export class Cohort<M extends Member<M>> {
   }
 
   #onMembers(count: number): void {
-    this.#demand.onMembers(this.terms, count)
-    if (this.#renewal === 'queued') this.#demand.onQueued(count)
+    if (count === 0) return
+    this.#demand.onMembers(this.terms, count, this.#route)
+    if (this.#renewal === 'queued') this.#demand.onQueued(count, this.#route)
   }
 
   #own(): void {
@@ -233,11 +267,11 @@ export class Cohort<M extends Member<M>> {
 /**
  * Merges cohorts that one batch confirmed, so that they are renewed together from now on.
  *
- * @param onEmptied called with each cohort that has lost its members to another one.
+ * @param onEmptied called with each cohort whose members are about to join another one, and with that one.
  */
 export function mergeCohorts<M extends Member<M>>(
   cohorts: readonly Cohort<M>[],
-  onEmptied: (cohort: Cohort<M>) => void,
+  onEmptied: (cohort: Cohort<M>, survivor: Cohort<M>) => void,
 ): void {
   const survivors: Cohort<M>[] = []
   for (const cohort of cohorts) {
@@ -247,7 +281,7 @@ export function mergeCohorts<M extends Member<M>>(
     if (survivor === undefined) {
       survivors.push(cohort)
     } else {
-      onEmptied(cohort)
+      onEmptied(cohort, survivor)
       survivor.absorb(cohort)
     }
   }

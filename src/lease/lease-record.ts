@@ -1,5 +1,5 @@
 /** One lease as the manager keeps it: mutable facts that users never see. */
-import type { LockEntry } from '../backend.ts'
+import type { ReleaseEntry, Stay } from '../backend.ts'
 import type { Cohort, Member } from './cohort.ts'
 import type { LeaseState } from '../rules/lease-state.ts'
 import type { Doubt } from '../rules/doubt.ts'
@@ -31,6 +31,8 @@ class Rarities {
   retireAt: number | undefined = undefined
   /** The id of its entry in the wheel for `maxHold`; -1 without one. */
   alarm = -1
+  /** Its place in the memory that a keeper shares; -1 without one. */
+  slot = -1
   waiters: RenewalWaiter[] | undefined = undefined
   /** The hand-overs of the lock so far; undefined if no caller had to wait for it. */
   fairness: Fairness | undefined = undefined
@@ -40,6 +42,8 @@ class Rarities {
   loss: LeaseLostError | undefined = undefined
   /** The reason of its signal, if a release or `close` aborted that. */
   givenBack: Error | undefined = undefined
+  /** How long the key stays after a release; undefined if a release deletes it. */
+  stay: Stay | undefined = undefined
   /** Created on the first read of `signal`. */
   controller: AbortController | undefined = undefined
   /** Created on the first read of `ended`. */
@@ -67,7 +71,7 @@ export interface LeaseTerms {
 /** A cohort of leases. */
 export type LeaseCohort = Cohort<LeaseRecord>
 
-export class LeaseRecord implements LockEntry, Member<LeaseRecord> {
+export class LeaseRecord implements ReleaseEntry, Member<LeaseRecord> {
   readonly key: string
   readonly token: string
   /** Other leases may share this object. */
@@ -121,6 +125,11 @@ export class LeaseRecord implements LockEntry, Member<LeaseRecord> {
 
   markClosed(): void {
     this.rank = CLOSED
+  }
+
+  /** See `ReleaseEntry.stay`. */
+  get stay(): Stay | undefined {
+    return this.#rarities?.stay
   }
 
   /** Its rare facts, for reading only. */

@@ -2,7 +2,6 @@
  * The leases of a manager, and the only place that changes the state of one. It looks up the transition, sets the state,
  * applies the consequences, and then emits the event.
  */
-import type { Clock } from '../time/clock.ts'
 import { KeyTable } from '../structures/key-table.ts'
 import { isActive, type LeaseInput, type LeaseState, type LossReason, transition } from '../rules/lease-state.ts'
 import { deadlineOf } from '../rules/timing.ts'
@@ -14,35 +13,9 @@ import type { LeaseCohort, LeaseRecord } from './lease-record.ts'
 import { Losses } from './losses.ts'
 import { howEnded, notHeld, takeWaiters, endOf, stateOf, rejectWaiters, limitsOf, closedUnder } from './record-facts.ts'
 import { Reservations } from './reservations.ts'
-import type { Scheduler } from '../time/scheduler.ts'
-import type { Tally } from '../stats.ts'
+import type { LeaseTableParts } from './lease-table-parts.ts'
 
-/** What the wheel of a manager contains: cohorts for renewals and deadlines, single leases for their `maxHold`. */
-export type Scheduled = LeaseCohort | LeaseRecord
-
-/** The listeners of the manager. */
-export interface Subscribers {
-  listenerCount(event: keyof LeaseEvents): number
-  emit<E extends keyof LeaseEvents>(event: E, payload: LeaseEvents[E][0]): unknown
-}
-
-export interface LeaseTableParts {
-  readonly clock: Clock
-  readonly scheduler: Scheduler<Scheduled>
-  readonly tally: Tally
-  readonly driftFactor: number
-  /** Makes the slots of chosen keys unpredictable: 0 <= seed < 1. */
-  readonly seed: number
-  readonly subscribers: Subscribers
-  /** A lease has ended here. @param givenBack when its owner released it; undefined if it was lost. */
-  readonly onVacated: (record: LeaseRecord, givenBack: number | undefined) => void
-  /** Whether a key has a line of waiters. */
-  readonly isQueued: (key: string) => boolean
-  /** Whether `using` runs work under the lease: its signal aborts before the lock is given back. */
-  readonly isInUse: (record: LeaseRecord) => boolean
-  /** A lease was lost whose key may still exist, or may be created later. */
-  readonly onAbandoned: (record: LeaseRecord) => void
-}
+export type { Scheduled, Subscribers } from './lease-table-parts.ts'
 
 /** What can happen to a single lease. A confirmed or failed renewal concerns its whole cohort. */
 type RecordInput = Exclude<LeaseInput, { type: 'confirmed' | 'unanswered' }>
@@ -109,10 +82,12 @@ export class LeaseTable {
   enlist(cohort: LeaseCohort): void {
     cohort.alarm = this.#parts.scheduler.add(cohort)
     this.#cohorts.add(cohort)
+    this.#parts.keeper?.onFormed(cohort)
   }
 
-  /** Removes a cohort that has no members any more. */
-  dismiss(cohort: LeaseCohort): void {
+  /** Removes a cohort that has no members any more. @param survivor is about to take over its members, if it has any. */
+  dismiss(cohort: LeaseCohort, survivor?: LeaseCohort): void {
+    this.#parts.keeper?.onDismissed(cohort, survivor)
     this.#parts.scheduler.remove(cohort.alarm)
     this.#cohorts.delete(cohort)
   }
@@ -134,6 +109,7 @@ export class LeaseTable {
   /** Emits `acquired` for a lease that has its place and its cohort. */
   announce(record: LeaseRecord): void {
     this.#parts.tally.acquired += 1
+    this.#parts.keeper?.onHeld(record)
     this.#tell('acquired', record, (lease) => ({ lease }))
   }
 
@@ -182,13 +158,31 @@ export class LeaseTable {
    */
   observe(record: LeaseRecord): LeaseState {
     if (record.cohort) {
-      const now = this.#parts.clock.now()
+      const { clock, keeper } = this.#parts
+      const now = clock.now()
       if (now >= endOf(record)) {
         this.#change(record, { type: 'observed', now })
         this.#losses.tellSoon()
+      } else if (keeper && keeper.refusals > 0) {
+        const reason = keeper.refusalOf(record)
+        if (reason) this.#change(record, { type: 'refused', now, reason })
+        if (reason) this.#losses.tellSoon()
       }
     }
     return stateOf(record)
+  }
+
+  /** A deadline has passed. The keeper may have renewed some members of the cohort meanwhile; the others are lost. */
+  #catchUp(cohort: LeaseCohort, now: number): void {
+    const { keeper } = this.#parts
+    if (keeper === undefined || now < cohort.deadline) return
+    let kept = Number.POSITIVE_INFINITY
+    for (const record of cohort.members) {
+      const until = keeper.until(record)
+      if (now < until) kept = Math.min(kept, until)
+      else this.#settle(record, { type: 'observed', now })
+    }
+    if (kept !== Number.POSITIVE_INFINITY) cohort.keptUntil = kept
   }
 
   /** See `Losses.tell`. */
@@ -203,6 +197,11 @@ export class LeaseTable {
   }
 
   #change(record: LeaseRecord, input: RecordInput): void {
+    if (record.cohort && 'now' in input) this.#catchUp(record.cohort, input.now)
+    this.#settle(record, input)
+  }
+
+  #settle(record: LeaseRecord, input: RecordInput): void {
     const before = stateOf(record)
     const next = transition(before, limitsOf(record), input)
     if (next.to === before || next.to === 'held' || next.to === 'jeopardy') return
@@ -251,6 +250,7 @@ export class LeaseTable {
   confirm(cohort: LeaseCohort, sentAt: number): boolean {
     const { clock, driftFactor, tally } = this.#parts
     const now = clock.now()
+    this.#catchUp(cohort, now)
     const next = transition(cohort.state, cohort, { type: 'confirmed', now, sentAt })
     if (next.extends === undefined) {
       this.expire(cohort)
@@ -262,6 +262,7 @@ export class LeaseTable {
     cohort.deadline = deadlineOf(sentAt, cohort.terms.ttl, driftFactor)
     cohort.failures = 0
     cohort.failure = undefined
+    this.#parts.keeper?.onConfirmed(cohort)
     tally.renewals += cohort.size
     for (const { waiter } of takeWaiters(cohort)) waiter.resolve()
     if (next.notice) this.#tellMembers(next.notice as 'renewed' | 'safe', cohort, (lease) => ({ lease }))
@@ -272,6 +273,7 @@ export class LeaseTable {
   fail(cohort: LeaseCohort, error: Error): void {
     const { clock, tally } = this.#parts
     const now = clock.now()
+    this.#catchUp(cohort, now)
     tally.failures += cohort.size
     cohort.failures += 1
     cohort.failure = error
@@ -289,7 +291,9 @@ export class LeaseTable {
 
   /** Ends the members if their deadline has passed. @returns whether any is left. */
   expire(cohort: LeaseCohort): boolean {
-    if (this.#parts.clock.now() < cohort.deadline) return cohort.size > 0
+    const now = this.#parts.clock.now()
+    if (now < cohort.deadline) return cohort.size > 0
+    this.#catchUp(cohort, now)
     // All members end before the first `lost` is emitted.
     for (const record of cohort.members) this.observe(record)
     this.tellLosses()
@@ -299,6 +303,7 @@ export class LeaseTable {
   #vacate(record: LeaseRecord, givenBack: number | undefined): void {
     const { scheduler, onVacated } = this.#parts
     const cohort = record.cohort as LeaseCohort
+    this.#parts.keeper?.onEnded(record)
     cohort.remove(record)
     if (cohort.state === 'jeopardy') this.#jeopardy -= 1
     if (cohort.size === 0) this.dismiss(cohort)

@@ -1,4 +1,5 @@
 /** What `inspect` reports. */
+import type { MemberLockView } from '../backend.ts'
 import type { Lease } from './lease.ts'
 
 /** Who holds a lock, as `inspect` reports it. */
@@ -11,6 +12,10 @@ export interface LockInspection {
   readonly since: Date | undefined
   /** What is left of its ttl, in ms; Infinity if it has none. */
   readonly remaining: number
+  /** How many members of a quorum have the token; undefined if the backend is no quorum. */
+  readonly votes?: number
+  /** What each member of a quorum has on the key; undefined if the backend is no quorum. */
+  readonly members?: readonly MemberLockView[]
   /** The lease of this manager, if this manager holds the lock. */
   readonly lease: Lease | undefined
 }

@@ -5,9 +5,11 @@ import { BulkAcquisitions } from '../acquire/bulk-acquisition.ts'
 import { Calls } from '../acquire/calls.ts'
 import { FirstAttempts } from '../acquire/first-attempt.ts'
 import { Granting } from '../acquire/granting.ts'
-import { type Backend, FENCE_KEY, type Routing } from '../backend.ts'
+import { type Backend, type BackendSettings, FENCE_KEY, type Routing } from '../backend.ts'
 import type { Catalogue } from '../catalogue.ts'
+import { Standings } from '../claims/standings.ts'
 import { Cohort } from '../lease/cohort.ts'
+import type { KeptLeases } from '../keeper/kept-leases.ts'
 import type { LeasePort } from '../lease/lease.ts'
 import type { LeaseRecord } from '../lease/lease-record.ts'
 import { LeaseTable, type Scheduled, type Subscribers } from '../lease/lease-table.ts'
@@ -28,8 +30,10 @@ import { Scheduler, type Tick } from '../time/scheduler.ts'
 import { WaitingLines } from '../waiting/waiting-line.ts'
 import { ChangeDesk } from './change-desk.ts'
 import { Connectivity } from './connectivity.ts'
+import { keep } from './keep.ts'
 import { leasePort } from './lease-port.ts'
 import { reportOf } from './report.ts'
+import { standingPort } from './standing-port.ts'
 import { Usages } from './usages.ts'
 
 /** The manager, as its parts see it. */
@@ -59,6 +63,8 @@ export class Assembly {
   readonly seed: number
   readonly scheduler: Scheduler<Scheduled>
   readonly lines: WaitingLines
+  /** None unless the option `keeper` asks for one. */
+  readonly keeper: KeptLeases | undefined
   readonly table: LeaseTable
   readonly usages: Usages
   readonly loads: Loads
@@ -76,13 +82,13 @@ export class Assembly {
   readonly inquiries: Inquiries
   readonly members: Members
   readonly connectivity: Connectivity
+  readonly standings: Standings
   /** The key that the backend needs for itself, if our prefix leads to it. */
   readonly forbiddenKey: string | undefined
 
   constructor(connection: Connectable, settings: ManagerSettings, tryDefaults: AcquireSettings, face: Face) {
     this.settings = settings
     this.tryDefaults = tryDefaults
-    this.subscribers = face
     this.tally = new Tally(
       () => face.listenerCount('measured') > 0,
       (measurement) => void face.emit('measured', measurement),
@@ -98,7 +104,10 @@ export class Assembly {
     this.lines = new WaitingLines(this.scheduler, this.tally, (key, begun) =>
       this.table.reservations.onLine(key, begun),
     )
+    this.standings = new Standings(standingPort(this), settings)
+    this.subscribers = this.standings.before(face)
     this.seed = this.random()
+    this.keeper = keep(this)
     this.table = new LeaseTable(this)
     this.usages = new Usages(this)
     this.loads = new Loads(this)
@@ -136,10 +145,11 @@ export class Assembly {
     }
   }
 
-  /** Whether keys of leases are watched now, if `added` more leases are held. */
-  readonly isWatching = (added = 0): boolean => {
+  /** Whether keys of leases are watched now, if `added` more leases are held. @param route whose leases count: watching costs each server memory. */
+  readonly isWatching = (added = 0, route?: number): boolean => {
     const { watch, watchLimit } = this.settings
-    return watch && this.table.size + added <= watchLimit
+    const held = route === undefined ? this.table.size : this.table.demand.of(route).leases
+    return watch && held + added <= watchLimit
   }
 
   // Calls from the wheel.
@@ -150,6 +160,12 @@ export class Assembly {
   }
 
   readonly onTickEnd = (): void => this.renewer.pump()
+
+  get backendSettings(): BackendSettings {
+    const { clock, credentials, owner, prefix, watch } = this.settings
+    const { timeout, ttl } = this.tryDefaults
+    return { prefix, timeout, ttl, watch, clock, credentials, owner }
+  }
 
   // Calls from the load meters.
 
@@ -192,22 +208,19 @@ export class Assembly {
 
   /** Connects. @returns the key that the backend needs for itself. */
   #open(): string | undefined {
-    const { backend, connectivity, desk, renewer, subscribers, tryDefaults } = this
-    const { clock, credentials, owner, prefix, watch } = this.settings
-    backend.open(
-      { prefix, timeout: tryDefaults.timeout, watch, clock, credentials, owner },
-      {
-        onRecovered: (route) => renewer.onRecovered(route),
-        onConnected: () => connectivity.onConnected(),
-        onDisconnected: (error) => connectivity.onDisconnected(error),
-        onSuspect: (route) => desk.onChange(undefined, route),
-        onMissed: (route) => desk.onMissed(route),
-        onChange: (keys, route) => desk.onChange(keys, route),
-        onUnwatched: (route) => desk.wakeAll(route),
-        onForgotten: (route) => desk.onUnreliable(route),
-        onError: (error) => subscribers.reportFault(error),
-      },
-    )
+    const { backend, connectivity, desk, renewer, subscribers } = this
+    const { prefix } = this.settings
+    backend.open(this.backendSettings, {
+      onRecovered: (route) => renewer.onRecovered(route),
+      onConnected: () => connectivity.onConnected(),
+      onDisconnected: (error) => connectivity.onDisconnected(error),
+      onSuspect: (route) => desk.onChange(undefined, route),
+      onMissed: (route) => desk.onMissed(route),
+      onChange: (keys, route) => desk.onChange(keys, route),
+      onUnwatched: (route) => desk.wakeAll(route),
+      onForgotten: (route) => desk.onUnreliable(route),
+      onError: (error) => subscribers.reportFault(error),
+    })
     this.members.start()
     const ownKey = FENCE_KEY.startsWith(prefix) ? FENCE_KEY.slice(prefix.length) : undefined
     return backend.reservedKey ?? ownKey

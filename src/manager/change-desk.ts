@@ -37,8 +37,8 @@ export interface ChangeDeskParts {
   readonly renewer: Renewer
   readonly verifier: Verifier
   readonly adoptions: Hinted
-  /** Whether the keys of held leases are watched now. */
-  readonly isWatching: () => boolean
+  /** Whether the keys of held leases are watched now. @param route those of one server. */
+  readonly isWatching: (added: number, route: number | undefined) => boolean
   readonly tally: Tally
   /** None if there is one server. */
   readonly routing: Routing | undefined
@@ -92,7 +92,7 @@ export class ChangeDesk {
     const { clock, scheduler, adoptions, table, isWatching } = this.#parts
     adoptions.hint()
     const known = this.#of(route)
-    if (known.looking || table.size === 0 || !isWatching()) return
+    if (known.looking || table.size === 0 || !isWatching(0, route)) return
     known.looking = true
     const pause = known.lookedAt + LOOK_AGAIN_AFTER * table.size - clock.now()
     if (pause <= 0) this.#look(known, route)

@@ -1,13 +1,14 @@
 /**
  * How a manager closes:
  *
- *     callers are rejected ──▶ drain: the work of `using` goes on, and its leases are renewed ──▶ signals are aborted ──a turn later──▶ all is
+ *     elections, claims and shares end ──▶ callers are rejected ──▶ drain: the work of `using` goes on, and its leases are renewed ──▶ signals are aborted ──a turn later──▶ all is
  *       released ──answered, or its time is over──▶ the backend is closed ──▶ the last losses are emitted, and the timer is cancelled
  */
 import type { Adoptions } from '../acquire/adoption.ts'
 import type { BulkAcquisitions } from '../acquire/bulk-acquisition.ts'
 import type { FirstAttempts } from '../acquire/first-attempt.ts'
 import type { Backend } from '../backend.ts'
+import type { Standings } from '../claims/standings.ts'
 import { ManagerClosedError } from '../errors.ts'
 import type { LeaseTable, Scheduled } from '../lease/lease-table.ts'
 import type { CloseSettings } from '../options/settings.ts'
@@ -38,6 +39,8 @@ export interface ClosingParts {
   readonly table: LeaseTable
   readonly releaser: Releaser
   readonly members: Members
+  readonly standings: Standings
+  readonly keeper?: { close(): Promise<void> } | undefined
   readonly onFault: (fault: unknown) => void
 }
 
@@ -54,7 +57,9 @@ export class Closing {
   }
 
   async run(): Promise<void> {
-    const { backend, connectivity, scheduler, table, releaser, members, onFault } = this.#parts
+    const { backend, connectivity, scheduler, table, releaser, members, standings, keeper, usages, onFault } =
+      this.#parts
+    if (standings.size > 0) usages.include(standings.close())
     this.#rejectCallers()
     await this.#drain()
     // Keys without an answer in time expire.
@@ -64,6 +69,7 @@ export class Closing {
     // Without an answer the announcement expires.
     await within(scheduler, CLOSE_BACKEND_TIMEOUT, () => members.close()).catch(() => undefined)
     connectivity.end()
+    if (keeper) await within(scheduler, CLOSE_BACKEND_TIMEOUT, () => keeper.close()).catch(onFault)
     await within(scheduler, CLOSE_BACKEND_TIMEOUT, () => backend.close()).catch(onFault)
     table.tellLosses()
     scheduler.close()

@@ -1,9 +1,9 @@
-/** Builds the reports of `stats()` and `health()`. Every figure is a running count: with one server both take constant time. */
+/** Builds the reports of `stats()` and `health()`. Every figure is a running count, so both take constant time, however many leases there are. */
 import type { Backend, Routing } from '../backend.ts'
 import type { LeaseTable, Scheduled } from '../lease/lease-table.ts'
 import type { Releaser } from '../release/releaser.ts'
 import type { Loads } from '../renewal/loads.ts'
-import type { Health, HealthReason, LeaseManagerStats, RouteStats, Tally } from '../stats.ts'
+import type { Health, HealthReason, KeeperStats, LeaseManagerStats, RouteStats, Tally } from '../stats.ts'
 import type { Clock } from '../time/clock.ts'
 import type { Scheduler } from '../time/scheduler.ts'
 import type { WaitingLines } from '../waiting/waiting-line.ts'
@@ -20,6 +20,7 @@ export interface ReportParts {
   readonly releaser: Releaser
   readonly loads: Loads
   readonly routing: Routing | undefined
+  readonly keeper?: { readonly stats: KeeperStats } | undefined
 }
 
 export function reportOf(parts: ReportParts): LeaseManagerStats {
@@ -35,23 +36,18 @@ export function reportOf(parts: ReportParts): LeaseManagerStats {
     connection: connectivity.state,
     watching: backend.watching,
     timers: scheduler.timers,
+    keeper: parts.keeper?.stats,
     load: loads.report,
     routes: routing ? routesOf(routing, parts, time) : [],
+    members: backend.members ?? [],
   }
   return tally.report(now, time)
 }
 
 function routesOf(routing: Routing, { tally, table, loads }: ReportParts, time: number): readonly RouteStats[] {
-  const leases = new Map<number, number>()
-  for (const { members } of table.cohorts()) {
-    for (const { rank } of members) {
-      const route = routing.routeOf(rank)
-      leases.set(route, (leases.get(route) ?? 0) + 1)
-    }
-  }
   return routing.views().map(({ route, name, usable, watching }) => ({
     name,
-    leases: leases.get(route) ?? 0,
+    leases: table.demand.of(route).leases,
     usable,
     watching,
     lag: loads.lagOf(route),

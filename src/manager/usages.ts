@@ -5,6 +5,7 @@
  *     running ──▶ its end ──▶ released
  *        └──the drain is over──▶ signal aborted ──a turn of the event loop later──▶ released, and `using` rejects when its work ends
  */
+import { LockNotHeldError } from '../errors.ts'
 import type { Clock } from '../time/clock.ts'
 import type { Lease } from '../lease/lease.ts'
 import type { LeaseRecord } from '../lease/lease-record.ts'
@@ -20,6 +21,8 @@ export interface UsagesParts {
 export class Usages {
   readonly #parts: UsagesParts
   readonly #running = new Set<LeaseRecord>()
+  /** Other work that is waited for. */
+  #others = 0
   /** The end of the drain, in ms on the clock. */
   #end = Number.POSITIVE_INFINITY
   #alarm: Alarm | undefined
@@ -30,7 +33,16 @@ export class Usages {
   }
 
   get size(): number {
-    return this.#running.size
+    return this.#running.size + this.#others
+  }
+
+  /** Lets a closing manager wait for other work, too. @param work never rejects. */
+  include(work: Promise<void>): void {
+    this.#others += 1
+    void work.then(() => {
+      this.#others -= 1
+      if (this.size === 0) this.#drained()
+    })
   }
 
   /** Whether work runs under this lease. */
@@ -38,8 +50,21 @@ export class Usages {
     return this.#running.size > 0 && this.#running.has(record)
   }
 
-  /** Does the work under a lease, then releases it. @throws what the work throws, the loss, or ManagerClosedError if `close` released it. */
-  async run<T>(record: LeaseRecord, work: (lease: Lease) => Promise<T> | T): Promise<T> {
+  /**
+   * Does the work under a lease that was just acquired, then releases it. @param atLeast how long its key stays at least, in ms. @throws what the work
+   * throws, what ended the lease before, the loss, or ManagerClosedError if `close` released it.
+   */
+  async use<T>(lease: Lease, work: (lease: Lease) => Promise<T> | T, atLeast: number | undefined): Promise<T> {
+    const record = this.#parts.table.get(lease.key)
+    // The lease has ended meanwhile: the work would run without the lock.
+    if (record?.handle !== lease)
+      throw lease.state === 'lost' ? lease.signal.reason : new LockNotHeldError(lease.key, lease.state)
+    if (atLeast !== undefined) record.own.stay = { since: record.fence, duration: atLeast }
+    return this.#run(record, work)
+  }
+
+  /** @throws what the work throws, the loss, or ManagerClosedError if `close` released it. */
+  async #run<T>(record: LeaseRecord, work: (lease: Lease) => Promise<T> | T): Promise<T> {
     const lease = record.handle as Lease
     let result: T
     this.#running.add(record)
@@ -48,7 +73,7 @@ export class Usages {
     } finally {
       this.#running.delete(record)
       const released = lease.release()
-      if (this.#running.size === 0) this.#drained()
+      if (this.size === 0) this.#drained()
       await released
     }
     if (record.has.loss) throw record.has.loss
@@ -64,7 +89,7 @@ export class Usages {
 
   /** Resolves once no work runs any more, or the drain is over. */
   drain(): Promise<void> {
-    if (this.#running.size === 0 || this.#parts.clock.now() >= this.#end) return Promise.resolve()
+    if (this.size === 0 || this.#parts.clock.now() >= this.#end) return Promise.resolve()
     return new Promise((resolve) => {
       this.#onDrained = resolve
       this.#arm()

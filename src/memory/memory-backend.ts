@@ -7,6 +7,9 @@ import type {
   BackendListener,
   BackendSettings,
   ChangeOutcome,
+  Granted,
+  HandOverEntry,
+  HandOverOutcome,
   LockEntry,
   LockView,
   ReleaseEntry,
@@ -24,7 +27,16 @@ export interface MemoryBackendOptions {
 }
 
 /** What a backend can be asked for. */
-export type Operation = 'acquire' | 'renew' | 'release' | 'verify' | 'inspect' | 'forceRelease' | 'list' | 'announce'
+export type Operation =
+  | 'acquire'
+  | 'handOver'
+  | 'renew'
+  | 'release'
+  | 'verify'
+  | 'inspect'
+  | 'forceRelease'
+  | 'list'
+  | 'announce'
 
 /** A request that waits until the server goes on, or until `close`. */
 interface Held {
@@ -55,6 +67,7 @@ export class MemoryBackend implements Backend {
   #closed = false
   readonly #requests: Record<Operation, number> = {
     acquire: 0,
+    handOver: 0,
     renew: 0,
     release: 0,
     verify: 0,
@@ -110,6 +123,12 @@ export class MemoryBackend implements Backend {
     if (this.#watching) this.#listener?.onChange()
   }
 
+  /** Plays a server that was restarted without its data. */
+  restart(): void {
+    this.store.clear()
+    this.#listener?.onSuspect()
+  }
+
   /** Plays a network that loses answers: requests are carried out, and not answered until `close`. */
   dropAnswers(dropping: boolean): void {
     this.#dropping = dropping
@@ -132,22 +151,28 @@ export class MemoryBackend implements Backend {
     return undefined
   }
 
-  acquire(entries: readonly LockEntry[], watch = false): Promise<readonly AcquireOutcome[]> {
+  acquire(entries: readonly LockEntry[], watch = false, floor = 0): Promise<readonly AcquireOutcome[]> {
     return this.#carryOut('acquire', entries, () => {
-      let granted: AcquireOutcome | undefined
-      return entries.map(({ key, token, ttl }): AcquireOutcome => {
-        const name = this.#prefix + key
-        const holder = this.store.get(name)
-        if (holder !== undefined && holder !== token) {
-          this.#watch(name)
-          const remaining = this.store.remaining(name) ?? 0
-          return { type: 'refused', remaining, holder, watched: this.#watching }
-        }
-        this.store.set(name, token, ttl, this.#watcher)
-        if (watch) this.#watch(name)
-        granted ??= { type: 'granted', fence: this.store.nextFence() }
-        return granted
+      const grant = this.#granter(floor)
+      return entries.map((entry) => this.#acquire(entry, watch, grant))
+    })
+  }
+
+  handOver(entries: readonly HandOverEntry[], watch = false): Promise<readonly HandOverOutcome[]> {
+    return this.#carryOut('handOver', entries, () => {
+      const grant = this.#granter()
+      return entries.map((entry): HandOverOutcome => {
+        const { key, from } = entry
+        const released = this.#changeOne({ key, token: from }, (name) => this.store.delete(name, this.#watcher))
+        return { type: 'exchanged', released, acquired: this.#acquire(entry, watch, grant) }
       })
+    })
+  }
+
+  raiseFences(entries: readonly LockEntry[], fence: number): Promise<readonly ChangeOutcome[]> {
+    return this.#carryOut('acquire', entries, () => {
+      this.store.raiseFence(fence)
+      return entries.map(() => DONE)
     })
   }
 
@@ -159,8 +184,10 @@ export class MemoryBackend implements Backend {
   }
 
   release(entries: readonly ReleaseEntry[]): Promise<readonly ChangeOutcome[]> {
-    return this.#change<ReleaseEntry>('release', entries, ({ watch }, name) => {
-      this.store.delete(name, this.#watcher)
+    return this.#change<ReleaseEntry>('release', entries, ({ watch, stay }, name) => {
+      const left = stay ? this.store.leftOf(stay) : 0
+      if (left > 0) this.store.extend(name, left, this.#watcher)
+      else this.store.delete(name, this.#watcher)
       if (watch) this.#watch(name)
     })
   }
@@ -189,21 +216,42 @@ export class MemoryBackend implements Backend {
     for (const request of unanswered) request.run()
   }
 
+  /** The outcome of every grant of one call. */
+  #granter(floor = 0): () => Granted {
+    let granted: Granted | undefined
+    return () => (granted ??= { type: 'granted', fence: this.store.nextFence(floor) })
+  }
+
+  #acquire({ key, token, ttl }: LockEntry, watch: boolean, grant: () => Granted): AcquireOutcome {
+    const name = this.#prefix + key
+    const holder = this.store.get(name)
+    if (holder !== undefined && holder !== token) {
+      this.#watch(name)
+      const remaining = this.store.remaining(name) ?? 0
+      return { type: 'refused', remaining, holder, watched: this.#watching }
+    }
+    this.store.set(name, token, ttl, this.#watcher)
+    if (watch) this.#watch(name)
+    return grant()
+  }
+
   #change<E extends LockEntry>(
     operation: Operation,
     entries: readonly E[],
     change: (entry: E, name: string) => void,
   ): Promise<readonly ChangeOutcome[]> {
     return this.#carryOut(operation, entries, () =>
-      entries.map((entry): ChangeOutcome => {
-        const name = this.#prefix + entry.key
-        const holder = this.store.get(name)
-        if (holder === undefined) return { type: 'refused', reason: 'missing' }
-        if (holder !== entry.token) return { type: 'refused', reason: 'taken' }
-        change(entry, name)
-        return DONE
-      }),
+      entries.map((entry) => this.#changeOne(entry, (name) => change(entry, name))),
     )
+  }
+
+  #changeOne({ key, token }: Pick<LockEntry, 'key' | 'token'>, change: (name: string) => void): ChangeOutcome {
+    const name = this.#prefix + key
+    const holder = this.store.get(name)
+    if (holder === undefined) return { type: 'refused', reason: 'missing' }
+    if (holder !== token) return { type: 'refused', reason: 'taken' }
+    change(name)
+    return DONE
   }
 
   #watch(name: string): void {

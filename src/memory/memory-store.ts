@@ -1,4 +1,5 @@
 /** Keys with a time to live, in this process. A `MemoryBackend` uses it as a `RedisBackend` uses a server. */
+import type { Stay } from '../backend.ts'
 import { type Clock, SystemClock } from '../time/clock.ts'
 
 interface Value {
@@ -116,6 +117,11 @@ export class MemoryStore {
     this.#announced.delete(id)
   }
 
+  /** Forgets what managers say about themselves, as a server may after a failover. @internal */
+  clearAnnouncements(): void {
+    this.#announced.clear()
+  }
+
   /** Deletes everything, including the fence counter: the time keeps fences growing. */
   clear(): void {
     this.#values.clear()
@@ -126,10 +132,20 @@ export class MemoryStore {
     for (const watcher of watchers) watcher.onChange()
   }
 
-  /** The next fence: larger than all before, and than the time in µs. */
-  nextFence(): number {
-    this.#fence = Math.max(this.#fence + 1, Math.floor(this.#clock.now() * 1_000))
+  /** The next fence: larger than all before and than the floor, and at least the time in µs. */
+  nextFence(floor = 0): number {
+    this.#fence = Math.max(this.#fence + 1, floor + 1, Math.floor(this.#clock.now() * 1_000))
     return this.#fence
+  }
+
+  /** All later fences are larger than this one. @internal */
+  raiseFence(fence: number): void {
+    this.#fence = Math.max(this.#fence, fence)
+  }
+
+  /** What is left of a time that began with a fence, in ms; 0 or less if it is over. @internal */
+  leftOf({ since, duration }: Stay): number {
+    return Math.min(duration, duration - (this.#clock.now() - since / 1_000))
   }
 
   #live(key: string): Value | undefined {

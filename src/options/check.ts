@@ -83,6 +83,11 @@ export function checkMethods<O extends object>(name: string, value: O, methods: 
   return value
 }
 
+export function checkObject<O extends object>(name: string, value: O): O {
+  if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value
+  throw new TypeError(expected(name, 'an object', value))
+}
+
 /** Checks the shape: a signal of another realm (jsdom, happy-dom, a vm context) is no instance of our `AbortSignal`. */
 export function checkSignal(name: string, value: unknown): AbortSignal {
   const { aborted, addEventListener, removeEventListener } = Object(value) as Partial<AbortSignal>

@@ -31,7 +31,7 @@ export interface TryAcquireOptions extends LeaseOptions {
 /** Options of `adopt`. */
 export type AdoptOptions = Omit<TryAcquireOptions, 'ttl'>
 
-/** Options of `acquire`, `acquireMany`, `acquireAll` and `using`. */
+/** Options of `acquire`, `acquireMany` and `acquireAll`. */
 export interface AcquireOptions extends TryAcquireOptions {
   /** How long to wait for a lock that another holds, in ms: a number >= 0, or Infinity. 0 means one attempt. Default 10,000; 0 for `acquireMany`. */
   readonly wait?: number | undefined
@@ -41,6 +41,16 @@ export interface AcquireOptions extends TryAcquireOptions {
    * `exponentialBackoff()`.
    */
   readonly retry?: RetryStrategy | undefined
+}
+
+/** Options of `using`. */
+export interface UsingOptions extends AcquireOptions {
+  /**
+   * How long the key stays at least after the lock was acquired, in ms by the server's clock: an integer from 1 to 2,147,483,647. So a job that has
+   * ended early, or failed, is not run again meanwhile. The lease has at least this ttl. If the process dies, the key stays for this time after its
+   * last renewal. Default: the key is deleted when the work ends.
+   */
+  readonly atLeast?: number | undefined
 }
 
 /** The progress of a call for many keys. */
@@ -54,6 +64,15 @@ export interface Progress {
 export interface AcquireManyOptions extends AcquireOptions {
   /** Called each time some keys are settled, after each batch. The manager emits what it throws as `error`. Default: none. */
   readonly onProgress?: ((progress: Progress) => void) | undefined
+}
+
+/** Options that `elect`, `claim` and `share` have in common. The manager always renews their leases. */
+export interface StandingOptions extends Omit<LeaseOptions, 'autoRenew'> {
+  /**
+   * How long the work under a lock may go on after its signal has aborted, before the lock is given back all the same, in ms: a number >= 0, or
+   * Infinity. Default 10,000.
+   */
+  readonly drain?: number | undefined
 }
 
 /** Options of `list`. */
@@ -86,6 +105,17 @@ export interface CloseOptions {
   readonly timeout?: number | undefined
   /** Called each time some leases are settled, after each batch. The manager emits what it throws as `error`. Default: none. */
   readonly onProgress?: ((progress: Progress) => void) | undefined
+}
+
+/** The option `keeper` of `new LeaseManager`. */
+export interface KeeperOptions {
+  /**
+   * For how long the event loop may be blocked, in ms: an integer from 1,000 to 3,600,000. Default 60,000. After that the keeper renews nothing, so
+   * that a process that hangs loses its locks, at most a ttl later.
+   */
+  readonly maxBlocked?: number | undefined
+  /** The file of the thread, if a bundler has moved the code of this package: a copy of `leasewheel/keeper-worker`. Default: the one beside that code. */
+  readonly worker?: URL | undefined
 }
 
 /** Options of `new LeaseManager`. */
@@ -122,6 +152,11 @@ export interface LeaseManagerOptions extends LeaseOptions {
    * you may change `client.options.password`.
    */
   readonly credentials?: (() => Promise<Credentials>) | undefined
+  /**
+   * Starts a thread with a connection of its own, which renews the leases while the event loop is blocked. Default: none. It needs a connection to one
+   * server, by a URL or a client with plain options, and the machine's clock. It does not work with `credentials`, Sentinels or a cluster.
+   */
+  readonly keeper?: KeeperOptions | undefined
   /** Precedes every key in Redis. Default `lease:`. With `''` a lock is the plain key that other libraries use. */
   readonly prefix?: string | undefined
   /** How many keys a batch carries at most: an integer from 1 to 1,000. Default 256. Larger batches are cheaper, but block the server for longer: about 1 µs a key. */

@@ -10,6 +10,7 @@ import {
   checkInteger,
   checkMethods,
   checkNumber,
+  checkObject,
   checkOptions,
   checkSignal,
   checkString,
@@ -21,10 +22,13 @@ import type {
   AcquireOptions,
   AdoptOptions,
   CloseOptions,
+  KeeperOptions,
   LeaseManagerOptions,
   ListOptions,
   Progress,
+  StandingOptions,
   TryAcquireOptions,
+  UsingOptions,
 } from './options.ts'
 import { type RetryStrategy, untilTold } from './retry.ts'
 
@@ -36,6 +40,8 @@ const CLOSE_DRAIN = 10_000
 const CLOSE_TIMEOUT = 10_000
 /** ms between two announcements. */
 const ANNOUNCE_EVERY = 2_000
+/** Default of `maxBlocked` of the keeper, in ms. */
+const MAX_BLOCKED = 60_000
 
 /** The settings of a manager. */
 export interface ManagerSettings {
@@ -52,11 +58,19 @@ export interface ManagerSettings {
   /** ms between two announcements; undefined for none. */
   readonly announce: number | undefined
   readonly credentials: (() => Promise<Credentials>) | undefined
+  readonly keeper: KeeperChoice | undefined
   readonly prefix: string
   readonly batchSize: number
   readonly driftFactor: number
   readonly clock: Clock
   readonly random: () => number
+}
+
+/** See `KeeperOptions`. */
+interface KeeperChoice {
+  /** ms. */
+  readonly maxBlocked: number
+  readonly worker: URL | undefined
 }
 
 /** The settings of one lease. */
@@ -72,6 +86,8 @@ export interface AcquireSettings extends LeaseSettings {
   readonly wait: number
   readonly retry: RetryStrategy
   readonly signal: AbortSignal | undefined
+  /** How long the key of `using` stays at least, in ms. */
+  readonly atLeast?: number
   /** Whether it is part of a larger call, which counts its own failure. */
   readonly part?: boolean
 }
@@ -107,6 +123,8 @@ const TRY_ACQUIRE_OPTIONS = [...LEASE_OPTIONS, 'signal'] as const
 const ADOPT_OPTIONS = TRY_ACQUIRE_OPTIONS.filter((name) => name !== 'ttl')
 const ACQUIRE_OPTIONS = [...TRY_ACQUIRE_OPTIONS, 'wait', 'retry'] as const
 const ACQUIRE_MANY_OPTIONS = [...ACQUIRE_OPTIONS, 'onProgress'] as const
+const USING_OPTIONS = [...ACQUIRE_OPTIONS, 'atLeast'] as const
+const STANDING_OPTIONS = ['ttl', 'timeout', 'maxHold', 'drain'] as const
 const LIST_OPTIONS = ['match', 'owner', 'keys', 'cursor', 'onPage', 'signal'] as const
 const CLOSE_OPTIONS = ['drain', 'timeout', 'onProgress'] as const
 const MANAGER_OPTIONS = [
@@ -118,6 +136,7 @@ const MANAGER_OPTIONS = [
   'owner',
   'announce',
   'credentials',
+  'keeper',
   'prefix',
   'batchSize',
   'driftFactor',
@@ -140,6 +159,7 @@ export function resolveManager(options: LeaseManagerOptions): ManagerSettings {
     owner = `${hostname()}:${process.pid}`,
     announce = false,
     credentials,
+    keeper,
     prefix = 'lease:',
     batchSize = 256,
     driftFactor = 0.01,
@@ -158,12 +178,24 @@ export function resolveManager(options: LeaseManagerOptions): ManagerSettings {
     owner: checkOwner(owner),
     announce: checkAnnounce(announce),
     credentials: credentials === undefined ? undefined : checkFunction('credentials', credentials),
+    keeper: keeper === undefined ? undefined : resolveKeeper(keeper, clock),
     prefix: checkWellFormed('prefix', checkString('prefix', prefix)),
     batchSize: checkInteger('batchSize', batchSize, 1, { max: 1_000, unit: 'keys' }),
     driftFactor: checkNumber('driftFactor', driftFactor, 0, { max: 0.5, unit: '' }),
     clock: checkMethods('clock', clock, ['now', 'setTimer', 'soon']),
     random: checkFunction('random', random),
   }
+}
+
+function resolveKeeper(options: KeeperOptions, clock: Clock): KeeperChoice {
+  checkOptions('keeper', checkObject('keeper', options), ['maxBlocked', 'worker'])
+  const { maxBlocked = MAX_BLOCKED, worker } = options
+  if (worker !== undefined && !(worker instanceof URL)) {
+    throw new TypeError(`Expected \`keeper.worker\` to be a URL, got ${describe(worker)}`)
+  }
+  if (!(clock instanceof SystemClock))
+    throw new TypeError('Expected no `clock` with `keeper`: two threads share only the clock of the machine')
+  return { maxBlocked: checkInteger('keeper.maxBlocked', maxBlocked, 1_000, { max: 3_600_000 }), worker }
 }
 
 export function resolveTryAcquire(options: TryAcquireOptions, defaults: ManagerSettings): AcquireSettings {
@@ -177,9 +209,30 @@ export function resolveAcquire(of: string, options: AcquireOptions, defaults: Ma
   return resolve(options, defaults, defaults.wait)
 }
 
+export function resolveUsing(options: UsingOptions, defaults: ManagerSettings): AcquireSettings {
+  checkOptions('using', options, USING_OPTIONS)
+  const settings = resolve(options, defaults, defaults.wait)
+  if (options.atLeast === undefined) return settings
+  const atLeast = checkInteger('atLeast', options.atLeast, 1, { max: LONGEST })
+  return { ...settings, ttl: Math.max(settings.ttl, atLeast), atLeast }
+}
+
 export function resolveAcquireMany(options: AcquireManyOptions, defaults: ManagerSettings): AcquireManySettings {
   checkOptions('acquireMany', options, ACQUIRE_MANY_OPTIONS)
   return { ...resolve(options, defaults, 0), onProgress: checkProgress(options.onProgress) }
+}
+
+/** @param of the name of the called method, for messages. @param more the names of its other options. */
+export function resolveStanding(
+  of: string,
+  options: StandingOptions,
+  more: readonly string[],
+  defaults: ManagerSettings,
+): AcquireSettings & Pick<CloseSettings, 'drain'> {
+  checkOptions(of, options, [...STANDING_OPTIONS, ...more])
+  const { ttl, timeout, maxHold, drain = CLOSE_DRAIN } = options
+  const settings = resolve({ ttl, timeout, maxHold, autoRenew: true }, defaults, 0)
+  return { ...settings, part: true, drain: checkNumber('drain', drain, 0) }
 }
 
 export function resolveList(options: ListOptions): ListSettings {

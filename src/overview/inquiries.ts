@@ -54,6 +54,11 @@ export class Inquiries {
     return { ...view, owner: ownerOf(token), since: dateOf(sinceOf(token, wallTime())), lease }
   }
 
+  /** What a key that is no text is called. */
+  nameOf(key: Uint8Array): string {
+    return keyText(key).key
+  }
+
   /** @param key bytes for a key that is no text. */
   forceRelease(key: string | Uint8Array): Promise<boolean> {
     const { backend } = this.#parts

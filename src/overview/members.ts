@@ -18,7 +18,7 @@ import type { LeaseManagerStats } from '../stats.ts'
 import { dateOf, wallTime } from '../time/clock.ts'
 import type { Alarm, Alarms } from '../time/scheduler.ts'
 import { VERSION } from '../version.ts'
-import { type Member, readMember, statsOf, writeMember } from '../member.ts'
+import { type Member, type MemberRoles, readMember, statsOf, writeMember } from '../member.ts'
 
 /** An announcement is kept for this many times the pause between two. */
 const LASTS = 5
@@ -34,6 +34,7 @@ export interface MembersParts {
     reportFault(error: Error): void
   }
   readonly stats: () => LeaseManagerStats
+  readonly standings: { readonly roles: MemberRoles }
   /** Asks the backend, within the timeout. */
   readonly ask: <T>(work: (catalogue: Catalogue) => Promise<T>) => Promise<T>
 }
@@ -125,7 +126,7 @@ export class Members {
   }
 
   #describe(): string {
-    const { settings, stats } = this.#parts
+    const { settings, stats, standings } = this.#parts
     return writeMember({
       id: this.#id,
       owner: settings.owner,
@@ -134,6 +135,7 @@ export class Members {
       version: VERSION,
       startedAt: dateOf(this.#startedAt),
       announcedAt: dateOf(wallTime()),
+      ...standings.roles,
       stats: statsOf(stats()),
     })
   }

@@ -101,7 +101,7 @@ function labelOf(owner: string | undefined): string {
 }
 
 /** The database that a client uses now: `select` may have changed it. */
-function databaseOf(client: Redis): number | undefined {
+export function databaseOf(client: Redis): number | undefined {
   const { condition } = client as unknown as { condition?: { select?: number } | null }
   return condition?.select ?? client.options.db
 }

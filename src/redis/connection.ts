@@ -10,6 +10,7 @@
 import { EventEmitter } from 'eventemitter3'
 import { type Command, Redis, type RedisOptions } from 'ioredis'
 import { asError } from '../as-error.ts'
+import type { ServerIdentity } from '../backend.ts'
 import { UnavailableError } from '../errors.ts'
 import type { ConnectionEvents } from './connection-events.ts'
 import { CLOSED, ConnectionAttempt, LOADING, NO_MASTER } from './connection-attempt.ts'
@@ -21,7 +22,14 @@ import { OwnClient } from './own-client.ts'
 import { Readiness } from './readiness.ts'
 import { ReconnectDelay } from './reconnect-delay.ts'
 import { isReply } from './reply-fault.ts'
-import { isSameServer, readServerInfo, type ServerInfo, UNKNOWN_SERVER, whatIsWrongWith } from './server-info.ts'
+import {
+  identityOf,
+  isSameServer,
+  readServerInfo,
+  type ServerInfo,
+  UNKNOWN_SERVER,
+  whatIsWrongWith,
+} from './server-info.ts'
 
 /** ms before another attempt after an announced switch: a Sentinel that does not know of it still names the old server. */
 const HURRIED_DELAY = 15
@@ -50,6 +58,7 @@ export class Connection extends EventEmitter<ConnectionEvents> {
   #greeting = UNKNOWN_SERVER
   /** The server that this connection leads to, or led to last. */
   #server: ServerInfo | undefined
+  #identity: ServerIdentity | undefined
   /** The selection of the database failed: on this connection every command would go to another one. */
   #wrongDatabase: Error | undefined
   /** Why the last Sentinel did not help; undefined once one did. */
@@ -120,6 +129,11 @@ export class Connection extends EventEmitter<ConnectionEvents> {
   /** The run id of the server, if that reports one. */
   get runId(): string | undefined {
     return this.#usable ? this.#server?.runId : undefined
+  }
+
+  /** The server, if it reports a run id. */
+  get identity(): ServerIdentity | undefined {
+    return this.#usable ? this.#identity : undefined
   }
 
   /** Connects, and reconnects until `stop` or `close`. */
@@ -284,6 +298,7 @@ export class Connection extends EventEmitter<ConnectionEvents> {
     const before = this.#server
     const arrival = before === undefined ? 'first' : isSameServer(before, server) ? 'same' : 'other'
     this.#server = server
+    this.#identity = identityOf(server, this.#parts.clock.now())
     this.#usable = true
     this.#attempt.served = true
     this.#faults.last = undefined

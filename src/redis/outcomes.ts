@@ -1,5 +1,5 @@
 /** What the answers of the scripts mean: one outcome for each entry. Pure. */
-import type { AcquireOutcome, ChangeOutcome, LockView } from '../backend.ts'
+import type { AcquireOutcome, ChangeOutcome, Exchange, LockView } from '../backend.ts'
 import { UnavailableError } from '../errors.ts'
 
 const DONE = { type: 'done' } as const
@@ -24,6 +24,17 @@ export function changeOutcomes(reply: unknown, count: number): readonly ChangeOu
     outcomes[(exceptions[i] as number) - 1] = exceptions[i + 1] === 1 ? TAKEN : MISSING
   }
   return outcomes
+}
+
+/** @param watched whether the server watches the refused keys. */
+export function handOverOutcomes(reply: unknown, count: number, watched: boolean): readonly Exchange[] {
+  const acquired = acquireOutcomes(reply, count, watched)
+  const released = changeOutcomes((reply as unknown[])[2] ?? [], count)
+  return acquired.map((outcome, index) => ({
+    type: 'exchanged',
+    released: released[index] as ChangeOutcome,
+    acquired: outcome,
+  }))
 }
 
 export function viewOf(reply: unknown): LockView | null {

@@ -4,7 +4,7 @@
  */
 import { type Command, Redis, type RedisOptions } from 'ioredis'
 import { isReply, kindOf } from './reply-fault.ts'
-import type { AwaitedReply } from './reply-group.ts'
+import { type AwaitedReply, type Lead, SingleReply } from './reply-group.ts'
 
 /** A stream for ioredis to write what another command has taken along. */
 const SINK = { write: (): void => undefined } as unknown as NonNullable<Parameters<Redis['sendCommand']>[1]>
@@ -79,6 +79,16 @@ export class OwnClient extends Redis {
       reply.wire = wire
       // The first one takes everything to the socket. The others only wait in the queue of ioredis.
       void this.sendCommand(reply.command, index === 0 ? undefined : SINK)
+    })
+  }
+
+  /** As `sendAll`, for one call: cheaper than a command of ioredis. @param lead goes before it. @returns its answer, with texts as strings. */
+  sendOne(wire: Buffer, lead?: Lead): Promise<unknown> {
+    return new Promise((resolve, reject) => {
+      const reply = new SingleReply(resolve, reject)
+      // One write costs less than two.
+      if (lead) this.sendAll(Buffer.concat([lead.wire, wire]), [lead.awaited(), reply])
+      else this.sendAll(wire, [reply])
     })
   }
 

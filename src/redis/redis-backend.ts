@@ -7,9 +7,14 @@ import {
   type BackendSettings,
   type ChangeOutcome,
   FENCE_KEY,
+  type HandOverEntry,
+  type HandOverOutcome,
+  type KeeperSettings,
   type LockEntry,
   type LockView,
   type ReleaseEntry,
+  type ServerIdentity,
+  type StartedKeeper,
   type Unknown,
 } from '../backend.ts'
 import type { Catalogue } from '../catalogue.ts'
@@ -17,10 +22,22 @@ import { UnavailableError } from '../errors.ts'
 import { ConnectionPair } from './connection-pair.ts'
 import { type Ask, cutUp } from './cut-up.ts'
 import { Heads, PLAIN } from './encoded-command.ts'
+import { startKeeperThread } from './keeper-thread.ts'
 import { RedisCatalogue } from './redis-catalogue.ts'
 import { explainReply, isReply } from './reply-fault.ts'
-import { callOf, SCRIPTS, ttlsOf, watchedIndices } from './lock-call.ts'
-import { acquireOutcomes, changeOutcomes, viewOf } from './outcomes.ts'
+import { serverName } from './server-info.ts'
+import {
+  acquireScriptOf,
+  callOf,
+  handOverCallOf,
+  mayStay,
+  raiseCall,
+  releaseArguments,
+  SCRIPTS,
+  ttlsOf,
+  watchedIndices,
+} from './lock-call.ts'
+import { acquireOutcomes, changeOutcomes, handOverOutcomes, viewOf } from './outcomes.ts'
 import { type Call, type Script, ScriptRunner } from './script.ts'
 import { ToldFaults } from './told-faults.ts'
 import type { Tracking } from './tracking.ts'
@@ -68,6 +85,15 @@ export class RedisBackend implements Backend {
     return this.#opened?.catalogue
   }
 
+  get name(): string | undefined {
+    return this.#opened && serverName(this.#opened.pair.commands.client.options)
+  }
+
+  get servers(): readonly ServerIdentity[] {
+    const identity = this.#opened?.pair.commands.identity
+    return identity ? [identity] : []
+  }
+
   /** Depends on the key prefix of the client, too. */
   get reservedKey(): string | undefined {
     return FENCE_KEY.startsWith(this.#prefix) ? FENCE_KEY.slice(this.#prefix.length) : undefined
@@ -87,21 +113,32 @@ export class RedisBackend implements Backend {
     }
   }
 
+  startKeeper(settings: BackendSettings, keeper: KeeperSettings, onFault: (fault: Error) => void): StartedKeeper {
+    return startKeeperThread(this.#source, settings, keeper, onFault)
+  }
+
   ready(): Promise<void> | undefined {
     return this.#open.pair.commands.ready()
   }
 
-  acquire(entries: readonly LockEntry[], watch = false): Promise<readonly AcquireOutcome[]> {
+  acquire(entries: readonly LockEntry[], watch = false, floor = 0): Promise<readonly AcquireOutcome[]> {
     const { tracking } = this.#open.pair
     return this.#ask('acquire', entries, async (some) => {
-      const script = watch && tracking?.active ? SCRIPTS.acquireAndWatch : SCRIPTS.acquire
-      const call = this.#prepare(script, some, ttlsOf(some), FENCE_KEY)
+      const script = acquireScriptOf(watch && tracking?.active === true, floor > 0)
+      const call = this.#prepare(script, some, floor > 0 ? [...ttlsOf(some), floor] : ttlsOf(some), FENCE_KEY)
       const period = tracking?.period
       const reply = this.#run(script, call, some, tracking)
       this.#flushIfLarge(call)
       // The server watches the refused keys, if tracking was on all the time since the request.
       return acquireOutcomes(await reply, some.length, period !== undefined && period === tracking?.period)
     })
+  }
+
+  raiseFences(entries: readonly LockEntry[], fence: number): Promise<readonly ChangeOutcome[]> {
+    const { raise } = SCRIPTS
+    return this.#ask('acquire', entries, async (some) =>
+      changeOutcomes(await this.#run(raise, raiseCall(FENCE_KEY, fence), some, undefined), some.length),
+    )
   }
 
   renew(entries: readonly LockEntry[], watch = false): Promise<readonly ChangeOutcome[]> {
@@ -122,10 +159,22 @@ export class RedisBackend implements Backend {
     const { pair } = this.#open
     return this.#ask('release', entries, async (some) => {
       const watched = watchedIndices(some)
-      const call = this.#prepare(SCRIPTS.release, some, watched)
-      const reply = this.#run(SCRIPTS.release, call, some, watched.length > 0 ? pair.tracking : undefined)
+      const script = mayStay(some) ? SCRIPTS.releaseLater : SCRIPTS.release
+      const call = this.#prepare(script, some, releaseArguments(script, some, watched))
+      const reply = this.#run(script, call, some, watched.length > 0 ? pair.tracking : undefined)
       this.#flushIfLarge(call)
       return changeOutcomes(await reply, some.length)
+    })
+  }
+
+  handOver(entries: readonly HandOverEntry[], watch = false): Promise<readonly HandOverOutcome[]> {
+    const { tracking } = this.#open.pair
+    return this.#ask('handOver', entries, async (some) => {
+      const script = watch && tracking?.active ? SCRIPTS.handOverAndWatch : SCRIPTS.handOver
+      const call = handOverCallOf(script, this.#heads, some, FENCE_KEY)
+      const period = tracking?.period
+      const reply = await this.#run(script, call, some, tracking)
+      return handOverOutcomes(reply, some.length, period !== undefined && period === tracking?.period)
     })
   }
 
@@ -195,7 +244,7 @@ export class RedisBackend implements Backend {
 
   /** @param tracking given if the server should watch the keys that the script reads. */
   #run(script: Script, call: Call, entries: readonly LockEntry[], tracking: Tracking | undefined): Promise<unknown> {
-    const reply = this.#open.runner.run(script, call, tracking?.watchNext)
+    const reply = this.#open.runner.run(script, call, tracking)
     tracking?.onWatched(entries.length)
     return reply
   }

@@ -54,6 +54,38 @@ export class AwaitedSuccess extends AwaitedReply {
   }
 }
 
+/** The answer of one call, with texts as strings. */
+export class SingleReply extends AwaitedReply {
+  readonly #resolve: (reply: unknown) => void
+  readonly #reject: (error: Error) => void
+
+  constructor(resolve: (reply: unknown) => void, reject: (error: Error) => void) {
+    super()
+    this.#resolve = resolve
+    this.#reject = reject
+  }
+
+  override resolve(reply: unknown): void {
+    this.#resolve(textOf(reply))
+  }
+
+  override reject(error: Error): void {
+    this.#reject(error)
+  }
+}
+
+/** A command that must come right before another. */
+export interface Lead {
+  readonly wire: Buffer
+  /** What awaits its answer. */
+  awaited(): AwaitedReply
+}
+
+/** What goes before a call may change until the call is sent. */
+export interface Leading {
+  readonly lead: Lead | undefined
+}
+
 export class ReplyGroup {
   /** By the order of the calls: the answer, with texts as strings, or the error of each. Never rejected. */
   readonly promise: Promise<readonly unknown[]>

@@ -15,6 +15,7 @@ import { createHash } from 'node:crypto'
 import type { Connection } from './connection.ts'
 import { type Arguments, EncodedCommand, encode, encodeBytes, PLAIN } from './encoded-command.ts'
 import { isReply, refusesCommand } from './reply-fault.ts'
+import type { Leading } from './reply-group.ts'
 
 /** What we know of the server behind a connection. */
 class ScriptMemory {
@@ -81,44 +82,40 @@ export class ScriptRunner {
   }
 
   /**
-   * @param prepare sends commands that must come right before the script; called again if the script is sent again.
+   * @param leading what goes right before the script, also if that is sent again.
    * @returns the script's answer, with text replies as strings.
    * @throws the server's error reply, or the error of a broken connection.
    */
-  async run(script: Script, call: Call, prepare?: () => void): Promise<unknown> {
+  async run(script: Script, call: Call, leading?: Leading): Promise<unknown> {
     const memory = this.#memory
-    if (!memory.known.has(script) || !memory.runsBySha) return this.#runWhole(script, call, prepare)
+    if (!memory.known.has(script) || !memory.runsBySha) return this.#runWhole(script, call, leading)
     try {
-      return await this.#sendBySha(call, prepare)
+      return await this.#sendBySha(call, leading)
     } catch (error) {
       if (!isReply(error)) throw error
       if (refusesCommand(error)) memory.runsBySha = false
       else if (!error.message.startsWith('NOSCRIPT')) throw error
       // Other calls under way fail because of the same flush. They must not clear the memory again.
       else if (memory.known.has(script)) memory.known.clear()
-      return this.#runWhole(script, call, prepare)
+      return this.#runWhole(script, call, leading)
     }
   }
 
-  async #runWhole(script: Script, call: Call, prepare?: () => void): Promise<unknown> {
+  async #runWhole(script: Script, call: Call, leading?: Leading): Promise<unknown> {
     const memory = this.#memory
     const isNew = !memory.known.has(script)
     memory.known.add(script)
     const loaded = isNew && memory.loads && memory.runsBySha ? this.#sendLoad(script) : undefined
-    const { count, wire, own } = call
-    const whole = Buffer.concat([Buffer.from(`*${count}${script.byText}`), wire.subarray(own)])
-    prepare?.()
     try {
-      return await this.#connection.send(new EncodedCommand('eval', whole))
+      return await this.#connection.client.sendOne(wholeWire(script, call), leading?.lead)
     } catch (error) {
-      if (isReply(error) && refusesCommand(error) && (await loaded)) return this.#sendBySha(call, prepare)
+      if (isReply(error) && refusesCommand(error) && (await loaded)) return this.#sendBySha(call, leading)
       throw error
     }
   }
 
-  #sendBySha({ wire }: Call, prepare?: () => void): Promise<unknown> {
-    prepare?.()
-    return this.#connection.send(new EncodedCommand('evalsha', wire))
+  #sendBySha({ wire }: Call, leading?: Leading): Promise<unknown> {
+    return this.#connection.client.sendOne(wire, leading?.lead)
   }
 
   /** @returns whether the server knows the script by its SHA from now on. */
@@ -140,6 +137,15 @@ export interface Call {
   readonly wire: Buffer
   /** The offset in `wire` at which the script's own arguments begin. */
   readonly own: number
+}
+
+/** A call with the text of its script, which every server knows how to run. */
+export function wholeCommand(script: Script, call: Call): EncodedCommand {
+  return new EncodedCommand('eval', wholeWire(script, call))
+}
+
+function wholeWire({ byText }: Script, { count, wire, own }: Call): Buffer {
+  return Buffer.concat([Buffer.from(`*${count}${byText}`), wire.subarray(own)])
 }
 
 function countOf(groups: readonly Arguments[]): number {

@@ -11,6 +11,7 @@
  * Some managed services analyse a script before they run it, and refuse keys that they do not see. So each command names its keys as `KEYS[i]`,
  * never through a variable.
  */
+import { nextFence, WATCH_LOCKS } from './lua-parts.ts'
 
 /**
  * KEYS: the fence counter, then the locks. ARGV: a token for each lock, then one ttl for all or one for each (ms).
@@ -43,19 +44,7 @@ for i = 2, #KEYS do
     end
   end
 end
-local fence = 0
-if #refused < 3 * count then
-  local time = redis.call('TIME')
-  fence = tonumber(time[1]) * 1000000 + tonumber(time[2])
-  local last = tonumber(redis.call('GETEX', KEYS[1]) or 0) or 0${
-    withFloor
-      ? `
-  last = math.max(last, tonumber(values[#values]))`
-      : ''
-  }
-  if last >= fence then fence = last + 1 end
-  redis.call('SET', KEYS[1], string.format('%.0f', fence))
-end${finish}
+${nextFence(withFloor)}${finish}
 if #refused == 0 then return { fence } end
 return { fence, refused }
 `
@@ -66,19 +55,21 @@ export const ACQUIRE: string = acquireScript('')
  * As `ACQUIRE`, and watches the granted keys. A server forgets the readers of a key when that changes, even if a reader changed it. So the
  * script reads the keys once more, after its writes.
  */
-export const ACQUIRE_AND_WATCH: string = acquireScript(`
-redis.call('EXISTS', unpack(KEYS, 2))`)
+export const ACQUIRE_AND_WATCH: string = acquireScript(WATCH_LOCKS)
 
 /**
- * As the other two, for a cluster: one more argument comes last, a fence that the new one must be larger than. The counter of a slot may be
- * behind after a failover.
+ * As the other two, for clusters and quorums: one more argument comes last, a fence that the new one must be larger than. The counter of a slot
+ * may be behind after a failover, and that of a member behind those of others.
  */
-export const ACQUIRE_IN_CLUSTER: string = acquireScript('', true)
-export const ACQUIRE_AND_WATCH_IN_CLUSTER: string = acquireScript(
-  `
-redis.call('EXISTS', unpack(KEYS, 2))`,
-  true,
-)
+export const ACQUIRE_WITH_FLOOR: string = acquireScript('', true)
+export const ACQUIRE_AND_WATCH_WITH_FLOOR: string = acquireScript(WATCH_LOCKS, true)
+
+/** KEYS: the fence counter. ARGV: a fence. All later fences are larger. @returns an empty list. */
+export const RAISE: string = `
+local last = tonumber(redis.call('GETEX', KEYS[1]) or 0) or 0
+if last < tonumber(ARGV[1]) then redis.call('SET', KEYS[1], ARGV[1]) end
+return {}
+`
 
 /** Lua source that reports lock `i` as not ours: its index, and 1 for another's token or 0 for no key. */
 const REPORT_NOT_OURS = `
@@ -137,6 +128,35 @@ end
 return exceptions
 `
 
+/**
+ * As `RELEASE`, but a key may stay for a while. ARGV: a token for each, then for each a time (µs by the server's clock), then for each how long it
+ * stays from that time on (ms; 0 if it is deleted now), then the indices of those to watch.
+ */
+export const RELEASE_LATER: string = `
+local count = #KEYS
+local time = redis.call('TIME')
+local now = tonumber(time[1]) * 1000000 + tonumber(time[2])
+local held = redis.call('MGET', unpack(KEYS))
+local exceptions = {}
+for i = 1, count do
+  if held[i] == ARGV[i] then
+    local duration = tonumber(ARGV[2 * count + i])
+    local left = math.min(duration, math.ceil(duration - (now - tonumber(ARGV[count + i])) / 1000))
+    if left > 0 then
+      redis.call('PEXPIRE', KEYS[i], string.format('%.0f', left))
+    else
+      redis.call('DEL', KEYS[i])
+    end
+  else${REPORT_NOT_OURS}
+  end
+end
+for i = 3 * count + 1, #ARGV do
+  local index = tonumber(ARGV[i])
+  redis.call('EXISTS', KEYS[index])
+end
+return exceptions
+`
+
 /** KEYS: the locks. ARGV: a token for each. Reads by GETEX, so that a server without room for watched keys does not forget others. @returns as `RENEW`. */
 export const VERIFY: string = `
 local exceptions = {}
@@ -147,6 +167,12 @@ for i = 1, #KEYS do
   end
 end
 return exceptions
+`
+
+/** KEYS: the locks. Reads them, so that the server watches them if it is to, and changes nothing. */
+export const WATCH: string = `
+redis.call('EXISTS', unpack(KEYS))
+return {}
 `
 
 /** KEYS: one lock. @returns its token ('' for a value that is no string) and what is left of its ttl in ms (-1: none); nothing if it is free. */

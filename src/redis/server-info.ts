@@ -1,4 +1,6 @@
 /** The facts of INFO that a connection needs. Pure. */
+import type { RedisOptions } from 'ioredis'
+import type { ServerIdentity } from '../backend.ts'
 import { UnavailableError } from '../errors.ts'
 
 export interface ServerInfo {
@@ -10,6 +12,8 @@ export interface ServerInfo {
   readonly mode: string | undefined
   /** `master` or `slave`. */
   readonly role: string | undefined
+  /** ms since its start, a whole number of seconds. */
+  readonly uptime: number | undefined
   /** Whether the server still loads its data, and answers no other request. */
   readonly loading: boolean
 }
@@ -23,17 +27,20 @@ export const UNKNOWN_SERVER: ServerInfo = {
   history: undefined,
   mode: undefined,
   role: undefined,
+  uptime: undefined,
   loading: false,
 }
 
 /** @param info the answer to INFO. */
 export function readServerInfo(info: string): ServerInfo {
   const field = (name: string): string | undefined => new RegExp(`^${name}:(.+?)\\r?$`, 'm').exec(info)?.[1]
+  const seconds = field('uptime_in_seconds')
   return {
     runId: field('run_id'),
     history: field('master_replid'),
     mode: field('redis_mode') ?? field('server_mode'),
     role: field('role'),
+    uptime: seconds === undefined ? undefined : Number(seconds) * 1_000,
     loading: field('loading') === '1',
   }
 }
@@ -41,6 +48,17 @@ export function readServerInfo(info: string): ServerInfo {
 /** Whether both are known to be one server that has kept its data all the time. */
 export function isSameServer(one: ServerInfo, other: ServerInfo): boolean {
   return one.runId !== undefined && one.runId === other.runId && one.history === other.history
+}
+
+/** What operators call a server: host and port, the path of a socket, or the name of a Sentinel group. */
+export function serverName({ sentinels, name, path, host = 'localhost', port = 6_379 }: RedisOptions): string {
+  return sentinels ? `${name}` : (path ?? `${host}:${port}`)
+}
+
+/** @param now when the server reported this, in ms. */
+export function identityOf({ runId, uptime }: ServerInfo, now: number): ServerIdentity | undefined {
+  if (runId === undefined) return undefined
+  return { id: runId, startedAt: uptime === undefined ? undefined : now - uptime }
 }
 
 /** Why locks cannot be kept on this server, if they cannot. */

@@ -20,9 +20,9 @@ import { UnavailableError } from '../errors.ts'
 import { Connection } from './connection.ts'
 import type { ConnectionParts } from './connection-options.ts'
 import type { Arrival } from './connection-events.ts'
-import { EncodedCommand, encode } from './encoded-command.ts'
+import { encode } from './encoded-command.ts'
 import { isReply, kindOf } from './reply-fault.ts'
-import { type AwaitedReply, AwaitedSuccess } from './reply-group.ts'
+import { type AwaitedReply, AwaitedSuccess, type Lead } from './reply-group.ts'
 
 /** The channel on which a server names changed keys in RESP2. */
 const CHANNEL = '__redis__:invalidate'
@@ -55,6 +55,7 @@ export class Tracking {
   readonly #prefix: string
   readonly #listener: BackendListener
   readonly #clock: Clock
+  readonly #caching: Lead = { wire: CACHING_YES, awaited: () => this.awaitCaching() }
   /** A unique name for the second connection, used if the server does not report its run id. */
   readonly #name: string
   /** The server's id of the second connection; undefined while that is not subscribed. */
@@ -113,8 +114,8 @@ export class Tracking {
   }
 
   /** Makes the server watch the keys that the very next command reads. */
-  readonly watchNext = (): void => {
-    if (this.active) void this.#watchNext()
+  get lead(): Lead | undefined {
+    return this.active ? this.#caching : undefined
   }
 
   /** A request is about to be sent: pings, and retries if that is due. @param now ms on the clock. */
@@ -253,14 +254,6 @@ export class Tracking {
   /** What awaits the answer to `CACHING_YES`, if another sends it. */
   awaitCaching(): AwaitedReply {
     return new AwaitedSuccess('client', (error) => this.#onFailed(error))
-  }
-
-  async #watchNext(): Promise<void> {
-    try {
-      await this.#commands.send(new EncodedCommand('client', CACHING_YES))
-    } catch (error) {
-      this.#onFailed(error)
-    }
   }
 
   #switchOff(): void {

@@ -2,16 +2,14 @@
  * One compare-and-delete, repeated with backoff while the key may still exist, or may still be created. A waiting caller
  * gets the first answer, or none after `timeout`.
  */
-import type { ChangeOutcome, LockEntry, ReleaseEntry, Unknown } from '../backend.ts'
+import type { ChangeOutcome, ReleaseEntry, Stay, Unknown } from '../backend.ts'
 import type { Clock } from '../time/clock.ts'
 import { renewalRetryDelay } from '../rules/timing.ts'
 import { UnavailableError } from '../errors.ts'
 import type { PendingRelease } from '../lease/lease-record.ts'
 import type { Dispatch } from '../requests/dispatch.ts'
-import type { Request } from '../requests/batch.ts'
+import type { Release } from '../requests/hand-overs.ts'
 import type { Alarm, Alarms } from '../time/scheduler.ts'
-
-type ReleaseRequest = Request<ChangeOutcome> & ReleaseEntry
 
 export interface DeletionParts {
   readonly clock: Clock
@@ -23,7 +21,7 @@ export interface DeletionParts {
 }
 
 export interface DeletionGoal {
-  readonly entry: LockEntry
+  readonly entry: ReleaseEntry
   /** How long one attempt may stay unanswered, in ms. */
   readonly timeout: number
   /** When the key is sure to have expired. */
@@ -45,7 +43,7 @@ export const UNANSWERED: Unknown = {
   error: new UnavailableError('The release was not answered in time'),
 }
 
-export class Deletion implements ReleaseRequest, PendingRelease {
+export class Deletion implements Release, PendingRelease {
   readonly key: string
   readonly token: string
   /** ms. */
@@ -54,6 +52,7 @@ export class Deletion implements ReleaseRequest, PendingRelease {
   readonly timeout: number
   readonly wanted = true
   watch = false
+  readonly stay: Stay | undefined
   readonly #parts: DeletionParts
   readonly #until: number
   #unanswered: number
@@ -84,6 +83,7 @@ export class Deletion implements ReleaseRequest, PendingRelease {
     this.key = entry.key
     this.token = entry.token
     this.ttl = entry.ttl
+    this.stay = entry.stay
     this.timeout = timeout
     this.#parts = parts
     this.#until = until
@@ -91,6 +91,11 @@ export class Deletion implements ReleaseRequest, PendingRelease {
     this.#onDecided = onDecided
     this.#onAnswer = onAnswer
     this.#startedAt = since
+  }
+
+  /** How long a closing manager waits for an answer if other servers have given theirs: an attempt, and another. */
+  get patientUntil(): number {
+    return this.#startedAt + 2 * this.timeout
   }
 
   get decided(): boolean {
@@ -117,7 +122,16 @@ export class Deletion implements ReleaseRequest, PendingRelease {
     else this.#ask()
   }
 
+  /** A hand-over has failed: without it the release may well succeed, so it is tried at once. */
+  onUnanswered(outcome: Unknown): void {
+    this.#settle(outcome, true)
+  }
+
   settle(outcome: ChangeOutcome): void {
+    this.#settle(outcome)
+  }
+
+  #settle(outcome: ChangeOutcome, hurried = false): void {
     if (this.#over) return
     const { clock, scheduler, random } = this.#parts
     const now = clock.now()
@@ -142,7 +156,7 @@ export class Deletion implements ReleaseRequest, PendingRelease {
         ? renewalRetryDelay(this.ttl, this.#repetitions, remaining, random())
         : renewalRetryDelay(this.ttl, this.#repetitions + UNHURRIED, Number.POSITIVE_INFINITY, random())
     this.#retry?.cancel()
-    this.#retry = scheduler.after(delay, () => this.#ask())
+    this.#retry = scheduler.after(hurried ? 0 : delay, () => this.#ask())
     if (!this.decided && this.#patience === undefined) this.#awaitPatience(this.#startedAt + this.timeout - now)
   }
 

@@ -12,6 +12,7 @@ import { Bell } from '../requests/bell.ts'
 import type { Dispatch } from '../requests/dispatch.ts'
 import type { Batch } from '../requests/batch.ts'
 import { lanesByPlace } from '../requests/place-order.ts'
+import type { Alarm } from '../time/scheduler.ts'
 
 /** Keys under way at once: bounds memory, and the time in which answers that come together block the event loop. */
 const KEYS_UNDER_WAY = 2_048
@@ -66,11 +67,21 @@ export class Releaser {
     onSettled: (count: number) => void = () => undefined,
     isOver: () => boolean = never,
   ): Promise<void> {
+    const release = async (some: readonly LeaseRecord[]): Promise<boolean> => {
+      const isAnswered = await this.#releaseTogether(some)
+      onSettled(some.length)
+      return isAnswered
+    }
     const work = async (take: () => readonly LeaseRecord[]): Promise<void> => {
+      let isSilent = false
+      const sent: Promise<boolean>[] = []
       for (let some = take(); some.length > 0 && !isOver(); some = take()) {
-        await this.#releaseTogether(some)
-        onSettled(some.length)
+        const answer = release(some)
+        // One of several servers that is silent gets all the rest at once: one timeout for each batch would add up.
+        if (isSilent) sent.push(answer)
+        else isSilent = !(await answer) && this.#parts.routing !== undefined
       }
+      await Promise.all(sent)
     }
     const workers = Math.ceil(KEYS_UNDER_WAY / this.#parts.batchSize)
     const takes = await this.#partsOf(records)
@@ -113,10 +124,19 @@ export class Releaser {
     this.#delete({ entry: record, timeout, until: now + ttl, unanswered: landingsOf(record, now) })
   }
 
-  /** Resolves once every deletion has been answered. */
-  idle(): Promise<void> {
-    if (this.#unanswered.size === 0) return Promise.resolve()
-    return this.#idle.next()
+  /** Resolves once every deletion has been answered. If there are several servers, one that is silent delays that for a while only. */
+  async idle(): Promise<void> {
+    if (this.#unanswered.size === 0) return
+    const { clock, scheduler, routing } = this.#parts
+    const answered = this.#idle.next()
+    const until = [...this.#deletions].reduce((latest, { patientUntil }) => Math.max(latest, patientUntil), 0)
+    if (routing === undefined) return answered
+    let alarm: Alarm | undefined
+    const over = new Promise<void>((resolve) => {
+      alarm = scheduler.after(Math.max(until - clock.now(), 0), () => resolve())
+    })
+    await Promise.race([answered, over])
+    alarm?.cancel()
   }
 
   /** Gives up: leases that are still held end without a release, unanswered releases stay unknown, and their keys expire. */
@@ -151,7 +171,8 @@ export class Releaser {
     return some
   }
 
-  async #releaseTogether(records: readonly LeaseRecord[]): Promise<void> {
+  /** @returns whether the server has answered. */
+  async #releaseTogether(records: readonly LeaseRecord[]): Promise<boolean> {
     const { clock, table, isOffered, dispatch } = this.#parts
     const singles: Promise<boolean>[] = []
     const since = clock.now()
@@ -173,6 +194,7 @@ export class Releaser {
       this.#onAnswered(batch)
     }
     await Promise.all(singles)
+    return batch.size === 0 || batch.isAnswered
   }
 
   /** Settles one lease of a batch. An unanswered release becomes a deletion of its own. */
@@ -182,8 +204,8 @@ export class Releaser {
     if (outcome.type === 'unknown' && !this.#closed) return this.#deleteFor(record, since, outcome).outcomeOf()
     this.#parts.table.apply(record, releaseInput(outcome))
     // The key is gone, but an earlier unanswered request may still create it anew.
-    const { doubt } = record.has
-    if (doubt !== undefined && doubt.until > this.#parts.clock.now()) this.undo(record, doubt)
+    const { doubt, stay } = record.has
+    if (stay === undefined && doubt !== undefined && doubt.until > this.#parts.clock.now()) this.undo(record, doubt)
     return outcome.type === 'done'
   }
 
@@ -226,6 +248,8 @@ export class Releaser {
 /** Leases that are released in one batch. Each is settled on its own, and a caller may wait for it. */
 class ReleaseBatch implements Batch<ChangeOutcome, ReleaseEntry>, PendingRelease {
   timeout = Number.POSITIVE_INFINITY
+  /** Whether the server has answered for any of them. */
+  isAnswered = false
   /** Resolves once all are settled. */
   readonly settled: Promise<void>
   readonly #settleOne: (record: LeaseRecord, outcome: ChangeOutcome) => Promise<boolean> | boolean
@@ -270,6 +294,7 @@ class ReleaseBatch implements Batch<ChangeOutcome, ReleaseEntry>, PendingRelease
 
   settle(index: number, outcome: ChangeOutcome): void {
     const record = this.#records[index] as LeaseRecord
+    if (outcome.type !== 'unknown') this.isAnswered = true
     if (record.release !== this) return
     let released: Promise<boolean> | boolean = false
     try {

@@ -35,6 +35,11 @@ export class BatchesUnderWay {
     return this.#count < this.window.limit(this.#overdue.size)
   }
 
+  /** Whether no batch is on its way that somebody waits for. */
+  get isIdle(): boolean {
+    return this.#count === 0
+  }
+
   add(): void {
     this.#count += 1
   }

@@ -154,6 +154,18 @@ export class Lanes {
     return rest
   }
 
+  /** Lanes to servers that serve nothing any more. One with leases that wait is kept: they change lanes when they are sent. */
+  #forgetGone(): void {
+    const { routing, loads } = this.#parts
+    if (routing === undefined) return
+    const present = new Set(routing.views().map(({ route }) => route))
+    for (const { route, queue, underWay } of this) {
+      if (present.has(route) || !underWay.isIdle || queue.peek()) continue
+      this.#lanes.delete(route)
+      loads.forget(route)
+    }
+  }
+
   #of(route: number): Lane {
     const present = this.#lanes.get(route)
     if (present) return present
@@ -165,6 +177,7 @@ export class Lanes {
           split: (cohort, records) => this.#split(cohort, records),
         })
       : new PlainQueue(scheduler.tick, batchSize)
+    this.#forgetGone()
     const lane = { route, queue, underWay: new BatchesUnderWay(clock), load: loads.of(route) }
     this.#lanes.set(route, lane)
     return lane

@@ -4,8 +4,6 @@
  *     keeping up ──one has waited for a sixth of its ttl: it is sent when half of it is over──▶ overloaded (told at once, then every second)
  *     overloaded ──a second in which none has waited for so long──▶ keeping up (told)
  */
-import type { LeaseCohort } from '../lease/lease-record.ts'
-import { RENEWALS_PER_TTL } from '../rules/timing.ts'
 import type { LoadReport } from '../stats.ts'
 import type { Clock } from '../time/clock.ts'
 import type { Alarm, Alarms } from '../time/scheduler.ts'
@@ -97,6 +95,12 @@ export class LoadMeter {
     this.#parts.clock.soon(() => this.#parts.tell(this.report))
   }
 
+  /** Measures nothing any more. */
+  close(): void {
+    this.#alarm?.cancel()
+    this.#alarm = undefined
+  }
+
   #watch(): void {
     this.#alarm = this.#parts.scheduler.after(INTERVAL, () => {
       this.#alarm = undefined
@@ -123,19 +127,4 @@ export class LoadMeter {
     this.#busySince = this.#parts.clock.now()
     this.#confirmed = 0
   }
-}
-
-/**
- * The leases of one server whose renewals wait, and the renewals per second that its leases need. Only the event about an overloaded server needs
- * this count.
- */
-export function surveyOf(cohorts: Iterable<LeaseCohort>, only: number): Pick<LoadReport, 'behind' | 'demand'> {
-  let behind = 0
-  let demand = 0
-  for (const { renewal, size, terms, route } of cohorts) {
-    if (route !== only) continue
-    if (renewal === 'queued') behind += size
-    if (terms.autoRenew) demand += (size / terms.ttl) * RENEWALS_PER_TTL * 1_000
-  }
-  return { behind, demand }
 }

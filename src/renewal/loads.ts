@@ -1,17 +1,18 @@
 /** The load meters of a manager: one for each server, made when it is first needed. */
 import type { Routing } from '../backend.ts'
 import type { LeaseTable } from '../lease/lease-table.ts'
-import type { LoadReport } from '../stats.ts'
+import type { LoadReport, Tally } from '../stats.ts'
 import type { Clock } from '../time/clock.ts'
 import type { Alarms } from '../time/scheduler.ts'
-import { LoadMeter, surveyOf } from './load-meter.ts'
+import { LoadMeter } from './load-meter.ts'
 
 export interface LoadsParts {
   readonly clock: Clock
   readonly scheduler: Alarms
   /** None if there is one server. */
   readonly routing: Routing | undefined
-  readonly table: Pick<LeaseTable, 'cohorts' | 'demand'>
+  readonly table: Pick<LeaseTable, 'demand'>
+  readonly tally: Pick<Tally, 'forget'>
   readonly tell: (report: LoadReport) => void
 }
 
@@ -30,11 +31,18 @@ export class Loads {
     const meter = new LoadMeter({
       clock,
       scheduler,
-      survey: () => (routing ? surveyOf(table.cohorts(), route) : table.demand),
+      survey: () => (routing ? table.demand.of(route) : table.demand),
       tell: (report) => tell(routing ? { ...report, route: nameOf(routing, route) } : report),
     })
     this.#meters.set(route, meter)
     return meter
+  }
+
+  /** The server is gone, and so is what was measured there. */
+  forget(route: number): void {
+    this.#meters.get(route)?.close()
+    this.#meters.delete(route)
+    this.#parts.tally.forget(route)
   }
 
   /** Whether renewals wait to be sent there. */

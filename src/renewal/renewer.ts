@@ -31,8 +31,8 @@ export interface RenewerParts {
   readonly batchSize: number
   readonly driftFactor: number
   readonly random: () => number
-  /** Whether to watch the keys of held leases now. */
-  readonly isWatching: () => boolean
+  /** Whether to watch the keys of held leases now. @param route those of one server, if there are several. */
+  readonly isWatching: (added: number, route: number | undefined) => boolean
   readonly onFault: (fault: unknown) => void
 }
 
@@ -177,7 +177,7 @@ export class Renewer {
     tally.requests += 1
     let outcomes: readonly (ChangeOutcome | undefined)[]
     try {
-      outcomes = await backend.renew(batch.records, isWatching())
+      outcomes = await backend.renew(batch.records, isWatching(0, routing && lane.route))
       const now = clock.now()
       tally.onAnswered(now - sentAt, now, routing && lane.route)
       // An error that the connection itself makes says nothing about the speed of the server.
@@ -240,7 +240,7 @@ export class Renewer {
         onFault(fault)
       }
     }
-    mergeCohorts(confirmed, (cohort) => table.dismiss(cohort))
+    mergeCohorts(confirmed, (cohort, survivor) => table.dismiss(cohort, survivor))
   }
 
   /** @param failed its unanswered members. @param isAnswered whether any entry of the batch was answered. @returns whether it may merge with others. */

@@ -17,6 +17,8 @@ export interface Request<Outcome> extends LockEntry {
   settle(outcome: Outcome | Unknown, sentAt: number | undefined, unansweredAt: number | undefined): void
   /** Takes an answer that came after the request was given up. */
   settleLate?(outcome: Outcome | Unknown): void
+  /** It is not wanted any more, and will not be sent. */
+  drop?(): void
 }
 
 /** Entries that are sent together. */

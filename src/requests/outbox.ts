@@ -103,14 +103,20 @@ class CollectedBatch<Outcome, Entry extends Request<Outcome>> implements Batch<O
   }
 
   take(): readonly Entry[] {
-    // Usually there is one request, or all are wanted.
-    if (!this.#requests.every(isWanted)) this.#requests = this.#requests.filter(isWanted)
-    return this.#requests
+    return this.#takeWanted((request) => request.drop?.())
   }
 
   takeAgain(outcome: Unknown, sentAt: number): readonly Entry[] {
-    for (const request of this.#requests) if (!request.wanted) request.settle(outcome, sentAt, undefined)
-    return this.take()
+    return this.#takeWanted((request) => request.settle(outcome, sentAt, undefined))
+  }
+
+  #takeWanted(onUnwanted: (request: Entry) => void): readonly Entry[] {
+    const all = this.#requests
+    // Usually there is one request, or all are wanted.
+    if (all.every(isWanted)) return all
+    this.#requests = all.filter(isWanted)
+    for (const request of all) if (!request.wanted) onUnwanted(request)
+    return this.#requests
   }
 
   settle(index: number, outcome: Outcome | Unknown, sentAt?: number, unansweredAt?: number): void {

@@ -49,6 +49,8 @@ export interface TimeSources {
   readonly wall: () => number
   /** Time since boot, sleep included. It is costly to read, and coarse (10 ms on Linux, up to a second elsewhere). */
   readonly boot: () => number
+  /** What to add to `monotonic`, in ms, to get a time that is the same in all threads of the process. Default: 0. */
+  readonly shift?: number
 }
 
 /** The timers of a machine. */
@@ -63,6 +65,20 @@ const SYSTEM_SOURCES: TimeSources = {
   monotonic: () => performance.now(),
   wall: () => Date.now(),
   boot: () => uptime() * 1_000,
+  shift: shiftOfThread(),
+}
+
+/** In some versions of Node each thread has a `performance.now()` of its own. They share the clock behind it. */
+function shiftOfThread(): number {
+  let [shift, narrowest] = [0, Number.POSITIVE_INFINITY]
+  // Of some pairs of readings, the closest one counts: the thread may be stopped in between.
+  for (let attempt = 0; attempt < 8; attempt += 1) {
+    const before = process.hrtime.bigint()
+    const now = performance.now()
+    const width = Number(process.hrtime.bigint() - before)
+    if (width < narrowest) [shift, narrowest] = [Number(before) / 1e6 - now, width]
+  }
+  return shift
 }
 
 const SYSTEM_TIMERS: TimerSource = {
@@ -116,6 +132,16 @@ export class SystemClock implements Clock {
     if (Math.abs(wallOffset - this.#wallOffset) > TOLERANCE) this.#decide()
     else if (monotonic >= this.#bootDue) this.#lookForHiddenSuspend(monotonic)
     return monotonic + this.#slept
+  }
+
+  /** A time that all threads of the process share, in ms. Unlike `now()` it stands still while the machine sleeps. */
+  steady(): number {
+    return this.#sources.monotonic() + (this.#sources.shift ?? 0)
+  }
+
+  /** What `now()` has more than `steady()`. It grows with each sleep of the machine that this clock notices. */
+  get ahead(): number {
+    return this.#slept - (this.#sources.shift ?? 0)
   }
 
   setTimer(callback: () => void, delay: number): Timer {

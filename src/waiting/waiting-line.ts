@@ -2,7 +2,7 @@
  * The waiters of this process for one key: first in, first served, and only the first one asks the backend. Entering and
  * leaving are O(1) from any place.
  *
- * If this process releases the lock, the first waiter asks at once, so that the release and the acquisition travel together.
+ * If this process releases the lock, the first waiter asks at once, so that the release and the acquisition are one request.
  * If the process has had the lock for long enough, the waiter asks after a moment in which others may take it:
  *
  *     given back ──passed on──▶ the first asks
@@ -20,8 +20,10 @@ export interface Waiter {
   line: WaitingLine | undefined
   next: Waiter | undefined
   previous: Waiter | undefined
-  /** The waiter has become the first, or this process gave the key back. */
+  /** The waiter has become the first. */
   wake(): void
+  /** This process is giving the key back, and it is the turn of this waiter, the first one. */
+  handOver(): void
   /** A caller that does not wait shares the next attempt: make it now. */
   nudge(): void
   /** The key may have changed. @param named the server named this key; otherwise any key may have changed. */
@@ -223,7 +225,7 @@ export class WaitingLines {
 
   #handOver(line: WaitingLine): void {
     this.#tally.wakeUps.handOver += 1
-    line.first?.wake()
+    line.first?.handOver()
   }
 
   /** Whether a lock is left to other processes at its release. */

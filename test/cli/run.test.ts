@@ -239,7 +239,9 @@ describe('leasewheel members', () => {
     withLocks(async (server) => {
       const line = (await pipe(server, 'members')).output.split('\t')
       expect([line[0], line[2], line[5]]).to.deep.equal(['web-1:4711', String(process.pid), '1'])
-      expect((await show(server, 'members')).output).to.match(/^OWNER {7}HOST +PID +VERSION +UP +HELD +WAITING +LOST\n/)
+      expect((await show(server, 'members')).output).to.match(
+        /^OWNER {7}HOST +PID +VERSION +UP +HELD +WAITING +LOST +LEADS +SHARES\n/,
+      )
       expect((await show(server, 'members', '--prefix', 'other:')).output).to.include('No manager announces itself')
       expect(JSON.parse((await pipe(server, 'members', '--json')).output)).to.include({ owner: 'web-1:4711' })
     }))

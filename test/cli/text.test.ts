@@ -135,6 +135,8 @@ describe('top', () => {
     version: '0.1.0',
     startedAt: new Date(NOW),
     announcedAt: new Date(at),
+    leads: [],
+    shares: [],
     stats: { held: 3, jeopardy: 1, waiting: 7, acquired: 9, released: 6, lost: 2, renewals, failures: 0, lag: 0.012 },
   })
 

@@ -1,7 +1,8 @@
 import { setTimeout } from 'node:timers/promises'
 import { expect } from 'chai'
-import type { Backend } from 'leasewheel'
+import type { Backend, BackendListener } from 'leasewheel'
 import { MemoryBackend, MemoryStore } from 'leasewheel/memory'
+import { quorum } from 'leasewheel/quorum'
 import { ClusterBackend } from '#src/redis/cluster/cluster-backend.js'
 import { RedisBackend } from '#src/redis/redis-backend.js'
 import { RedisCluster } from '../support/redis-cluster.ts'
@@ -9,6 +10,7 @@ import { RedisServer } from '../support/redis-server.ts'
 import { MemoryCluster, RoutedBackend } from '../support/routed-backend.ts'
 import { describeBackend, Listener, type Store } from './backend.contract.ts'
 import { describeCatalogue } from './catalogue.contract.ts'
+import { describeHandOver } from './hand-over.contract.ts'
 
 /** How long a backend may find a server silent before it gives up the connection, in ms. */
 const TIMEOUT = 5_000
@@ -17,9 +19,15 @@ const TIMEOUT = 5_000
 class Opened {
   #backends: Backend[] = []
   #listener = new Listener()
+  readonly #isExpected: (error: Error) => boolean
+
+  /** @param isExpected whether a backend may have complained of this. */
+  constructor(isExpected: (error: Error) => boolean = () => false) {
+    this.#isExpected = isExpected
+  }
 
   /** @param settings.listener without one, what the backend tells is looked at for faults only. */
-  async open(backend: Backend, settings: { prefix?: string; listener?: Listener } = {}): Promise<Backend> {
+  async open(backend: Backend, settings: { prefix?: string; listener?: BackendListener } = {}): Promise<Backend> {
     const { prefix = 'lease:', listener = this.#listener } = settings
     this.#backends.push(backend)
     backend.open({ prefix, timeout: TIMEOUT, watch: true }, listener)
@@ -35,7 +43,8 @@ class Opened {
     const { errors } = this.#listener
     this.#backends = []
     this.#listener = new Listener()
-    expect(errors, 'faults that a backend reported').to.deep.equal([])
+    const faults = errors.filter((error) => !this.#isExpected(error))
+    expect(faults, 'faults that a backend reported').to.deep.equal([])
   }
 }
 
@@ -181,10 +190,127 @@ async function clusterStore(): Promise<Store> {
   }
 }
 
+/** Members that are stores in memory. Test code changes all of them, as it would change one server. */
+async function memoryQuorum(): Promise<Store> {
+  const stores = Array.from({ length: 3 }, () => new MemoryStore())
+  const [first] = stores as [MemoryStore]
+  const store = inMemory(
+    stores,
+    () => first,
+    () => {
+      const nodes = stores.map((store) => new MemoryBackend({ store }))
+      return { backend: quorum(nodes), nodes }
+    },
+  )
+  return {
+    ...store,
+    set: async (key, value, ttl) => {
+      for (const member of stores) member.set(key, value, ttl)
+    },
+    delete: async (key) => {
+      for (const member of stores) member.delete(key)
+    },
+    expire: async (key) => {
+      for (const member of stores) member.set(key, member.get(key) ?? '', 1)
+      for (const member of stores) while (member.get(key) !== undefined) await setTimeout(1)
+    },
+  }
+}
+
+/** @param broken how many of the last members do not answer, and how: an `away` one is never there, a `hung` one stops once it is connected. */
+function redisQuorum(size: number, broken: 'away' | 'hung' | 'none' = 'none'): () => Promise<Store> {
+  return async () => {
+    const servers = await Promise.all(Array.from({ length: size }, () => RedisServer.start()))
+    const sound = broken === 'none' ? servers : servers.slice(0, -1)
+    const [first] = sound as [RedisServer]
+    const last = servers.at(-1) as RedisServer
+    if (broken === 'away') await last.kill()
+    const isExpected = ({ message }: Error): boolean =>
+      broken !== 'none' && message.startsWith(`Member ${size} of ${size}`)
+    const opened = new Opened(isExpected)
+    const each = async (work: (server: RedisServer) => Promise<unknown>): Promise<void> => {
+      await Promise.all(sound.map((server) => work(server)))
+    }
+    const resume = (): void => {
+      for (const server of servers) if (server !== last || broken !== 'away') server.resume()
+    }
+    return {
+      open: async ({ listener, ...settings } = {}) => {
+        if (broken === 'hung') last.resume()
+        const backend = await opened.open(
+          quorum(
+            servers.map(({ url }) => url),
+            { restartDelay: 0 },
+          ),
+          { ...settings, ...(listener && { listener: forgiving(listener, isExpected) }) },
+        )
+        if (broken === 'hung') {
+          while (!backend.members?.every(({ usable, watching }) => usable && watching)) await setTimeout(1)
+          last.pause()
+        } else {
+          while (!backend.members?.slice(0, sound.length).every((member) => member.watching)) await setTimeout(1)
+        }
+        return backend
+      },
+      get: (key) => first.command('GET', key) as Promise<string | null>,
+      remaining: async (key) => {
+        const remaining = (await first.command('PTTL', key)) as number
+        if (remaining === -2) expect.fail(`there is no key \`${key}\``)
+        return remaining === -1 ? Number.POSITIVE_INFINITY : remaining
+      },
+      set: (key, value, ttl) =>
+        each((server) => server.command('SET', key, value, ...(ttl === Number.POSITIVE_INFINITY ? [] : ['PX', ttl]))),
+      delete: (key) => each((server) => server.command('DEL', key)),
+      expire: (key) =>
+        each(async (server) => {
+          await server.command('PEXPIRE', key, 1)
+          while ((await server.command('EXISTS', key)) === 1) await setTimeout(1)
+        }),
+      flush: () => each((server) => server.command('FLUSHALL')),
+      hang: () => {
+        for (const server of sound) server.pause()
+      },
+      resume,
+      clear: async () => {
+        resume()
+        await opened.close()
+        const living = broken === 'away' ? sound : servers
+        await Promise.all(living.map((server) => server.command('FLUSHALL')))
+        await Promise.all(living.map((server) => server.command('SCRIPT', 'FLUSH')))
+      },
+      stop: async () => void (await Promise.all(servers.map((server) => server.stop()))),
+    }
+  }
+}
+
+/** A listener that is not told of expected faults. */
+function forgiving(listener: BackendListener, isExpected: (error: Error) => boolean): BackendListener {
+  return {
+    onRecovered: () => listener.onRecovered(),
+    onSuspect: () => listener.onSuspect(),
+    onMissed: () => listener.onMissed(),
+    onChange: (keys) => listener.onChange(keys),
+    onUnwatched: () => listener.onUnwatched(),
+    onForgotten: () => listener.onForgotten(),
+    onError: (error) => {
+      if (!isExpected(error)) listener.onError(error)
+    },
+  }
+}
+
 describeBackend('MemoryBackend', memoryStore)
 describeBackend('RoutedBackend', routedStore)
 describeBackend('RedisBackend', redisStore)
 describeBackend('ClusterBackend', clusterStore)
+describeBackend('a quorum of three in memory', memoryQuorum)
+describeBackend('a quorum of three servers', redisQuorum(3))
+describeBackend('a quorum of five servers', redisQuorum(5))
+describeBackend('a quorum of three servers, one of them away,', redisQuorum(3, 'away'))
+describeBackend('a quorum of three servers, one of them hung,', redisQuorum(3, 'hung'))
+describeHandOver('MemoryBackend', memoryStore)
+describeHandOver('RoutedBackend', routedStore)
+describeHandOver('RedisBackend', redisStore)
+describeHandOver('ClusterBackend', clusterStore)
 describeCatalogue('MemoryBackend', memoryStore)
 describeCatalogue('RedisBackend', redisStore)
 describeCatalogue('ClusterBackend', clusterStore)

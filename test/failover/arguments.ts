@@ -39,7 +39,8 @@ npm run failover -- [options]
 
 With --cluster each round starts a cluster of three masters with a replica each and without full coverage, and a manager that holds leases on
 one master, and as many on the other two. The one is replaced. A plain client writes to its replica until that answers, and an observer sees
-the first script there that renews a key. --faults is of ${CLUSTER_FAULTS.join(',')} then.
+the first script there that renews a key. Each round says why leases were lost, before or after anybody could write, and what else went on.
+--faults is of ${CLUSTER_FAULTS.join(',')} then.
 
   --cluster          a cluster instead of a Sentinel group
   --rounds N         rounds of each fault (default 1)

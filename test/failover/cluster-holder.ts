@@ -1,11 +1,13 @@
 /** The process that holds leases on a cluster, with a manager as an application would make it, and writes down when each is renewed. */
 import { once } from 'node:events'
+import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { Cluster } from 'ioredis'
 import { type Lease, LeaseManager, type LossReason } from 'leasewheel'
 import { machineTime } from '../soak/machine-clock.ts'
 import type {
   ClusterOutcome,
   ClusterTask,
+  Ended,
   MessageFromHolder,
   MessageToHolder,
   Shard,
@@ -26,6 +28,7 @@ interface Held {
   /** Undefined before the second one: the first may come at any time. */
   renewedAt: number | undefined
   lost: LossReason | undefined
+  lostAt: number | undefined
 }
 
 const client = new Cluster([...task.nodes])
@@ -53,7 +56,10 @@ const count = ({ lease }: { readonly lease: Lease }): void => {
 manager.on('jeopardy', count)
 manager.on('lost', (event) => {
   const record = held.get(event.lease)
-  if (record !== undefined) record.lost = event.reason
+  if (record !== undefined) {
+    record.lost = event.reason
+    record.lostAt = machineTime()
+  }
   count(event)
 })
 
@@ -63,13 +69,17 @@ function look(): void {
   for (const [lease, record] of held) if (lease.held) record.heldAt = at
 }
 
-function endStretch(): Readonly<Record<Shard, Stretch>> {
+const pauses = monitorEventLoopDelay({ resolution: 10 })
+pauses.enable()
+
+function endStretch(): Ended {
   const of = (shard: Shard): Stretch => ({
     renewals: lags[shard].length,
     lag: percentile(lags[shard], 99),
     events: events[shard],
   })
-  const ended = { own: of('own'), others: of('others') }
+  const ended = { own: of('own'), others: of('others'), pause: pauses.max / 1e6 }
+  pauses.reset()
   lags = { own: [], others: [] }
   events = { own: 0, others: 0 }
   return ended
@@ -77,7 +87,10 @@ function endStretch(): Readonly<Record<Shard, Stretch>> {
 
 function outcomesOf(shard: Shard): ClusterOutcome[] {
   const own = [...held].filter(([, record]) => record.shard === shard)
-  return own.map(([{ key, token }, { heldAt, lost }]) => ({ key, token, heldAt, lost }))
+  return own.map(([{ key, token }, record]) => {
+    const { heldAt, renewedAt, lost, lostAt } = record
+    return { key, token, heldAt, renewedAt, lost, lostAt }
+  })
 }
 
 function send(message: MessageFromHolder): void {
@@ -101,7 +114,8 @@ process.once('disconnect', () => process.exit(1))
 
 for (const shard of ['own', 'others'] as const) {
   for (const lease of await manager.acquireMany([...task.keys[shard]], { wait: PATIENCE })) {
-    if (lease !== null) held.set(lease, { shard, heldAt: machineTime(), renewedAt: undefined, lost: undefined })
+    if (lease === null) continue
+    held.set(lease, { shard, heldAt: machineTime(), renewedAt: undefined, lost: undefined, lostAt: undefined })
   }
 }
 setInterval(look, LOOK)

@@ -18,7 +18,10 @@ export interface ClusterOutcome {
   readonly token: string
   /** The last moment at which it is proven to have been held. */
   readonly heldAt: number
+  /** When its last renewal was told of; undefined if there was none. */
+  readonly renewedAt: number | undefined
   readonly lost: LossReason | undefined
+  readonly lostAt: number | undefined
 }
 
 /** Of one shard in one stretch of time. */
@@ -30,11 +33,17 @@ export interface Stretch {
   readonly events: number
 }
 
+/** The shards in one stretch of time. */
+export interface Ended extends Readonly<Record<Shard, Stretch>> {
+  /** For how long the holder's event loop stood still at most. ms. */
+  readonly pause: number
+}
+
 export type MessageToHolder =
   /** A new stretch begins. */
   { readonly type: 'stretch' } | { readonly type: 'report' }
 
 export type MessageFromHolder =
   | { readonly type: 'ready' }
-  | { readonly type: 'stretch'; readonly ended: Readonly<Record<Shard, Stretch>> }
+  | { readonly type: 'stretch'; readonly ended: Ended }
   | { readonly type: 'report'; readonly outcomes: Readonly<Record<Shard, readonly ClusterOutcome[]>> }

@@ -22,12 +22,17 @@ export function findClusterBreaches({ lost, astray, resumed, before, after }: Cl
 }
 
 export function formatClusterRound(round: ClusterRound): string {
-  const { fault, held, reference, resumed, before, after } = round
+  const { fault, held, reference, resumed, before, after, losses, scene } = round
   const breaches = findClusterBreaches(round)
+  const { behind, pause, replaced } = scene
   return [
     `${fault.padEnd(13)} plain client writes after ${ms(reference)}, renewals ${ms(resumed)} after it`,
     `${held} held before: ${breaches.length > 0 ? breaches.join('; ') : 'none lost'}`,
     `other shards: ${before.renewals} renewals late by ${ms(before.lag)} (p99) without the fault, ${after.renewals} by ${ms(after.lag)} with it, ${after.events} events`,
+    ...losses.map(
+      ({ reason, count, first, last }) => `${count} ${reason}, ${ms(first)} to ${ms(last)} after the fault`,
+    ),
+    `the replica ${behind === undefined ? 'had lost its master' : `was ${behind} bytes behind`}, the holder stood still for ${ms(pause)} at most, ${replaced} other masters were replaced`,
   ].join('; ')
 }
 

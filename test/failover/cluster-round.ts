@@ -6,7 +6,8 @@ import { type RedisCluster, withRedisCluster } from '../support/redis-cluster.ts
 import type { RedisServer } from '../support/redis-server.ts'
 import type { ClusterFailoverArguments, ClusterFault } from './arguments.ts'
 import type { Stretch } from './cluster-messages.ts'
-import { countAstray, Holder, PREFIX } from './holder-process.ts'
+import { explainLosses, type Losses } from './cluster-losses.ts'
+import { findAstray, Holder, PREFIX } from './holder-process.ts'
 
 /** How long ago a lease must have been seen to be held to count as held when the fault came, in ms. */
 const SEEN = 1_000
@@ -34,6 +35,18 @@ export interface ClusterRound {
   /** Of the other shards: without the fault, and from the fault on. */
   readonly before: Stretch
   readonly after: Stretch
+  readonly losses: readonly Losses[]
+  readonly scene: Scene
+}
+
+/** What else may have led to a loss. */
+interface Scene {
+  /** How many bytes of the master's writes its replica had not got just before the fault; undefined: it had lost its master. */
+  readonly behind: number | undefined
+  /** For how long the holder's event loop stood still at most, from the fault on. ms. */
+  readonly pause: number
+  /** Masters of other shards that were replaced, too. */
+  readonly replaced: number
 }
 
 export function runClusterRound(fault: ClusterFault, options: ClusterFailoverArguments): Promise<ClusterRound> {
@@ -66,6 +79,7 @@ async function measure(
 
     const wrote = untilWritten(replica, (await cluster.keysOf(master, 1, 'plain'))[0] as string, over.signal)
     const renewed = untilRenewed(replica, over.signal)
+    const behind = await bytesBehind(master, replica)
     const faultAt = machineTime()
     await inflict(cluster, master, fault)
     const wroteAt = await wrote
@@ -74,21 +88,25 @@ async function measure(
       master.resume()
     }
     await setTimeout(ttl)
-    const { others: after } = await holder.endStretch()
+    const { others: after, pause } = await holder.endStretch()
     await setTimeout(AFTERMATH)
     over.abort()
     const renewedAt = await renewed
     const outcomes = await holder.report()
     const held = outcomes.own.filter(({ heldAt, lost }) => lost === undefined || heldAt > faultAt - SEEN)
+    const astray = await findAstray(cluster, holder)
+    const isReplaced = await Promise.all([first, third].map(async (node) => !(await cluster.isMaster(node))))
     return {
       fault,
       held: held.length,
       lost: held.filter(({ lost }) => lost !== undefined).length,
-      astray: await countAstray(cluster, [...outcomes.own, ...outcomes.others]),
+      astray: astray.length,
       reference: wroteAt - faultAt,
       resumed: renewedAt - wroteAt,
       before,
       after,
+      losses: explainLosses(held, { faultAt, wroteAt }),
+      scene: { behind, pause, replaced: isReplaced.filter(Boolean).length },
     }
   } finally {
     over.abort()
@@ -112,6 +130,15 @@ async function inflict(cluster: RedisCluster, master: RedisServer, fault: Cluste
     default:
       fault satisfies never
   }
+}
+
+async function bytesBehind(master: RedisServer, replica: RedisServer): Promise<number | undefined> {
+  const [written, got] = await Promise.all(
+    [master, replica].map(async (node) => String(await node.command('INFO', 'replication'))),
+  )
+  const offsetIn = (info = '', name: string): number => Number(new RegExp(`^${name}:(\\d+)`, 'm').exec(info)?.[1])
+  if (!got?.includes('master_link_status:up')) return undefined
+  return Math.max(0, offsetIn(written, 'master_repl_offset') - offsetIn(got, 'slave_repl_offset'))
 }
 
 /** The plain client: when it could write to the replica. */

@@ -2,31 +2,40 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
+import { machineTime } from '../soak/machine-clock.ts'
 import type { RedisCluster } from '../support/redis-cluster.ts'
 import type {
   ClusterOutcome,
   ClusterTask,
+  Ended,
   MessageFromHolder,
   MessageToHolder,
   Shard,
-  Stretch,
 } from './cluster-messages.ts'
 
 const HOLDER = fileURLToPath(new URL('cluster-holder.ts', import.meta.url))
 /** What stands before each key by the manager's default. */
 export const PREFIX = 'lease:'
 
-/** Of those that count as held, how many have no key, or somebody else's. */
-export async function countAstray(cluster: RedisCluster, outcomes: readonly ClusterOutcome[]): Promise<number> {
+/**
+ * Leases that have no key, or somebody else's, and count as held afterwards as well. On a busy machine looking takes seconds, in which the holder may
+ * lose a lease, and find that out.
+ */
+export async function findAstray(cluster: RedisCluster, holder: Holder): Promise<ClusterOutcome[]> {
   const client = cluster.client()
-  const held = outcomes.filter(({ lost }) => lost === undefined)
-  const isAstray = await Promise.all(
-    held.map(async ({ key, token }) => {
+  const stray = new Set<string>()
+  await Promise.all(
+    heldOf(await holder.report()).map(async ({ key, token }) => {
       const value = await client.get(PREFIX + key)
-      return value === null || !value.startsWith(token)
+      if (value === null || !value.startsWith(token)) stray.add(key)
     }),
   )
-  return isAstray.filter(Boolean).length
+  const lookedAt = machineTime()
+  return heldOf(await holder.report()).filter(({ key, heldAt }) => stray.has(key) && heldAt >= lookedAt)
+}
+
+function heldOf(outcomes: Readonly<Record<Shard, readonly ClusterOutcome[]>>): ClusterOutcome[] {
+  return [...outcomes.own, ...outcomes.others].filter(({ lost }) => lost === undefined)
 }
 
 export class Holder {
@@ -45,7 +54,7 @@ export class Holder {
     this.ready.catch(() => undefined)
   }
 
-  async endStretch(): Promise<Readonly<Record<Shard, Stretch>>> {
+  async endStretch(): Promise<Ended> {
     const message = await this.#ask({ type: 'stretch' })
     if (message.type !== 'stretch') throw new Error(`The holder answered with ${message.type}`)
     return message.ended

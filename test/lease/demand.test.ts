@@ -22,7 +22,7 @@ const TERMS: readonly CohortTerms[] = [
 describe('the demand of cohorts', () => {
   it('is what a look at each cohort says, whatever happens to them, and 0 in the end', () => {
     const step = fc.record({
-      what: fc.constantFrom('form', 'leave', 'split', 'queue', 'send', 'merge'),
+      what: fc.constantFrom('form', 'leave', 'split', 'queue', 'send', 'merge', 'reroute'),
       which: fc.nat(),
     })
     fc.assert(
@@ -36,6 +36,15 @@ describe('the demand of cohorts', () => {
           const needed = cohorts.filter(({ terms }) => terms.autoRenew)
           const rate = needed.reduce((sum, { size, terms }) => sum + (size * 3_000) / terms.ttl, 0)
           expect(demand.demand).to.be.closeTo(rate, 1e-6)
+          for (const route of [-1, 0, 1]) {
+            const own = cohorts.filter((cohort) => cohort.route === route)
+            const count = (some: readonly Cohort<Plain>[]): number => some.reduce((sum, { size }) => sum + size, 0)
+            expect(demand.of(route).leases).to.equal(count(own))
+            expect(demand.of(route).behind).to.equal(count(own.filter(({ renewal }) => renewal === 'queued')))
+            const needs = own.filter(({ terms }) => terms.autoRenew)
+            const part = needs.reduce((sum, { size, terms }) => sum + (size * 3_000) / terms.ttl, 0)
+            expect(demand.of(route).demand).to.be.closeTo(part, 1e-6)
+          }
         }
         for (const { what, which } of steps) {
           const cohort = cohorts[which % cohorts.length]
@@ -46,6 +55,7 @@ describe('the demand of cohorts', () => {
             cohorts.push(formed)
           } else if (cohort === undefined) continue
           else if (what === 'queue') cohort.renewal = 'queued'
+          else if (what === 'reroute') cohort.route = (which % 3) - 1
           else if (what === 'send') cohort.renewal = which % 2 === 0 ? { sentAt: 0 } : undefined
           else if (what === 'leave' && cohort.size > 0) cohort.remove(cohort.members[which % cohort.size] as Plain)
           else if (what === 'split') cohorts.push(cohort.split(cohort.members.slice(0, which % 3)))
@@ -53,7 +63,9 @@ describe('the demand of cohorts', () => {
           check()
         }
         for (const cohort of cohorts) for (const member of cohort.members) cohort.remove(member)
-        expect([demand.demand, demand.behind]).to.deep.equal([0, 0])
+        for (const { demand: rate, behind, leases } of [demand, demand.of(-1), demand.of(0), demand.of(1)]) {
+          expect([rate, behind, leases]).to.deep.equal([0, 0, 0])
+        }
       }),
       { seed: 99, numRuns: 300 },
     )

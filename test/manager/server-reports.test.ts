@@ -90,12 +90,48 @@ describe('the statistics of several servers', () => {
       ])
       cluster.move(26, 0)
       backend.disconnect(2, new Error('gone'))
+      // The lease counts for its new server once it is renewed there.
+      await clock.advance(TTL / 3)
       expect(manager.stats().routes.map(({ leases, usable }) => [leases, usable])).to.deep.equal([
         [2, true],
         [1, true],
         [1, false],
       ])
-      await clock.advance(TTL / 3)
+    }))
+
+  it('take no look at the leases, or at their places', () =>
+    withServers({ places: 16_384 }, async ({ manager, backend }) => {
+      await grantAll(manager.acquireMany(keysOf(3_000)))
+      let looks = 0
+      const routeOf = backend.routing.routeOf.bind(backend.routing)
+      backend.routing.routeOf = (place) => {
+        looks += 1
+        return routeOf(place)
+      }
+      expect(manager.stats().routes.reduce((sum, { leases }) => sum + leases, 0)).to.equal(3_000)
+      expect(looks).to.equal(0)
+    }))
+
+  it('forget a server that is gone, once there is another', () =>
+    withServers({ servers: 4 }, async ({ manager, backend, cluster, clock }) => {
+      // The last server has no place at first.
+      for (const place of cluster.map.keys()) if (cluster.map[place] === 3) cluster.map[place] = 2
+      await grantAll(manager.acquireMany([HERE, THERE, BEYOND]))
+      await clock.advance(TTL)
+      const { roundTrip } = manager.stats().routes[2] ?? {}
+      expect(roundTrip?.count).to.be.above(0)
+      for (const place of cluster.map.keys()) if (cluster.map[place] === 2) cluster.move(place, 3)
+      await clock.advance(TTL)
+      expect(manager.stats().routes.map(({ name }) => name)).to.deep.equal([
+        'node-0:6379',
+        'node-1:6379',
+        'node-3:6379',
+      ])
+      // It returns: what was measured at the other one of its name counts no more.
+      for (const place of cluster.map.keys()) if (cluster.map[place] === 3) cluster.move(place, 2)
+      expect(manager.stats().routes[2]).to.deep.include({ name: 'node-2:6379', leases: 0, lag: 0 })
+      expect(manager.stats().routes[2]?.roundTrip.count).to.equal(0)
+      expect(backend.watching).to.equal(true)
     }))
 
   it('P37 let no overload of one keep the keys of others from being deleted', () =>

@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
-import { countAstray, Holder } from '../failover/holder-process.ts'
+import { findAstray, Holder } from '../failover/holder-process.ts'
 import { SLOTS, slotsIn } from '../support/cluster-view.ts'
 import { type RedisCluster, withRedisCluster } from '../support/redis-cluster.ts'
 import type { RedisServer } from '../support/redis-server.ts'
@@ -79,7 +79,7 @@ class Moves {
       await Promise.all(this.#workers.map((worker) => this.#finish(worker)))
       const outcomes = (await holder.report()).others
       const lost = outcomes.filter((outcome) => outcome.lost !== undefined)
-      const astray = await countAstray(this.#cluster, outcomes)
+      const { length: astray } = await findAstray(this.#cluster, holder)
       const holds = this.#readHolds()
       return {
         way: this.#way,

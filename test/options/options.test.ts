@@ -97,6 +97,7 @@ const ofManager = {
   owner: { expected: 'a string', bad: allTypesBut('string', 'longString'), good: ['', 'web-1', 'x'.repeat(128)] },
   announce,
   credentials: { expected: 'a function', bad: allTypesBut('function'), good: [async () => ({ password: 's3cret' })] },
+  keeper: { expected: 'an object', bad: allTypesBut('object', 'date', 'bare'), good: [{}, { maxBlocked: 1_000 }] },
   prefix: { expected: 'a string', bad: allTypesBut('string', 'longString'), good: ['', 'app:'] },
   batchSize: numbers('an integer >= 1 and <= 1000 (keys)', [0, -1, 1.5, 1_001, Number.POSITIVE_INFINITY], [1, 1_000]),
   driftFactor: numbers('a number >= 0 and <= 0.5', [-0.001, 0.51, Number.POSITIVE_INFINITY], [0, 0.01, 0.5]),
@@ -139,7 +140,10 @@ const takers: readonly Taker[] = [
   {
     name: 'LeaseManager',
     rules: ofManager,
-    pass: (bench, options: LeaseManagerOptions) => bench.keep(new LeaseManager(new MemoryBackend(), options)),
+    pass: (bench, options: LeaseManagerOptions) => {
+      const startKeeper = () => ({ add: () => undefined, close: () => Promise.resolve() })
+      bench.keep(new LeaseManager(Object.assign(new MemoryBackend(), { startKeeper }), options))
+    },
   },
   {
     name: 'tryAcquire',
@@ -345,6 +349,7 @@ describe('the options', () => {
       watchLimit: 50_000,
       owner: `${hostname()}:${process.pid}`,
       credentials: undefined,
+      keeper: undefined,
       prefix: 'lease:',
       batchSize: 256,
       driftFactor: 0.01,

@@ -39,11 +39,58 @@ describe('announce', () => {
       expect(others).to.deep.equal([])
       const { id, startedAt, announcedAt, stats, ...rest } = member as Member
       expect(id).to.be.a('string')
-      expect(rest).to.deep.equal({ owner: 'web-1', host: hostname(), pid: process.pid, version: VERSION })
+      expect(rest).to.deep.equal({
+        owner: 'web-1',
+        host: hostname(),
+        pid: process.pid,
+        version: VERSION,
+        leads: [],
+        shares: [],
+      })
       for (const time of [startedAt, announcedAt]) expect(time.getTime()).to.be.within(before, Date.now())
       expect(stats).to.include({ held: 2, acquired: 2, lost: 0, waiting: 0 })
       expect(stats.renewals).to.be.greaterThan(0)
     }))
+
+  it('shows which offices a manager has, and its shares', () =>
+    withStage(async (stage) => {
+      const { clock } = stage
+      const { manager } = open(stage, 'web-1')
+      const other = open(stage, 'web-2')
+      const watcher = stage.open({ owner: 'watcher' })
+      manager.elect('scheduler', { elected: () => undefined })
+      await clock.settle()
+      other.manager.elect('scheduler', { elected: () => undefined })
+      manager.share(['a', 'b'], { group: 'items' })
+      await clock.advance(2 * EVERY + 100)
+      const members = (await watcher.manager.members()).toSorted((one, two) => (one.owner < two.owner ? -1 : 1))
+      expect(members.map(({ leads, shares }) => [leads, shares])).to.deep.equal([
+        [['scheduler'], [{ group: 'items', held: 2 }]],
+        [[], []],
+      ])
+    }))
+
+  it('reads roles as far as they can be read, and takes a member without them', () => {
+    const text = (roles: object): string => {
+      const counts = {
+        held: 1,
+        jeopardy: 0,
+        waiting: 0,
+        acquired: 1,
+        released: 0,
+        lost: 0,
+        renewals: 0,
+        failures: 0,
+        lag: 0,
+      }
+      const names = { id: 'id', owner: 'web-1', host: 'host', version: '1' }
+      return JSON.stringify({ ...names, pid: 1, startedAt: 1, announcedAt: 2, stats: counts, ...roles })
+    }
+    expect(readMember(text({}))).to.deep.include({ leads: [], shares: [] })
+    const odd = { leads: ['a', 5], shares: [{ group: 'a', held: 1 }, { group: 5, held: 1 }, { group: 'a' }, null] }
+    expect(readMember(text(odd))).to.deep.include({ leads: ['a'], shares: [{ group: 'a', held: 1 }] })
+    expect(readMember(text({ leads: 'a', shares: 5 }))).to.deep.include({ leads: [], shares: [] })
+  })
 
   it('is off unless the options say otherwise', () =>
     withManager({}, async ({ manager, clock, backend }) => {

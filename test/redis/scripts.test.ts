@@ -1,11 +1,12 @@
 import { expect } from 'chai'
+import * as handOvers from '#src/redis/hand-over-scripts.js'
 import * as scripts from '#src/redis/scripts.js'
 
 /** Commands that have no key. */
 const KEYLESS = ['TIME']
 
 describe('the scripts', () => {
-  for (const [name, lua] of Object.entries(scripts)) {
+  for (const [name, lua] of Object.entries({ ...scripts, ...handOvers })) {
     it(`name their keys literally, as KEYS[i]: ${name}`, () => {
       const uses = lua.replaceAll(/#KEYS\b|\bKEYS\[|\bunpack\(KEYS\b/g, '')
       expect(uses, 'KEYS in another way').not.to.match(/\bKEYS\b/)

@@ -4,13 +4,17 @@ import { CLIENT_BUGS } from './client-bugs.ts'
 import { CLUSTER_BUGS } from './cluster-bugs.ts'
 import { ENDING_BUGS } from './ending-bugs.ts'
 import { CALLER_BUGS } from './caller-bugs.ts'
+import { KEEPER_BUGS } from './keeper-bugs.ts'
 import { OWN_BUGS } from './own-bugs.ts'
 import { OWNERSHIP_BUGS } from './ownership-bugs.ts'
 import { PLACE_BUGS } from './place-bugs.ts'
+import { HAND_OVER_BUGS } from './hand-over-bugs.ts'
+import { QUORUM_BUGS } from './quorum-bugs.ts'
 import type { Regression } from './regression.ts'
 import { RENEWAL_BUGS } from './renewal-bugs.ts'
 import { SERVER_BUGS } from './server-bugs.ts'
 import { SIMULATOR_BUGS } from './simulator-bugs.ts'
+import { STANDING_BUGS } from './standing-bugs.ts'
 import { WAITING_BUGS } from './waiting-bugs.ts'
 
 /** What went wrong in other libraries: the table in docs/properties.md, line by line. */
@@ -28,6 +32,10 @@ export const BUGS_HERE: readonly Regression[] = [
   ...CLUSTER_BUGS,
   ...ENDING_BUGS,
   ...FAILOVER_BUGS,
+  ...KEEPER_BUGS,
+  ...HAND_OVER_BUGS,
   ...PLACE_BUGS,
+  ...QUORUM_BUGS,
   ...SIMULATOR_BUGS,
+  ...STANDING_BUGS,
 ]

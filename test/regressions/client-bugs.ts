@@ -74,7 +74,7 @@ export const CLIENT_BUGS: readonly Regression[] = [
   },
   {
     failure: 'a script sent again after the server had forgotten it watched nothing',
-    patches: [{ file: SCRIPT, find: '    prepare?.()\n    try {\n', replace: '    try {\n' }],
+    patches: [{ file: SCRIPT, find: 'sendOne(whole, leading?.lead)', replace: 'sendOne(whole)' }],
     harness: tests(REFUSAL_TESTS, 'the server has forgotten it'),
     report: /the server has forgotten it/,
   },

@@ -5,8 +5,11 @@ const MAP = 'src/redis/cluster/map-keeper.ts'
 const REQUESTS = 'src/redis/cluster/slot-requests.ts'
 
 const NODES = 'src/redis/cluster/cluster-map.ts'
+const STRANGERS = 'src/redis/cluster/strangers.ts'
+const NEWS = 'src/redis/cluster/route-news.ts'
 
 const MAPS = 'test/redis/cluster/cluster-map.test.ts'
+const NEWS_TESTS = 'test/redis/cluster/route-news.test.ts'
 const KEEPER = 'test/redis/cluster/map-keeper.test.ts'
 const MOVES = 'test/redis/cluster/moves.test.ts'
 const REDIRECTIONS = 'test/redis/cluster/redirections.test.ts'
@@ -26,7 +29,13 @@ export const CLUSTER_BUGS: readonly Regression[] = [
   },
   {
     failure: 'a refusal of a node that only MOVED had named ended a lease',
-    patches: [{ file: REQUESTS, find: '!outcomes.some(isRefused) ||', replace: 'outcomes.length > 0 ||' }],
+    patches: [
+      {
+        file: 'src/redis/cluster/belief.ts',
+        find: '!outcomes.some((outcome) => kind.ends(outcome)) ||',
+        replace: 'outcomes.length > 0 ||',
+      },
+    ],
     harness: tests(REDIRECTIONS, 'no map confirms'),
     report: /no map confirms/,
   },
@@ -44,7 +53,9 @@ export const CLUSTER_BUGS: readonly Regression[] = [
   },
   {
     failure: 'keys that were renewed behind ASKING were taken for watched',
-    patches: [{ file: REQUESTS, find: 'if (asking) this.#unwatched.add', replace: 'if (!asking) this.#unwatched.add' }],
+    patches: [
+      { file: REQUESTS, find: 'else if (isToBeWatched)', replace: 'else if (isToBeWatched && entries.length === 0)' },
+    ],
     harness: tests(MOVES, 'nobody watches them'),
     report: /nobody watches them/,
   },
@@ -68,7 +79,7 @@ export const CLUSTER_BUGS: readonly Regression[] = [
   },
   {
     failure: 'a wish for a new map was forgotten if an older one was on its way',
-    patches: [{ file: MAP, find: 'return this.#wished ? this.#wishPause() :', replace: 'return' }],
+    patches: [{ file: MAP, find: 'if (this.#wished) return', replace: 'if (this.#failures > 9) return' }],
     harness: tests(KEEPER, 'while another is under way'),
     report: /while another is under way/,
   },
@@ -88,9 +99,9 @@ export const CLUSTER_BUGS: readonly Regression[] = [
     failure: 'a resolver that hung kept the map from being renewed',
     patches: [
       {
-        file: NODES,
-        find: 'if (sound.length + this.#known.length === 0) await lookUp',
-        replace: 'if (sound) await lookUp',
+        file: STRANGERS,
+        find: 'if (!hasOthers && this.#known.length === 0) await lookUp',
+        replace: 'if (this.#known) await lookUp',
       },
     ],
     harness: tests(MAPS, 'cannot be looked up'),
@@ -98,7 +109,7 @@ export const CLUSTER_BUGS: readonly Regression[] = [
   },
   {
     failure: 'the nodes that the application named were never asked again if eight others had gone',
-    patches: [{ file: NODES, find: 'this.#turns = start + MOST_SCOUTS', replace: 'this.#turns = start' }],
+    patches: [{ file: STRANGERS, find: 'this.#turns = start + MOST_SCOUTS', replace: 'this.#turns = start' }],
     harness: tests(MAPS, 'if all others are gone'),
     report: /if all others are gone/,
   },
@@ -109,6 +120,11 @@ export const CLUSTER_BUGS: readonly Regression[] = [
         file: NODES,
         find: '    if (this.#closed) throw new',
         replace: '    if (this.#closed && !this.#table) throw new',
+      },
+      {
+        file: 'src/redis/cluster/scout.ts',
+        find: '    if (this.#closed) throw new',
+        replace: '    if (this.#closed && !this.#source) throw new',
       },
     ],
     harness: tests(MAPS, '(once the backend|while the backend) is closed'),
@@ -131,5 +147,107 @@ export const CLUSTER_BUGS: readonly Regression[] = [
     patches: [{ file: REQUESTS, find: 'thrown, error.cause as Error', replace: 'thrown, error' }],
     harness: tests(MAPS, 'is named once'),
     report: /is named once/,
+  },
+  {
+    failure: 'leases of a slot that had moved key by key were not watched until their next renewal',
+    patches: [
+      {
+        file: 'src/redis/cluster/watching-again.ts',
+        find: '        await this.#parts.watch(',
+        replace: '        void (',
+      },
+    ],
+    harness: tests(MOVES, 'is watched at its new owner, though nobody asks'),
+    report: /is watched at its new owner, though nobody asks/,
+  },
+  {
+    failure: 'the end of a move was noticed only with the next regular map',
+    patches: [{ file: MAP, find: 'this.#parts.isUnsettled() ? LONGEST : USUAL', replace: 'USUAL' }],
+    harness: tests(KEEPER, 'while the end of a move is awaited'),
+    report: /while the end of a move is awaited/,
+  },
+  {
+    failure: 'a failover was forgotten because slots that nobody had served came back at that time',
+    patches: [{ file: NEWS, find: 'if (!this.#news.has(route)) this.#news.set(', replace: 'this.#news.set(' }],
+    harness: tests(NEWS_TESTS, 'is not forgotten because its slots come back'),
+    report: /is not forgotten because its slots come back/,
+  },
+  {
+    failure: 'after a failover all leases were renewed twice, because the node reported changes a moment later',
+    patches: [{ file: NEWS, find: 'tracking === undefined || tracking.active', replace: 'route >= 0' }],
+    harness: tests(NEWS_TESTS, 'so that all is renewed once'),
+    report: /so that all is renewed once/,
+  },
+  {
+    failure: 'after a planned failover each lease was renewed once more, because its old master named each key',
+    patches: [{ file: NODES, find: 'if (!this.#isDemoted(route) && !this.#closed)', replace: 'if (!this.#closed)' }],
+    harness: tests(MAPS, 'that a replica has replaced names keys in vain'),
+    report: /that a replica has replaced names keys in vain/,
+  },
+  {
+    failure: 'all leases of a demoted master were renewed there, because it dropped its keys',
+    patches: [
+      {
+        file: NODES,
+        find: '    void this.#keeper.fresh().then(() => {',
+        replace: '    void Promise.resolve().then(() => {',
+      },
+    ],
+    harness: tests(MAPS, 'unless it drops them because it serves them no more'),
+    report: /unless it drops them because it serves them no more/,
+  },
+  {
+    failure: 'after MOVED the map was asked for at a node that did not know of it yet',
+    patches: [{ file: NODES, find: '    this.#teller = from\n', replace: '    this.#teller = undefined\n' }],
+    harness: tests(MAPS, 'at the node that sent a call to another'),
+    report: /at the node that sent a call to another/,
+  },
+  {
+    failure: 'years of new addresses needed more and more routes',
+    patches: [{ file: 'src/redis/cluster/route-numbers.ts', find: '    this.#free.push(number)\n', replace: '' }],
+    harness: tests('test/redis/cluster/route-numbers.test.ts', 'no more numbers than nodes'),
+    report: /no more numbers than nodes/,
+  },
+  {
+    failure: 'the replica of a master that was away was connected only after it had taken over',
+    patches: [
+      {
+        file: NODES,
+        find: 'troubled.flatMap(({ route }) => this.#replicas.get(route) ?? [])',
+        replace: 'troubled.flatMap(({ route }) => this.#replicas.get(-2 - route) ?? [])',
+      },
+    ],
+    harness: tests(REDIRECTIONS, 'is connected, and asked, before it takes over'),
+    report: /is connected, and asked, before it takes over/,
+  },
+  {
+    failure: 'after a failover thousands of redirected calls went on one by one',
+    patches: [{ file: REQUESTS, find: 'if (target && some.length > 1)', replace: 'if (target && some.length > 1e6)' }],
+    harness: tests(REDIRECTIONS, 'followed by all of their calls together'),
+    report: /followed by all of their calls together/,
+  },
+  {
+    failure: 'each of thousands of calls under way to a node that died had an error of its own',
+    patches: [
+      {
+        file: REQUESTS,
+        find: '    if (fault) shareFault(lost, fault, put)',
+        replace: '    if (fault) for (const part of lost) shareFault([part], node.explain(fault), put)',
+      },
+    ],
+    harness: tests(REDIRECTIONS, 'under way with one error'),
+    report: /under way with one error/,
+  },
+  {
+    failure: 'two nodes that disagreed sent a call to and fro without a pause',
+    patches: [
+      {
+        file: 'src/redis/cluster/redirects.ts',
+        find: 'requests > 1 ? 2 ** (requests - 1) : 0',
+        replace: 'requests > 1e6 ? 2 ** (requests - 1) : 0',
+      },
+    ],
+    harness: tests(REDIRECTIONS, 'MOVED to and fro'),
+    report: /MOVED to and fro/,
   },
 ]

@@ -159,4 +159,16 @@ export const ENDING_BUGS: readonly Regression[] = [
     harness: tests('test/errors.test.ts', 'have names that no minifier changes'),
     report: /have names that no minifier changes/,
   },
+  {
+    failure: 'one silent node of a cluster delayed close until its keys had expired',
+    patches: [
+      {
+        file: 'src/release/releaser.ts',
+        find: 'if (routing === undefined) return answered',
+        replace: 'if (routing === undefined || until >= 0) return answered',
+      },
+    ],
+    harness: tests('test/requests/routes.test.ts', 'after three timeouts at most'),
+    report: /after three timeouts at most/,
+  },
 ]

@@ -37,9 +37,8 @@ export const OWNERSHIP_BUGS: readonly Regression[] = [
     patches: [
       {
         file: 'src/acquire/question.ts',
-        find: '    dispatch.acquire(this)\n',
-        replace:
-          '    if (this.#doubt !== undefined) this.token = this.#parts.createToken()\n    dispatch.acquire(this)\n',
+        find: '    if (asNext) dispatch',
+        replace: '    if (this.#doubt !== undefined) this.token = this.#parts.createToken()\n    if (asNext) dispatch',
       },
     ],
     harness: SIMULATION,

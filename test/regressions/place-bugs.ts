@@ -135,4 +135,43 @@ export const PLACE_BUGS: readonly Regression[] = [
     harness: tests(PLACES, 'P26 renews all leases of that server'),
     report: /P26 renews all leases of that server/,
   },
+  {
+    failure: 'what the old server did not answer after a failover waited for its backoff',
+    patches: [{ file: RENEWER, find: 'cohort.stale ? now : now + delay', replace: 'now + delay' }],
+    harness: tests(PLACES, 'P37 renews at its new server at once'),
+    report: /P37 renews at its new server at once/,
+  },
+  {
+    failure: 'renewals of a server waited for those of another that were due at the same tick',
+    patches: [
+      {
+        file: RENEWER,
+        find: '      for (const lane of this.#lanes) this.#pumpLane(lane)',
+        replace: `      for (const lane of this.#lanes) {
+        this.#pumpLane(lane)
+        if (!lane.underWay.hasRoom) break
+      }`,
+      },
+    ],
+    harness: tests(PLACES, 'P37 sends the renewals of one tick'),
+    report: /P37 sends the renewals of one tick/,
+  },
+  {
+    failure: 'leases of other servers counted for the watchLimit of each',
+    patches: [
+      {
+        file: 'src/manager/assembly.ts',
+        find: 'route === undefined ? this.table.size',
+        replace: 'route !== -2 ? this.table.size',
+      },
+    ],
+    harness: tests('test/manager/watch-limit.test.ts', 'counts the leases of each server'),
+    report: /counts the leases of each server/,
+  },
+  {
+    failure: 'what was measured at a server that had gone was kept for ever',
+    patches: [{ file: LANES, find: '    this.#forgetGone()\n', replace: '' }],
+    harness: tests('test/manager/server-reports.test.ts', 'forget a server that is gone'),
+    report: /forget a server that is gone/,
+  },
 ]

@@ -12,7 +12,7 @@ export interface Patch {
 /** What looks for bugs, and stops at the first it finds. */
 export type Harness =
   /** The simulator, over a range of seeds: wide enough to find the bug many times over, so that no change elsewhere hides it. */
-  | { readonly type: 'simulation'; readonly seed: number; readonly runs: number }
+  | { readonly type: 'simulation'; readonly seed: number; readonly runs: number; readonly keepers?: boolean }
   /** The tests of some files, those whose titles match. */
   | { readonly type: 'tests'; readonly files: readonly string[]; readonly titles: string }
 
@@ -39,6 +39,9 @@ export const FAILOVERS: Harness = { type: 'simulation', seed: 170, runs: 150 }
 
 /** For what shows where places move: the first of these runs is a world in which they do all the time, and there are others among them. */
 export const WANDERERS: Harness = { type: 'simulation', seed: 313, runs: 60 }
+
+/** For processes with keepers. */
+export const KEEPERS: Harness = { type: 'simulation', seed: 1, runs: 60, keepers: true }
 
 /** For what shows in few runs out of a hundred: where servers are replaced, or nobody tells. */
 export const LONG_SIMULATION: Harness = { ...SIMULATION, runs: 400 }

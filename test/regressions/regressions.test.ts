@@ -4,7 +4,8 @@
  */
 import { expect } from 'chai'
 import { BUGS_ELSEWHERE, BUGS_HERE } from './bugs.ts'
-import { PatchedCopy } from './patched-copy.ts'
+import { PatchedCopy, patched } from './patched-copy.ts'
+import { PlainSource } from './plain-source.ts'
 import { type Harness, type Patch, SHORT_SIMULATION } from './regression.ts'
 import { Search } from './search.ts'
 
@@ -35,6 +36,7 @@ const CLEAN: readonly Task[] = [
 ]
 
 describe('a bug that is put back', () => {
+  let source: PlainSource
   const tasks: readonly Task[] = [...CLEAN, ...BUGS_ELSEWHERE, ...BUGS_HERE]
   const begun = new Map<Task, Search>()
   /** Those that are not over. */
@@ -45,7 +47,7 @@ describe('a bug that is put back', () => {
   function begin(task: Task): Search {
     const known = begun.get(task)
     if (known) return known
-    const copy = new PatchedCopy(task.patches)
+    const copy = new PatchedCopy(source, task.patches)
     const search = new Search(copy.folder, task.harness, task.patches.length > 0)
     begun.set(task, search)
     running.add(search)
@@ -75,6 +77,10 @@ describe('a bug that is put back', () => {
     return search.findings
   }
 
+  before(() => {
+    source = new PlainSource()
+  })
+
   after(async () => {
     next = tasks.length
     const stopped = [...running].map(async (search) => {
@@ -82,6 +88,7 @@ describe('a bug that is put back', () => {
       await search.findings
     })
     await Promise.allSettled(stopped)
+    source.remove()
   })
 
   for (const task of CLEAN) {
@@ -111,8 +118,8 @@ describe('a patch', () => {
     ['is there more than once', 'import ', 'src/lease-manager.ts'],
   ] as const) {
     it(`is refused with the reason if its place in the source ${place}`, () => {
-      const copy = (): unknown => new PatchedCopy([{ file, find, replace: '' }])
-      expect(copy).to.throw(new RegExp(`fit ${file} any more.* does \\d+ times:\n${find}`))
+      const apply = (): unknown => patched([{ file, find, replace: '' }])
+      expect(apply).to.throw(new RegExp(`fit ${file} any more.* does \\d+ times:\n${find}`))
     })
   }
 })

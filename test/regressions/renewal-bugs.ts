@@ -93,8 +93,8 @@ export const RENEWAL_BUGS: readonly Regression[] = [
     patches: [
       {
         file: 'src/lease/lease-table.ts',
-        find: '    if (record.cohort) {\n      const now',
-        replace: '    if (record.cohort && record.cohort.renewal === undefined) {\n      const now',
+        find: '    if (record.cohort) {\n      const { clock, keeper }',
+        replace: '    if (record.cohort && record.cohort.renewal === undefined) {\n      const { clock, keeper }',
       },
     ],
     harness: SIMULATION,

@@ -5,13 +5,15 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { text } from 'node:stream/consumers'
+import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
 import type { Harness } from './regression.ts'
+import type { TestResult } from './run-tests.ts'
 
-const NODE = ['--import=tsx', '--conditions=leasewheel:source']
 const SIMULATE = 'test/simulation/main.ts'
-const MOCHA = ['node_modules/mocha/bin/mocha.js', '--no-config', '--require', './test/support/setup.ts']
-/** How long one test may take on a busy machine, in ms. */
-const PATIENCE = 20_000
+const TESTS = 'test/regressions/run-tests.ts'
+/** Preloaded by whatever runs in a copy, and by the processes that it starts. */
+const PLAIN_FILES = 'test/regressions/plain-files.mjs'
 
 export class Search {
   readonly #child: ChildProcess
@@ -23,7 +25,9 @@ export class Search {
   constructor(folder: string, harness: Harness, isPatched = true) {
     this.#harness = harness
     const env = isPatched ? { ...process.env, LEASEWHEEL_TEST_PATIENCE: '4000' } : process.env
-    this.#child = spawn(process.execPath, [...NODE, ...argumentsOf(harness)], { cwd: folder, env })
+    const preload = pathToFileURL(join(folder, PLAIN_FILES)).href
+    const node = [`--import=${preload}`, '--conditions=leasewheel:source']
+    this.#child = spawn(process.execPath, [...node, ...argumentsOf(harness)], { cwd: folder, env })
     this.findings = this.#run()
     // It may be long over when somebody asks.
     this.findings.catch(() => undefined)
@@ -51,10 +55,10 @@ export class Search {
 
 function argumentsOf(harness: Harness): readonly string[] {
   if (harness.type === 'simulation') {
-    return [SIMULATE, '--seed', String(harness.seed), '--runs', String(harness.runs), '--processes', '1']
+    const keepers = harness.keepers ? ['--keepers'] : []
+    return [SIMULATE, '--seed', String(harness.seed), '--runs', String(harness.runs), '--processes', '1', ...keepers]
   }
-  const titles = harness.titles === undefined ? [] : ['--grep', harness.titles]
-  return [...MOCHA, '--bail', '--timeout', String(PATIENCE), '--reporter', 'json', ...titles, ...harness.files]
+  return [TESTS, harness.titles, ...harness.files]
 }
 
 function violationsIn(output: string): readonly string[] | undefined {
@@ -63,15 +67,10 @@ function violationsIn(output: string): readonly string[] | undefined {
   return output.includes('Nothing was found.') ? [] : undefined
 }
 
-interface Report {
-  readonly stats: { readonly tests: number; readonly passes: number; readonly failures: number }
-  readonly failures: readonly { readonly fullTitle: string }[]
-}
-
 function failuresIn(output: string): readonly string[] | undefined {
-  const start = output.indexOf('{\n  "stats"')
-  if (start < 0) return undefined
-  const { stats, failures } = JSON.parse(output.slice(start)) as Report
+  const { 1: json } = /^RESULT (.*)$/m.exec(output) ?? []
+  if (json === undefined) return undefined
+  const { passes, failures } = JSON.parse(json) as TestResult
   // Titles that match nothing find nothing, and show nothing.
-  return stats.passes + stats.failures === 0 ? undefined : failures.map(({ fullTitle }) => fullTitle)
+  return passes + failures.length === 0 ? undefined : failures
 }

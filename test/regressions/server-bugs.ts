@@ -8,7 +8,7 @@ export const SERVER_BUGS: readonly Regression[] = [
     failure: 'each lock had a fencing counter of its own: 25 million of them were left over',
     patches: [
       {
-        file: SCRIPTS,
+        file: 'src/redis/lua-parts.ts',
         find: "  redis.call('SET', KEYS[1], string.format('%.0f', fence))\n",
         replace: `  redis.call('SET', KEYS[1], string.format('%.0f', fence))
   for i = 1, count do redis.call('SET', KEYS[i + 1] .. ':fence', string.format('%.0f', fence)) end
@@ -81,5 +81,17 @@ export const SERVER_BUGS: readonly Regression[] = [
     ],
     harness: tests('test/structures/histogram.test.ts', 'P25'),
     report: /P25/,
+  },
+  {
+    failure: 'a job that blocked the event loop for longer than the ttl lost its lock',
+    patches: [
+      {
+        file: 'src/keeper/keeper.ts',
+        find: 'if (this.#isKeeping(now, ledger.shortestTtl)) this.#collect(now)',
+        replace: 'if (ledger.closed) this.#collect(now)',
+      },
+    ],
+    harness: tests('test/keeper/keeper.test.ts', 'P34 outlast a blocked event loop'),
+    report: /P34 outlast a blocked event loop/,
   },
 ]

@@ -193,6 +193,32 @@ describe('a server that does not answer', () => {
       }))
   }
 
+  it('P37 sends the renewals of one tick to all others at that very tick', async () => {
+    /** When each lease of servers 0 and 2 was renewed, if server 1 hangs or not. All places are due at the same ticks. */
+    const timesOf = async (hangs: boolean): Promise<string[]> => {
+      const times: string[] = []
+      await withServers({ places: 3, batchSize: 1, random: () => 0 }, async ({ manager, clock, backend }) => {
+        const keys = Array.from({ length: 60 }, (_, index) => `${index % 3}:${index}`)
+        await grantAll(manager.acquireMany(keys))
+        if (hangs) backend.nodes[1]?.block()
+        for (let tick = 0; tick < 3; tick += 1) {
+          // All of them at once, and the one that hangs is not the last.
+          for (const route of [1, 0, 2]) backend.listener.onSuspect(route)
+          await clock.settle()
+          const now = clock.now()
+          for (const { operation, routes, keys: asked } of backend.takeRequests()) {
+            if (operation === 'renew' && !routes.includes(1)) times.push(`${now} ${asked.join()}`)
+          }
+          await clock.advance(70)
+        }
+      })
+      return times.sort()
+    }
+    const times = await timesOf(false)
+    expect(times.length).to.be.at.least(120)
+    expect(await timesOf(true)).to.deep.equal(times)
+  })
+
   it('P37 is named by the failures of its renewals', () =>
     withServers({}, async ({ manager, clock, backend }) => {
       await grantAll(manager.acquireMany(['25:a', '45:b']))

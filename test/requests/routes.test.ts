@@ -189,6 +189,33 @@ describe('many keys on several servers', () => {
       await closed
     }))
 
+  it('P37 are left to expire by close, after three timeouts at most, on a server that hangs', () =>
+    withServers({ ttl: 60_000, timeout: 1_000, batchSize: 8 }, async ({ manager, backend, cluster, clock }) => {
+      await grantAll(manager.acquireMany(keysOf(3_000)))
+      backend.nodes[1]?.block()
+      const closed = watch(manager.close())
+      await clock.advance(1_900)
+      expect(closed.state).to.equal('pending')
+      // Each lock there is asked for, however many batches that takes.
+      const own = cluster.stores[1]?.keys() ?? []
+      const asked = new Set(backend.requests.flatMap(({ operation, keys }) => (operation === 'release' ? keys : [])))
+      expect(own.every((name) => asked.has(name.slice('lease:'.length)))).to.equal(true)
+      await clock.advance(2_200)
+      expect(closed.state).to.equal('fulfilled')
+    }))
+
+  it('are released by close on a server that answers again within two timeouts', () =>
+    withServers({ ttl: 60_000, timeout: 1_000, batchSize: 8 }, async ({ manager, backend, cluster, clock }) => {
+      await grantAll(manager.acquireMany(keysOf(3_000)))
+      backend.nodes[1]?.block()
+      const closed = watch(manager.close())
+      await clock.advance(1_200)
+      backend.nodes[1]?.unblock()
+      await clock.advance(1_000)
+      expect(cluster.stores.map((store) => store.keys().length)).to.deep.equal([0, 0, 0])
+      expect(closed.state).to.equal('fulfilled')
+    }))
+
   it('are all acquired or none, without a deadlock of two managers that want them in other orders', () =>
     withServers({ batchSize: 4 }, async ({ manager, open, clock }) => {
       const other = open()

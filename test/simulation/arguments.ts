@@ -16,6 +16,8 @@ export interface SimulateArguments {
   /** How long to go on, in minutes; none: until all runs are done. */
   readonly soak: number | undefined
   readonly processes: number
+  /** See `RunOptions.keepers`. */
+  readonly keepers: boolean
   /** Print every event; for a single run. */
   readonly events: boolean
   /** A regular expression: violations that match it are let pass. */
@@ -32,6 +34,7 @@ npm run simulate -- [options]
   --seconds T      how long users act in each, in simulated seconds (default 60); some time to come to rest is added
   --soak MINUTES   go on for so long, whatever the number of runs
   --processes P    how many processes share the work (default: one for each processor)
+  --keepers        give each process a keeper, and block event loops
   --events         print every event of a single run
   --ignore REGEXP  let violations pass that match this, to see what else there is
   --help           show this
@@ -43,7 +46,7 @@ Exit code: 0 when nothing was found, 1 when something was, 2 for a bad argument,
  * @throws UsageError
  */
 export function readArguments(args: readonly string[], processors: number): SimulateArguments | 'help' {
-  const { help, events = false, ignore, ...texts } = parse(args)
+  const { help, events = false, keepers = false, ignore, ...texts } = parse(args)
   if (help) return 'help'
   const number = (name: keyof typeof texts, initial: number, least: number): number => {
     const text = texts[name]
@@ -57,6 +60,7 @@ export function readArguments(args: readonly string[], processors: number): Simu
   return {
     runs,
     soak,
+    keepers,
     events,
     ignore,
     seed: number('seed', 1, 0),
@@ -70,7 +74,7 @@ function parse(args: readonly string[]) {
   const flag = { type: 'boolean' } as const
   try {
     const numbers = { runs: text, seed: text, seconds: text, soak: text, processes: text }
-    const options = { ...numbers, ignore: text, events: flag, help: flag }
+    const options = { ...numbers, ignore: text, events: flag, keepers: flag, help: flag }
     return parseArgs({ args: [...args], options }).values
   } catch (error) {
     throw new UsageError((error as Error).message)

@@ -20,6 +20,9 @@ const LEAST_LAG = 3_000
 /** What is held up is given up for another connection before it arrives, in ms. */
 const LEAST_HOLD = 600
 
+/** How long an event loop is blocked at most, in ms: whatever it has to do afterwards comes to its end within the rest of the run. */
+const LONGEST_BLOCK = 12_000
+
 export interface FaultParts {
   readonly scenario: Scenario
   readonly timeline: Timeline
@@ -64,7 +67,13 @@ const FAULTS = {
   move: 0,
   moveMany: 0,
   moveSlowly: 0,
+  // Only where there are keepers.
+  block: 0,
+  stopKeeper: 0,
+  killKeeper: 0,
 } as const
+/** How often something happens to keepers, and to the event loops that they stand in for. */
+const KEEPERS = { block: 12, stopKeeper: 2, killKeeper: 0.5 } as const
 /** How often places move, in comparison with that. */
 const MOVES = { move: 3, moveMany: 1, moveSlowly: 2 } as const
 export type Fault = keyof typeof FAULTS
@@ -90,7 +99,7 @@ export class Faults {
     const { random, members, nodes } = this.#parts
     const { faults } = this.#parts.scenario
     const isSingle = nodes.all.length === 1
-    const weights = isSingle ? FAULTS : { ...FAULTS, ...MOVES }
+    const weights = { ...FAULTS, ...(isSingle ? {} : MOVES), ...(this.#parts.scenario.keeper ? KEEPERS : {}) }
     const fault = faults ? random.pick(faults) : random.weighted(weights)
     const member = random.pick(members())
     const route = isSingle ? 0 : random.integer(0, nodes.all.length - 1)
@@ -214,6 +223,15 @@ export class Faults {
       case 'meddle':
         workload.meddle()
         break
+      case 'block':
+        this.#block(member)
+        break
+      case 'stopKeeper':
+        if (member.keeper) this.#pause('stop', member.keeper.process)
+        break
+      case 'killKeeper':
+        member.keeper?.kill()
+        break
       case 'stepClock':
         process.stepWallClock(random.between(-HOUR, HOUR))
         break
@@ -235,6 +253,22 @@ export class Faults {
       () => process.resume(),
       least,
     )
+  }
+
+  /** Synchronous code keeps the event loop, sometimes for longer than a keeper helps. */
+  #block(member: Member): void {
+    const { timeline, random, scenario, chronicle } = this.#parts
+    const { process, keeper } = member
+    if (!process.observable) return
+    const longest = random.chance(0.2) ? LONGEST_BLOCK : Math.min(3 * Math.max(...scenario.ttls), LONGEST_BLOCK)
+    const duration = random.between(1, longest)
+    process.block()
+    const expected = keeper?.onBlocked(duration)
+    timeline.after(duration, () => {
+      chronicle.note('mended', () => `after ${duration.toFixed(0)} ms`)
+      expected?.()
+      process.unblock()
+    })
   }
 
   /** The server refuses to do anything with a key, and says that this is for good, or not. */

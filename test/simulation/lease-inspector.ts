@@ -324,7 +324,7 @@ export class LeaseInspector {
       verdict.expect(Boolean(known), 'P18', () => `${lease.key} was lost (${reason}), and the server has not said so`)
       return
     }
-    const early = this.ledger.boundOf(evidence) - process.clock.now()
+    const early = this.ledger.ownBoundOf(evidence) - process.clock.now()
     // Where the process was stopped between the reading of the clock and the sending, only the manager knows the deadline.
     verdict.expect(early < LATE || process.disturbed, 'P18', () => `${lease.key} was lost ${early} ms early`)
     const permitted = process.time - servers.permittedSince(lease.key) > lease.ttl + this.#parts.recovery(evidence)

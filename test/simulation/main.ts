@@ -65,7 +65,7 @@ async function main(args: readonly string[]): Promise<void> {
   process.exitCode = 1
 }
 
-async function runAll({ runs, seed, seconds, soak, processes, ignore }: SimulateArguments): Promise<Totals> {
+async function runAll({ runs, seed, seconds, soak, processes, ignore, keepers }: SimulateArguments): Promise<Totals> {
   const totals = new Totals()
   const children: ChildProcess[] = []
   const stop = (): void => {
@@ -83,7 +83,7 @@ async function runAll({ runs, seed, seconds, soak, processes, ignore }: Simulate
         if (report.violation !== undefined) stop()
       })
       const share = Number.isFinite(runs) ? Math.floor((runs - index - 1) / processes) + 1 : Number.MAX_SAFE_INTEGER
-      const task = { seed: seed + index, stride: processes, runs: share, duration: seconds * 1_000, ignore }
+      const task = { seed: seed + index, stride: processes, runs: share, duration: seconds * 1_000, ignore, keepers }
       child.send(task satisfies WorkerTask)
       const [code] = (await once(child, 'exit')) as [number | null]
       if (code !== null && code !== 0) throw new Error(`A worker ended with code ${code}`)
@@ -104,12 +104,13 @@ async function tellProgress(totals: Totals, over: AbortSignal): Promise<void> {
 }
 
 /** Does one run again, and prints its last events. They are the shortest beginning that fails: after each one before nothing was wrong. */
-async function show({ seconds, ignore }: SimulateArguments, seed: number, last: number): Promise<void> {
+async function show({ seconds, ignore, keepers }: SimulateArguments, seed: number, last: number): Promise<void> {
   const duration = seconds * 1_000
   const lines: string[] = []
   const simulation = new Simulation({
     seed,
     duration,
+    keepers,
     ignore: ignore === undefined ? undefined : new RegExp(ignore),
     careful: true,
     onEvent: (line) => {
@@ -126,6 +127,7 @@ async function show({ seconds, ignore }: SimulateArguments, seed: number, last: 
   }
   console.log(`\nSeed ${seed}, after ${events} events: ${violation.message}`)
   const more = [
+    ...(keepers ? ['--keepers'] : []),
     ...(seconds === 60 ? [] : [`--seconds ${seconds}`]),
     ...(ignore === undefined ? [] : [`--ignore '${ignore}'`]),
   ].map((option) => ` ${option}`)

@@ -9,6 +9,7 @@ import type { Reactions } from './reactions.ts'
 import type { Scenario } from './scenario.ts'
 import type { ServerInspector } from './server-inspector.ts'
 import { type BackendObserver, type ObservedBackend, type Sent, SimulatedBackend } from './simulated-backend.ts'
+import { SimulatedKeeper } from './simulated-keeper.ts'
 import { SimulatedClusterBackend } from './simulated-cluster-backend.ts'
 import { Link } from './simulated-network.ts'
 import { SimulatedProcess } from './simulated-process.ts'
@@ -52,6 +53,8 @@ export class Member {
   /** The same, if there are several servers. */
   readonly #cluster: SimulatedClusterBackend | undefined
   readonly manager: LeaseManager
+  /** None unless the scenario has keepers. */
+  readonly keeper: SimulatedKeeper | undefined
   readonly faults: DeliberateFaults
   /** Listeners that throw were registered before all others. */
   readonly throwing: boolean
@@ -119,6 +122,11 @@ export class Member {
     const [{ server }] = nodes.all as readonly [SimulatedNode]
     const [{ link }] = ways as readonly [Way]
     this.backend = this.#cluster ?? new SimulatedBackend({ ...common, server, link })
+    this.keeper =
+      scenario.keeper === undefined
+        ? undefined
+        : new SimulatedKeeper({ ...parts, process, traits, server, way: ways[0] as Way, inspector: this.inspector })
+    if (this.keeper) Object.assign(this.backend, { startKeeper: this.keeper.start })
     this.faults = new DeliberateFaults(this.process, random.fork(), verdict, scenario.faulty)
     const { next } = random.fork()
     let begun = false
@@ -135,6 +143,7 @@ export class Member {
       batchSize,
       watch,
       watchLimit,
+      ...(scenario.keeper === undefined ? {} : { keeper: { maxBlocked: scenario.keeper } }),
     })
     begun = true
     this.manager.on('error', (error) => this.faults.onSeen(error))

@@ -45,8 +45,12 @@ export interface Scenario {
   readonly faulty: number
   /** How many servers there are; keys are spread over them. */
   readonly nodes: number
+  /** `maxBlocked` of the keepers, in ms; undefined: there are none. */
+  readonly keeper: number | undefined
   /** All that is done is that everybody wants one lock all the time: see `Contest`. */
   readonly contested: boolean
+  /** Each process is a candidate, claims keys and has a share: see `Offices`. */
+  readonly standing: boolean
 }
 
 /** How fast the two clocks of a lease may differ together, as the library's option of that name; its default. */
@@ -96,6 +100,8 @@ export function drawScenario(random: Random, nodes: Random): Scenario {
     acting: crowd ? random.pick([0, 0.01]) : random.pick([0, 0, 0.05, 0.3]),
     follows: true,
     contested: false,
+    standing: false,
+    keeper: undefined,
     nodes: 1,
     faulty: crowd ? 0 : random.pick([0, 0, 0.01]),
   }
@@ -103,6 +109,32 @@ export function drawScenario(random: Random, nodes: Random): Scenario {
   const isSpread = (calm || stormy || kind === 'focused' || kind === 'failover') && nodes.chance(SPREAD)
   if (isSpread) return { ...usual, ...drawNodes(usual, nodes) }
   return usual
+}
+
+/** Adds a keeper to each process, and what goes wrong with an event loop that is blocked. Only for worlds with one server. */
+export function withKeepers(scenario: Scenario, random: Random): Scenario {
+  const keeper = random.pick([1_000, 4_000, 60_000])
+  const drawn = random.pick([[1_000], [3_000], [1_000, 6_000]])
+  // Where servers are replaced, ttls outlast that.
+  const ttls = scenario.faults?.includes('switchOver') ? scenario.ttls : drawn
+  const isFocused = random.chance(0.4)
+  if (isFocused) return { ...scenario, ...BLOCKED, ttls, keeper }
+  const faults = scenario.faults && ([...scenario.faults, 'block', 'block', 'stopKeeper'] as const)
+  const often = { faultEvery: random.pick([800, 2_000]), actionEvery: Math.min(scenario.actionEvery, 150) }
+  return { ...scenario, ...often, nodes: 1, contested: false, ttls, keeper, faults }
+}
+
+/** Event loops that are blocked, and hardly anything else: what the keepers promise has to hold then. */
+const BLOCKED: Partial<Scenario> = {
+  nodes: 1,
+  contested: false,
+  faults: ['block', 'block', 'block', 'stopKeeper', 'close'],
+  faultEvery: 4_000,
+  readingsPerStop: Number.POSITIVE_INFINITY,
+  errors: 0,
+  forgets: 0,
+  actionEvery: 150,
+  reading: 0.05,
 }
 
 function drawMore(kind: string, random: Random): Partial<Scenario> {

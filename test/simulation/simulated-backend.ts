@@ -9,10 +9,14 @@ import {
   type Backend,
   type BackendListener,
   type BackendSettings,
+  type Catalogue,
   type ChangeOutcome,
+  type HandOverEntry,
+  type HandOverOutcome,
   type LockEntry,
   type LockView,
   type ReleaseEntry,
+  type ServerIdentity,
   UnavailableError,
 } from 'leasewheel'
 import { type Link, SimulatedConnection } from './simulated-network.ts'
@@ -25,6 +29,8 @@ import type { Redirection, SimulatedNodes } from './simulated-nodes.ts'
 import type { Timeline } from './timeline.ts'
 
 export type Operation = 'acquire' | 'renew' | 'release' | 'verify'
+/** What comes in one request; to those who look on a hand-over is a release and an acquire. */
+export type Asked = Operation | 'handOver'
 
 /** A request that was sent. */
 export interface Sent {
@@ -59,16 +65,20 @@ export interface BackendObserver {
   onNever(sent: Sent, entries: readonly LockEntry[]): void
 }
 
+export type RequestEntry = ReleaseEntry & Partial<Pick<HandOverEntry, 'from'>>
+
 /** What a manager asks for, as it is known to those who look on. */
 export interface LockRequest {
-  readonly operation: Operation
-  readonly entries: readonly ReleaseEntry[]
+  readonly operation: Asked
+  readonly entries: readonly RequestEntry[]
   readonly watch: boolean
   readonly sent: Sent
   /** The server answers an error instead of doing it. */
   readonly fails: boolean
   /** Another server has sent it here by ASK. */
   readonly asking: boolean
+  /** What all fences are to be larger than. */
+  readonly floor?: number
 }
 
 /** A backend, for those who look on. */
@@ -96,7 +106,7 @@ export interface BackendParts {
   readonly route?: number
 }
 
-type Outcome = AcquireOutcome | ChangeOutcome
+export type Outcome = AcquireOutcome | ChangeOutcome | HandOverOutcome
 
 /** A request that has not been answered. */
 interface Pending {
@@ -113,6 +123,15 @@ const FIRST_RECONNECT_DELAY = 50
 const LONGEST_RECONNECT_DELAY = 1_000
 
 export class SimulatedBackend implements ObservedBackend {
+  /** Announcements only: nobody lists keys here. */
+  readonly catalogue: Catalogue = {
+    list: () => Promise.resolve({ keys: [], cursor: undefined }),
+    look: () => Promise.resolve([]),
+    remove: () => Promise.resolve(false),
+    announce: ({ id, text }, ttl) => this.#ask((redis) => redis.announce(id, text, ttl)),
+    announced: (ids) => this.#ask((redis) => redis.announced(ids)),
+    withdraw: (id) => this.#ask((redis) => redis.withdraw(id)),
+  }
   readonly #requests: ReportedRequests
   readonly #parts: BackendParts
   #prefix = ''
@@ -168,6 +187,18 @@ export class SimulatedBackend implements ObservedBackend {
     return this.#period !== undefined
   }
 
+  get connected(): boolean {
+    return this.#commands !== undefined
+  }
+
+  /** As a server reports its run id and its uptime to whoever connects. */
+  get servers(): readonly ServerIdentity[] {
+    const { server, timeline, process, route = 0 } = this.#parts
+    if (this.#commands === undefined) return []
+    const startedAt = process.clock.now() - (timeline.now - server.startedAt)
+    return [{ id: `${route}/${server.identityOf(this.#commands)}`, startedAt }]
+  }
+
   open({ prefix, timeout, watch }: BackendSettings, listener: BackendListener): void {
     this.#prefix = prefix
     this.#timeout = timeout
@@ -192,8 +223,23 @@ export class SimulatedBackend implements ObservedBackend {
     return this.#waiting.promise
   }
 
-  acquire(entries: readonly LockEntry[], watch = false): Promise<readonly AcquireOutcome[]> {
-    return this.#report('acquire', entries, watch)
+  acquire(entries: readonly LockEntry[], watch = false, floor = 0): Promise<readonly AcquireOutcome[]> {
+    return this.#report('acquire', entries, watch, floor)
+  }
+
+  raiseFences(entries: readonly LockEntry[], fence: number): Promise<readonly ChangeOutcome[]> {
+    return this.#ask((redis) => {
+      redis.raiseFenceTo(fence)
+      return entries.map(() => ({ type: 'done' }) as const)
+    })
+  }
+
+  handOver(entries: readonly HandOverEntry[], watch = false): Promise<readonly HandOverOutcome[]> {
+    return this.#requests.handOver(
+      entries,
+      watch,
+      (request) => this.send(request) as Promise<readonly HandOverOutcome[]>,
+    )
   }
 
   renew(entries: readonly LockEntry[], watch = false): Promise<readonly ChangeOutcome[]> {
@@ -224,28 +270,41 @@ export class SimulatedBackend implements ObservedBackend {
   }
 
   /** Asks this server, and nobody else. What another one is to do is unknown, because of a redirection. @throws UnavailableError */
-  async send({ operation, entries, watch, sent, fails, asking }: LockRequest): Promise<readonly Outcome[]> {
+  async send({ operation, entries, watch, sent, fails, asking, floor }: LockRequest): Promise<readonly Outcome[]> {
     const { observer } = this.#parts
     const { watching } = this
     const period = this.#period
-    const copies = entries.map(({ key, token, ttl, watch: wanted }) => {
-      return { key: this.#prefix + key, token, ttl, watch: watching && wanted === true && !asking }
+    const copies = entries.map(({ key, token, ttl, from = '', watch: wanted }) => {
+      return { key: this.#prefix + key, token, ttl, from, watch: watching && wanted === true && !asking }
     })
-    const work = (redis: SimulatedRedis, client: Subscriber | undefined, some: readonly ReleaseEntry[]): Outcome[] => {
-      if (operation === 'acquire') return redis.acquire(some, period === undefined ? undefined : client, watch)
-      if (operation === 'renew') return redis.renew(some, client, watch && watching && !asking)
-      return redis[operation](some, client)
+    const work = (
+      redis: SimulatedRedis,
+      client: Subscriber | undefined,
+      some: readonly (ReleaseEntry & HandOverEntry)[],
+    ): Outcome[] => {
+      const reader = period === undefined ? undefined : client
+      if (operation === 'handOver') {
+        return redis.handOver(some, reader, watch, (half, halves, task) =>
+          observer.onArrived(half, halves, redis, task, sent),
+        )
+      }
+      return observer.onArrived(
+        operation,
+        some,
+        redis,
+        () => {
+          if (operation === 'acquire') return redis.acquire(some, reader, watch, floor)
+          if (operation === 'renew') return redis.renew(some, client, watch && watching && !asking)
+          return redis[operation](some, client)
+        },
+        sent,
+      )
     }
     const outcomes = await this.#ask((redis, client) => {
       if (fails) throw new Error('ERR on purpose')
-      return this.#carryOutEach(copies, operation, asking, (some) =>
-        observer.onArrived(operation, some, redis, () => work(redis, client, some), sent),
-      )
+      return this.#carryOutEach(copies, operation, asking, (some) => work(redis, client, some))
     })
-    if (period === this.#period) return outcomes
-    return outcomes.map((outcome) =>
-      outcome.type === 'refused' && 'watched' in outcome ? { ...outcome, watched: false } : outcome,
-    )
+    return period === this.#period ? outcomes : outcomes.map(unwatched)
   }
 
   async close(): Promise<void> {
@@ -259,25 +318,26 @@ export class SimulatedBackend implements ObservedBackend {
     this.#waiting?.reject(new UnavailableError('The connection is closed'))
   }
 
-  #report<O extends Outcome>(
+  #report<O extends AcquireOutcome | ChangeOutcome>(
     operation: Operation,
     entries: readonly ReleaseEntry[],
     watch = false,
+    floor = 0,
   ): Promise<readonly O[]> {
     return this.#requests.carryOut<O>(
       operation,
       entries,
       watch,
-      (request) => this.send(request) as Promise<readonly O[]>,
+      (request) => this.send({ ...request, floor }) as Promise<readonly O[]>,
     )
   }
 
   /** What is refused is refused for itself: the others of its batch are carried out. */
-  #carryOutEach(
-    copies: readonly ReleaseEntry[],
-    operation: Operation,
+  #carryOutEach<E extends ReleaseEntry>(
+    copies: readonly E[],
+    operation: Asked,
     asking: boolean,
-    work: (some: readonly ReleaseEntry[]) => Outcome[],
+    work: (some: readonly E[]) => Outcome[],
   ): readonly Outcome[] {
     const { server, nodes } = this.#parts
     if (server.forbidden.size === 0 && nodes === undefined) return work(copies)
@@ -288,7 +348,7 @@ export class SimulatedBackend implements ObservedBackend {
   }
 
   /** @param name with its prefix. */
-  #refusalOf(name: string, operation: Operation | 'inspect', asking: boolean): UnavailableError | undefined {
+  #refusalOf(name: string, operation: Asked | 'inspect', asking: boolean): UnavailableError | undefined {
     const { server, nodes, route = 0 } = this.#parts
     const redirection = nodes?.redirect(route, name, operation, asking)
     if (redirection) return redirection
@@ -502,6 +562,15 @@ export class SimulatedBackend implements ObservedBackend {
     this.#pending.clear()
     for (const request of pending) request.fail(new UnavailableError(message))
   }
+}
+
+/** Nobody knows whether the server still watches what it refused. */
+function unwatched(outcome: Outcome): Outcome {
+  if (outcome.type === 'exchanged') {
+    const { acquired } = outcome
+    return { ...outcome, acquired: acquired.type === 'refused' ? { ...acquired, watched: false } : acquired }
+  }
+  return outcome.type === 'refused' && 'watched' in outcome ? { ...outcome, watched: false } : outcome
 }
 
 function noPermission(key: string, final: boolean): UnavailableError {

@@ -7,6 +7,8 @@ import type {
   BackendListener,
   BackendSettings,
   ChangeOutcome,
+  HandOverEntry,
+  HandOverOutcome,
   LockEntry,
   LockView,
   ReleaseEntry,
@@ -17,9 +19,12 @@ import type { Random } from './random.ts'
 import { ReportedRequests } from './reported-requests.ts'
 import {
   type BackendObserver,
+  type Asked,
   type LockRequest,
   type ObservedBackend,
   type Operation,
+  type Outcome,
+  type RequestEntry,
   SimulatedBackend,
 } from './simulated-backend.ts'
 import { PLACES, Redirection, type SimulatedNodes } from './simulated-nodes.ts'
@@ -43,8 +48,6 @@ export interface ClusterBackendParts {
   readonly errors: number
   readonly follows: boolean
 }
-
-type Outcome = AcquireOutcome | ChangeOutcome
 
 interface Change {
   readonly promise: Promise<void>
@@ -137,6 +140,11 @@ export class SimulatedClusterBackend implements ObservedBackend {
     return this.#carryOut('acquire', entries, watch)
   }
 
+  handOver(entries: readonly HandOverEntry[], watch = false): Promise<readonly HandOverOutcome[]> {
+    const send = this.#sender<HandOverOutcome>('handOver', entries)
+    return this.#requests.handOver(entries, watch, send)
+  }
+
   renew(entries: readonly LockEntry[], watch = false): Promise<readonly ChangeOutcome[]> {
     return this.#carryOut('renew', entries, watch)
   }
@@ -167,12 +175,19 @@ export class SimulatedClusterBackend implements ObservedBackend {
     return this.#nodes[route] as SimulatedBackend
   }
 
-  /** P36: a request has keys of one server, in the order of their places. */
-  #carryOut<O extends Outcome>(
+  #carryOut<O extends AcquireOutcome | ChangeOutcome>(
     operation: Operation,
     entries: readonly LockEntry[],
     watch = false,
   ): Promise<readonly O[]> {
+    return this.#requests.carryOut<O>(operation, entries, watch, this.#sender<O>(operation, entries))
+  }
+
+  /** P36: a request has keys of one server, in the order of their places. */
+  #sender<O extends Outcome>(
+    operation: Asked,
+    entries: readonly LockEntry[],
+  ): (request: LockRequest) => Promise<readonly O[]> {
     const { verdict, nodes } = this.#parts
     const places = entries.map(({ key }) => nodes.placeOf(key))
     const [first = 0] = places
@@ -181,10 +196,10 @@ export class SimulatedClusterBackend implements ObservedBackend {
     verdict.expect(isOne, 'P36', () => `one ${operation} has keys of several servers: ${places.join(', ')}`)
     const isOrdered = places.every((place, index) => index === 0 || place >= (places[index - 1] as number))
     verdict.expect(isOrdered, 'P36', () => `one ${operation} has keys that are not in the order of their places`)
-    return this.#requests.carryOut<O>(operation, entries, watch, async (request) => {
+    return async (request) => {
       const since = this.#parts.process.clock.now()
       return (await this.#send(route, request, since)) as readonly O[]
-    })
+    }
   }
 
   /** @param since when the request left the manager, on the clock of the process. @param hops redirections that were followed. */
@@ -199,7 +214,7 @@ export class SimulatedClusterBackend implements ObservedBackend {
     for (const indices of redirectedIn(outcomes)) {
       const redirection = redirectionOf(outcomes[indices[0] as number]) as Redirection
       const { route: to, type } = redirection
-      const entries = indices.map((index) => request.entries[index] as LockEntry)
+      const entries = indices.map((index) => request.entries[index] as RequestEntry)
       for (const { key } of entries) this.#onRedirected(redirection, key, request.watch)
       const pause = hops === 0 ? 0 : 2 ** hops
       if (type === 'TRYAGAIN' || process.clock.now() + pause - since > this.#timeout / 2) continue

@@ -7,7 +7,7 @@
  */
 import { UnavailableError } from 'leasewheel'
 import { Health } from './health.ts'
-import type { Operation } from './simulated-backend.ts'
+import type { Asked } from './simulated-backend.ts'
 import type { SimulatedRedis } from './simulated-redis.ts'
 import type { SimulatedServer } from './simulated-server.ts'
 import type { Timeline } from './timeline.ts'
@@ -131,7 +131,7 @@ export class SimulatedNodes {
     const to = this.#moving.get(place)
     if (to === undefined) return
     const [source, target] = [this.#redisAt(this.ownerOf(place)), this.#redisAt(to)]
-    source.handOver(key, target)
+    source.moveTo(key, target)
   }
 
   endMove(place: number): void {
@@ -142,7 +142,7 @@ export class SimulatedNodes {
   }
 
   /** What a node says about a key instead of doing something with it. @param asking whether it comes by ASK. */
-  redirect(route: number, key: string, operation: Operation | 'inspect', asking: boolean): Redirection | undefined {
+  redirect(route: number, key: string, operation: Asked | 'inspect', asking: boolean): Redirection | undefined {
     const place = this.placeOf(key)
     const owner = this.ownerOf(place)
     const target = this.#moving.get(place)
@@ -150,7 +150,7 @@ export class SimulatedNodes {
       return target === route && asking ? undefined : new Redirection('MOVED', owner, key)
     }
     if (target === undefined) return undefined
-    if (operation === 'acquire') return new Redirection('TRYAGAIN', route, key)
+    if (operation === 'acquire' || operation === 'handOver') return new Redirection('TRYAGAIN', route, key)
     return this.#redisAt(route).peek(key) ? undefined : new Redirection('ASK', target, key)
   }
 
@@ -163,7 +163,7 @@ export class SimulatedNodes {
   #finish(place: number, to: number): void {
     const from = this.ownerOf(place)
     const [source, target] = [this.#redisAt(from), this.#redisAt(to)]
-    for (const key of this.#keysAt(from, place)) source.handOver(key, target)
+    for (const key of this.#keysAt(from, place)) source.moveTo(key, target)
     target.raiseFence(source)
     this.#owners[place] = to
     this.#movedAt[place] = this.#timeline.now

@@ -84,12 +84,21 @@ class PendingTimer implements Timer {
   }
 }
 
+/** What the threads of a process share. */
+interface Machine {
+  /** How long it has slept, in true ms. */
+  slept: number
+  /** What was added to its wall clock, in ms. */
+  stepped: number
+}
+
 export class SimulatedProcess {
   readonly name: string
   readonly clock: SystemClock
   /** The timers of the clock: those of the manager, counted apart from those of its connections and users. */
   readonly managerTimers: Set<Timer> = new Set()
-  condition: 'running' | 'stopped' | 'suspended' | 'dead' = 'running'
+  /** `blocked`: its event loop is, by synchronous code that may look at leases; its threads go on. */
+  condition: 'running' | 'blocked' | 'stopped' | 'suspended' | 'dead' = 'running'
   /** Since when it has been running freely, in true time: nothing kept it from doing what was due. */
   freeSince = 0
   /** The same, but for turns of its event loop that take long. */
@@ -101,6 +110,12 @@ export class SimulatedProcess {
   laggedUntil: number = Number.NEGATIVE_INFINITY
   /** When it went on after it was stopped in the middle of a step, the last time, in true time. */
   wentOnAt: number = Number.NEGATIVE_INFINITY
+  /** Since when its event loop is blocked, in true time. */
+  blockedAt = 0
+  /** Its other threads: they share its machine, and what stops or ends the process. */
+  readonly #threads: SimulatedProcess[] = []
+  readonly #isThread: boolean
+  readonly #machine: Machine
   readonly #timeline: Timeline
   readonly #random: Random
   readonly #traits: ProcessTraits
@@ -123,11 +138,8 @@ export class SimulatedProcess {
   #slow = 0
   /** Readings of the clock until it is stopped. */
   #countdown: number
-  /** How long its machine has slept, in true ms, and since when it sleeps. */
-  #slept = 0
+  /** Since when its machine sleeps, in true time, and whether its wall clock was set since then. */
   #asleepSince = 0
-  /** What was added to its wall clock, in ms, and whether that was done since it fell asleep. */
-  #stepped: number
   #steppedAsleep = false
   /** By the monotonic clock: until then it need not have noticed that it slept. */
   #blindUntil = Number.NEGATIVE_INFINITY
@@ -138,14 +150,17 @@ export class SimulatedProcess {
     random: Random,
     traits: ProcessTraits,
     onStep: (process: SimulatedProcess, step: () => void) => void,
+    host?: SimulatedProcess,
   ) {
     this.name = name
+    this.#isThread = host !== undefined
+    if (host) host.#threads.push(this)
     this.#timeline = timeline
     this.#random = random
     this.#traits = traits
     this.#onStep = onStep
     this.#countdown = this.#drawCountdown()
-    this.#stepped = random.between(-3_600_000, 3_600_000)
+    this.#machine = host ? host.#machine : { slept: 0, stepped: random.between(-3_600_000, 3_600_000) }
     this.clock = new SystemClock(this.#sources, this.#timersOf(this.managerTimers))
   }
 
@@ -171,6 +186,11 @@ export class SimulatedProcess {
     return this.condition === 'running' && this.#busyUntil <= this.#timeline.now
   }
 
+  /** The same, but synchronous code that blocks its event loop may read as well. */
+  get readable(): boolean {
+    return this.observable || (this.condition === 'blocked' && this.#busyUntil <= this.#timeline.now)
+  }
+
   /** Whether its clock may not know yet that its machine slept: somebody set the wall clock meanwhile, which can hide it for a moment. */
   get blind(): boolean {
     return this.#monotonic() < this.#blindUntil
@@ -190,8 +210,23 @@ export class SimulatedProcess {
     return this.#sleep(callback, delay, undefined)
   }
 
+  /** Of all its threads. */
   stop(): void {
     this.#pause('stopped')
+    for (const thread of this.#threads) thread.stop()
+  }
+
+  /** Synchronous code keeps its event loop. */
+  block(): void {
+    this.#pause('blocked')
+    this.blockedAt = this.#timeline.now
+  }
+
+  unblock(): void {
+    if (this.condition !== 'blocked') return
+    this.condition = 'running'
+    this.#disturb(this.#timeline.now)
+    this.#arm()
   }
 
   /** The machine sleeps, and its monotonic clock with it. */
@@ -200,32 +235,35 @@ export class SimulatedProcess {
     this.#pause('suspended')
     this.#asleepSince = this.#timeline.now
     this.#steppedAsleep = false
+    for (const thread of this.#threads) thread.suspend()
   }
 
   resume(): void {
     if (this.condition !== 'stopped' && this.condition !== 'suspended') return
     const asleep = this.condition === 'suspended'
-    if (asleep) this.#slept += this.#timeline.now - this.#asleepSince
+    if (asleep && !this.#isThread) this.#machine.slept += this.#timeline.now - this.#asleepSince
     if (asleep && this.#steppedAsleep) this.#blindUntil = this.#monotonic() + BOOT_INTERVAL
     this.condition = 'running'
     this.#disturb(this.#timeline.now + (asleep ? LONGEST_SLEEP : 0))
     this.#arm()
+    for (const thread of this.#threads) thread.resume()
   }
 
   kill(): void {
     this.condition = 'dead'
     this.#next?.cancel()
+    for (const thread of this.#threads) thread.kill()
   }
 
   /** Somebody sets the wall clock. */
   stepWallClock(by: number): void {
-    this.#stepped += by
+    this.#machine.stepped += by
     this.#steppedAsleep = true
   }
 
   readonly #sources: TimeSources = {
     monotonic: () => this.#readMonotonic(),
-    wall: () => Math.floor(1.7e12 + this.#traits.rate * this.time + this.#stepped),
+    wall: () => Math.floor(1.7e12 + this.#traits.rate * this.time + this.#machine.stepped),
     boot: () => Math.floor((5e6 + this.#traits.rate * this.time) / BOOT_STEP) * BOOT_STEP,
   }
 
@@ -248,7 +286,7 @@ export class SimulatedProcess {
   }
 
   #monotonic(): number {
-    return 1e5 + this.#traits.rate * (this.time - this.#slept)
+    return 1e5 + this.#traits.rate * (this.time - this.#machine.slept)
   }
 
   #readMonotonic(): number {
@@ -270,7 +308,9 @@ export class SimulatedProcess {
     this.disturbed = true
     // Shorter sleeps of a machine are not noticed by its clock, and that is so by design.
     if (duration < SHORTEST_SUSPEND || this.#random.chance(0.7)) return
-    this.#slept += duration
+    // A machine sleeps with all of its threads, and the others have not got to that moment yet.
+    if (this.#isThread || this.#threads.length > 0) return
+    this.#machine.slept += duration
     this.#slow = LONGEST_SLEEP
   }
 
@@ -279,7 +319,7 @@ export class SimulatedProcess {
     return Number.isFinite(readingsPerStop) ? Math.ceil(this.#random.exponential(readingsPerStop)) : readingsPerStop
   }
 
-  #pause(condition: 'stopped' | 'suspended'): void {
+  #pause(condition: 'blocked' | 'stopped' | 'suspended'): void {
     if (this.condition !== 'running') return
     this.condition = condition
     this.#next?.cancel()

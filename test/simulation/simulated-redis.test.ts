@@ -9,7 +9,7 @@
 import { setTimeout } from 'node:timers/promises'
 import { expect } from 'chai'
 import fc from 'fast-check'
-import type { AcquireOutcome, ChangeOutcome, LockEntry, LockView, ReleaseEntry } from 'leasewheel'
+import type { AcquireOutcome, ChangeOutcome, HandOverOutcome, LockEntry, LockView, ReleaseEntry } from 'leasewheel'
 import { RedisBackend } from '#src/redis/redis-backend.js'
 import { Listener } from '../contract/backend.contract.ts'
 import { runs } from '../support/manager.ts'
@@ -24,7 +24,8 @@ const NEVER = Number.POSITIVE_INFINITY
 
 const by = fc.constantFrom(0, 1)
 const key = fc.constantFrom('a', 'b', 'c')
-const entry = fc.record({ key, token: fc.constantFrom('one', 'two', 'three'), ttl: fc.constantFrom(HOUR, 10 * HOUR) })
+const token = fc.constantFrom('one', 'two', 'three')
+const entry = fc.record({ key, token, ttl: fc.constantFrom(HOUR, 10 * HOUR) })
 /** Each key once, as `acquire` demands; in the others one may come with several tokens. */
 const acquired = fc.uniqueArray(entry, { selector: (one) => one.key, minLength: 1, maxLength: 3 })
 const entries = fc.uniqueArray(entry, { selector: (one) => one.key + one.token, minLength: 1, maxLength: 5 })
@@ -32,8 +33,13 @@ const released = entries.chain((list) =>
   fc.tuple(...list.map((one) => fc.boolean().map((watch) => ({ ...one, watch })))),
 )
 
+const handedOver = acquired.chain((list) =>
+  fc.tuple(...list.map((one) => token.filter((from) => from !== one.token).map((from) => ({ ...one, from })))),
+)
+
 const step = fc.oneof(
   { weight: 8, arbitrary: fc.record({ type: fc.constant('acquire'), by, entries: acquired, watch: fc.boolean() }) },
+  { weight: 8, arbitrary: fc.record({ type: fc.constant('handOver'), by, entries: handedOver, watch: fc.boolean() }) },
   { weight: 6, arbitrary: fc.record({ type: fc.constant('renew'), by, entries, watch: fc.boolean() }) },
   { weight: 6, arbitrary: fc.record({ type: fc.constant('release'), by, entries: released }) },
   { weight: 4, arbitrary: fc.record({ type: fc.constant('verify'), by, entries }) },
@@ -83,6 +89,8 @@ class SimulatedWorld implements World {
         const outcomes = redis.acquire(step.entries, this.#client(step.by), step.watch)
         return this.#fences.check(outcomes)
       }
+      case 'handOver':
+        return this.#fences.checkExchanges(redis.handOver(step.entries, this.#client(step.by), step.watch))
       case 'acquireBriefly':
         return this.#fences.check(redis.acquire([briefly(step.key)], this.#client(step.by), true))
       case 'renew':
@@ -173,6 +181,8 @@ class RealWorld implements World {
     switch (step.type) {
       case 'acquire':
         return this.#fences.check(await this.#backend(step.by).acquire(step.entries, step.watch))
+      case 'handOver':
+        return this.#fences.checkExchanges(await this.#backend(step.by).handOver(step.entries, step.watch))
       case 'acquireBriefly': {
         const outcomes = await this.#backend(step.by).acquire([briefly(step.key)], true)
         await pass(2)
@@ -245,6 +255,16 @@ class Fences {
     }
     this.#last = fences[0] ?? this.#last
     return describeEach(outcomes)
+  }
+
+  /** As `check`, for hand-overs. */
+  checkExchanges(outcomes: readonly HandOverOutcome[]): string[] {
+    const exchanges = outcomes.map((outcome) => {
+      if (outcome.type === 'unknown') throw outcome.error
+      return outcome
+    })
+    const released = describeEach(exchanges.map((exchange) => exchange.released))
+    return [...released, ...this.check(exchanges.map((exchange) => exchange.acquired))]
   }
 }
 

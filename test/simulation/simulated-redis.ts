@@ -3,7 +3,15 @@
  * and what is left after a crash. Pure: the time is asked for from outside. `simulated-redis.test.ts` compares it with
  * the real one.
  */
-import type { AcquireOutcome, ChangeOutcome, LockEntry, LockView, ReleaseEntry } from 'leasewheel'
+import type {
+  AcquireOutcome,
+  ChangeOutcome,
+  Exchange,
+  HandOverEntry,
+  LockEntry,
+  LockView,
+  ReleaseEntry,
+} from 'leasewheel'
 
 /** Somebody who is told of changes, once for each key that it has asked for. */
 export interface Subscriber {
@@ -23,10 +31,19 @@ interface Undo {
   revert(): void
 }
 
+/** A hand-over is a release and an acquire, and nothing comes between them. */
+export type HalfWatcher = <O>(
+  operation: 'release' | 'acquire',
+  entries: readonly LockEntry[],
+  work: () => readonly O[],
+) => readonly O[]
+
 export class SimulatedRedis {
   readonly #wall: () => number
   readonly #values = new Map<string, Value>()
   readonly #subscribers = new Map<string, Set<Subscriber>>()
+  /** What managers announce, by id. A server that takes over for another knows nothing of it. */
+  readonly #announced = new Map<string, { readonly text: string; readonly expiresAt: number }>()
   #fence = 0
   #log: Undo[] = []
   #time = 0
@@ -50,7 +67,7 @@ export class SimulatedRedis {
   }
 
   /** A key is at another server from now on; whoever watches it here is told. */
-  handOver(key: string, to: SimulatedRedis): void {
+  moveTo(key: string, to: SimulatedRedis): void {
     const value = this.peek(key)
     if (value === undefined) return
     to.write(key, value)
@@ -62,7 +79,7 @@ export class SimulatedRedis {
     this.#fence = Math.max(this.#fence, other.#fence)
   }
 
-  acquire(entries: readonly LockEntry[], by: Subscriber | undefined, watch: boolean): AcquireOutcome[] {
+  acquire(entries: readonly LockEntry[], by: Subscriber | undefined, watch: boolean, floor = 0): AcquireOutcome[] {
     let fence: number | undefined
     return entries.map(({ key, token, ttl }) => {
       const present = this.look(key, by)
@@ -73,9 +90,26 @@ export class SimulatedRedis {
       }
       this.write(key, { token, expiresAt: this.#now + ttl }, by)
       if (watch && by) this.#subscribe(key, by)
-      fence ??= this.#nextFence()
+      fence ??= this.#nextFence(floor)
       return { type: 'granted', fence }
     })
+  }
+
+  /** @param watching stands around each of the two halves, and may look at what it does. */
+  handOver(
+    entries: readonly HandOverEntry[],
+    by: Subscriber | undefined,
+    watch: boolean,
+    watching: HalfWatcher = (_operation, _entries, work) => work(),
+  ): Exchange[] {
+    const present = entries.map(({ key, from, ttl }) => ({ key, token: from, ttl }))
+    const released = watching('release', present, () => this.release(present, by))
+    const acquired = watching('acquire', entries, () => this.acquire(entries, by, watch))
+    return entries.map((_, index) => ({
+      type: 'exchanged',
+      released: released[index] as ChangeOutcome,
+      acquired: acquired[index] as AcquireOutcome,
+    }))
   }
 
   renew(entries: readonly LockEntry[], by: Subscriber | undefined, watch: boolean): ChangeOutcome[] {
@@ -88,8 +122,11 @@ export class SimulatedRedis {
   }
 
   release(entries: readonly ReleaseEntry[], by: Subscriber | undefined): ChangeOutcome[] {
-    return entries.map(({ key, token, watch }) => {
-      const outcome = this.#change(key, token, by, () => this.write(key, undefined, by))
+    return entries.map(({ key, token, watch, stay }) => {
+      const outcome = this.#change(key, token, by, () => {
+        const left = stay ? Math.min(stay.duration, stay.duration - (this.#now - stay.since / 1_000)) : 0
+        this.write(key, left > 0 ? { token, expiresAt: this.#now + left } : undefined, by)
+      })
       if (watch && by) this.#subscribe(key, by)
       return outcome
     })
@@ -102,6 +139,20 @@ export class SimulatedRedis {
   inspect(key: string, by: Subscriber | undefined): LockView | null {
     const present = this.look(key, by)
     return present ? { token: present.token, remaining: present.expiresAt - this.#now } : null
+  }
+
+  announce(id: string, text: string, ttl: number): readonly string[] {
+    this.#announced.set(id, { text, expiresAt: this.#now + ttl })
+    for (const [other, { expiresAt }] of this.#announced) if (expiresAt < this.#now) this.#announced.delete(other)
+    return [...this.#announced.keys()]
+  }
+
+  announced(ids: readonly string[] = [...this.#announced.keys()]): readonly string[] {
+    return ids.flatMap((id) => this.#announced.get(id)?.text ?? [])
+  }
+
+  withdraw(id: string): void {
+    this.#announced.delete(id)
   }
 
   /** @returns whether there was one. */
@@ -193,12 +244,21 @@ export class SimulatedRedis {
     return { type: 'done' }
   }
 
-  #nextFence(): number {
+  /** All later fences are larger than this one. */
+  raiseFenceTo(fence: number): void {
     const before = this.#fence
     this.#remember(() => {
       this.#fence = before
     })
-    this.#fence = Math.max(before + 1, Math.floor(this.#wall() * 1_000))
+    this.#fence = Math.max(before, fence)
+  }
+
+  #nextFence(floor: number): number {
+    const before = this.#fence
+    this.#remember(() => {
+      this.#fence = before
+    })
+    this.#fence = Math.max(before + 1, floor + 1, Math.floor(this.#wall() * 1_000))
     return this.#fence
   }
 

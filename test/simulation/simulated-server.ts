@@ -49,6 +49,8 @@ export class SimulatedServer {
   redis: SimulatedRedis
   /** Another one after each start, and another for each server. */
   identity = 1
+  /** When it was started, in true time. */
+  startedAt = -86_400_000
   /** It does not take writes. */
   isReplica = false
   condition: 'up' | 'hanging' | 'down' = 'up'
@@ -192,6 +194,7 @@ export class SimulatedServer {
 
   /** It goes on, or comes back. */
   start(): void {
+    if (this.condition === 'down') this.startedAt = this.#timeline.now
     this.condition = 'up'
     const waiting = this.#waiting
     this.#waiting = []

@@ -70,6 +70,23 @@ describe('a simulated world with several servers', () => {
   })
 })
 
+describe('a simulated world with keepers', () => {
+  it('P34 keeps leases while event loops are blocked, and everything else holds', async () => {
+    let kept = 0
+    let blocked = 0
+    for (let seed = SEED; seed < SEED + RUNS / 2; seed += 1) {
+      const onEvent = (line: string): void => {
+        if (line.includes('its keeper is told done')) kept += 1
+      }
+      const { violation, faults } = await new Simulation({ seed, duration: 60_000, keepers: true, onEvent }).run()
+      if (violation) expect.fail(`seed ${seed}: ${violation.message}`)
+      blocked += faults.block ?? 0
+    }
+    expect(blocked).to.be.greaterThan(RUNS)
+    expect(kept).to.be.greaterThan(RUNS)
+  }).timeout(600_000)
+})
+
 describe('npm run simulate', () => {
   it('reports how many runs found nothing', async () => {
     const { code, output } = await simulate('--runs', '3', '--seconds', '5', '--processes', '2')

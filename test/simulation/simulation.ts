@@ -12,9 +12,10 @@ import { Chronicle } from './chronicle.ts'
 import { Contest } from './contest.ts'
 import { type Fault, Faults } from './faults.ts'
 import { Member } from './member.ts'
+import { Offices } from './offices.ts'
 import { Random } from './random.ts'
 import { Reactions } from './reactions.ts'
-import { drawScenario, type Scenario } from './scenario.ts'
+import { drawScenario, type Scenario, withKeepers } from './scenario.ts'
 import { ServerInspector } from './server-inspector.ts'
 import type { SimulatedProcess } from './simulated-process.ts'
 import { SimulatedNodes } from './simulated-nodes.ts'
@@ -33,6 +34,14 @@ const LONGEST_DRAIN = Math.max(...DRAINS)
 const CLOSING = 10_000 + 1_000
 /** Where the chance that nodes are drawn from begins, apart from that of everything else. */
 const NODES = 0x6e_6f_64_65
+/** The same for elections, claims and shares, how many of the worlds have them, and what it takes to end them, in ms. */
+const OFFICES = 0x6f_66_66_69
+const STANDING = 0.15
+const LEAVING = 15_000
+/** More of them are about crowds. */
+const MOST_KEYS = 12
+/** The same for keepers. */
+const KEEPERS = 0x6b_65_65_70
 /** After how many of the steps a turn of the event loop is waited for. */
 const TURNS = 1 / 8
 
@@ -57,6 +66,8 @@ export interface RunOptions {
   readonly careful?: boolean
   /** Violations that match this are let pass, so that others can be found. */
   readonly ignore?: RegExp | undefined
+  /** Each process has a keeper, and their event loops are blocked at times. */
+  readonly keepers?: boolean
   /** Instead of what would be drawn. */
   readonly scenario?: Partial<Scenario>
 }
@@ -74,6 +85,7 @@ export class Simulation {
   readonly #faults: Faults
   readonly #watchman: Watchman
   readonly #reactions: Reactions
+  #offices: Offices | undefined
   readonly #reading: Random
   readonly #turning: Random
   readonly #draining: Random
@@ -91,7 +103,11 @@ export class Simulation {
     this.#random = random
     // What is drawn for several nodes changes nothing in worlds with one.
     const further = new Random(options.seed ^ NODES)
-    const scenario = { ...drawScenario(random.fork(), further), ...options.scenario }
+    const offices = new Random(options.seed ^ OFFICES)
+    const keepers = new Random(options.seed ^ KEEPERS)
+    const drawn = drawScenario(random.fork(), further)
+    const standing = offices.chance(STANDING) && !drawn.contested && drawn.keys.length <= MOST_KEYS
+    const scenario = { ...(options.keepers ? withKeepers(drawn, keepers) : drawn), standing, ...options.scenario }
     this.scenario = scenario
     const timeline = this.#timeline
     const chronicle = new Chronicle(timeline, options.onEvent)
@@ -125,6 +141,9 @@ export class Simulation {
     this.#workload.onClose = (member) => {
       if (this.#members.includes(member)) this.#replace(member, 'close')
     }
+    const members = (): readonly Member[] => this.#members
+    if (scenario.standing)
+      this.#offices = new Offices({ timeline, random: offices.fork(), verdict, nodes, servers, members })
     this.#reading = random.fork()
     this.#turning = random.fork()
     this.#draining = random.fork()
@@ -150,6 +169,7 @@ export class Simulation {
     if (Number.isFinite(actionEvery))
       this.#repeat(actionEvery, () => this.#workload.act(this.#random.pick(this.#members)))
     if (Number.isFinite(faultEvery)) this.#repeat(faultEvery, () => this.#faults.inflict())
+    this.#offices?.trouble(duration)
     this.#round()
     process.on('unhandledRejection', this.#onUnhandled)
     await this.#advance(duration)
@@ -164,6 +184,11 @@ export class Simulation {
   /** Everything gets well again, all that was begun comes to its end, and nothing is left. */
   async #end(): Promise<void> {
     await this.#advance(this.#options.duration + restAfter(Math.max(...this.scenario.ttls)))
+    if (this.#offices) {
+      this.#offices.checkQuiet()
+      this.#offices.leaveAll()
+      await this.#advance(this.#timeline.now + LEAVING)
+    }
     this.#watchman.checkQuiet(this.#members)
     for (const member of this.#members) this.#close(member)
     await this.#advance(this.#timeline.now + LONGEST_DRAIN + CLOSING + 1_000)
@@ -223,7 +248,9 @@ export class Simulation {
   #afterStep(process: SimulatedProcess): void {
     this.#stepping = undefined
     process.endStep()
-    this.#byProcess.get(process)?.inspector.check()
+    const member = this.#byProcess.get(process)
+    member?.inspector.check()
+    if (member) this.#offices?.check(member)
   }
 
   #give(): void {
@@ -243,6 +270,7 @@ export class Simulation {
     this.#members.push(member)
     this.#living.add(member)
     this.#byProcess.set(member.process, member)
+    this.#offices?.enter(member)
   }
 
   #replace(member: Member, how: 'kill' | 'close'): void {
@@ -267,7 +295,7 @@ export class Simulation {
   }
 
   #round(): void {
-    this.#watchman.round([...this.#living], this.scenario.keys)
+    this.#watchman.round([...this.#living], [...this.scenario.keys, ...(this.#offices?.keys ?? [])])
     this.#timeline.after(this.#watchman.interval, () => this.#round())
   }
 

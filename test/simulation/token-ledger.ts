@@ -31,6 +31,8 @@ export interface Evidence {
   adoptedAt: number
   /** When the last request was sent that was confirmed. */
   confirmedAt: number
+  /** The same for what a keeper sent. */
+  keptAt: number
   /** The manager said that it has it, or asked to have it; and that it is over. */
   claimed: boolean
   ended: boolean
@@ -95,11 +97,17 @@ export class TokenLedger {
     evidence.claimed = true
     evidence.ended = false
     evidence.confirmedAt = Number.NEGATIVE_INFINITY
+    evidence.keptAt = Number.NEGATIVE_INFINITY
     evidence.adoptedAt = this.process.clock.now()
   }
 
   /** The last moment at which a lease may be held, by what was confirmed: P1. */
-  boundOf({ confirmedAt, ttl }: Evidence): number {
+  boundOf({ confirmedAt, keptAt, ttl }: Evidence): number {
+    return Math.max(confirmedAt, keptAt) + ttl - (ttl * DRIFT_FACTOR + 2)
+  }
+
+  /** The same, by what was confirmed to the manager itself. */
+  ownBoundOf({ confirmedAt, ttl }: Evidence): number {
     return confirmedAt + ttl - (ttl * DRIFT_FACTOR + 2)
   }
 
@@ -256,6 +264,7 @@ export class TokenLedger {
       timeout: timeoutOf(ttl),
       adoptedAt: Number.NEGATIVE_INFINITY,
       confirmedAt: Number.NEGATIVE_INFINITY,
+      keptAt: Number.NEGATIVE_INFINITY,
       claimed: false,
       ended: false,
       endedAt: Number.NEGATIVE_INFINITY,

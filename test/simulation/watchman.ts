@@ -51,7 +51,7 @@ export class Watchman {
     const holders = new Map<string, string>()
     for (const member of members) {
       const { process, inspector } = member
-      if (!process.observable || process.blind) continue
+      if (!process.readable || process.blind) continue
       for (const known of inspector.live) {
         if (!inspector.read(known)) continue
         const { key, token } = known.lease

@@ -8,6 +8,8 @@ export interface WorkerTask {
   readonly runs: number
   /** Simulated ms. */
   readonly duration: number
+  /** See `RunOptions`. */
+  readonly keepers: boolean
   /** See `RunOptions.ignore`. */
   readonly ignore: string | undefined
 }
@@ -20,10 +22,15 @@ Error.stackTraceLimit = 0
 
 process.on('message', (task: WorkerTask) => void work(task))
 
-async function work({ seed, stride, runs, duration, ignore: pattern }: WorkerTask): Promise<void> {
+async function work({ seed, stride, runs, duration, keepers, ignore: pattern }: WorkerTask): Promise<void> {
   const ignore = pattern === undefined ? undefined : new RegExp(pattern)
   for (let run = 0; run < runs; run += 1) {
-    const { violation, ...report } = await new Simulation({ seed: seed + run * stride, duration, ignore }).run()
+    const { violation, ...report } = await new Simulation({
+      seed: seed + run * stride,
+      duration,
+      keepers,
+      ignore,
+    }).run()
     process.send?.({ ...report, violation: violation?.message } satisfies WorkerReport)
     if (violation) break
   }

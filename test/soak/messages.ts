@@ -9,11 +9,12 @@ export type Lie =
   | 'constant fence'
 
 /**
- * How a worker reaches the server: by its address; by asking Sentinels, and then through a proxy before the one they name; or by asking the
- * nodes of a cluster.
+ * How a worker reaches the server: by its address; by asking Sentinels, and then through a proxy before the one they name; by asking the
+ * nodes of a cluster; or as a quorum of several.
  */
 export type Route =
   | { readonly url: string }
+  | { readonly members: readonly string[]; readonly restartDelay: number }
   | { readonly nodes: readonly { readonly host: string; readonly port: number }[] }
   | {
       readonly name: string

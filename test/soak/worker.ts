@@ -4,7 +4,8 @@
  */
 import { setTimeout } from 'node:timers/promises'
 import { Cluster, Redis } from 'ioredis'
-import { type AcquireOptions, type Lease, LeaseError, LeaseManager } from 'leasewheel'
+import { type AcquireOptions, type Connectable, type Lease, LeaseError, LeaseManager } from 'leasewheel'
+import { quorum } from 'leasewheel/quorum'
 import { Random } from '../simulation/random.ts'
 import { Holds } from './holds.ts'
 import { machineTime } from './machine-clock.ts'
@@ -165,8 +166,9 @@ class Worker {
 }
 
 /** For Sentinels and clusters a client, as applications have one; the manager makes its own connections after its example. */
-function connectionTo(route: Route): string | Redis | Cluster {
+function connectionTo(route: Route): Connectable {
   if ('url' in route) return route.url
+  if ('members' in route) return quorum(route.members, { restartDelay: route.restartDelay })
   if ('nodes' in route) {
     const cluster = new Cluster([...route.nodes], { lazyConnect: true })
     cluster.on('error', () => undefined)

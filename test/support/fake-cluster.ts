@@ -5,6 +5,7 @@
 import { createHash } from 'node:crypto'
 import { once } from 'node:events'
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net'
+import * as handOvers from '#src/redis/hand-over-scripts.js'
 import * as scripts from '#src/redis/scripts.js'
 import { firstCommand } from './scripted-proxy.ts'
 
@@ -27,11 +28,14 @@ export interface FakeCommand {
 }
 
 /** What the scripts are called in a journal. */
-export type ScriptName = 'acquire' | 'renew' | 'release' | 'verify' | 'inspect'
+export type ScriptName = 'acquire' | 'handOver' | 'renew' | 'release' | 'verify' | 'inspect'
+
+/** They answer with a fence. */
+const GRANTING: ReadonlySet<ScriptName> = new Set(['acquire', 'handOver'])
 
 const NAMES = new Map<string, ScriptName>()
-for (const [name, lua] of Object.entries(scripts)) {
-  const short = name.toLowerCase().split('_')[0] as ScriptName
+for (const [name, lua] of Object.entries({ ...scripts, ...handOvers })) {
+  const short = name.startsWith('HAND_OVER') ? 'handOver' : (name.toLowerCase().split('_')[0] as ScriptName)
   NAMES.set(lua, short)
   NAMES.set(createHash('sha1').update(lua).digest('hex'), short)
 }
@@ -45,13 +49,16 @@ export class FakeCluster {
   /** Holds back a node's answer to INFO, without which it is not used. */
   onGreeting: (node: number) => Promise<void> | undefined = () => undefined
   /** What CLUSTER SLOTS answers. */
-  ranges: () => readonly FakeRange[] = () => [{ first: 0, last: 16_383, host: '127.0.0.1', port: this.port(0) }]
+  ranges: (node: number) => readonly FakeRange[] = () => [
+    { first: 0, last: 16_383, host: '127.0.0.1', port: this.port(0) },
+  ]
   /** Nodes that answer nothing. */
   readonly silent: Set<number> = new Set<number>()
   /** Everything that the nodes were asked, in order. */
   readonly journal: FakeCommand[] = []
   readonly #servers: Server[] = []
   readonly #sockets = new Map<Socket, number>()
+  readonly #subscribers = new Set<Socket>()
 
   static async start(nodes: number): Promise<FakeCluster> {
     const cluster = new FakeCluster()
@@ -97,6 +104,12 @@ export class FakeCluster {
     await Promise.all(this.#servers.map((server) => new Promise((resolve) => server.close(resolve))))
   }
 
+  /** The node tells its subscribers that these keys have changed, or that all are gone. */
+  tellChange(node: number, keys?: readonly string[]): void {
+    const message = array([bulk('message'), bulk('__redis__:invalidate'), keys ? array(keys.map(bulk)) : '*-1'])
+    for (const socket of this.#subscribers) if (this.#sockets.get(socket) === node) socket.write(`${message}\r\n`)
+  }
+
   /** The node is gone, for good. */
   kill(node: number): void {
     this.#servers[node]?.close()
@@ -106,7 +119,10 @@ export class FakeCluster {
   #serve(node: number, socket: Socket): void {
     this.#sockets.set(socket, node)
     socket.on('error', () => undefined)
-    socket.on('close', () => this.#sockets.delete(socket))
+    socket.on('close', () => {
+      this.#sockets.delete(socket)
+      this.#subscribers.delete(socket)
+    })
     let rest = Buffer.alloc(0)
     let asking = false
     socket.on('data', (chunk: Buffer) => {
@@ -115,6 +131,7 @@ export class FakeCluster {
         rest = rest.subarray(command.length)
         const { words } = command
         this.journal.push({ node, words })
+        if (words[0]?.toLowerCase() === 'subscribe') this.#subscribers.add(socket)
         if (this.silent.has(node)) continue
         const answer = `${this.#answer(node, words, asking)}\r\n`
         const held = words[0]?.toLowerCase() === 'info' ? this.onGreeting(node) : undefined
@@ -128,11 +145,11 @@ export class FakeCluster {
   #answer(node: number, words: readonly string[], asking: boolean): string {
     const name = words[0]?.toLowerCase()
     const call = readCall(words)
-    if (call) return this.onScript(node, { ...call, asking }) ?? (call.name === 'acquire' ? '*1\r\n:1' : '*0')
+    if (call) return this.onScript(node, { ...call, asking }) ?? (GRANTING.has(call.name) ? '*1\r\n:1' : '*0')
     if (name === 'hello') return '-ERR unknown command `HELLO`'
     if (name === 'info')
       return bulk(`redis_mode:${this.mode}\r\nrole:master\r\nrun_id:${node}\r\nmaster_replid:${node}\r\n`)
-    if (name === 'cluster') return array(this.ranges().map(rangeOf))
+    if (name === 'cluster') return array(this.ranges(node).map(rangeOf))
     if (name === 'client') return words[1]?.toLowerCase() === 'id' ? `:${node + 1}` : '+OK'
     if (name === 'subscribe') return array([bulk('subscribe'), bulk(words[1] as string), ':1'])
     if (name === 'config') return '*0'

@@ -9,6 +9,8 @@ import {
   type BackendListener,
   type BackendSettings,
   type ChangeOutcome,
+  type HandOverEntry,
+  type HandOverOutcome,
   type DetachedLease,
   type Lease,
   type LeaseEvents,
@@ -47,7 +49,8 @@ export function heldFor(ttl: number, driftFactor = 0.01): number {
   return ttl - (ttl * driftFactor + 2)
 }
 
-export type Operation = 'acquire' | 'renew' | 'release' | 'verify'
+/** A hand-over stands in the journal as a release and an acquire, one right after the other. */
+export type Operation = 'acquire' | 'handOver' | 'renew' | 'release' | 'verify'
 type LeaseEventName = Exclude<keyof LeaseEvents, 'error'>
 
 interface Told {
@@ -265,6 +268,13 @@ export class TestBackend extends MemoryBackend {
     return this.#travel('acquire', entries, watched(entries, watch), () => super.acquire(entries, watch))
   }
 
+  override handOver(entries: readonly HandOverEntry[], watch?: boolean): Promise<readonly HandOverOutcome[]> {
+    const at = this.#clock.now()
+    const released = entries.map(({ key, from, ttl }) => ({ key, token: from, ttl }))
+    this.#journal.items.push({ kind: 'call', at, operation: 'release', entries: released, watched: [] })
+    return this.#travel('handOver', entries, watched(entries, watch), () => super.handOver(entries, watch))
+  }
+
   override renew(entries: readonly LockEntry[], watch?: boolean): Promise<readonly ChangeOutcome[]> {
     return this.#travel('renew', entries, watched(entries, watch), () => super.renew(entries, watch))
   }
@@ -285,7 +295,7 @@ export class TestBackend extends MemoryBackend {
     return view
   }
 
-  async #travel<O extends AcquireOutcome | ChangeOutcome>(
+  async #travel<O extends AcquireOutcome | ChangeOutcome | HandOverOutcome>(
     operation: Operation,
     entries: readonly LockEntry[],
     watched: readonly string[],
@@ -293,7 +303,8 @@ export class TestBackend extends MemoryBackend {
   ): Promise<readonly O[]> {
     const at = this.#clock.now()
     const copies = entries.map(({ key, token, ttl }) => ({ key, token, ttl }))
-    this.#journal.items.push({ kind: 'call', at, operation, entries: copies, watched })
+    const journalled = operation === 'handOver' ? 'acquire' : operation
+    this.#journal.items.push({ kind: 'call', at, operation: journalled, entries: copies, watched })
     this.#atOnce = at === this.#latest ? this.#atOnce + 1 : 1
     this.#latest = at
     if (this.#atOnce > MOST_AT_ONCE) this.overrun = true
@@ -313,7 +324,8 @@ export class TestBackend extends MemoryBackend {
     // A verification gives nobody time.
     if (operation === 'verify') return outcomes
     for (const [index, { token }] of copies.entries()) {
-      const type = outcomes[index]?.type
+      const outcome = outcomes[index]
+      const type = outcome?.type === 'exchanged' ? outcome.acquired.type : outcome?.type
       if (type === 'granted' || type === 'done') this.#confirm(token, at)
     }
     return outcomes

@@ -28,24 +28,30 @@ interface Address {
 }
 
 export class RedisCluster {
-  /** The masters of the beginning in the order of their slots, then their replicas in the same order. */
-  readonly nodes: readonly RedisServer[]
-  readonly #ids: ReadonlyMap<RedisServer, string>
+  readonly #ids: Map<RedisServer, string>
   readonly #proxies: ReadonlyMap<RedisServer, Proxy>
-  readonly #password: string | undefined
+  readonly #options: RedisClusterOptions
   readonly #masters: number
   readonly #clients: Cluster[] = []
 
   private constructor(
-    ids: ReadonlyMap<RedisServer, string>,
+    ids: Map<RedisServer, string>,
     proxies: ReadonlyMap<RedisServer, Proxy>,
-    { masters = MASTERS, password }: RedisClusterOptions,
+    options: RedisClusterOptions,
   ) {
-    this.nodes = [...ids.keys()]
     this.#ids = ids
     this.#proxies = proxies
-    this.#password = password
-    this.#masters = masters
+    this.#options = options
+    this.#masters = options.masters ?? MASTERS
+  }
+
+  /** The masters of the beginning in the order of their slots, then their replicas in the same order, then those that were added. */
+  get nodes(): readonly RedisServer[] {
+    return [...this.#ids.keys()]
+  }
+
+  get #password(): string | undefined {
+    return this.#options.password
   }
 
   /** Starts a cluster. Resolves when all nodes agree on who serves what, serve it, and each replica has all of its master's data. */
@@ -229,6 +235,28 @@ export class RedisCluster {
     )
   }
 
+  /** One more master, without slots and without a proxy. Resolves when all nodes know it, and slots can move to it. */
+  async add(): Promise<RedisServer> {
+    const others = this.nodes
+    const node = await RedisServer.start(serverOptions(this.#options))
+    this.#ids.set(node, (await node.command('CLUSTER', 'MYID')) as string)
+    await node.command('CLUSTER', 'SET-CONFIG-EPOCH', 1_000 + this.nodes.length)
+    for (const other of others) await node.command('CLUSTER', 'MEET', '127.0.0.1', other.port)
+    await this.#untilMet()
+    await until('the new node takes part', async () =>
+      String(await node.command('CLUSTER', 'INFO')).includes('cluster_state:ok'),
+    )
+    return node
+  }
+
+  /** A node without slots is stopped for good, and all others forget it. */
+  async remove(node: RedisServer): Promise<void> {
+    const id = this.idOf(node)
+    this.#ids.delete(node)
+    await node.stop()
+    for (const other of this.nodes) await other.command('CLUSTER', 'FORGET', id)
+  }
+
   /** Resolves when all nodes run, agree, and serve all slots, and each replica has what its master has. */
   async untilWhole(): Promise<void> {
     let reason = ''
@@ -262,11 +290,7 @@ export class RedisCluster {
     for (const node of nodes) {
       for (const other of nodes) if (other !== node) await node.command('CLUSTER', 'MEET', '127.0.0.1', other.port)
     }
-    await until('all nodes know one another', async () =>
-      (await this.#views()).every(
-        (view) => view.length === nodes.length && view.every(({ flags }) => !flags.has('handshake')),
-      ),
-    )
+    await this.#untilMet()
     for (const [index, replica] of nodes.slice(masters).entries()) {
       await replica.command('CLUSTER', 'REPLICATE', this.idOf(nodes[index % masters] as RedisServer))
     }
@@ -274,6 +298,15 @@ export class RedisCluster {
       view.filter(({ masterId }) => masterId !== undefined).length === nodes.length - masters
     await until('all nodes know who follows whom', async () => (await this.#views()).every(isFollowed))
     await this.untilWhole()
+  }
+
+  async #untilMet(): Promise<void> {
+    const { length } = this.nodes
+    await until('all nodes know one another', async () =>
+      (await this.#views()).every(
+        (view) => view.length === length && view.every(({ flags }) => !flags.has('handshake')),
+      ),
+    )
   }
 
   #running(): RedisServer[] {

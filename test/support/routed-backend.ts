@@ -8,6 +8,8 @@ import type {
   BackendListener,
   BackendSettings,
   ChangeOutcome,
+  HandOverEntry,
+  HandOverOutcome,
   LockEntry,
   LockView,
   ReleaseEntry,
@@ -17,7 +19,7 @@ import type {
 } from 'leasewheel'
 import { type ManualClock, MemoryBackend, MemoryStore } from 'leasewheel/memory'
 
-export type Asked = 'acquire' | 'renew' | 'release' | 'verify'
+export type Asked = 'acquire' | 'handOver' | 'renew' | 'release' | 'verify'
 
 /** A request, as it came from the manager. */
 export interface RoutedRequest {
@@ -177,6 +179,10 @@ export class RoutedBackend implements Backend {
 
   acquire(entries: readonly LockEntry[], watch?: boolean): Promise<readonly AcquireOutcome[]> {
     return this.#ask('acquire', entries, (node, some) => node.acquire(some, watch))
+  }
+
+  handOver(entries: readonly HandOverEntry[], watch?: boolean): Promise<readonly HandOverOutcome[]> {
+    return this.#ask('handOver', entries, (node, some) => node.handOver(some, watch))
   }
 
   renew(entries: readonly LockEntry[], watch?: boolean): Promise<readonly ChangeOutcome[]> {

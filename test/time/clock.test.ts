@@ -473,3 +473,27 @@ describe('SystemClock', () => {
     })
   })
 })
+
+describe('the steady time of a clock', () => {
+  it('is that of all threads of the process', () => {
+    const clock = new SystemClock()
+    const before = Number(process.hrtime.bigint()) / 1e6
+    const steady = clock.steady()
+    const after = Number(process.hrtime.bigint()) / 1e6
+    expect(steady).to.be.within(before - 1, after + 1)
+    expect(clock.steady() + clock.ahead).to.be.closeTo(clock.now(), 1_000)
+  })
+
+  it('stands still while the machine sleeps, and `ahead` grows by that', () => {
+    const machine = new Machine()
+    const clock = new SystemClock(machine)
+    const [steady, ahead] = [clock.steady(), clock.ahead]
+    machine.run(SECOND)
+    machine.suspend(MINUTE)
+    expect(clock.ahead, 'nobody has read the clock').to.equal(ahead)
+    const now = clock.now()
+    expect(clock.steady() - steady).to.be.closeTo(SECOND, 1e-6)
+    expect(clock.ahead - ahead).to.be.closeTo(MINUTE, 1e-6)
+    expect(clock.steady() + clock.ahead).to.equal(now)
+  })
+})

@@ -16,8 +16,9 @@ import { join, relative, resolve } from 'node:path'
 import { decode } from '@jridgewell/sourcemap-codec'
 import { expect } from 'chai'
 import { parseSync } from 'oxc-parser'
+import { withRedis } from '../support/redis-server.ts'
 
-const ENTRIES = ['index', 'memory', 'prometheus', 'opentelemetry', 'log', 'page']
+const ENTRIES = ['index', 'memory', 'quorum', 'prometheus', 'opentelemetry', 'log', 'page']
 const MODULES = [...ENTRIES, 'shared']
 const FORMATS = ['js', 'cjs']
 
@@ -64,7 +65,7 @@ describe('the build', function () {
   it('has each entry in two formats, with declarations and source maps', () => {
     const extensions = ['js', 'js.map', 'd.ts', 'cjs', 'cjs.map', 'd.cts']
     const files = MODULES.flatMap((module) => extensions.map((extension) => `${module}.${extension}`))
-    const others = ['cli.js', 'cli.js.map', 'licenses.txt', 'memory']
+    const others = ['cli.js', 'cli.js.map', 'keeper-worker.js', 'keeper-worker.js.map', 'licenses.txt', 'memory']
     expect(readdirSync(dist).sort()).to.deep.equal([...files, ...others].sort())
   })
 
@@ -141,6 +142,28 @@ describe('the build', function () {
       const lines = run(process.execPath, '--input-type=module', '--eval', program).split('\n')
       expect(lines.length).to.be.at.least(11)
       for (const line of lines) expect(line).to.match(/^(\w+) \1$/)
+    })
+
+    it(`has a keeper whose thread connects: ${format}`, () =>
+      withRedis(async ({ url }) => {
+        const program = `const { LeaseManager } = await import('${dist}/index.${format}')
+          const manager = new LeaseManager('${url}', { keeper: {} })
+          manager.on('error', (error) => console.log(error.message))
+          while (!manager.stats().keeper.connected) await new Promise((resolve) => setTimeout(resolve, 10))
+          console.log('connected')
+          await manager.close()`
+        expect(run(process.execPath, '--input-type=module', '--eval', program)).to.equal('connected')
+      }))
+
+    it(`says which file a keeper misses if the code was moved elsewhere: ${format}`, () => {
+      const place = join(folder, `moved-${format}`)
+      for (const module of ['index', 'shared'])
+        cpSync(join(dist, `${module}.${format}`), join(place, `${module}.${format}`))
+      const program = `const { LeaseManager } = await import('${place}/index.${format}')
+        new LeaseManager('redis://localhost:1', { keeper: {} })`
+      const trace = run(process.execPath, '--input-type=module', '--eval', program)
+      expect(trace).to.include('TypeError: Expected the file of the keeper beside the code of leasewheel')
+      expect(trace).to.include(`file://${place}/keeper-worker.js`)
     })
 
     it(`has source maps that lead a stack trace to the source: ${format}`, () => {

@@ -1,5 +1,6 @@
 /** A worker process: takes jobs from the queue, and works for a customer under a lease. bullmq.ts watches it. */
-import { setTimeout as sleep } from 'node:timers/promises'
+import { EventEmitter, once } from 'node:events'
+import { createInterface } from 'node:readline'
 // #region worker
 import { DelayedError, type Job, Worker, type WorkerOptions } from 'bullmq'
 import { type Lease, LeaseManager, LockNotAcquiredError } from 'leasewheel'
@@ -24,10 +25,19 @@ function startWorker(leases: LeaseManager, importFor: ImportFor, options: Worker
 }
 // #endregion worker
 
+/** Customers whose imports may end: each line of stdin names one. */
+const finishing = new Set<string>()
+const finished = new EventEmitter()
+const input = createInterface({ input: process.stdin }).on('line', (customer) => {
+  finishing.add(customer)
+  finished.emit(customer)
+})
+
 async function importFor(customer: string, { fence, signal }: Lease): Promise<void> {
   console.log(`begin ${customer}`)
+  signal.addEventListener('abort', () => console.log(`stopped ${customer}`))
   const from = Date.now()
-  await sleep(400, undefined, { signal })
+  if (!finishing.has(customer)) await once(finished, customer, { signal })
   console.log(`done ${JSON.stringify({ customer, fence, from, to: Date.now() })}`)
 }
 
@@ -37,8 +47,8 @@ const worker = startWorker(leases, importFor, {
   connection: { url },
   concurrency: 10,
   // Much shorter than the defaults, so that the example need not wait half a minute for a job to stall.
-  lockDuration: 1_000,
-  stalledInterval: 500,
+  lockDuration: 5_000,
+  stalledInterval: 1_000,
   drainDelay: 1,
 })
 worker.on('error', (error) => console.error(`error ${error.message}`))
@@ -51,3 +61,6 @@ async function stop(): Promise<void> {
   await leases.close()
 }
 // #endregion shutdown
+
+// Nothing else keeps the process alive then.
+worker.once('closed', () => input.close())

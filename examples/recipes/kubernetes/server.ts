@@ -1,5 +1,5 @@
 /** A pod: works under locks, answers probes, and ends in good order. kubernetes.ts plays the cluster. */
-import { setTimeout as sleep } from 'node:timers/promises'
+import { once } from 'node:events'
 // #region server
 import { createServer, type ServerResponse } from 'node:http'
 import { hostname } from 'node:os'
@@ -66,6 +66,7 @@ server.once('listening', () => {
 
 async function writeReport(signal: AbortSignal): Promise<void> {
   console.log('writing')
-  await sleep(1_500, undefined, { signal })
+  await once(process.stdin, 'data', { signal })
+  process.stdin.destroy()
   console.log('written')
 }

@@ -9,7 +9,7 @@ const url = process.env.REDIS_URL ?? 'redis://localhost:6379'
 export async function ship({ order }: { order: string }): Promise<string> {
   const leases = new LeaseManager(url, { ttl: 5_000, maxHold: 20_000 }) // the function's time limit is 30 s
   try {
-    return await leases.using(`order:${order}`, (lease) => pack(order, lease), { wait: 1_000 })
+    return await leases.using(`order:${order}`, (lease) => pack(order, lease), { wait: 3_000 })
   } catch (error) {
     if ((error as { code?: string }).code === 'ERR_NOT_ACQUIRED') return 'busy'
     throw error

@@ -16,7 +16,7 @@ export class Invoices {
   }
 
   send(customer: string): Promise<void> {
-    return this.#leases.using(`invoices:${customer}`, ({ signal }) => sendAll(customer, signal), { wait: 2_000 })
+    return this.#leases.using(`invoices:${customer}`, ({ signal }) => sendAll(customer, signal), { wait: 5_000 })
   }
 }
 // #endregion service

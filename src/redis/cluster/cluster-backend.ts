@@ -10,10 +10,13 @@ import {
   type BackendSettings,
   type ChangeOutcome,
   FENCE_KEY,
+  type HandOverEntry,
+  type HandOverOutcome,
   type LockEntry,
   type LockView,
   type ReleaseEntry,
   type Routing,
+  type ServerIdentity,
 } from '../../backend.ts'
 import type { Catalogue } from '../../catalogue.ts'
 import { UnavailableError } from '../../errors.ts'
@@ -71,6 +74,15 @@ export class ClusterBackend implements Backend {
     return this.#opened?.catalogue
   }
 
+  get name(): string | undefined {
+    const names = this.#opened?.map.views().map(({ name }) => name) ?? []
+    return names.length === 0 ? undefined : `the cluster of ${names[0]}`
+  }
+
+  get servers(): readonly ServerIdentity[] {
+    return this.#opened?.map.identities() ?? []
+  }
+
   /** The counters of the slots are refused as well: see `SlotRequests`. */
   get reservedKey(): string | undefined {
     return FENCE_KEY.startsWith(this.#prefix) ? FENCE_KEY.slice(this.#prefix.length) : undefined
@@ -85,6 +97,7 @@ export class ClusterBackend implements Backend {
       settings,
       listener,
       onMoved: (moved, route) => requests.onMoved(moved, route),
+      isUnsettled: () => requests.unsettled,
       onOtherServer: (route) => requests.onOtherServer(map.slotsOf(route)),
     })
     const { clock = new SystemClock(), timeout } = settings
@@ -99,8 +112,12 @@ export class ClusterBackend implements Backend {
     return this.#open.map.ready(route)
   }
 
-  acquire(entries: readonly LockEntry[], watch = false): Promise<readonly AcquireOutcome[]> {
-    return this.#open.requests.acquire(entries, watch)
+  acquire(entries: readonly LockEntry[], watch = false, floor = 0): Promise<readonly AcquireOutcome[]> {
+    return this.#open.requests.acquire(entries, watch, floor)
+  }
+
+  raiseFences(entries: readonly LockEntry[], fence: number): Promise<readonly ChangeOutcome[]> {
+    return this.#open.requests.raiseFences(entries, fence)
   }
 
   renew(entries: readonly LockEntry[], watch = false): Promise<readonly ChangeOutcome[]> {
@@ -109,6 +126,10 @@ export class ClusterBackend implements Backend {
 
   release(entries: readonly ReleaseEntry[]): Promise<readonly ChangeOutcome[]> {
     return this.#open.requests.release(entries)
+  }
+
+  handOver(entries: readonly HandOverEntry[], watch = false): Promise<readonly HandOverOutcome[]> {
+    return this.#open.requests.handOver(entries, watch)
   }
 
   verify(entries: readonly LockEntry[]): Promise<readonly ChangeOutcome[]> {

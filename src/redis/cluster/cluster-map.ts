@@ -1,22 +1,20 @@
 /** The nodes of a cluster, by route, and which of them serves a slot now. */
-import type { BackendListener, BackendSettings, RouteView } from '../../backend.ts'
+import type { BackendListener, BackendSettings, RouteView, ServerIdentity } from '../../backend.ts'
 import { UnavailableError } from '../../errors.ts'
 import { SystemClock } from '../../time/clock.ts'
-import { isReply } from '../reply-fault.ts'
 import { ClusterNode } from './cluster-node.ts'
 import { type ClusterSource, nameOf } from './cluster-source.ts'
 import { type AskForMap, MapKeeper } from './map-keeper.ts'
-import { Scout } from './scout.ts'
+import { RouteNews } from './route-news.ts'
+import { RouteNumbers } from './route-numbers.ts'
 import { type Address, readSlots, type SlotRange } from './slots-reply.ts'
 import { SlotTable } from './slot-table.ts'
+import { Strangers } from './strangers.ts'
 
-/** The largest number of connections that are made only to ask for a map. */
-const MOST_SCOUTS = 8
 /** ms without a request after which a node that serves no slots is left. */
 const LINGERS = 5_000
 /** ms that a connection to such a node may take. */
 const MAY_CONNECT = 1_000
-const ignore = (): void => undefined
 
 export interface ClusterMapParts {
   readonly source: ClusterSource
@@ -24,6 +22,8 @@ export interface ClusterMapParts {
   readonly listener: BackendListener
   /** The slots have another node than before. */
   readonly onMoved: (slots: readonly number[], route: number) => void
+  /** Whether slots are on the move whose leases nobody watches meanwhile. */
+  readonly isUnsettled: () => boolean
   /** Another server answers for all slots of the route: it may lack what the last one confirmed. */
   readonly onOtherServer: (route: number) => void
 }
@@ -32,35 +32,39 @@ export class ClusterMap {
   readonly #parts: ClusterMapParts
   readonly #table = new SlotTable()
   readonly #keeper: MapKeeper
-  /** By the address at which we reach a node. */
-  readonly #routes = new Map<string, number>()
+  readonly #routes = new RouteNumbers()
   /** By route. */
   readonly #nodes: (ClusterNode | undefined)[] = []
-  /** What has to be reported about routes once they can be asked. */
-  readonly #news = new Map<number, 'recovered' | 'promoted'>()
-  /** Where we reach all nodes of the last map, replicas included. */
-  #known: readonly Address[] = []
-  /** Where the nodes are that the application named, as last looked up. */
-  #seeds: readonly Address[] = []
-  #lookingUp: Promise<void> | undefined
-  readonly #scouts = new Set<Scout>()
-  /** How many addresses had their turn to be asked by a scout. */
-  #turns = 0
+  readonly #news: RouteNews
+  /** The period of tracking of each route that the manager was last told of. */
+  readonly #periods = new Map<number, number>()
+  readonly #strangers: Strangers
   /** Where we reach the replicas of a route, as the last map said. */
   #replicas = new Map<number, readonly Address[]>()
   #questions = 0
+  /** The node that named another last: it is the first to know the new map. */
+  #teller: ClusterNode | undefined
+  /** The routes of all nodes that have named others since the last map. */
+  readonly #tellers = new Set<number>()
+  /** The routes of masters that a replica has replaced. */
+  readonly #demoted = new Set<number>()
   #connected = false
   #referenced = true
   #closed = false
 
   constructor(parts: ClusterMapParts) {
     this.#parts = parts
+    const { source, settings, listener, onOtherServer } = parts
+    this.#strangers = new Strangers(source, settings)
+    const { clock = new SystemClock() } = settings
+    this.#news = new RouteNews({ clock, listener, onOtherServer })
     this.#keeper = new MapKeeper({
-      clock: parts.settings.clock ?? new SystemClock(),
+      clock,
       candidates: () => this.#candidates(),
       isTroubled: () => this.#table.hasHoles || this.serving.some(({ sound }) => !sound),
+      isUnsettled: parts.isUnsettled,
       onMap: (ranges) => this.#onMap(ranges),
-      onFault: (error) => parts.listener.onError(error),
+      onFault: (error) => listener.onError(error),
     })
     this.#keeper.start()
   }
@@ -119,6 +123,11 @@ export class ClusterMap {
     return this.serving.map(({ view }) => view)
   }
 
+  /** All nodes that we are connected to, those without slots included. */
+  identities(): readonly ServerIdentity[] {
+    return this.#nodes.flatMap((node) => node?.pair.commands.identity ?? [])
+  }
+
   ready(route: number): Promise<void> | undefined {
     if (this.#closed) return Promise.reject(new UnavailableError('The connection to Redis is closed'))
     if (!this.#table.known || route < 0) return this.#keeper.changed()
@@ -128,6 +137,8 @@ export class ClusterMap {
   /** A node has named another for the slot. @returns the other one. */
   onMoved(slot: number, address: Address, from: ClusterNode): ClusterNode {
     const node = this.nodeAt(address)
+    this.#teller = from
+    this.#tellers.add(from.route)
     // Somebody may have known better meanwhile.
     if (this.#table.routeOf(slot) === from.route && this.#table.move(slot, node.route)) {
       this.#parts.onMoved([slot], node.route)
@@ -155,20 +166,21 @@ export class ClusterMap {
   unref(): void {
     this.#referenced = false
     this.#keeper.unref()
-    for (const part of [...this.#nodes, ...this.#scouts]) part?.unref()
+    this.#news.unref()
+    for (const part of [...this.#nodes, this.#strangers]) part?.unref()
   }
 
   async close(): Promise<void> {
     this.#closed = true
     this.#keeper.close()
-    await Promise.all([...this.#nodes, ...this.#scouts].map(async (part) => part?.close()))
+    this.#news.close()
+    await Promise.all([...this.#nodes, this.#strangers].map(async (part) => part?.close()))
   }
 
   #node({ host, port }: Address): ClusterNode {
-    this.#throwIfClosed()
+    if (this.#closed) throw new UnavailableError('The connection to Redis is closed')
     const name = nameOf({ host, port })
-    const route = this.#routes.get(name) ?? this.#routes.size
-    this.#routes.set(name, route)
+    const route = this.#routes.of(name)
     const present = this.#nodes[route]
     if (present) return present
     const { source, settings, listener } = this.#parts
@@ -179,7 +191,7 @@ export class ClusterMap {
       model: source.model({ host, port }),
       settings,
       listener: this.#listenerOf(listener, route, name),
-      onUsable: () => this.#onUsable(route),
+      onUsable: (usable) => this.#news.onUsable(usable),
       onTrouble: () => {
         if (this.serves(route)) this.#keeper.wish()
       },
@@ -200,7 +212,7 @@ export class ClusterMap {
         listener.onSuspect(route)
       },
       onMissed: () => listener.onMissed(route),
-      onChange: (keys) => listener.onChange(keys, route),
+      onChange: (keys) => (keys ? this.#onKeys(keys, route) : this.#onAnyChange(route)),
       onUnwatched: () => listener.onUnwatched(route),
       onForgotten: () => listener.onForgotten(route),
       onError: (cause) => {
@@ -220,49 +232,75 @@ export class ClusterMap {
     else listener.onDisconnected?.(this.fault)
   }
 
-  #onUsable(route: number): void {
-    const news = this.#news.get(route)
-    if (news === undefined) return
-    this.#news.delete(route)
+  /** Any key of the node may have changed: it begins to report changes, or all of its keys are gone. */
+  #onAnyChange(route: number): void {
+    const node = this.#nodes[route]
+    const period = node?.tracking?.period
+    if (node === undefined || period === undefined) return
     const { listener } = this.#parts
-    if (news === 'recovered') {
-      listener.onRecovered(route)
+    if (this.#periods.get(route) !== period) {
+      this.#periods.set(route, period)
+      if (!this.#news.onWatching(node)) listener.onChange(undefined, route)
       return
     }
-    // A replica has taken the place of its master. It may lack the last writes, and watches nothing for us.
-    this.#parts.onOtherServer(route)
-    listener.onSuspect(route)
-    if (this.#nodes[route]?.tracking?.active) listener.onChange(undefined, route)
+    // A node that becomes a replica drops its keys as well: then they are at another by now, which answers for them.
+    void this.#keeper.fresh().then(() => {
+      if (this.serves(route) && !this.#closed) listener.onChange(undefined, route)
+    })
+  }
+
+  /**
+   * A master that has become a replica goes on naming keys: each that is renewed at the new master. That concerns nobody, and verifying all of them
+   * would renew all leases once more, one by one. But keys that leave a node with their slot have to be verified.
+   */
+  #onKeys(keys: readonly string[], route: number): void {
+    const { listener } = this.#parts
+    const tell = (): void => {
+      if (!this.#isDemoted(route) && !this.#closed) listener.onChange(keys, route)
+    }
+    if (this.#tellers.has(route)) void this.#keeper.fresh().then(tell)
+    else tell()
+  }
+
+  /** Whether a replica has replaced the node, which has served nothing since. */
+  #isDemoted(route: number): boolean {
+    return this.#demoted.has(route) && !this.serves(route)
   }
 
   #onMap(ranges: readonly SlotRange[]): void {
     const { source, onMoved } = this.#parts
-    const addresses = ranges.flatMap(({ master, replicas }) => [master, ...replicas])
-    this.#known = [...new Map(addresses.map((node) => [nameOf(node), source.reach(node)])).values()]
+    this.#strangers.onMap(
+      ranges.flatMap(({ master, replicas }) => [master, ...replicas]).map((node) => source.reach(node)),
+    )
     this.#replicas = new Map(
       ranges.map(({ master, replicas }) => [
         this.nodeAt(master).route,
         replicas.map((replica) => source.reach(replica)),
       ]),
     )
-    const { moved, filled, promoted } = this.#table.apply(ranges, ({ master }) => this.nodeAt(master).route)
+    this.#tellers.clear()
+    const { moved, filled, promoted, demoted } = this.#table.apply(ranges, ({ master }) => this.nodeAt(master).route)
     this.#tellConnection()
     for (const [route, slots] of moved) onMoved(slots, route)
-    for (const route of filled) this.#news.set(route, 'recovered')
-    for (const route of promoted) this.#news.set(route, 'promoted')
+    for (const route of filled) this.#news.onRecovered(route)
+    for (const route of promoted) this.#news.onPromoted(route)
+    for (const route of demoted) this.#demoted.add(route)
     for (const node of this.#nodes) {
       if (node === undefined) continue
       if (!this.serves(node.route)) this.#retire(node)
-      else if (node.pair.commands.usable) this.#onUsable(node.route)
+      else if (node.pair.commands.usable) this.#news.onUsable(node)
     }
   }
 
   /** Slots may be on their way to a node without any, and one that has lost them may still name keys that left it. So it stays for a while. */
   #retire(node: ClusterNode): void {
     node.dismiss()
-    this.#news.delete(node.route)
+    this.#news.forget(node.route)
     if (node.idleFor < (node.pair.commands.usable ? LINGERS : MAY_CONNECT)) return
+    this.#demoted.delete(node.route)
     this.#nodes[node.route] = undefined
+    this.#routes.forget(node.name)
+    this.#periods.delete(node.route)
     void node.close()
   }
 
@@ -279,15 +317,10 @@ export class ClusterMap {
     // An heir is the first to know that it has taken over, but one that is cut off from the others will never know who has. So they take turns.
     this.#questions += 1
     if (this.#questions % 2 === 0) sound.sort((one, other) => Number(heirs.has(other)) - Number(heirs.has(one)))
-    const lookUp = this.#lookUp()
-    if (sound.length + this.#known.length === 0) await lookUp
-    // A resolver that hangs or fails must not keep us from asking a node that we know.
-    else lookUp.catch(ignore)
-    const asked = new Set([...sound, ...heirs].map(({ name }) => name))
-    const others = new Map<string, Address>()
-    for (const address of [...this.#known, ...this.#seeds]) {
-      if (!asked.has(nameOf(address))) others.set(nameOf(address), address)
-    }
+    if (this.#teller) sound.sort((one, other) => Number(other === this.#teller) - Number(one === this.#teller))
+    this.#teller = undefined
+    const connected = new Set([...sound, ...heirs].map(({ name }) => name))
+    const strangers = await this.#strangers.askers(sound.length > 0, connected)
     return [
       ...sound.map((node) => async () => {
         try {
@@ -296,46 +329,7 @@ export class ClusterMap {
           throw node.explain(error)
         }
       }),
-      ...this.#nextOf([...others.values()]).map((address) => () => this.#scout(address)),
+      ...strangers,
     ]
-  }
-
-  #lookUp(): Promise<void> {
-    this.#lookingUp ??= this.#parts.source
-      .seeds()
-      .then((seeds) => {
-        this.#seeds = seeds
-      })
-      .finally(() => {
-        this.#lookingUp = undefined
-      })
-    return this.#lookingUp
-  }
-
-  /** Each address has its turn: perhaps none of the others exists any more. */
-  #nextOf(addresses: readonly Address[]): readonly Address[] {
-    if (addresses.length <= MOST_SCOUTS) return addresses
-    const start = this.#turns % addresses.length
-    this.#turns = start + MOST_SCOUTS
-    return [...addresses.slice(start), ...addresses.slice(0, start)].slice(0, MOST_SCOUTS)
-  }
-
-  #throwIfClosed(): void {
-    if (this.#closed) throw new UnavailableError('The connection to Redis is closed')
-  }
-
-  async #scout(address: Address): Promise<readonly SlotRange[]> {
-    this.#throwIfClosed()
-    const scout = new Scout(this.#parts.source.model(address), this.#parts.settings)
-    if (!this.#referenced) scout.unref()
-    this.#scouts.add(scout)
-    try {
-      return readSlots(await scout.ask(), address.host)
-    } catch (cause) {
-      const { message } = cause as Error
-      throw new UnavailableError(`node ${nameOf(address)}: ${message}`, undefined, isReply(cause) ? {} : { cause })
-    } finally {
-      this.#scouts.delete(scout)
-    }
   }
 }

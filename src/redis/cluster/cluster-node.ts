@@ -7,7 +7,7 @@ import type { Connection } from '../connection.ts'
 import { ConnectionPair } from '../connection-pair.ts'
 import { Readiness } from '../readiness.ts'
 import { explainReply, isReply } from '../reply-fault.ts'
-import { AwaitedSuccess, type AwaitedReply, ReplyGroup } from '../reply-group.ts'
+import { AwaitedSuccess, type AwaitedReply, type Leading, ReplyGroup } from '../reply-group.ts'
 import { type Call, type Script, ScriptRunner } from '../script.ts'
 import { EncodedCommand, encode, encodeCommand } from '../encoded-command.ts'
 import { ToldFaults } from '../told-faults.ts'
@@ -18,6 +18,8 @@ const LONGEST_SILENCE = 500
 
 const ASKING = encode('*1', [{ texts: ['asking'] }])
 const ignore = (): void => undefined
+/** If the node refuses it, the call behind it is answered with MOVED. */
+const ASKING_FIRST: Leading = { lead: { wire: ASKING, awaited: () => new AwaitedSuccess('asking', ignore) } }
 
 export interface NodeParts {
   readonly route: number
@@ -137,9 +139,9 @@ export class ClusterNode {
   async run(script: Script, call: Call, before: Before): Promise<unknown> {
     this.#onAsked()
     const { tracking } = this
-    const prepare = before === 'asking' ? this.#askNext : before === 'watch' ? tracking?.watchNext : undefined
+    const leading = before === 'asking' ? ASKING_FIRST : before === 'watch' ? tracking : undefined
     try {
-      return await this.#runner.run(script, call, prepare)
+      return await this.#runner.run(script, call, leading)
     } finally {
       this.#onAnswered()
     }
@@ -170,7 +172,8 @@ export class ClusterNode {
   /** As `command`, encoded already. */
   send(command: EncodedCommand, asking = false): Promise<unknown> {
     return this.ask((commands) => {
-      if (asking) this.#askNext()
+      // If the node refuses it, the command behind it is answered with MOVED.
+      if (asking) commands.send(new EncodedCommand('asking', ASKING)).catch(ignore)
       return commands.send(command)
     })
   }
@@ -201,11 +204,6 @@ export class ClusterNode {
     this.#watchdog?.cancel()
     await this.pair.close()
     this.#readiness.settle(new UnavailableError('The connection to Redis is closed'))
-  }
-
-  readonly #askNext = (): void => {
-    // If the node refuses it, the call behind it is answered with MOVED.
-    this.pair.commands.send(new EncodedCommand('asking', ASKING)).catch(ignore)
   }
 
   #settleReady(error?: Error): void {

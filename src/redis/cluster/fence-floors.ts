@@ -2,7 +2,8 @@
  * The largest fences that this manager was given, by slot. The counter of a slot is a key of that slot and moves with it. But a failover may lose
  * its last changes, so the first acquisition at a new owner says what the fence must be larger than. Pure.
  */
-import { FENCE_KEY } from '../../backend.ts'
+import { FENCE_KEY, type Unknown } from '../../backend.ts'
+import { UnavailableError } from '../../errors.ts'
 import { SLOTS, tagOf } from './hash-slot.ts'
 
 export class FenceFloors {
@@ -35,4 +36,10 @@ export function fenceKeyOf(slot: number): string {
 /** Whether a whole key is the counter of its slot. */
 export function isFenceKey(key: string, slot: number): boolean {
   return key.startsWith(FENCE_KEY) && key === fenceKeyOf(slot)
+}
+
+/** The outcome for a key that cannot be a lock. */
+export function reserved(key: string): Unknown {
+  const message = `The key \`${key}\` is the fence counter of its slot, so it cannot be a lock`
+  return { type: 'unknown', error: new UnavailableError(message, key, { final: true }) }
 }

@@ -29,6 +29,8 @@ export interface MapKeeperParts {
   readonly candidates: () => Promise<readonly AskForMap[]>
   /** Whether a node that serves slots is away or silent, or a slot has no node. */
   readonly isTroubled: () => boolean
+  /** Whether the end of a slot's move is awaited. */
+  readonly isUnsettled: () => boolean
   readonly onMap: (ranges: readonly SlotRange[]) => void
   /** Nobody gave a map; not told twice for one reason. */
   readonly onFault: (error: Error) => void
@@ -142,7 +144,8 @@ export class MapKeeper {
     if (this.#failures > 0) return jitter(Math.min(SHORTEST * 2 ** Math.min(this.#failures - 1, 10), LONGEST))
     if (!this.#parts.isTroubled()) {
       this.#troubles = 0
-      return this.#wished ? this.#wishPause() : jitter(USUAL)
+      if (this.#wished) return this.#wishPause()
+      return jitter(this.#parts.isUnsettled() ? LONGEST : USUAL)
     }
     this.#troubles += 1
     return jitter(this.#troubles > MOST_TROUBLED ? LONGEST : TROUBLED)

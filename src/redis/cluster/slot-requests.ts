@@ -6,7 +6,10 @@ import {
   type AcquireOutcome,
   type BackendListener,
   type ChangeOutcome,
+  type Exchange,
   FENCE_KEY,
+  type HandOverEntry,
+  type HandOverOutcome,
   type LockEntry,
   type ReleaseEntry,
   type Unknown,
@@ -17,14 +20,25 @@ import type { Heads } from '../encoded-command.ts'
 import { codeOf, isReply, kindOf } from '../reply-fault.ts'
 import type { ClusterMap } from './cluster-map.ts'
 import type { ClusterNode } from './cluster-node.ts'
-import { FenceFloors, isFenceKey } from './fence-floors.ts'
+import { believed } from './belief.ts'
+import { FenceFloors, isFenceKey, reserved } from './fence-floors.ts'
 import type { SlotFinder } from './hash-slot.ts'
 import type { FirstAnswer, Redirects, Trail } from './redirects.ts'
-import { acquireKind, type Kind, releaseKind, renewKind, verifyKind } from './request-kinds.ts'
+import {
+  acquireKind,
+  counts,
+  handOverKind,
+  type Kind,
+  raiseKind,
+  releaseKind,
+  renewKind,
+  verifyKind,
+  watchKind,
+} from './request-kinds.ts'
 import { isAboutScript, isUnclear } from './refusals.ts'
 import { countOf, divide, groupBy, type Part, shareFault } from './slot-plan.ts'
 import { encodeCalls, type Plan } from './slot-wire.ts'
-import { Unwatched } from './unwatched.ts'
+import { WatchingAgain } from './watching-again.ts'
 
 export interface SlotRequestsParts {
   readonly map: ClusterMap
@@ -39,34 +53,44 @@ export interface SlotRequestsParts {
 export class SlotRequests {
   readonly #parts: SlotRequestsParts
   readonly #floors = new FenceFloors()
-  readonly #unwatched = new Unwatched()
+  readonly #unwatched: WatchingAgain
   readonly #plans = new WeakMap<readonly LockEntry[], Plan>()
-  readonly #acquires: readonly [Kind<LockEntry, AcquireOutcome>, Kind<LockEntry, AcquireOutcome>]
+  readonly #handOvers: readonly [Kind<HandOverEntry, Exchange>, Kind<HandOverEntry, Exchange>]
   readonly #renewals: readonly [Kind<LockEntry, ChangeOutcome>, Kind<LockEntry, ChangeOutcome>]
   readonly #releases: Kind<ReleaseEntry, ChangeOutcome>
   readonly #questions: Kind<LockEntry, ChangeOutcome>
 
   constructor(parts: SlotRequestsParts) {
-    const { heads } = parts
+    const { heads, map, listener } = parts
     this.#parts = parts
-    this.#acquires = [acquireKind(heads, this.#floors, false), acquireKind(heads, this.#floors, true)]
+    const watches = watchKind(heads)
+    this.#unwatched = new WatchingAgain({
+      listener,
+      watch: (entries) => this.#ask(watches, entries),
+      onUnsettled: () => map.wish(),
+    })
+    this.#handOvers = [handOverKind(heads, this.#floors, false), handOverKind(heads, this.#floors, true)]
     this.#renewals = [renewKind(heads, false), renewKind(heads, true)]
     this.#releases = releaseKind(heads)
     this.#questions = verifyKind(heads)
   }
 
-  async acquire(entries: readonly LockEntry[], watch: boolean): Promise<readonly AcquireOutcome[]> {
-    const kind = this.#acquires[watch ? 1 : 0]
-    const { prefix } = this.#parts
+  async acquire(entries: readonly LockEntry[], watch: boolean, floor: number): Promise<readonly AcquireOutcome[]> {
+    const { heads, prefix } = this.#parts
+    const kind = acquireKind(heads, this.#floors, watch, floor)
     if (!prefix.startsWith(FENCE_KEY) && !FENCE_KEY.startsWith(prefix)) return this.#ask(kind, entries)
     const isOurs = ({ key }: LockEntry): boolean => isFenceKey(prefix + key, this.#parts.slots.of(key))
-    const outcomes = [
-      ...(await this.#ask(
-        kind,
-        entries.filter((entry) => !isOurs(entry)),
-      )),
-    ].values()
+    const others = entries.filter((entry) => !isOurs(entry))
+    const outcomes = (await this.#ask(kind, others)).values()
     return entries.map((entry) => (isOurs(entry) ? reserved(entry.key) : (outcomes.next().value as AcquireOutcome)))
+  }
+
+  raiseFences(entries: readonly LockEntry[], fence: number): Promise<readonly ChangeOutcome[]> {
+    return this.#ask(raiseKind(fence), entries)
+  }
+
+  handOver(entries: readonly HandOverEntry[], watch: boolean): Promise<readonly HandOverOutcome[]> {
+    return this.#ask(this.#handOvers[watch ? 1 : 0], entries)
   }
 
   renew(entries: readonly LockEntry[], watch: boolean): Promise<readonly ChangeOutcome[]> {
@@ -84,9 +108,12 @@ export class SlotRequests {
   /** The slots have another owner. */
   onMoved(slots: readonly number[], route: number): void {
     this.onOtherServer(slots)
-    if (route < 0) return
-    const keys = slots.flatMap((slot) => this.#unwatched.take(slot))
-    if (keys.length > 0) this.#parts.listener.onChange(keys, route)
+    if (route >= 0) this.#unwatched.onMoved(slots, route)
+  }
+
+  /** Whether the end of a slot's move is awaited. */
+  get unsettled(): boolean {
+    return this.#unwatched.pending
   }
 
   /** The servers of these slots may lack the last fences. */
@@ -185,10 +212,10 @@ export class SlotRequests {
         continue
       }
       const outcomes = kind.read(reply, part.slot, part.entries.length, watched)
-      if (watched) this.#unwatched.remove(part.slot, part.entries)
+      this.#onAsked(kind, part.slot, part.entries, watched)
       // An empty list says that nothing was refused.
-      if (Array.isArray(reply) && reply.length > 0 && kind.what !== 'acquire') {
-        doubtful.push(this.#believe(part.slot, outcomes, node, false).then((believed) => put(part, believed)))
+      if (Array.isArray(reply) && reply.length > 0 && outcomes.some((outcome) => kind.ends(outcome))) {
+        doubtful.push(believed(this.#parts.map, kind, part.slot, outcomes, node).then((some) => put(part, some)))
       } else {
         put(part, outcomes)
       }
@@ -252,7 +279,7 @@ export class SlotRequests {
       // A node that does not know the script is asked again, with all of it.
       return await ask(entries, first && isReply(first.error) && isAboutScript(first.error) ? undefined : first)
     } catch (thrown) {
-      if (isReply(thrown) && codeOf(thrown) === 'TRYAGAIN' && entries.length > 1 && kind.what !== 'acquire') {
+      if (isReply(thrown) && codeOf(thrown) === 'TRYAGAIN' && entries.length > 1 && !counts(kind.what)) {
         const alone = entries.map((entry) => this.#askAlone(kind, { slot, start: 0, entries: [entry] }))
         return (await Promise.all(alone)).flat()
       }
@@ -268,6 +295,7 @@ export class SlotRequests {
     first?: FirstAnswer,
   ): Promise<readonly (O | Unknown)[]> {
     let watched = false
+    let isToBeWatched = false
     const send = async (node: ClusterNode, asking: boolean): Promise<unknown> => {
       const { tracking } = node
       const choice = kind.choose(tracking?.active ?? false, [{ slot, start: 0, entries }])
@@ -275,36 +303,22 @@ export class SlotRequests {
       const call = kind.call(choice.script, slot, entries)
       const reply = await node.run(choice.script, call, asking ? 'asking' : choice.watched ? 'watch' : 'nothing')
       watched = choice.watched && !asking && period !== undefined && period === tracking?.period
-      if (!choice.watched) return reply
-      if (asking) this.#unwatched.add(slot, entries)
-      else this.#unwatched.remove(slot, entries)
-      tracking?.onWatched(entries.length)
+      isToBeWatched = choice.watched || (kind.what === 'verify' && tracking?.active === true)
+      if (choice.watched) tracking?.onWatched(entries.length)
       return reply
     }
     const reply = await this.#parts.redirects.follow(slot, send, trail, first)
     const node = trail.node as ClusterNode
     this.#onAnswered(kind.what, node)
     const outcomes = kind.read(reply, slot, entries.length, watched)
-    return kind.what === 'acquire' ? outcomes : this.#believe(slot, outcomes, node, trail.asking)
+    if (!trail.asking) this.#onAsked(kind, slot, entries, watched)
+    else if (isToBeWatched) this.#unwatched.add(slot, entries, outcomes as readonly { type: string }[])
+    return trail.asking ? outcomes : believed(this.#parts.map, kind, slot, outcomes, node)
   }
 
-  /**
-   * A refusal ends a lease, so only the node that serves the slot may pronounce it: the one that the map names, or the one that this node names by ASK.
-   * If MOVED alone has named it, a new map has to confirm that.
-   */
-  async #believe<O>(
-    slot: number,
-    outcomes: readonly O[],
-    node: ClusterNode,
-    asking: boolean,
-  ): Promise<readonly (O | Unknown)[]> {
-    const { map } = this.#parts
-    const isRefused = (outcome: O): boolean => (outcome as { type: string }).type === 'refused'
-    if (asking || !outcomes.some(isRefused) || map.confirms(slot, node)) return outcomes
-    if ((await map.fresh()) && map.confirms(slot, node)) return outcomes
-    const message = `Node ${node.name} does not hold the key, but the map does not confirm that it serves slot ${slot}`
-    const unknown: Unknown = { type: 'unknown', error: new UnavailableError(message) }
-    return outcomes.map((outcome) => (isRefused(outcome) ? unknown : outcome))
+  /** A node was asked without ASKING. */
+  #onAsked<E extends LockEntry>(kind: Kind<E, unknown>, slot: number, entries: readonly E[], watched: boolean): void {
+    if (watched || kind.what === 'release') this.#unwatched.remove(slot, entries)
   }
 
   #onAnswered(what: string, node: ClusterNode): void {
@@ -332,9 +346,4 @@ export class SlotRequests {
     }
     return { type: 'unknown', error }
   }
-}
-
-function reserved(key: string): Unknown {
-  const message = `The key \`${key}\` is the fence counter of its slot, so it cannot be a lock`
-  return { type: 'unknown', error: new UnavailableError(message, key, { final: true }) }
 }

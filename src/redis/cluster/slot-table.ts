@@ -1,7 +1,7 @@
 /**
  * Which route serves each slot: as the last map said, and since then as MOVED said. Pure.
  *
- * A route is the number of a node's address. It is given once, and is the same when the node returns.
+ * A route is the number of a node: see `RouteNumbers`.
  */
 import { SLOTS } from './hash-slot.ts'
 import type { SlotRange } from './slots-reply.ts'
@@ -12,11 +12,12 @@ export interface MapChange {
   readonly moved: ReadonlyMap<number, readonly number[]>
   /** Routes of nodes that serve slots again that nobody served. */
   readonly filled: ReadonlySet<number>
-  /** Routes of nodes that took slots over from a node that they had copied. */
+  /** Routes of nodes that took slots over from a node that they had copied, and routes of the latter. */
   readonly promoted: ReadonlySet<number>
+  readonly demoted: ReadonlySet<number>
 }
 
-const NO_CHANGE: MapChange = { moved: new Map(), filled: new Set(), promoted: new Set() }
+const NO_CHANGE: MapChange = { moved: new Map(), filled: new Set(), promoted: new Set(), demoted: new Set() }
 
 export class SlotTable {
   readonly #routes = new Int16Array(SLOTS).fill(-1)
@@ -75,6 +76,7 @@ export class SlotTable {
     const moved = new Map<number, number[]>()
     const filled = new Set<number>()
     const promoted = new Set<number>()
+    const demoted = new Set<number>()
     const next = new Int16Array(SLOTS).fill(-1)
     const copies = new Map<string, number>()
     for (const range of ranges) {
@@ -91,7 +93,10 @@ export class SlotTable {
         other === copied || (other >= 0 && !before.has(route) && !after.has(other))
       const owners = new Set(this.#mapped.subarray(range.first, range.last + 1))
       owners.delete(route)
-      if ([...owners].some(isHeir)) promoted.add(route)
+      for (const other of [...owners].filter(isHeir)) {
+        promoted.add(route)
+        demoted.add(other)
+      }
     }
     for (let slot = 0; slot < SLOTS; slot += 1) {
       const route = next[slot] as number
@@ -107,6 +112,6 @@ export class SlotTable {
     this.#copies = copies
     this.known = true
     this.#last = text
-    return { moved, filled, promoted }
+    return { moved, filled, promoted, demoted }
   }
 }

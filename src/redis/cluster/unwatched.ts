@@ -1,11 +1,16 @@
 /**
  * Keys that should be watched, and are not: a call redirected by ASK cannot make the server watch, because ASKING and CLIENT CACHING YES cancel each
- * other. Once their slot has an owner that serves it, they count as changed, and the manager asks again. Pure.
+ * other. By slot. Pure.
  */
 import type { LockEntry } from '../../backend.ts'
 
 export class Unwatched {
   readonly #keys = new Map<number, Set<string>>()
+
+  /** How many slots have such keys. */
+  get size(): number {
+    return this.#keys.size
+  }
 
   /** The keys were read behind ASKING. */
   add(slot: number, entries: readonly LockEntry[]): void {

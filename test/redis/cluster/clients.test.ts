@@ -5,6 +5,8 @@ import { LeaseManager } from 'leasewheel'
 import { createBackend } from '#src/redis/create-backend.js'
 import { ClusterBackend } from '#src/redis/cluster/cluster-backend.js'
 import { fenceKeyOf } from '#src/redis/cluster/fence-floors.js'
+import { createCertificate } from '../../support/certificate.ts'
+import { Proxy } from '../../support/proxy.ts'
 import { type ClientOptions, RedisCluster } from '../../support/redis-cluster.ts'
 import { withFakeCluster } from '../../support/fake-cluster.ts'
 import { until } from '../../support/until.ts'
@@ -68,6 +70,24 @@ describe('a Cluster of ioredis', () => {
     for (const node of [url, first?.port as number]) {
       const client = new Cluster([node], { lazyConnect: true, natMap: cluster.natMap, redisOptions })
       await withClient({}, expectLocks, client)
+    }
+  })
+
+  it('may speak TLS to every node', async () => {
+    const certificate = createCertificate()
+    const proxies = await Promise.all(cluster.nodes.map(({ port }) => Proxy.start(port, certificate)))
+    const natMap = Object.fromEntries(
+      cluster.nodes.map(({ port }, index) => [
+        `127.0.0.1:${port}`,
+        { host: '127.0.0.1', port: (proxies[index] as Proxy).port },
+      ]),
+    )
+    try {
+      const redisOptions = { password: 's3cret', tls: { ca: certificate.cert } }
+      const client = new Cluster([proxies[0]?.port as number], { lazyConnect: true, natMap, redisOptions })
+      await withClient({}, expectLocks, client)
+    } finally {
+      await Promise.all(proxies.map((proxy) => proxy.stop()))
     }
   })
 

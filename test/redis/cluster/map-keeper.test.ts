@@ -10,6 +10,7 @@ class Stage {
   readonly faults: Error[] = []
   nodes: AskForMap[] = [async () => []]
   troubled = false
+  unsettled = false
   asked = 0
   readonly keeper = new MapKeeper({
     clock: this.clock,
@@ -18,6 +19,7 @@ class Stage {
       return this.nodes
     },
     isTroubled: () => this.troubled,
+    isUnsettled: () => this.unsettled,
     onMap: (map) => void this.maps.push(map),
     onFault: (error) => void this.faults.push(error),
   })
@@ -49,6 +51,16 @@ describe('the map of a cluster', () => {
     withKeeper(async (stage) => {
       expect(await stage.within(4_990)).to.equal(0)
       expect(await stage.within(5_010)).to.be.within(1, 2)
+    }))
+
+  it('is asked for every second while the end of a move is awaited', () =>
+    withKeeper(async (stage) => {
+      stage.unsettled = true
+      await stage.keeper.fresh()
+      expect(await stage.within(10_000)).to.be.within(9, 20)
+      stage.unsettled = false
+      await stage.keeper.fresh()
+      expect(await stage.within(4_990)).to.equal(0)
     }))
 
   it('is asked for ten times a second while a node is away, and then less often', () =>

@@ -1,4 +1,5 @@
 import { expect } from 'chai'
+import type { LockEntry } from 'leasewheel'
 import { fenceKeyOf } from '#src/redis/cluster/fence-floors.js'
 import { RedisCluster } from '../../support/redis-cluster.ts'
 import type { RedisServer } from '../../support/redis-server.ts'
@@ -144,6 +145,29 @@ describe('a slot of a cluster', () => {
       // The others are told by the node that they leave.
       await backend.verify(entries)
       await until('each key is told to have changed', () => KEYS.every((key) => stage.changed.includes(key)))
+    }))
+
+  it('that has settled is watched at its new owner, though nobody asks for its keys again', () =>
+    withBackend(true, async (stage) => {
+      const { backend } = stage
+      const entries = stage.entriesOf(...KEYS)
+      await backend.acquire(entries, true)
+      const slot = stage.slotOf('{s}')
+      const target = await otherNode('{s}')
+      await cluster.migrate(slot, target, 'half', () => true)
+      await until('the keys are told to have changed', () => KEYS.every((key) => stage.changed.includes(key)))
+      // Behind ASKING: some are renewed, and others only looked at.
+      const [first, ...others] = entries as [LockEntry, ...LockEntry[]]
+      expect(typesOf(await backend.renew([first], true))).to.deep.equal(['done'])
+      expect(typesOf(await backend.verify(others))).to.deep.equal(['done'])
+      stage.told.length = 0
+      await cluster.migrate(slot, target, 'old')
+      await until('the keys count as changed', () => KEYS.every((key) => stage.changed.includes(key)))
+      expect(stage.nodeOf('{s}:a')).to.equal(`127.0.0.1:${target.port}`)
+      stage.told.length = 0
+      const client = cluster.client()
+      for (const key of KEYS) await client.del(key)
+      await until('each deletion is told', () => KEYS.every((key) => stage.changed.includes(key)))
     }))
 
   it('reports changes of the keys of all nodes, each with its route', () =>

@@ -1,7 +1,7 @@
 import { expect } from 'chai'
 import { Cluster } from 'ioredis'
 import sinon from 'sinon'
-import type { LockEntry } from 'leasewheel'
+import type { HandOverOutcome, LockEntry } from 'leasewheel'
 import { type FakeCluster, type FakeRange, withFakeCluster } from '../../support/fake-cluster.ts'
 import { until } from '../../support/until.ts'
 import { OwnClient } from '#src/redis/own-client.js'
@@ -114,12 +114,14 @@ describe('a redirection', () => {
       await backend.renew(entriesOf('k'))
       fake.onScript = (node, { keys: [key] }) =>
         node === 0 ? `-MOVED ${slotOf(key as string)} ${fake.address(1)}` : undefined
+      // A map that came meanwhile must not name the first node again.
+      fake.ranges = () => all(fake.port(1))
       const sent = sinon.spy(OwnClient.prototype, 'sendAll')
       try {
         expect(typesOf(await backend.renew(entries))).to.deep.equal(['done'])
         const slots = new Set(entries.map(({ key }) => slotOf(key))).size
         // The first call teaches the other node the script.
-        expect(sent.args.map(([, awaited]) => awaited.length)).to.deep.equal([slots, slots - 1])
+        expect(sent.args.map(([, awaited]) => awaited.length)).to.deep.equal([slots, 1, slots - 1])
       } finally {
         sent.restore()
       }
@@ -141,15 +143,21 @@ describe('a redirection', () => {
     withFakes(2, async ({ fake, backend, entriesOf, slotOf }) => {
       fake.onScript = (node) => (node === 0 ? `-ASK ${slotOf('k')} ${fake.address(1)}` : undefined)
       const maps = (): number => fake.journal.filter(({ words }) => words[0]?.toLowerCase() === 'cluster').length
-      const before = maps()
-      fake.onGreeting = (node) => (node === 1 ? until('a map was asked for', () => maps() > before) : undefined)
+      let isGreeted = false
+      fake.onGreeting = async (node) => {
+        if (node !== 1) return
+        // The second one is asked for once the first one has come, and the backend waits for the node by then.
+        const before = maps()
+        await until('two maps were asked for', () => maps() > before + 1)
+        isGreeted = true
+      }
       const asked = backend.renew(entriesOf('k'))
       // Another key makes the backend ask for a map.
       fake.onScript = (node, { keys: [key] }) => {
         if (node === 1) return undefined
         return key === 'k' ? `-ASK ${slotOf('k')} ${fake.address(1)}` : '-CLUSTERDOWN The cluster is down'
       }
-      await backend.renew(entriesOf('other'))
+      while (!isGreeted) await backend.renew(entriesOf('other'))
       expect(await asked).to.deep.equal([{ type: 'done' }])
     }))
 
@@ -163,6 +171,37 @@ describe('a redirection', () => {
     }))
 })
 
+describe('a hand-over', () => {
+  const handOver = async ({ backend, entriesOf }: FakeStage): Promise<HandOverOutcome> => {
+    const [entry] = entriesOf('k') as [LockEntry]
+    const outcomes = await backend.handOver?.([{ ...entry, from: 'before' }])
+    return outcomes?.[0] ?? expect.fail('there is no outcome')
+  }
+
+  it('P27 ends no lease on the word of a node that no map confirms', () =>
+    withFakes(2, async (stage) => {
+      const { fake, slotOf } = stage
+      fake.onScript = (node) =>
+        node === 0 ? `-MOVED ${slotOf('k')} ${fake.address(1)}` : '*3\r\n:7\r\n*0\r\n*2\r\n:1\r\n:0'
+      fake.ranges = () => all(fake.port(0))
+      const doubted = await handOver(stage)
+      expect(doubted).to.have.nested.property('released.type', 'unknown')
+      expect(doubted).to.have.deep.property('acquired', { type: 'granted', fence: 7 })
+      fake.ranges = () => all(fake.port(1))
+      expect(await handOver(stage)).to.have.deep.property('released', { type: 'refused', reason: 'missing' })
+    }))
+
+  it('is refused while its slot is on the move, and nothing else is asked', () =>
+    withFakes(1, async (stage) => {
+      const { fake, slotOf } = stage
+      fake.onScript = () => '-TRYAGAIN Multiple keys request during rehashing of slot'
+      expect(unknownOf(await handOver(stage)).message).to.match(
+        new RegExp(`^Node 127.0.0.1:\\d+ is moving slot ${slotOf('k')} to another node, key by key`),
+      )
+      expect(fake.calls).to.have.length(1)
+    }))
+})
+
 describe('a node that is away', () => {
   /** Keys of as many slots. */
   const KEYS = Array.from({ length: 200 }, (_, index) => `key ${index}`)
@@ -170,7 +209,7 @@ describe('a node that is away', () => {
   it('fails all calls that were under way with one error', () =>
     withFakes(1, async ({ fake, backend, entriesOf }) => {
       const entries = entriesOf(...KEYS)
-      const map = fake.ranges()
+      const map = fake.ranges(0)
       fake.ranges = () => map
       // The first request teaches the node its script.
       await backend.renew(entriesOf('k'))

@@ -1,0 +1,2 @@
+/** leasewheel/quorum: locks on a majority of independent servers. */
+export { quorum, type QuorumOptions } from './quorum.ts'

@@ -1,0 +1,106 @@
+/** What quorums get wrong elsewhere, or would have got wrong here. */
+import { type Regression, tests } from './regression.ts'
+
+const ACQUIRING = 'src/quorum/acquiring.ts'
+const QUORUM = 'test/quorum/quorum.test.ts'
+
+export const QUORUM_BUGS: readonly Regression[] = [
+  {
+    failure: 'the largest fence of a quorum was handed out although no majority knew it',
+    patches: [
+      { file: ACQUIRING, find: 'if (ballot.agreed >= majority) put(', replace: 'if (ballot.agreed >= 0) put(' },
+    ],
+    harness: tests(QUORUM, 'are known to a majority'),
+    report: /are known to a majority/,
+  },
+  {
+    failure: 'a renewal wrote lost keys again although no majority had confirmed the lease',
+    patches: [
+      {
+        file: 'src/quorum/healing.ts',
+        find: 'lacks(index) && isConfirmed(index) && ',
+        replace: 'lacks(index) && ',
+      },
+    ],
+    harness: tests(QUORUM, 'gets none without a majority'),
+    report: /gets none without a majority/,
+  },
+  {
+    failure: 'a lost key was written again after the release of its lock',
+    patches: [{ file: 'src/quorum/healing.ts', find: ' && !ended.has(token)', replace: '' }],
+    harness: tests(QUORUM, 'released meanwhile'),
+    report: /released meanwhile/,
+  },
+  {
+    failure: 'a restarted empty member helped a second holder to a majority',
+    patches: [
+      {
+        file: 'src/quorum/quorum-member.ts',
+        find: 'return now >= this.#quarantinedUntil\n',
+        replace: 'return now >= this.#quarantinedUntil || this.backend !== undefined\n',
+      },
+    ],
+    harness: tests(QUORUM, 'does not help to a second holder'),
+    report: /does not help to a second holder/,
+  },
+  {
+    failure: 'a majority of the members that could be reached was enough',
+    patches: [
+      {
+        file: ACQUIRING,
+        find: 'const { members, majority, clock, closed } = this.#council\n',
+        replace:
+          'const { members, clock, closed } = this.#council\n    const majority = Math.floor(members.filter(({ usable }) => usable).length / 2) + 1\n',
+      },
+      {
+        file: ACQUIRING,
+        find: 'new AcquireVotes(members.length, voters.size)',
+        replace: 'new AcquireVotes(voters.size, voters.size)',
+      },
+    ],
+    harness: tests(QUORUM, 'members that can be reached'),
+    report: /members that can be reached/,
+  },
+  {
+    failure: 'a lock that was not acquired was given back only where it had been granted',
+    patches: [
+      {
+        file: ACQUIRING,
+        find: "positions.filter((position) => answer?.[position]?.type !== 'refused')",
+        replace: "positions.filter((position) => answer?.[position]?.type === 'granted')",
+      },
+    ],
+    harness: tests(QUORUM, 'was refused for, or hung meanwhile'),
+    report: /was refused for, or hung meanwhile/,
+  },
+  {
+    failure: 'the deadline of a lease counted from the last request to a member, not from the first',
+    patches: [
+      {
+        file: 'src/requests/sending.ts',
+        find: 'tally.onAnswered(now - sentAt, now, this.#route)',
+        replace: 'tally.onAnswered(now - sentAt, now, this.#route)\n          this.#sentAt = now',
+      },
+    ],
+    harness: tests(QUORUM, 'ends by the first request'),
+    report: /ends by the first request/,
+  },
+  {
+    failure: 'a deletion of an earlier attempt took the key of the next one away',
+    patches: [{ file: ACQUIRING, find: '      undoing.forget(token)\n', replace: '' }],
+    harness: tests(QUORUM, 'an earlier attempt had to give back'),
+    report: /an earlier attempt had to give back/,
+  },
+  {
+    failure: 'a request that was carried out long after its connection had broken left a key behind',
+    patches: [
+      {
+        file: 'src/quorum/undoing.ts',
+        find: "if (outcome === 'unknown' || (mayLand && outcome !== 'done'))",
+        replace: "if (outcome === 'unknown')",
+      },
+    ],
+    harness: tests(QUORUM, 'lands after the release'),
+    report: /lands after the release/,
+  },
+]
