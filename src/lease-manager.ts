@@ -269,7 +269,7 @@ export class LeaseManager extends GuardedEmitter implements Iterable<Lease> {
    * @throws UnavailableError if the backend did not answer within `timeout`; it may have deleted the key all the same.
    */
   async forceRelease(key: string | Uint8Array): Promise<boolean> {
-    const name = typeof key === 'string' ? this.#checkKey(key) : this.#parts.inquiries.nameOf(key)
+    const name = key instanceof Uint8Array ? this.#parts.inquiries.nameOf(key) : this.#checkKey(key)
     this.#throwIfClosed(name)
     try {
       return await this.#parts.inquiries.forceRelease(key)
