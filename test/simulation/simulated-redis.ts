@@ -296,7 +296,7 @@ export class SimulatedRedis {
     const { sharing, refusal } = acquireJoint(this.sharing(key), requestOf(entry, joint), this.#now)
     if (sharing.version !== present?.sharing?.version) this.#joint(key, sharing, by)
     if (by && (refusal || watch)) this.#subscribe(key, by)
-    return refusal ? { type: 'refused', watched, ...refusal } : { type: 'granted', fence: this.#nextFence() }
+    return refusal ? { type: 'refused', watched, ...refusal } : { type: 'granted', fence: this.#nextFence(0) }
   }
 
   #releaseJoint(entry: LockEntry, by: Subscriber | undefined): ChangeOutcome {

@@ -11,7 +11,7 @@ import {
   verifyJointsCall,
 } from '../joint-call.ts'
 import { type FenceFloors, fenceKeyOf } from './fence-floors.ts'
-import type { Kind } from './request-kinds.ts'
+import { FINAL, type Kind } from './request-kinds.ts'
 
 export interface JointKinds {
   /** Without and with watching granted keys. */
@@ -34,6 +34,7 @@ export function jointKindsOf(heads: Heads, floors: FenceFloors): JointKinds {
       }),
       call: (_script, _slot, entries) => releaseJointsCall(heads, entries),
       read: (reply, _, count) => changeOutcomes(reply, count),
+      ...FINAL,
     },
     questions: {
       what: 'verify',
@@ -41,6 +42,7 @@ export function jointKindsOf(heads: Heads, floors: FenceFloors): JointKinds {
       choose: () => ({ script: JOINT_SCRIPTS.verify, watched: false }),
       call: (_script, _slot, entries) => verifyJointsCall(heads, entries),
       read: (reply, _, count) => changeOutcomes(reply, count),
+      ...FINAL,
     },
   }
 }
@@ -56,6 +58,8 @@ function acquireKind(heads: Heads, floors: FenceFloors, watch: boolean): Kind<Lo
       for (const outcome of outcomes) if (outcome.type === 'granted') floors.onGranted(slot, outcome.fence)
       return outcomes
     },
+    ends: () => false,
+    doubted: (outcome) => outcome,
   }
 }
 
@@ -66,5 +70,6 @@ function renewKind(heads: Heads, watch: boolean): Kind<LockEntry, ChangeOutcome>
     choose: (tracks) => ({ script: JOINT_SCRIPTS.renew, watched: watch && tracks }),
     call: (_script, _slot, entries) => renewJointsCall(heads, entries, watch),
     read: (reply, _, count) => changeOutcomes(reply, count),
+    ...FINAL,
   }
 }

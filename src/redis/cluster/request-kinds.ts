@@ -110,7 +110,7 @@ export function handOverKind(heads: Heads, floors: FenceFloors, watch: boolean):
 }
 
 /** What kinds have in common whose refusals end leases. */
-const FINAL = {
+export const FINAL = {
   ends: ({ type }: ChangeOutcome): boolean => type === 'refused',
   doubted: (_: ChangeOutcome, unknown: Unknown): Unknown => unknown,
 }
