@@ -193,7 +193,7 @@ describe('permits', () => {
       void permit.release()
       await clock.advance(200)
       expect(calls.map(({ state }) => state).sort()).to.deep.equal(['fulfilled', 'pending'])
-      await calls.find(({ state }) => state === 'fulfilled')?.value.release()
+      void calls.find(({ state }) => state === 'fulfilled')?.value.release()
       await clock.advance(200)
       expect(calls.map(({ state }) => state)).to.deep.equal(['fulfilled', 'fulfilled'])
     }))
