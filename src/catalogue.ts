@@ -46,6 +46,10 @@ export interface Catalogue {
    * @param match a pattern as that of `KEYS` in Redis, for what follows the prefix. @param cursor that of the page before; without it, the first page.
    */
   list(match: string, cursor?: string): Promise<KeyPage>
+  /** What is on these keys, at most 128 of them; those that are gone, and those that belong to all managers, are left out. */
+  look(keys: readonly Uint8Array[]): Promise<readonly KeyView[]>
+  /** Deletes a lock, whoever holds it. It leaves alone what belongs to all managers. @returns whether the key existed. */
+  remove(key: Uint8Array): Promise<boolean>
   /** Writes or renews an announcement for `ttl` ms. @returns the ids of all managers with this prefix that are announced now. */
   announce(announcement: Announcement, ttl: number): Promise<readonly string[]>
   /** The texts of announcements, in any order; those that are gone are left out. @param ids default: all of this prefix. */

@@ -41,6 +41,7 @@ import {
   resolveUsing,
 } from './options/settings.ts'
 import type { Member } from './member.ts'
+import { keyText } from './overview/key-text.ts'
 import type { ListedLock } from './overview/listing.ts'
 import type { Connectable } from './redis/create-backend.ts'
 import { rejecting } from './requests/rejecting.ts'
@@ -267,16 +268,17 @@ export class LeaseManager extends GuardedEmitter implements Iterable<Lease> {
    * For operators: deletes the key of a lock, whoever holds it. The holder emits `lost`: at once if the server notifies its manager of changes,
    * otherwise at its next renewal. Until then the holder works on, although another may have acquired the lock.
    *
-   * @returns whether anybody held it.
+   * @param key bytes for a key that is no text: see `list`. @returns whether anybody held it.
    * @throws UnavailableError if the backend did not answer within `timeout`; it may have deleted the key all the same.
    */
-  async forceRelease(key: string): Promise<boolean> {
-    this.#throwIfClosed(this.#checkKey(key))
+  async forceRelease(key: string | Uint8Array): Promise<boolean> {
+    const name = typeof key === 'string' ? this.#checkKey(key) : keyText(key).key
+    this.#throwIfClosed(name)
     try {
       return await this.#parts.inquiries.forceRelease(key)
     } finally {
       // The server does not notify a manager of changes that this manager made itself.
-      this.#parts.desk.onChange([key])
+      this.#parts.desk.onChange([name])
     }
   }
 

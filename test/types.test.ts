@@ -261,7 +261,7 @@ describe('the types of', () => {
     expectTypeOf<LeaseManager['adopt']>().toEqualTypeOf<
       (lease: DetachedLease, options?: AdoptOptions) => Promise<Lease>
     >()
-    expectTypeOf<LeaseManager['forceRelease']>().toEqualTypeOf<(key: string) => Promise<boolean>>()
+    expectTypeOf<LeaseManager['forceRelease']>().toEqualTypeOf<(key: string | Uint8Array) => Promise<boolean>>()
     expectTypeOf<keyof AdoptOptions>().toEqualTypeOf<'timeout' | 'maxHold' | 'autoRenew' | 'signal'>()
     expectTypeOf<Lease>().toExtend<DetachedLease>()
     expectTypeOf<LockInspection['since']>().toEqualTypeOf<Date | undefined>()

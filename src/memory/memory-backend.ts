@@ -139,8 +139,13 @@ export class MemoryBackend implements Backend {
 
   open(settings: BackendSettings, listener: BackendListener): void {
     this.#prefix = settings.prefix
-    const arrive = (operation: 'list' | 'announce'): Promise<void> => this.#arrive(operation)
-    this.#catalogue = new MemoryCatalogue({ store: this.store, prefix: settings.prefix, arrive })
+    const arrive = (operation: 'list' | 'announce' | 'forceRelease'): Promise<void> => this.#arrive(operation)
+    this.#catalogue = new MemoryCatalogue({
+      store: this.store,
+      prefix: settings.prefix,
+      arrive,
+      watcher: this.#watcher,
+    })
     this.#listener = listener
     this.#watching = settings.watch && this.#canWatch
   }

@@ -97,6 +97,15 @@ export interface ListOptions {
   readonly match?: string | undefined
   /** Only locks of managers with this `owner`. Default: all. */
   readonly owner?: string | undefined
+  /** Only these keys, without the prefix: the list then asks for each, and needs not go through all. Bytes name a key that is no text. */
+  readonly keys?: Iterable<string | Uint8Array> | undefined
+  /** Begins with the page of this cursor, which `onPage` of another list with the same `match` has reported. Default: the first page. */
+  readonly cursor?: string | undefined
+  /**
+   * Called behind each page, also if no lock on it matches, with the cursor of the next one; with undefined behind the last. So a caller may stop
+   * there, and go on later. What it throws ends the list.
+   */
+  readonly onPage?: ((cursor: string | undefined) => void) | undefined
   /** Ends the list: its next step rejects with the signal's reason. */
   readonly signal?: AbortSignal | undefined
 }

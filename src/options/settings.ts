@@ -16,7 +16,7 @@ import {
   checkString,
   describe,
 } from './check.ts'
-import { checkKey, checkWellFormed } from './keys.ts'
+import { bytesOfKey, checkKey, checkWellFormed, listOfKeys } from './keys.ts'
 import type {
   AcquireAllOptions,
   AcquireManyOptions,
@@ -113,6 +113,10 @@ export interface CloseSettings {
 export interface ListSettings {
   readonly match: string
   readonly owner: string | undefined
+  /** As bytes. */
+  readonly keys: readonly Uint8Array[] | undefined
+  readonly cursor: string | undefined
+  readonly onPage: ((cursor: string | undefined) => void) | undefined
   readonly signal: AbortSignal | undefined
 }
 
@@ -127,7 +131,7 @@ const ACQUIRE_ALL_OPTIONS = [...LEASE_OPTIONS, 'signal', 'wait', 'retry'] as con
 const ACQUIRE_MANY_OPTIONS = [...ACQUIRE_ALL_OPTIONS, 'onProgress'] as const
 const USING_OPTIONS = [...ACQUIRE_OPTIONS, 'atLeast'] as const
 const STANDING_OPTIONS = ['ttl', 'timeout', 'maxHold', 'drain'] as const
-const LIST_OPTIONS = ['match', 'owner', 'signal'] as const
+const LIST_OPTIONS = ['match', 'owner', 'keys', 'cursor', 'onPage', 'signal'] as const
 const CLOSE_OPTIONS = ['drain', 'timeout', 'onProgress'] as const
 const MANAGER_OPTIONS = [
   ...LEASE_OPTIONS,
@@ -245,10 +249,13 @@ export function resolveStanding(
 
 export function resolveList(options: ListOptions): ListSettings {
   checkOptions('list', options, LIST_OPTIONS)
-  const { match = '*', owner, signal } = options
+  const { match = '*', owner, keys, cursor, onPage, signal } = options
   return {
     match: checkWellFormed('match', checkString('match', match)),
     owner: owner === undefined ? undefined : checkString('owner', owner),
+    keys: keys === undefined ? undefined : listOfKeys(keys).map(bytesOfKey),
+    cursor: cursor === undefined ? undefined : checkString('cursor', cursor),
+    onPage: onPage === undefined ? undefined : checkFunction('onPage', onPage),
     signal: signal === undefined ? undefined : checkSignal('signal', signal),
   }
 }

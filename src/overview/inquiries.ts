@@ -11,6 +11,8 @@ import { ownerOf, sinceOf } from '../lease/token.ts'
 import type { AcquireSettings, ListSettings } from '../options/settings.ts'
 import { within } from '../requests/within.ts'
 import { isActive } from '../rules/lease-state.ts'
+import type { WaitingLines } from '../waiting/waiting-line.ts'
+import { keyText } from './key-text.ts'
 import { type Clock, dateOf, wallTime } from '../time/clock.ts'
 import type { Alarms } from '../time/scheduler.ts'
 import { type ListedLock, listLocks } from './listing.ts'
@@ -25,6 +27,7 @@ export interface InquiryParts {
   readonly scheduler: Alarms
   readonly aborts: Pick<AbortWatch, 'race'>
   readonly table: LeaseTable
+  readonly lines: Pick<WaitingLines, 'get'>
   readonly tryDefaults: Pick<AcquireSettings, 'timeout'>
 }
 
@@ -63,8 +66,14 @@ export class Inquiries {
     }
   }
 
-  forceRelease(key: string): Promise<boolean> {
+  /** @param key bytes for a key that is no text. */
+  forceRelease(key: string | Uint8Array): Promise<boolean> {
     const { backend } = this.#parts
+    if (typeof key !== 'string') {
+      return this.askCatalogue(`Lock \`${keyText(key).key}\` could not be released`, (catalogue) =>
+        catalogue.remove(key),
+      )
+    }
     return this.#ask(`Lock \`${key}\` could not be released`, key, () => backend.forceRelease(key))
   }
 
@@ -74,7 +83,8 @@ export class Inquiries {
     const ask = <T>(work: (catalogue: Catalogue) => Promise<T>): Promise<T> =>
       this.askCatalogue('Locks could not be listed', work)
     const leaseOf = (key: string, token: string): Lease | undefined => this.#leaseOf(key, token)
-    return listLocks({ aborts, clock, ask, leaseOf, throwIfClosed }, settings)
+    const waitersFor = (key: string): number => this.#parts.lines.get(key)?.size ?? 0
+    return listLocks({ aborts, clock, ask, leaseOf, waitersFor, throwIfClosed }, settings)
   }
 
   /** @param failure what the error says. @throws UnavailableError. */

@@ -34,6 +34,12 @@ export async function scan(client: Scanning, cursor: string, prefix: string, mat
   return { cursor: next.toString(), names: [...distinct].filter(isNotOurs) }
 }
 
+/** The names of these keys, as bytes, without those that are no locks. @param prefix precedes every key. */
+export function namesOf(keys: readonly Uint8Array[], prefix: string): string[] {
+  const start = Buffer.from(prefix)
+  return keys.map((key) => Buffer.concat([start, key]).toString('latin1')).filter(isNotOurs)
+}
+
 /** What is on the keys of a page; those that are gone are left out. @param reply that of `VIEW_KEYS` for these names. */
 export function viewsOf(names: readonly string[], reply: unknown, prefix: string): KeyView[] {
   const elements = reply as readonly (string | number)[]

@@ -48,6 +48,13 @@ class WaitingLine {
     this.key = key
   }
 
+  /** How many wait. It counts them one by one. */
+  get size(): number {
+    let size = 0
+    for (let waiter = this.first; waiter !== undefined; waiter = waiter.next) size += 1
+    return size
+  }
+
   /** The attempt ahead of the line is over. @param outcome its answer, if there was one. */
   onFirstLeft(outcome?: AcquireOutcome): void {
     this.onAnswer(outcome)

@@ -149,6 +149,8 @@ class QuorumSoak {
         this.#workers = this.#workers.filter((other) => other !== worker)
         await worker.kill()
         this.#start()
+        // One that is killed before it begins has no history.
+        await this.#workers.at(-1)?.started
         break
       }
       default:
