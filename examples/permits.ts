@@ -8,6 +8,7 @@ const PERMITS = 3
 
 const connections = [connect(), connect()]
 const processes = connections.map((connection) => new LeaseManager(connection))
+const [first, second] = processes as [LeaseManager, LeaseManager]
 let running = 0
 let most = 0
 
@@ -22,15 +23,16 @@ async function job(weight: number): Promise<void> {
 await Promise.all(
   Array.from({ length: 12 }, (_, index) => {
     const weight = index === 5 ? 2 : 1
-    return processes[index % 2]?.using('service', () => job(weight), { permits: PERMITS, weight })
+    return (index % 2 === 0 ? first : second).using('service', () => job(weight), { permits: PERMITS, weight })
   }),
 )
 assert.ok(most <= PERMITS, 'never more than there are')
 console.log(`12 jobs are done, and at most ${most} ran at a time`)
 
-const [first, second] = processes as [LeaseManager, LeaseManager]
 const lease = await first.acquire('service', { permits: PERMITS })
-console.log(`who has a permit now: ${(await second.inspect('service'))?.joint?.holders.map(({ owner }) => owner)}`)
+const seen = await second.inspect('service')
+for (const { owner, weight } of seen?.joint?.holders ?? [])
+  console.log(`${owner ?? 'somebody'} has ${weight} of the permits`)
 await lease.release()
 
 await Promise.all(processes.map((leases) => leases.close()))

@@ -74,7 +74,7 @@ export class LeaseRecords {
 
   *values(): Generator<LeaseRecord, undefined> {
     yield* this.#plain.values()
-    for (const joints of this.#joints.values()) yield* [...joints]
+    for (const joints of this.#joints.values()) yield* joints
   }
 
   #jointsOf(key: string): ReadonlySet<LeaseRecord> {

@@ -43,7 +43,7 @@ export function viewOf(reply: unknown): LockView | null {
   if (found.length === 0) return null
   const [token, left, mode, ...holders] = found as [string, number, number?, ...(string | number)[]]
   const view = { token, remaining: remainingOf(left) }
-  return mode === undefined ? view : { ...view, joint: jointViewOf(mode, holders as (string | number)[]) }
+  return mode === undefined ? view : { ...view, joint: jointViewOf(mode, holders) }
 }
 
 /** @param elements the member and what is left of its ttl, for each holder. */

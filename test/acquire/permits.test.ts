@@ -1,6 +1,6 @@
 /** Permits: a key that so many may hold at a time. */
 import { expect } from 'chai'
-import { type Lease, LeaseLostError, LockNotAcquiredError } from 'leasewheel'
+import { type DetachedLease, type Lease, LeaseLostError, LockNotAcquiredError } from 'leasewheel'
 import {
   grant,
   heldFor,
@@ -193,7 +193,7 @@ describe('permits', () => {
       void permit.release()
       await clock.advance(200)
       expect(calls.map(({ state }) => state).sort()).to.deep.equal(['fulfilled', 'pending'])
-      await calls.find(({ state }) => state === 'fulfilled')?.value.release()
+      void calls.find(({ state }) => state === 'fulfilled')?.value.release()
       await clock.advance(200)
       expect(calls.map(({ state }) => state)).to.deep.equal(['fulfilled', 'fulfilled'])
     }))
@@ -203,7 +203,9 @@ describe('permits', () => {
       const [one, other] = [open(), open()]
       const leases = await Promise.all([1, 2].map(() => one.manager.acquire('api', { permits: 2 })))
       const detached = leases.map((lease) => lease.detach())
-      const adopted = await Promise.all(detached.map((lease) => other.manager.adopt(JSON.parse(JSON.stringify(lease)))))
+      const adopted = await Promise.all(
+        detached.map((lease) => other.manager.adopt(JSON.parse(JSON.stringify(lease)) as DetachedLease)),
+      )
       expect(adopted.map(({ fence }) => fence)).to.deep.equal(leases.map(({ fence }) => fence))
       expect(adopted.map(({ mode }) => mode)).to.deep.equal(['permit', 'permit'])
       await clock.advance(5 * TTL)

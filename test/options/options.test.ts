@@ -213,6 +213,7 @@ class Bench {
     expect(this.backend.requests).to.deep.equal({
       acquire: 0,
       renew: 0,
+      handOver: 0,
       release: 0,
       verify: 0,
       inspect: 0,

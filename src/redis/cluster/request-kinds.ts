@@ -115,9 +115,9 @@ export const HARMLESS = {
 }
 
 /** What kinds have in common whose refusals end leases. */
-export const FINAL = {
-  ends: ({ type }: ChangeOutcome): boolean => type === 'refused',
-  doubted: (_: ChangeOutcome, unknown: Unknown): Unknown => unknown,
+export const FINAL: Pick<Kind<LockEntry, ChangeOutcome>, 'ends' | 'doubted'> = {
+  ends: ({ type }) => type === 'refused',
+  doubted: (_, unknown) => unknown,
 }
 
 export function renewKind(heads: Heads, watch: boolean): Kind<LockEntry, ChangeOutcome> {
