@@ -15,6 +15,7 @@ import { healthOf } from './manager/report.ts'
 import { checkFunction } from './options/check.ts'
 import { checkKey, listOfKeys } from './options/keys.ts'
 import type {
+  AcquireAllOptions,
   AcquireManyOptions,
   AcquireOptions,
   AdoptOptions,
@@ -30,6 +31,7 @@ import {
   type CloseSettings,
   type ManagerSettings,
   resolveAcquire,
+  resolveAcquireAll,
   resolveAcquireMany,
   resolveAdopt,
   resolveClose,
@@ -168,9 +170,9 @@ export class LeaseManager extends GuardedEmitter implements Iterable<Lease> {
    * @throws LockNotAcquiredError, UnavailableError, LockNotHeldError as `acquire`; the call then holds nothing. RangeError if a key stands twice.
    * The attempt after the last wait may take one `timeout` more than `wait`.
    */
-  async acquireAll(keys: Iterable<string>, options: AcquireOptions = {}): Promise<Lease[]> {
+  async acquireAll(keys: Iterable<string>, options: AcquireAllOptions = {}): Promise<Lease[]> {
     this.#throwIfClosed()
-    return this.#many.acquireAll(keys, resolveAcquire('acquireAll', options, this.#settings))
+    return this.#many.acquireAll(keys, resolveAcquireAll(options, this.#settings))
   }
 
   /**

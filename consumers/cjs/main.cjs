@@ -11,7 +11,7 @@ const promClient = require('prom-client')
 const { scenario } = require('../scenario.cjs')
 
 scenario(
-  { ioredis, leasewheel, memory, prometheus, opentelemetry, log, page, promClient, openTelemetryApi, quorum },
+  { ioredis, leasewheel, memory, quorum, prometheus, opentelemetry, log, page, promClient, openTelemetryApi },
   process.env.REDIS_URL,
 ).catch((error) => {
   console.error(error)

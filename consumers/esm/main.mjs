@@ -11,6 +11,6 @@ import promClient from 'prom-client'
 import { scenario } from '../scenario.cjs'
 
 await scenario(
-  { ioredis, leasewheel, memory, prometheus, opentelemetry, log, page, promClient, openTelemetryApi, quorum },
+  { ioredis, leasewheel, memory, quorum, prometheus, opentelemetry, log, page, promClient, openTelemetryApi },
   process.env.REDIS_URL,
 )

@@ -33,9 +33,9 @@ export function startKeeperThread(
     throw new TypeError('Expected no `credentials` with `keeper`: a function cannot run in another thread')
   const workerData: KeeperThreadData = { prefix, timeout, owner, keeper, source: describeSource(source) }
   checkFile(file)
-  // Options such as `--import` are for the program. Only in the source they are for the thread as well.
-  const options = file.pathname.endsWith(SOURCE.slice(1)) ? {} : { execArgv: [] }
-  const worker = new Worker(file, { name: 'leasewheel keeper', workerData, ...options })
+  // Modules that the program preloads are not for this thread: such a module might make a manager with a keeper of its own.
+  const env = { ...process.env, NODE_OPTIONS: '' }
+  const worker = new Worker(file, { name: 'leasewheel keeper', workerData, execArgv: [], env })
   worker.unref()
   let isClosed = false
   let cause: unknown
@@ -60,9 +60,9 @@ export function startKeeperThread(
 const OVER = 'The keeper has ended: from now on no lease outlives an event loop that is blocked for longer than its ttl'
 
 function ownFile(): URL {
-  const { url } = import.meta
-  if (!url) throw new TypeError(MISSING)
-  return new URL(url.endsWith('.ts') ? SOURCE : FILE, url)
+  // Each time in full: this is what the build replaces for CommonJS.
+  if (!import.meta.url) throw new TypeError(MISSING)
+  return new URL(import.meta.url.endsWith('.ts') ? SOURCE : FILE, import.meta.url)
 }
 
 const MISSING =

@@ -145,7 +145,9 @@ describe('a process with a keeper', function () {
     withRedis(async (server) => {
       const program = `
         import { LeaseManager } from 'leasewheel'
-        const manager = new LeaseManager(process.env.REDIS_URL, { keeper: {} }).unref()
+        const manager = new LeaseManager(process.env.REDIS_URL, { keeper: {} })
+        while (!manager.stats().keeper.connected) await new Promise((resolve) => setTimeout(resolve, 10))
+        manager.unref()
         await manager.acquire('a')
         console.log('acquired')`
       await withWorkers([program], server, async (workers) => {

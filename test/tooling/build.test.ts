@@ -155,6 +155,23 @@ describe('the build', function () {
         expect(run(process.execPath, '--input-type=module', '--eval', program)).to.equal('connected')
       }))
 
+    it(`has a keeper whose thread loads nothing that the program preloads: ${format}`, () =>
+      withRedis(async ({ url }) => {
+        const preloaded = join(folder, 'preloaded.mjs')
+        writeFileSync(
+          preloaded,
+          "import { isMainThread } from 'node:worker_threads'\nconsole.log(`main: ${isMainThread}`)",
+        )
+        const program = `const { LeaseManager } = await import('${dist}/index.${format}')
+          const manager = new LeaseManager('${url}', { keeper: {} })
+          while (!manager.stats().keeper.connected) await new Promise((resolve) => setTimeout(resolve, 10))
+          await manager.close()`
+        const env = { ...process.env, NODE_OPTIONS: `--import ${preloaded}` }
+        const options = ['--import', preloaded, '--input-type=module', '--eval', program]
+        const { stdout } = spawnSync(process.execPath, options, { encoding: 'utf8', env })
+        expect(stdout.trim().split('\n')).to.deep.equal(['main: true'])
+      }))
+
     it(`says which file a keeper misses if the code was moved elsewhere: ${format}`, () => {
       const place = join(folder, `moved-${format}`)
       for (const module of ['index', 'shared'])
