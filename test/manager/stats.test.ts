@@ -45,6 +45,7 @@ describe('stats', () => {
         renewalLag: NOTHING,
         roundTrip: NOTHING,
         routes: [],
+      members: [],
       })
     }))
 

@@ -19,7 +19,7 @@ import { parseSync } from 'oxc-parser'
 import { withRedis } from '../support/redis-server.ts'
 
 const ENTRIES = ['index', 'memory', 'quorum', 'prometheus', 'opentelemetry', 'log', 'page']
-const MODULES = [...ENTRIES, 'shared']
+const MODULES = [...ENTRIES, 'connections', 'shared']
 const FORMATS = ['js', 'cjs']
 
 interface Declarations {
@@ -122,6 +122,7 @@ describe('the build', function () {
       )
       const packages = new Set(asked.filter((name) => !name.startsWith('node:')))
       expect([...packages].sort()).to.deep.equal([
+        `./connections.${format}`,
         `./shared.${format}`,
         '@opentelemetry/api',
         'eventemitter3',
@@ -130,7 +131,8 @@ describe('the build', function () {
     })
 
     it(`leaves ioredis alone where only locks in memory are used: ${format}`, () => {
-      for (const module of MODULES.slice(1)) expect(read(`${module}.${format}`), module).to.not.match(/["']ioredis["']/)
+      for (const module of MODULES.slice(1).filter((name) => name !== 'connections'))
+        expect(read(`${module}.${format}`), module).to.not.match(/["']ioredis["']/)
     })
 
     it(`gives classes the names by which they are exported: ${format}`, () => {
