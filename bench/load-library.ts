@@ -22,3 +22,10 @@ export async function loadLibrary(name: LibraryName): Promise<Library> {
       return name satisfies never
   }
 }
+
+/** The permits of a library that has them. */
+export async function loadPermits(name: LibraryName): Promise<Library> {
+  if (name === 'leasewheel') return (await import('./libraries/leasewheel-permits.ts')).leasewheelPermits
+  if (name === 'redis-semaphore') return (await import('./libraries/redis-semaphore-permits.ts')).redisSemaphorePermits
+  throw new Error(`${name} has no permits`)
+}

@@ -1,4 +1,5 @@
 /** What a backend adds to the port for operators: the keys under a prefix, page by page, and the managers that announce themselves. */
+import type { JointMode } from './rules/sharing.ts'
 
 /** Keys with this beginning belong to announcements. The braces let one node of a cluster have all of them. */
 export const MEMBERS_KEY = 'leasewheel:{members}:'
@@ -13,8 +14,10 @@ export interface KeyView {
   readonly token: string
   /** What is left of its ttl, in ms; Infinity if it has none. */
   readonly remaining: number
-  /** How many fields a hash has, or how many members a sorted set; 1 for all others. */
+  /** How many hold a joint lease, how many fields a hash has, or how many members another sorted set; 1 for all others. */
   readonly holders: number
+  /** Given if a manager of this library wrote it for several holders; `nobody` if some wait for it, and nobody holds it. */
+  readonly joint?: JointMode | 'nobody'
 }
 
 /** Some keys; the next page begins at `cursor`. A page may be empty. */

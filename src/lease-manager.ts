@@ -15,6 +15,7 @@ import { healthOf } from './manager/report.ts'
 import { checkFunction } from './options/check.ts'
 import { checkKey, listOfKeys } from './options/keys.ts'
 import type {
+  AcquireAllOptions,
   AcquireManyOptions,
   AcquireOptions,
   AdoptOptions,
@@ -30,6 +31,7 @@ import {
   type CloseSettings,
   type ManagerSettings,
   resolveAcquire,
+  resolveAcquireAll,
   resolveAcquireMany,
   resolveAdopt,
   resolveClose,
@@ -39,7 +41,6 @@ import {
   resolveUsing,
 } from './options/settings.ts'
 import type { Member } from './member.ts'
-import { keyText } from './overview/key-text.ts'
 import type { ListedLock } from './overview/listing.ts'
 import type { Connectable } from './redis/create-backend.ts'
 import { rejecting } from './requests/rejecting.ts'
@@ -169,9 +170,9 @@ export class LeaseManager extends GuardedEmitter implements Iterable<Lease> {
    * @throws LockNotAcquiredError, UnavailableError, LockNotHeldError as `acquire`; the call then holds nothing. RangeError if a key stands twice.
    * The attempt after the last wait may take one `timeout` more than `wait`.
    */
-  async acquireAll(keys: Iterable<string>, options: AcquireOptions = {}): Promise<Lease[]> {
+  async acquireAll(keys: Iterable<string>, options: AcquireAllOptions = {}): Promise<Lease[]> {
     this.#throwIfClosed()
-    return this.#many.acquireAll(keys, resolveAcquire('acquireAll', options, this.#settings))
+    return this.#many.acquireAll(keys, resolveAcquireAll(options, this.#settings))
   }
 
   /**
@@ -270,7 +271,7 @@ export class LeaseManager extends GuardedEmitter implements Iterable<Lease> {
    * @throws UnavailableError if the backend did not answer within `timeout`; it may have deleted the key all the same.
    */
   async forceRelease(key: string | Uint8Array): Promise<boolean> {
-    const name = typeof key === 'string' ? this.#checkKey(key) : keyText(key).key
+    const name = key instanceof Uint8Array ? this.#parts.inquiries.nameOf(key) : this.#checkKey(key)
     this.#throwIfClosed(name)
     try {
       return await this.#parts.inquiries.forceRelease(key)
@@ -291,8 +292,7 @@ export class LeaseManager extends GuardedEmitter implements Iterable<Lease> {
     const detached = checkDetached(lease)
     const settings = resolveAdopt(options, detached.ttl, this.#settings)
     this.#throwIfClosed(this.#checkKey(detached.key))
-    const { handle } = await this.#parts.adoptions.run(detached, settings)
-    return handle as Lease
+    return (await this.#parts.adoptions.run(detached, settings)).handle as Lease
   }
 
   /** What the manager is doing, and what it has done so far. With one server it takes constant time, however many leases are held. */

@@ -90,7 +90,10 @@ export class MemoryCatalogue implements Catalogue {
     const [token, remaining] = [store.get(name), store.remaining(name)]
     if (!name.startsWith(prefix) || token === undefined || remaining === undefined) return []
     const key = Buffer.from(name.slice(prefix.length))
-    return matchesGlob(pattern, key) ? [{ key, type: 'string', token, remaining, holders: 1 }] : []
+    if (!matchesGlob(pattern, key)) return []
+    const sharing = store.sharing(name)
+    if (sharing === undefined) return [{ key, type: 'string', token, remaining, holders: 1 }]
+    return [{ key, type: 'zset', token, remaining, holders: sharing.holders.size, joint: sharing.mode ?? 'nobody' }]
   }
 
   #remember(cursor: string, serials: Serials): string {

@@ -1,7 +1,7 @@
 /** What a manager asks the backend about locks and managers, whoever they are. */
 import type { AbortWatch } from '../acquire/abort-watch.ts'
 import { asError } from '../as-error.ts'
-import type { Backend, Routing } from '../backend.ts'
+import type { Backend, LockView, Routing } from '../backend.ts'
 import type { Catalogue } from '../catalogue.ts'
 import { UnavailableError } from '../errors.ts'
 import type { Lease } from '../lease/lease.ts'
@@ -49,9 +49,26 @@ export class Inquiries {
     const { backend } = this.#parts
     const view = await this.#ask(`Lock \`${key}\` could not be inspected`, key, () => backend.inspect(key))
     if (view === null) return null
-    const { token } = view
-    const lease = this.#leaseOf(key, token)
-    return { ...view, owner: ownerOf(token), since: dateOf(sinceOf(token, wallTime())), lease }
+    const { joint, ...holder } = view
+    if (joint === undefined) return this.#describe(key, holder)
+    const holders = joint.holders.map((one) => this.#describe(key, one))
+    holders.sort((a, b) => a.remaining - b.remaining)
+    return { ...this.#describe(key, holder), joint: { mode: joint.mode, holders } }
+  }
+
+  #describe<H extends LockView>(key: string, holder: H): H & Pick<LockInspection, 'owner' | 'since' | 'lease'> {
+    const { token } = holder
+    return {
+      ...holder,
+      owner: ownerOf(token),
+      since: dateOf(sinceOf(token, wallTime())),
+      lease: this.#leaseOf(key, token),
+    }
+  }
+
+  /** What a key that is no text is called. */
+  nameOf(key: Uint8Array): string {
+    return keyText(key).key
   }
 
   /** @param key bytes for a key that is no text. */
@@ -85,8 +102,11 @@ export class Inquiries {
   }
 
   #leaseOf(key: string, token: string): Lease | undefined {
-    const lease = this.leaseOn(key)
-    return lease?.token === token ? lease : undefined
+    const { table } = this.#parts
+    for (const record of [table.get(key), ...table.records.jointsOf(key)]) {
+      if (record?.token === token && isActive(table.observe(record))) return record.handle
+    }
+    return undefined
   }
 
   #ask<T>(failure: string, key: string | undefined, ask: () => Promise<T>): Promise<T> {

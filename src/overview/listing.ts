@@ -12,7 +12,10 @@ export interface ListedLock {
   readonly key: string
   /** The key itself if it is no valid UTF-8; otherwise undefined. No manager can acquire such a key. */
   readonly bytes: Uint8Array | undefined
-  /** `lease` if a manager of this library wrote it, otherwise what Redis calls the type: `string`, `hash`, `zset` and so on. */
+  /**
+   * `lease` if a manager of this library wrote it for one holder; `permit`, `read` or `write` if for several, and `waiting` if some of these wait and
+   * nobody holds the key; otherwise what Redis calls the type: `string`, `hash`, `zset` and so on.
+   */
   readonly kind: string
   /** The `owner` of the manager that acquired it; undefined if the key does not say. */
   readonly owner: string | undefined
@@ -22,7 +25,7 @@ export interface ListedLock {
   readonly remaining: number
   /** Its fence, if this manager holds the lock. The key of another's does not say. */
   readonly fence: number | undefined
-  /** How many fields a hash has, or how many members a sorted set: these locks can have several holders. Otherwise 1. */
+  /** How many hold it; for locks of other libraries that can have several holders, how many fields a hash has, or how many members a sorted set. */
   readonly holders: number
   /** The lease of this manager, if this manager holds the lock. */
   readonly lease: Lease | undefined
@@ -78,7 +81,7 @@ async function pageOf(catalogue: Catalogue, { match, keys }: ListSettings, curso
 }
 
 function readLock(view: KeyView, { leaseOf, waitersFor }: ListingParts): ListedLock {
-  const { key: name, type, token, remaining, holders } = view
+  const { key: name, type, token, remaining, holders, joint } = view
   const { key, bytes } = keyText(name)
   const isText = type === 'string'
   const owner = isText ? ownerOf(token) : undefined
@@ -88,7 +91,7 @@ function readLock(view: KeyView, { leaseOf, waitersFor }: ListingParts): ListedL
   return {
     key,
     bytes,
-    kind: ours ? 'lease' : type,
+    kind: joint === undefined ? (ours ? 'lease' : type) : joint === 'nobody' ? 'waiting' : joint,
     owner,
     since: dateOf(time),
     remaining,

@@ -7,6 +7,7 @@ import { FENCE_KEY } from '../backend.ts'
 import { type KeyView, MEMBERS_KEY } from '../catalogue.ts'
 import { VIEW } from './catalogue-scripts.ts'
 import { Script } from './script.ts'
+import { modeOf } from './joint-call.ts'
 
 /** Keys that the server looks at for one page: about a fifth of a millisecond of its time. */
 const PAGE = 128
@@ -44,10 +45,17 @@ export function viewsOf(names: readonly string[], reply: unknown, prefix: string
   const elements = reply as readonly (string | number)[]
   const start = Buffer.byteLength(prefix)
   return names.flatMap((name, index) => {
-    const [remaining, type, token, holders] = elements.slice(4 * index) as [number, string, string, number]
+    const [remaining, type, token, holders, mode] = elements.slice(5 * index) as [
+      number,
+      string,
+      string,
+      number,
+      number,
+    ]
     if (remaining === -2) return []
     const key = Buffer.from(name, 'latin1').subarray(start)
-    return [{ key, type, token, holders, remaining: remaining === -1 ? Number.POSITIVE_INFINITY : remaining }]
+    const left = remaining === -1 ? Number.POSITIVE_INFINITY : remaining
+    return [{ key, type, token, holders, remaining: left, ...(mode >= 0 && { joint: modeOf(mode) ?? 'nobody' }) }]
   })
 }
 

@@ -87,7 +87,8 @@ class WaitingLine {
   onOutcome(outcome: AcquireOutcome, clock: Clock, sentAt: number): void {
     if (outcome.type === 'refused') {
       this.fairness ??= new Fairness()
-      this.fairness.onRefused()
+      // If several may hold the key, this process may have all that there is: only a refusal after an offer tells of others.
+      if (outcome.version === undefined || this.offer) this.fairness.onRefused()
     } else if (outcome.type === 'granted' && this.offer === 'declined') {
       this.fairness?.onUnwanted()
     }
@@ -207,7 +208,7 @@ export class WaitingLines {
    */
   onVacated(key: string, givenBack: number | undefined, fairness: Fairness | undefined): void {
     const line = this.get(key)
-    if (line === undefined) return
+    if (line === undefined || line.offer === 'open') return
     line.fairness ??= fairness ?? new Fairness()
     if (givenBack === undefined || line.fairness.passOn(givenBack)) this.#handOver(line)
     else line.openOffer(this.#alarms, line.fairness.pause, () => this.#handOver(line))

@@ -45,7 +45,8 @@ describe('stats', () => {
         renewalLag: NOTHING,
         roundTrip: NOTHING,
         routes: [],
-      members: [],
+        members: [],
+        keeper: undefined,
       })
     }))
 

@@ -274,8 +274,8 @@ export class SimulatedBackend implements ObservedBackend {
     const { observer } = this.#parts
     const { watching } = this
     const period = this.#period
-    const copies = entries.map(({ key, token, ttl, from = '', watch: wanted }) => {
-      return { key: this.#prefix + key, token, ttl, from, watch: watching && wanted === true && !asking }
+    const copies = entries.map(({ key, token, ttl, joint, turn, from = '', watch: wanted }) => {
+      return { key: this.#prefix + key, token, ttl, joint, turn, from, watch: watching && wanted === true && !asking }
     })
     const work = (
       redis: SimulatedRedis,
