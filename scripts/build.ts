@@ -17,7 +17,13 @@ const root = resolve(import.meta.dirname, '..')
 const folder = resolve(process.argv[2] ?? join(root, 'dist'))
 
 /** What any two entries use goes into one file, which all of them share. */
-const ONE_SHARED = { groups: [{ name: 'shared', minShareCount: 2 }] }
+const ONE_SHARED = {
+  groups: [
+    // Locks in memory need no ioredis, so that what the index and quorums share of it is a file of its own.
+    { name: 'connections', test: /src[\\/]redis[\\/]/, minShareCount: 2, priority: 1 },
+    { name: 'shared', minShareCount: 2 },
+  ],
+}
 
 const entries: BuildOptions = {
   cwd: root,
@@ -51,7 +57,7 @@ function code(format: 'esm' | 'cjs', extension: string): BuildOptions {
       dir: folder,
       format,
       entryFileNames: `[name].${extension}`,
-      chunkFileNames: `shared.${extension}`,
+      chunkFileNames: `[name].${extension}`,
       codeSplitting: ONE_SHARED,
       // People read the documentation in the declarations; here they need short files and readable stack traces.
       comments: false,
@@ -83,7 +89,7 @@ function declarations(extension: string): BuildOptions {
       dir: folder,
       format: 'esm',
       entryFileNames: `[name].${extension}`,
-      chunkFileNames: `shared.d.${extension}`,
+      chunkFileNames: `[name].d.${extension}`,
       codeSplitting: ONE_SHARED,
     },
   }

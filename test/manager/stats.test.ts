@@ -45,6 +45,8 @@ describe('stats', () => {
         renewalLag: NOTHING,
         roundTrip: NOTHING,
         routes: [],
+        members: [],
+        keeper: undefined,
       })
     }))
 

@@ -11,6 +11,7 @@ import {
   symlinkSync,
   writeFileSync,
 } from 'node:fs'
+import { isBuiltin } from 'node:module'
 import { tmpdir } from 'node:os'
 import { join, relative, resolve } from 'node:path'
 import { decode } from '@jridgewell/sourcemap-codec'
@@ -19,7 +20,7 @@ import { parseSync } from 'oxc-parser'
 import { withRedis } from '../support/redis-server.ts'
 
 const ENTRIES = ['index', 'memory', 'quorum', 'prometheus', 'opentelemetry', 'log', 'page']
-const MODULES = [...ENTRIES, 'shared']
+const MODULES = [...ENTRIES, 'connections', 'shared']
 const FORMATS = ['js', 'cjs']
 
 interface Declarations {
@@ -120,8 +121,9 @@ describe('the build', function () {
       const asked = MODULES.flatMap((module) =>
         [...read(`${module}.${format}`).matchAll(pattern)].map(([, name = '']) => name),
       )
-      const packages = new Set(asked.filter((name) => !name.startsWith('node:')))
+      const packages = new Set(asked.filter((name) => !isBuiltin(name)))
       expect([...packages].sort()).to.deep.equal([
+        `./connections.${format}`,
         `./shared.${format}`,
         '@opentelemetry/api',
         'eventemitter3',
@@ -130,7 +132,8 @@ describe('the build', function () {
     })
 
     it(`leaves ioredis alone where only locks in memory are used: ${format}`, () => {
-      for (const module of MODULES.slice(1)) expect(read(`${module}.${format}`), module).to.not.match(/["']ioredis["']/)
+      for (const module of MODULES.slice(1).filter((name) => name !== 'connections'))
+        expect(read(`${module}.${format}`), module).to.not.match(/["']ioredis["']/)
     })
 
     it(`gives classes the names by which they are exported: ${format}`, () => {
@@ -174,7 +177,7 @@ describe('the build', function () {
 
     it(`says which file a keeper misses if the code was moved elsewhere: ${format}`, () => {
       const place = join(folder, `moved-${format}`)
-      for (const module of ['index', 'shared'])
+      for (const module of ['index', 'connections', 'shared'])
         cpSync(join(dist, `${module}.${format}`), join(place, `${module}.${format}`))
       const program = `const { LeaseManager } = await import('${place}/index.${format}')
         new LeaseManager('redis://localhost:1', { keeper: {} })`
@@ -205,8 +208,8 @@ describe('the build', function () {
 
   it('names the licences of the packages that went into it', () => {
     const packages = [...read('licenses.txt').matchAll(/^These files contain (\S+) /gm)].map(([, name]) => name)
-    expect(packages).to.deep.equal(['is-network-error', 'p-retry'])
-    expect(read('licenses.txt').match(/Permission is hereby granted/g)).to.have.length(2)
+    expect(packages).to.deep.equal(['is-network-error', 'p-retry', 'uplot'])
+    expect(read('licenses.txt').match(/Permission is hereby granted/g)).to.have.length(3)
   })
 
   it('exports every type that its declarations use', () => {
@@ -219,7 +222,7 @@ describe('the build', function () {
 
   it('declares the same for both formats', () => {
     for (const module of MODULES) {
-      expect(read(`${module}.d.cts`).replaceAll('shared.cjs', 'shared.js')).to.equal(read(`${module}.d.ts`))
+      expect(read(`${module}.d.cts`).replaceAll(/(connections|shared)\.cjs/g, '$1.js')).to.equal(read(`${module}.d.ts`))
     }
   })
 
