@@ -20,115 +20,33 @@
  * Times are whole µs on the steady clock of the process.
  */
 import type { LedgerPart } from '../backend.ts'
+import {
+  BEAT,
+  CLOSED,
+  CONNECTED,
+  FIRST_MARK,
+  FREE,
+  GATE,
+  HEAD_WORDS,
+  LARGEST_TEXT,
+  LENGTHS,
+  LONGEST_WAIT,
+  Ledger,
+  MISSING,
+  NO_END,
+  REFUSALS,
+  RENEWALS,
+  SHORTEST_TTL,
+  SLOTS,
+  SMALLEST_TEXT,
+  TAKEN,
+  countOf,
+  indexOf,
+  microseconds,
+  type KeeperRefusal,
+} from './ledger-layout.ts'
 
-/** Words of the head, each of 8 bytes. */
-const BEAT = 0
-const GATE = 1
-const CLOSED = 2
-const REFUSALS = 3
-const SHORTEST_TTL = 4
-const CONNECTED = 5
-const RENEWALS = 6
-const HEAD_WORDS = 8
-
-const FREE = 0n
-const TAKEN = -1n
-const MISSING = -2n
-/** Marks of leases that the keeper has not confirmed count down from here. */
-const FIRST_MARK = -3n
-const NO_END = 2n ** 62n
-
-/** Leases in one part of the memory, at most. */
-const SLOTS = 4_096
-const SLOT_BITS = 12
-/** Bytes of a part with leases, at most. */
-const PART_SIZE = 1_048_576
-/** Bytes for a key, a token and their lengths: the smallest and the largest size of a slot. */
-const SMALLEST_TEXT = 128
-const LARGEST_TEXT = 65_536
-const LENGTHS = 8
-/** How long an ending waits for a keeper that is about to send, in ms. A keeper that has died there is not waited for again. */
-const LONGEST_WAIT = 250
-
-/** Why the server refused a lease. */
-export type KeeperRefusal = 'taken' | 'missing'
-
-class Slots {
-  readonly marks: BigInt64Array
-  readonly ends: BigInt64Array
-  readonly cohorts: Int32Array
-  readonly texts: Buffer
-  readonly stride: number
-
-  constructor({ buffer, stride }: LedgerPart) {
-    const count = countOf(stride)
-    this.stride = stride
-    this.marks = new BigInt64Array(buffer, 0, count)
-    this.ends = new BigInt64Array(buffer, 8 * count, count)
-    this.cohorts = new Int32Array(buffer, 16 * count, count)
-    this.texts = Buffer.from(buffer, 20 * count)
-  }
-}
-
-class Cohorts {
-  readonly confirmed: BigInt64Array
-  readonly ttls: Int32Array
-
-  constructor({ buffer }: LedgerPart) {
-    this.confirmed = new BigInt64Array(buffer, 0, SLOTS)
-    this.ttls = new Int32Array(buffer, 8 * SLOTS, SLOTS)
-  }
-}
-
-function countOf(stride: number): number {
-  return Math.min(SLOTS, PART_SIZE / stride)
-}
-
-function microseconds(ms: number): bigint {
-  return BigInt(Math.floor(ms * 1_000))
-}
-
-/** What both sides do with the memory. */
-class Ledger {
-  readonly head: SharedArrayBuffer
-  protected readonly words: BigInt64Array
-  /** The same memory. Only a word of 4 bytes can be waited for on every platform. */
-  protected readonly halves: Int32Array
-  protected readonly slots: Slots[] = []
-  protected readonly cohorts: Cohorts[] = []
-
-  constructor(head: SharedArrayBuffer, parts: readonly LedgerPart[]) {
-    this.head = head
-    this.words = new BigInt64Array(head)
-    this.halves = new Int32Array(head)
-    for (const part of parts) this.add(part)
-  }
-
-  add(part: LedgerPart): void {
-    if (part.kind === 'slots') this.slots.push(new Slots(part))
-    else this.cohorts.push(new Cohorts(part))
-  }
-
-  protected half(word: number): number {
-    return Atomics.load(this.halves, 2 * word)
-  }
-
-  protected setHalf(word: number, value: number): void {
-    Atomics.store(this.halves, 2 * word, value)
-  }
-
-  protected slotsOf(slot: number): Slots {
-    return this.slots[slot >>> SLOT_BITS] as Slots
-  }
-
-  protected cohortsOf(cohort: number): Cohorts {
-    return this.cohorts[cohort >>> SLOT_BITS] as Cohorts
-  }
-}
-
-function indexOf(id: number): number {
-  return id & (SLOTS - 1)
-}
+export type { KeeperRefusal } from './ledger-layout.ts'
 
 /** The side of the manager. */
 export class LedgerWriter extends Ledger {

@@ -40,6 +40,7 @@ import {
 import { isAboutScript, isUnclear } from './refusals.ts'
 import { countOf, divide, groupBy, type Part, shareFault } from './slot-plan.ts'
 import { encodeCalls, type Plan } from './slot-wire.ts'
+import { unknownOf } from './unknown-of.ts'
 import { WatchingAgain } from './watching-again.ts'
 
 export interface SlotRequestsParts {
@@ -300,7 +301,9 @@ export class SlotRequests {
         const alone = entries.map((entry) => this.#askAlone(kind, { slot, start: 0, entries: [entry] }))
         return (await Promise.all(alone)).flat()
       }
-      return cutUp(entries, thrown, ask, (error, entry) => this.#explain(kind.what, slot, node, error, entry?.key))
+      return cutUp(entries, thrown, ask, (error, entry) =>
+        unknownOf(this.#parts.map, kind.what, slot, node, error, entry?.key),
+      )
     }
   }
 
@@ -345,22 +348,8 @@ export class SlotRequests {
 
   #unknowns<E extends LockEntry>(what: string, part: Part<E>, node: ClusterNode, error: Error): Unknown[] {
     const { slot, entries } = part
-    return entries.map(({ key }) => this.#explain(what, slot, node, error, entries.length === 1 ? key : undefined))
-  }
-
-  #explain(what: string, slot: number, node: ClusterNode | undefined, thrown: unknown, key?: string): Unknown {
-    const { map } = this.#parts
-    if (node === undefined) return { type: 'unknown', error: thrown as Error }
-    let error = node.explain(thrown, key)
-    if (!isReply(thrown)) return { type: 'unknown', error }
-    if (codeOf(thrown) === 'TRYAGAIN') {
-      const message = `Node ${node.name} is moving slot ${slot} to another node, key by key: its locks can be acquired once the move is over, because a lock and its fence counter must be on one node`
-      error = new UnavailableError(message, key, { cause: thrown })
-    } else {
-      if (kindOf(thrown) === 'passing') map.wish()
-      // The report names the node itself.
-      node.faults.onRefused(what, thrown, error.cause as Error)
-    }
-    return { type: 'unknown', error }
+    return entries.map(({ key }) =>
+      unknownOf(this.#parts.map, what, slot, node, error, entries.length === 1 ? key : undefined),
+    )
   }
 }
