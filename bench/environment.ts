@@ -1,7 +1,10 @@
 /** Promises the facts without which a figure means nothing: versions and machine. */
 import { cpus, release, totalmem, type } from 'node:os'
-import { BARE, type LibraryName, PIPELINED } from './library-name.ts'
+import { BARE, type LibraryName, OBSERVED, PIPELINED } from './library-name.ts'
 import { packageVersion } from './runtime.ts'
+
+/** Names that are not those of a package. */
+const NO_PACKAGES: readonly LibraryName[] = [BARE, PIPELINED, OBSERVED]
 
 export interface Environment {
   readonly node: string
@@ -25,7 +28,7 @@ export function readEnvironment(redis: string | undefined, libraries: readonly L
     node: process.versions.node,
     ...(redis === undefined ? {} : { redis, ioredis: packageVersion('ioredis') }),
     libraries: Object.fromEntries(
-      libraries.filter((name) => name !== BARE && name !== PIPELINED).map((name) => [name, packageVersion(name)]),
+      libraries.filter((name) => !NO_PACKAGES.includes(name)).map((name) => [name, packageVersion(name)]),
     ),
     cpu: cores[0]?.model.trim() ?? 'unknown',
     cores: cores.length,

@@ -10,6 +10,8 @@ export interface HoldJob {
   readonly ttl: number
   /** Of each of the two windows. */
   readonly seconds: number
+  /** Whether these are permits, several of one key. Default: plain locks. */
+  readonly permits?: boolean
 }
 
 /** Raw: what it means per renewal is computed in hold-figures.ts. */

@@ -12,7 +12,7 @@ import { endServer } from './end-server.ts'
 import type { HoldJob, HoldMeasurement } from './hold-measurement.ts'
 import { findKeys, makeKeys } from './keys.ts'
 import type { Holder } from './library.ts'
-import { loadLibrary } from './load-library.ts'
+import { loadLibrary, loadPermits } from './load-library.ts'
 import { liveBytes } from './live-bytes.ts'
 import { oldestRenewal } from './renewal-age.ts'
 import { countersBetween, readServerCounters } from './server-counters.ts'
@@ -47,8 +47,11 @@ interface Held extends Pick<HoldMeasurement, 'acquire' | 'delay' | 'cost' | 'tim
   readonly bytesHeld: number
 }
 
-async function holdLocks({ library, url, locks, ttl, seconds }: HoldJob, control: Redis): Promise<Held> {
-  const holder = await (await loadLibrary(library)).open(url, ttl)
+async function holdLocks(
+  { library, url, locks, ttl, seconds, permits = false }: HoldJob,
+  control: Redis,
+): Promise<Held> {
+  const holder = await (await (permits ? loadPermits(library) : loadLibrary(library))).open(url, ttl)
 
   await holder.acquireAll(makeKeys('warm-up:', WARM_UP_LOCKS))
   await setTimeout(WARM_UP_HOLD)

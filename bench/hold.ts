@@ -4,11 +4,12 @@ import { runInChild } from './child-process.ts'
 import type { Command } from './command.ts'
 import { compare, comparisonOptions } from './comparison.ts'
 import { joinMembers } from './connect-to.ts'
+import { LIBRARY_NAMES, OBSERVED } from './library-name.ts'
 import type { Entrant } from './entrant.ts'
 import { computeFigures, worst } from './hold-figures.ts'
 import type { HoldJob, HoldMeasurement } from './hold-measurement.ts'
 import { columns, compared } from './hold-report.ts'
-import { describeOptions, integerOption, parseOptions } from './options.ts'
+import { describeOptions, integerOption, namesOption, parseOptions } from './options.ts'
 import { commandLine } from './result.ts'
 
 const worker = new URL('hold-worker.ts', import.meta.url)
@@ -34,6 +35,14 @@ const options = {
     minimum: 1,
   }),
   ...comparisonOptions,
+  libraries: namesOption(
+    {
+      placeholder: 'a,b',
+      summary: `libraries to measure; ${OBSERVED} has exporters, page and announce attached`,
+      initial: LIBRARY_NAMES,
+    },
+    [...LIBRARY_NAMES, OBSERVED],
+  ),
 }
 
 const help = `Holds many locks with each library in turn and measures what that costs.

@@ -8,7 +8,10 @@ export const BARE = 'bare ioredis'
 /** No library either: locks that are renewed by a script for each, all of one node in a pipeline. On a cluster only. */
 export const PIPELINED = 'pipelined EVALSHA'
 
-export type LibraryName = (typeof LIBRARY_NAMES)[number] | typeof BARE | typeof PIPELINED
+/** leasewheel with everything attached that an operator may want. Only `hold` knows it. */
+export const OBSERVED = 'leasewheel-observed'
+
+export type LibraryName = (typeof LIBRARY_NAMES)[number] | typeof BARE | typeof PIPELINED | typeof OBSERVED
 
 /** The lowest major version of Node; a library that is not listed runs on every one that this package runs on. */
 const lowestNode: Readonly<Partial<Record<LibraryName, number>>> = { 'redlock-universal': 22 }

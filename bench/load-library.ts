@@ -1,6 +1,6 @@
 /** Promises that a library is loaded only in the process that measures it. */
 import type { Library } from './library.ts'
-import { BARE, type LibraryName, PIPELINED } from './library-name.ts'
+import { BARE, type LibraryName, OBSERVED, PIPELINED } from './library-name.ts'
 
 export async function loadLibrary(name: LibraryName): Promise<Library> {
   switch (name) {
@@ -8,6 +8,8 @@ export async function loadLibrary(name: LibraryName): Promise<Library> {
       return (await import('./libraries/bare-ioredis.ts')).bareIoredis
     case PIPELINED:
       return (await import('./libraries/pipelined-evalsha.ts')).pipelinedEvalsha
+    case OBSERVED:
+      return (await import('./libraries/leasewheel-observed.ts')).leasewheelObserved
     case 'leasewheel':
       return (await import('./libraries/leasewheel.ts')).leasewheel
     case 'redis-semaphore':
@@ -19,4 +21,11 @@ export async function loadLibrary(name: LibraryName): Promise<Library> {
     default:
       return name satisfies never
   }
+}
+
+/** The permits of a library that has them. */
+export async function loadPermits(name: LibraryName): Promise<Library> {
+  if (name === 'leasewheel') return (await import('./libraries/leasewheel-permits.ts')).leasewheelPermits
+  if (name === 'redis-semaphore') return (await import('./libraries/redis-semaphore-permits.ts')).redisSemaphorePermits
+  throw new Error(`${name} has no permits`)
 }

@@ -11,6 +11,7 @@ import { handoff } from './handoff.ts'
 import { hold } from './hold.ts'
 import { loss } from './loss.ts'
 import { overload } from './overload.ts'
+import { permits } from './permits.ts'
 import { release } from './release.ts'
 import { report } from './report.ts'
 import { scale } from './scale.ts'
@@ -21,6 +22,7 @@ const commands: ReadonlyMap<string, Command> = new Map([
   ['scale', scale],
   ['acquire', acquire],
   ['release', release],
+  ['permits', permits],
   ['handoff', handoff],
   ['loss', loss],
   ['overload', overload],

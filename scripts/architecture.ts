@@ -10,6 +10,12 @@ import { parseSync } from 'oxc-parser'
 
 /** From the top floor down: what a room is for, and which rooms below it may import. The plan, and the only place where it stands. */
 const PLAN: readonly Room[] = [
+  {
+    name: 'browser',
+    files: /^page\/browser\//,
+    what: 'the page itself, which runs in browsers',
+    imports: ['cli', 'page'],
+  },
   { name: 'cli', what: 'the command line, a user of the package like any other', imports: ['redis', 'time', 'port'] },
   {
     name: 'prometheus',
@@ -20,6 +26,12 @@ const PLAN: readonly Room[] = [
     name: 'opentelemetry',
     what: 'leasewheel/opentelemetry: metrics and spans',
     imports: ['figures', 'tracing', 'port', 'structures'],
+  },
+  {
+    name: 'page',
+    files: /^page\/(?!browser\/)/,
+    what: 'leasewheel/page: a live page for people',
+    imports: ['figures', 'overview', 'options', 'lease', 'time', 'port'],
   },
   { name: 'log', what: 'leasewheel/log: events for loggers', imports: ['figures', 'lease', 'time', 'port'] },
   {
@@ -59,7 +71,7 @@ const PLAN: readonly Room[] = [
   {
     name: 'overview',
     what: 'what operators see: all locks, and all managers',
-    imports: ['acquire', 'requests', 'lease', 'options', 'time', 'port', 'rules'],
+    imports: ['acquire', 'waiting', 'requests', 'lease', 'options', 'time', 'port', 'rules'],
   },
   {
     name: 'acquire',
@@ -97,7 +109,11 @@ const PLAN: readonly Room[] = [
     imports: ['time', 'port', 'rules', 'structures'],
   },
   { name: 'tracing', what: 'what subscribers of diagnostics channels are told', imports: ['port'] },
-  { name: 'memory', what: 'leasewheel/memory: the port in memory, and a clock for tests', imports: ['time', 'port'] },
+  {
+    name: 'memory',
+    what: 'leasewheel/memory: the port in memory, and a clock for tests',
+    imports: ['time', 'port', 'rules'],
+  },
   {
     name: 'port',
     files: /^(backend|catalogue|errors|member|stats|as-error|show-in-logs|version)\.ts$/,

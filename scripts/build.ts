@@ -9,6 +9,7 @@ import { join, resolve } from 'node:path'
 import { decode, encode } from '@jridgewell/sourcemap-codec'
 import { type BuildOptions, build, type OutputAsset, type OutputChunk } from 'rolldown'
 import { dts } from 'rolldown-plugin-dts'
+import { buildPage } from './page-bundle.ts'
 
 type Output = readonly (OutputChunk | OutputAsset)[]
 
@@ -23,7 +24,7 @@ const entries: BuildOptions = {
   input: {
     index: 'src/index.ts',
     ...Object.fromEntries(
-      ['memory', 'quorum', 'prometheus', 'opentelemetry', 'log'].map((name) => [name, `src/${name}/index.ts`]),
+      ['memory', 'quorum', 'prometheus', 'opentelemetry', 'log', 'page'].map((name) => [name, `src/${name}/index.ts`]),
     ),
   },
   external: ['@opentelemetry/api', 'eventemitter3', 'ioredis', 'prom-client', /^node:/],
@@ -31,9 +32,21 @@ const entries: BuildOptions = {
   write: false,
 }
 
+const page = await buildPage()
+
+/** The module of the page's files, with the files in it. */
+const pageAssets = {
+  name: 'page-assets',
+  load: (id: string): string | undefined =>
+    id === join(root, 'src/page/assets.ts')
+      ? `const assets = ${JSON.stringify(page.assets)}\nexport const loadAssets = async () => assets`
+      : undefined,
+}
+
 function code(format: 'esm' | 'cjs', extension: string): BuildOptions {
   return {
     ...entries,
+    plugins: [pageAssets],
     output: {
       dir: folder,
       format,
@@ -53,7 +66,7 @@ function program(): BuildOptions {
   return {
     ...code('esm', 'js'),
     input: { cli: 'src/cli/main.ts' },
-    external: ['leasewheel', 'ioredis', /^node:/],
+    external: ['leasewheel', 'leasewheel/page', 'ioredis', /^node:/],
   }
 }
 
@@ -101,7 +114,7 @@ function contentOf(file: OutputChunk | OutputAsset): string {
 
 /** The licences of the packages that went into the files. */
 function licencesOf(output: Output): string {
-  const modules = output.flatMap((file) => (file.type === 'chunk' ? file.moduleIds : []))
+  const modules = [...page.modules, ...output.flatMap((file) => (file.type === 'chunk' ? file.moduleIds : []))]
   const packages = new Set(modules.flatMap((id) => /^.*\/node_modules\/(?:@[^/]+\/)?[^/]+/.exec(id) ?? []))
   return [...packages].sort().map(licenceOf).join('\n')
 }

@@ -29,7 +29,7 @@ const folder = `${root}examples/`
 const recipeFolder = `${folder}recipes/`
 
 /** Few leases, with a ttl that leaves time for their renewals on a busy machine, and held no longer than the story takes. */
-const DEMO = ['--leases', '2000', '--ttl', '12000', '--seconds', '1']
+const DEMO = ['--leases', '2000', '--ttl', '12000', '--seconds', '1', '--page']
 
 /** Every file of the folder itself is an example; so is the demo. */
 function findExamples(): readonly Example[] {

@@ -3,6 +3,7 @@
  * leases: it asks the store, and reports one outcome for each entry.
  */
 import type { Catalogue } from './catalogue.ts'
+import type { Joint, JointMode } from './rules/sharing.ts'
 import type { HistogramSummary } from './structures/histogram.ts'
 import type { Clock } from './time/clock.ts'
 
@@ -19,6 +20,10 @@ export interface LockEntry {
   readonly token: string
   /** ms, an integer. */
   readonly ttl: number
+  /** Given if others may hold the key as well. Default: the lock is for one. */
+  readonly joint?: Joint | undefined
+  /** For an acquisition with a joint lease: the `turn` of its first refusal, if it was refused. */
+  readonly turn?: number | undefined
 }
 
 /**
@@ -48,6 +53,10 @@ export interface Refusal {
   readonly holder: string
   /** Whether the backend will report the next change of the key to the listener. */
   readonly watched: boolean
+  /** For a joint lease: another number after each change of the key. */
+  readonly version?: number
+  /** For a joint lease: another number after the end of each writer. */
+  readonly turn?: number
 }
 
 /** The outcome of a renewal, a release or a verification. */
@@ -147,6 +156,23 @@ export interface LockView {
   readonly votes?: number
   /** What each member of a quorum has on the key, if the backend is a quorum. */
   readonly members?: readonly MemberLockView[]
+  /** Given if several may hold the key: then `token` is empty. */
+  readonly joint?: JointView
+}
+
+/** Who holds a key that several may hold. */
+export interface JointView {
+  /** Undefined if nobody holds the key, but some wait for it. */
+  readonly mode: JointMode | undefined
+  readonly holders: readonly HolderView[]
+}
+
+export interface HolderView {
+  readonly token: string
+  /** How many permits it takes; 1 for readers and writers. */
+  readonly weight: number
+  /** What is left of its ttl, in ms. */
+  readonly remaining: number
 }
 
 /** What one member of a quorum has on a key. */
@@ -249,8 +275,8 @@ export interface StartedKeeper {
 }
 
 /**
- * `acquire`, `renew`, `release` and `verify` each take an array and return outcomes in the same order, one for each entry. No key comes twice
- * in one `acquire`; in the others a key may come with two tokens, of which the server has at most one. The backend carries out the calls in
+ * `acquire`, `renew`, `release` and `verify` each take an array and return outcomes in the same order, one for each entry. Except with joint leases, no key
+ * comes twice in one `acquire`; in the others a key may come with two tokens, of which the server has at most one. The backend carries out the calls in
  * order. They should never reject: a failure is an `unknown` outcome. (The manager reads a rejection as `unknown` for all entries.)
  */
 export interface Backend {

@@ -1,4 +1,5 @@
 /** What a backend adds to the port for operators: the keys under a prefix, page by page, and the managers that announce themselves. */
+import type { JointMode } from './rules/sharing.ts'
 
 /** Keys with this beginning belong to announcements. The braces let one node of a cluster have all of them. */
 export const MEMBERS_KEY = 'leasewheel:{members}:'
@@ -13,8 +14,10 @@ export interface KeyView {
   readonly token: string
   /** What is left of its ttl, in ms; Infinity if it has none. */
   readonly remaining: number
-  /** How many fields a hash has, or how many members a sorted set; 1 for all others. */
+  /** How many hold a joint lease, how many fields a hash has, or how many members another sorted set; 1 for all others. */
   readonly holders: number
+  /** Given if a manager of this library wrote it for several holders; `nobody` if some wait for it, and nobody holds it. */
+  readonly joint?: JointMode | 'nobody'
 }
 
 /** Some keys; the next page begins at `cursor`. A page may be empty. */
@@ -43,6 +46,10 @@ export interface Catalogue {
    * @param match a pattern as that of `KEYS` in Redis, for what follows the prefix. @param cursor that of the page before; without it, the first page.
    */
   list(match: string, cursor?: string): Promise<KeyPage>
+  /** What is on these keys, at most 128 of them; those that are gone, and those that belong to all managers, are left out. */
+  look(keys: readonly Uint8Array[]): Promise<readonly KeyView[]>
+  /** Deletes a lock, whoever holds it. It leaves alone what belongs to all managers. @returns whether the key existed. */
+  remove(key: Uint8Array): Promise<boolean>
   /** Writes or renews an announcement for `ttl` ms. @returns the ids of all managers with this prefix that are announced now. */
   announce(announcement: Announcement, ttl: number): Promise<readonly string[]>
   /** The texts of announcements, in any order; those that are gone are left out. @param ids default: all of this prefix. */

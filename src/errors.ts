@@ -1,7 +1,13 @@
 /** Every error this library makes, each with a stable `code`. */
 import type { LossReason } from './rules/lease-state.ts'
 
-export type LeaseErrorCode = 'ERR_NOT_ACQUIRED' | 'ERR_NOT_HELD' | 'ERR_LEASE_LOST' | 'ERR_UNAVAILABLE' | 'ERR_CLOSED'
+export type LeaseErrorCode =
+  | 'ERR_NOT_ACQUIRED'
+  | 'ERR_NOT_HELD'
+  | 'ERR_LEASE_LOST'
+  | 'ERR_UPGRADE'
+  | 'ERR_UNAVAILABLE'
+  | 'ERR_CLOSED'
 
 /** Options of an error. The global `ErrorOptions` is unknown to a `lib` older than ES2022. */
 export interface LeaseErrorOptions {
@@ -97,6 +103,22 @@ export class LockNotHeldError extends LeaseError {
 
   constructor(key: string, state: string, options?: LeaseErrorOptions) {
     super(`Lock \`${key}\` is not held by this lease any more (it is ${state})`, key, options)
+  }
+}
+
+/** A reader cannot become a writer. */
+export class LeaseUpgradeError extends LeaseError {
+  readonly code = 'ERR_UPGRADE'
+
+  static {
+    nameOf(this.prototype, 'LeaseUpgradeError')
+  }
+
+  constructor(key: string) {
+    super(
+      `Lease of \`${key}\` cannot become a writer: two readers that both wait to become the writer would wait for each other. Release it, and acquire the key with \`mode: 'write'\``,
+      key,
+    )
   }
 }
 

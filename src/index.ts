@@ -12,6 +12,7 @@ export type {
   Credentials,
   Exchange,
   Granted,
+  HolderView,
   HandOverEntry,
   HandOverOutcome,
   KeeperSettings,
@@ -24,6 +25,7 @@ export type {
   ReleaseEntry,
   RouteView,
   Routing,
+  JointView,
   ServerIdentity,
   Stay,
   StartedKeeper,
@@ -39,11 +41,13 @@ export type { SettledEvent, Share, ShareEvents } from './claims/share.ts'
 export { type Clock, SystemClock, type Timer, type TimerSource, type TimeSources } from './time/clock.ts'
 export type { DurationSummary, HistogramSummary } from './structures/histogram.ts'
 export type { LeaseState, LossReason } from './rules/lease-state.ts'
+export type { Joint, JointMode } from './rules/sharing.ts'
 export {
   LeaseError,
   type LeaseErrorCode,
   type LeaseErrorOptions,
   LeaseLostError,
+  LeaseUpgradeError,
   LockNotAcquiredError,
   LockNotHeldError,
   ManagerClosedError,
@@ -66,11 +70,12 @@ export type {
 } from './lease/events.ts'
 export type { DetachedLease, Lease, LeaseEnd, LeaseSummary } from './lease/lease.ts'
 export { LeaseManager } from './lease-manager.ts'
-export type { LockInspection } from './lease/lock-inspection.ts'
+export type { HolderInspection, LockInspection, JointInspection } from './lease/lock-inspection.ts'
 export type { Member, MemberRoles, MemberStats } from './member.ts'
 export type { ListedLock } from './overview/listing.ts'
 export type { GuardedEmitter, LeaseEventName, LeaseListener } from './manager/guarded-emitter.ts'
 export type {
+  AcquireAllOptions,
   AcquireManyOptions,
   AcquireOptions,
   AdoptOptions,
@@ -80,6 +85,7 @@ export type {
   LeaseOptions,
   ListOptions,
   Progress,
+  JointOptions,
   StandingOptions,
   TryAcquireOptions,
   UsingOptions,

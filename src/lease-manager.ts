@@ -15,6 +15,7 @@ import { healthOf } from './manager/report.ts'
 import { checkFunction } from './options/check.ts'
 import { checkKey, listOfKeys } from './options/keys.ts'
 import type {
+  AcquireAllOptions,
   AcquireManyOptions,
   AcquireOptions,
   AdoptOptions,
@@ -30,6 +31,7 @@ import {
   type CloseSettings,
   type ManagerSettings,
   resolveAcquire,
+  resolveAcquireAll,
   resolveAcquireMany,
   resolveAdopt,
   resolveClose,
@@ -168,9 +170,9 @@ export class LeaseManager extends GuardedEmitter implements Iterable<Lease> {
    * @throws LockNotAcquiredError, UnavailableError, LockNotHeldError as `acquire`; the call then holds nothing. RangeError if a key stands twice.
    * The attempt after the last wait may take one `timeout` more than `wait`.
    */
-  async acquireAll(keys: Iterable<string>, options: AcquireOptions = {}): Promise<Lease[]> {
+  async acquireAll(keys: Iterable<string>, options: AcquireAllOptions = {}): Promise<Lease[]> {
     this.#throwIfClosed()
-    return this.#many.acquireAll(keys, resolveAcquire('acquireAll', options, this.#settings))
+    return this.#many.acquireAll(keys, resolveAcquireAll(options, this.#settings))
   }
 
   /**
@@ -265,16 +267,17 @@ export class LeaseManager extends GuardedEmitter implements Iterable<Lease> {
    * For operators: deletes the key of a lock, whoever holds it. The holder emits `lost`: at once if the server notifies its manager of changes,
    * otherwise at its next renewal. Until then the holder works on, although another may have acquired the lock.
    *
-   * @returns whether anybody held it.
+   * @param key bytes for a key that is no text: see `list`. @returns whether anybody held it.
    * @throws UnavailableError if the backend did not answer within `timeout`; it may have deleted the key all the same.
    */
-  async forceRelease(key: string): Promise<boolean> {
-    this.#throwIfClosed(this.#checkKey(key))
+  async forceRelease(key: string | Uint8Array): Promise<boolean> {
+    const name = key instanceof Uint8Array ? this.#parts.inquiries.nameOf(key) : this.#checkKey(key)
+    this.#throwIfClosed(name)
     try {
       return await this.#parts.inquiries.forceRelease(key)
     } finally {
       // The server does not notify a manager of changes that this manager made itself.
-      this.#parts.desk.onChange([key])
+      this.#parts.desk.onChange([name])
     }
   }
 
@@ -289,8 +292,7 @@ export class LeaseManager extends GuardedEmitter implements Iterable<Lease> {
     const detached = checkDetached(lease)
     const settings = resolveAdopt(options, detached.ttl, this.#settings)
     this.#throwIfClosed(this.#checkKey(detached.key))
-    const { handle } = await this.#parts.adoptions.run(detached, settings)
-    return handle as Lease
+    return (await this.#parts.adoptions.run(detached, settings)).handle as Lease
   }
 
   /** What the manager is doing, and what it has done so far. With one server it takes constant time, however many leases are held. */

@@ -52,6 +52,7 @@ import {
   type RouteView,
   type Routing,
   type SafeEvent,
+  type Joint,
   type OverloadEvent,
   SystemClock,
   type Term,
@@ -254,12 +255,13 @@ describe('the types of', () => {
       readonly token: string
       readonly fence: number
       readonly ttl: number
+      readonly joint?: Joint | undefined
     }>()
     expectTypeOf<Lease['detach']>().toEqualTypeOf<() => DetachedLease>()
     expectTypeOf<LeaseManager['adopt']>().toEqualTypeOf<
       (lease: DetachedLease, options?: AdoptOptions) => Promise<Lease>
     >()
-    expectTypeOf<LeaseManager['forceRelease']>().toEqualTypeOf<(key: string) => Promise<boolean>>()
+    expectTypeOf<LeaseManager['forceRelease']>().toEqualTypeOf<(key: string | Uint8Array) => Promise<boolean>>()
     expectTypeOf<keyof AdoptOptions>().toEqualTypeOf<'timeout' | 'maxHold' | 'autoRenew' | 'signal'>()
     expectTypeOf<Lease>().toExtend<DetachedLease>()
     expectTypeOf<LockInspection['since']>().toEqualTypeOf<Date | undefined>()
@@ -303,7 +305,7 @@ describe('the types of', () => {
 
   it('errors: told apart by their class or by their code', () => {
     expectTypeOf<LeaseErrorCode>().toEqualTypeOf<
-      'ERR_NOT_ACQUIRED' | 'ERR_NOT_HELD' | 'ERR_LEASE_LOST' | 'ERR_UNAVAILABLE' | 'ERR_CLOSED'
+      'ERR_NOT_ACQUIRED' | 'ERR_NOT_HELD' | 'ERR_LEASE_LOST' | 'ERR_UPGRADE' | 'ERR_UNAVAILABLE' | 'ERR_CLOSED'
     >()
     expectTypeOf<LockNotAcquiredError['code']>().toEqualTypeOf<'ERR_NOT_ACQUIRED'>()
     expectTypeOf<LockNotHeldError['code']>().toEqualTypeOf<'ERR_NOT_HELD'>()

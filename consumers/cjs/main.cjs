@@ -1,10 +1,19 @@
+const openTelemetryApi = require('@opentelemetry/api')
 const ioredis = require('ioredis')
 const leasewheel = require('leasewheel')
+const log = require('leasewheel/log')
 const memory = require('leasewheel/memory')
+const opentelemetry = require('leasewheel/opentelemetry')
+const page = require('leasewheel/page')
+const prometheus = require('leasewheel/prometheus')
 const quorum = require('leasewheel/quorum')
+const promClient = require('prom-client')
 const { scenario } = require('../scenario.cjs')
 
-scenario({ ioredis, leasewheel, memory, quorum }, process.env.REDIS_URL).catch((error) => {
+scenario(
+  { ioredis, leasewheel, memory, quorum, prometheus, opentelemetry, log, page, promClient, openTelemetryApi },
+  process.env.REDIS_URL,
+).catch((error) => {
   console.error(error)
   process.exitCode = 1
 })

@@ -1,7 +1,16 @@
+import * as openTelemetryApi from '@opentelemetry/api'
 import * as ioredis from 'ioredis'
 import * as leasewheel from 'leasewheel'
+import * as log from 'leasewheel/log'
 import * as memory from 'leasewheel/memory'
+import * as opentelemetry from 'leasewheel/opentelemetry'
+import * as page from 'leasewheel/page'
+import * as prometheus from 'leasewheel/prometheus'
 import * as quorum from 'leasewheel/quorum'
+import promClient from 'prom-client'
 import { scenario } from '../scenario.cjs'
 
-await scenario({ ioredis, leasewheel, memory, quorum }, process.env.REDIS_URL)
+await scenario(
+  { ioredis, leasewheel, memory, quorum, prometheus, opentelemetry, log, page, promClient, openTelemetryApi },
+  process.env.REDIS_URL,
+)

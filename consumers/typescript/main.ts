@@ -1,7 +1,14 @@
+import { createServer } from 'node:http'
+import { metrics } from '@opentelemetry/api'
 import { Cluster, Redis } from 'ioredis'
 import { type Lease, LeaseError, LeaseManager, type LeaseManagerOptions, type RenewedEvent } from 'leasewheel'
+import { log } from 'leasewheel/log'
 import { ManualClock, MemoryBackend, MemoryStore } from 'leasewheel/memory'
+import { observe } from 'leasewheel/opentelemetry'
+import { page, type PageHandler, type PageOptions } from 'leasewheel/page'
+import { collect } from 'leasewheel/prometheus'
 import { quorum } from 'leasewheel/quorum'
+import { Registry } from 'prom-client'
 
 async function holdALease(leases: LeaseManager, pass: () => Promise<void>): Promise<void> {
   const renewal = new Promise<RenewedEvent>((resolve) => leases.once('renewed', resolve))
@@ -21,7 +28,18 @@ async function main(): Promise<void> {
   const clock = new ManualClock()
   const options: LeaseManagerOptions = { clock }
   const backend = new MemoryBackend({ store: new MemoryStore(options) })
-  await holdALease(new LeaseManager(backend, options), () => clock.advance(200))
+  const inMemory = new LeaseManager(backend, options)
+  const pageOptions: PageOptions = { readOnly: true, view: 'process' }
+  const live: PageHandler = page(inMemory, pageOptions)
+  createServer(live).unref()
+  const stops = [
+    collect(inMemory, { register: new Registry() }),
+    observe(inMemory, { meter: metrics.getMeter('consumer') }),
+    log(inMemory, console),
+  ]
+  await holdALease(inMemory, () => clock.advance(200))
+  for (const stop of stops) stop()
+  live.close()
   const members = [1, 2, 3].map(() => new MemoryBackend({ store: new MemoryStore(options) }))
   await holdALease(new LeaseManager(quorum(members), options), () => clock.advance(200))
   const client = new Redis(process.env['REDIS_URL'] ?? '')

@@ -14,6 +14,8 @@ export interface DemoArguments {
   readonly redis: string | undefined
   /** Whether that server is a node of a cluster, which is to be used. */
   readonly cluster: boolean
+  /** Whether to serve the live page. */
+  readonly page: boolean
 }
 
 export class UsageError extends Error {}
@@ -26,6 +28,8 @@ interface IntegerArgument {
 
 const LEASES: IntegerArgument = { initial: 10_000, min: 100, max: 1_000_000 }
 const SECONDS: IntegerArgument = { initial: 12, min: 1, max: 3_600 }
+/** Seconds with the page, unless it is said: enough to open it. */
+const SECONDS_WITH_PAGE = 300
 const TTL: IntegerArgument = { initial: 6_000, min: 1_000, max: 60_000 }
 
 export const HELP: string = `Holds many leases at once, lets another party delete and replace some of their keys and block the backend for
@@ -39,6 +43,8 @@ npm run demo -- [options]
   --ttl MS      time to live of their keys in ms: ${range(TTL)} (default ${TTL.initial})
   --redis URL   use this server (redis:// or rediss://) rather than memory; REDIS_URL in the environment does the
                 same. CLIENT PAUSE then blocks the whole server, for all its clients, for some seconds
+  --page        serves the live page on a free port, and prints its address; the default of --seconds is
+                ${SECONDS_WITH_PAGE} then
   --cluster     that server is a node of a cluster, and the leases go to all of its nodes. All of them are blocked
   --help        show this
 
@@ -53,14 +59,15 @@ export function readArguments(args: readonly string[], environment: NodeJS.Proce
   const values = parse(args)
   if (values.help) return 'help'
   const redis = values.redis === undefined ? url('REDIS_URL', environment.REDIS_URL) : url('--redis', values.redis)
-  const { cluster = false } = values
+  const { cluster = false, page = false } = values
   if (cluster && redis === undefined) throw new UsageError('Expected `--redis` to name a node of the cluster')
   return {
     leases: integer('--leases', values.leases, LEASES),
-    seconds: integer('--seconds', values.seconds, SECONDS),
+    seconds: integer('--seconds', values.seconds, page ? { ...SECONDS, initial: SECONDS_WITH_PAGE } : SECONDS),
     ttl: integer('--ttl', values.ttl, TTL),
     redis,
     cluster,
+    page,
   }
 }
 
@@ -70,17 +77,18 @@ interface Texts {
   readonly ttl?: string
   readonly redis?: string
   readonly cluster?: boolean
+  readonly page?: boolean
   readonly help?: boolean
 }
 
 function parse(args: readonly string[]): Texts {
   const text = { type: 'string' } as const
-  const cluster = { type: 'boolean' } as const
+  const flag = { type: 'boolean' } as const
   const help = { type: 'boolean', short: 'h' } as const
   try {
     return parseArgs({
       args: [...args],
-      options: { leases: text, seconds: text, ttl: text, redis: text, cluster, help },
+      options: { leases: text, seconds: text, ttl: text, redis: text, cluster: flag, page: flag, help },
     }).values
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error)

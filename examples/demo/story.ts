@@ -10,6 +10,7 @@ import type { DemoBackend } from './backend.ts'
 import { Expectations } from './expectations.ts'
 import { count, seconds } from './format.ts'
 import { Ledger } from './ledger.ts'
+import { openPage } from './live-page.ts'
 import { OTHER_TOKEN } from './other-party.ts'
 import type { Screen } from './screen.ts'
 import { Watch } from './watch.ts'
@@ -38,6 +39,8 @@ export async function tellStory(parts: StoryParts): Promise<Expectations> {
   const { settings, backend, prefix } = parts
   const timeout = timeoutFor(settings.ttl)
   const leases = new LeaseManager(backend.connection, { ttl: settings.ttl, timeout, prefix })
+  const live = settings.page ? await openPage(leases) : undefined
+  if (live) parts.screen.line(`The live page is at ${live.url}`)
   const story = new Story(parts, leases)
   // Closing also ends whatever is being waited for.
   parts.signal.addEventListener('abort', () => void leases.close())
@@ -46,6 +49,7 @@ export async function tellStory(parts: StoryParts): Promise<Expectations> {
   } finally {
     story.watch.stop()
     await leases.close()
+    await live?.close()
     // Of a backend that does not answer any more nothing can be said; its keys expire.
     await takeAway(parts).catch(() => {})
   }

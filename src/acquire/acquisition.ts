@@ -78,10 +78,10 @@ export class Acquisition implements Waiter, Asker {
     })
   }
 
-  /** As `run`, after a first attempt outside the line. @param stale a hint came during that attempt. */
+  /** As `run`, after a first attempt outside the line. Attempts for joint leases keep their order. @param stale a hint came during that attempt. */
   goOn(outcome: Refusal | Unknown, sentAt: number | undefined, stale: boolean): Promise<LeaseRecord> {
     return this.#persist(() => {
-      this.#parts.lines.enterInFront(this.key, this)
+      this.#parts.lines[this.#settings.joint ? 'enter' : 'enterInFront'](this.key, this)
       this.#patience.attempts = 1
       this.#stale = stale
       if (stale) this.#hints.onHint(false)

@@ -8,6 +8,7 @@ import type { ChangeOutcome } from '../backend.ts'
 import { isActive } from '../rules/lease-state.ts'
 import { LeaseLostError, LockNotHeldError, UnavailableError } from '../errors.ts'
 import type { DetachedLease } from '../lease/lease.ts'
+import type { Joint } from '../rules/sharing.ts'
 import { LeaseRecord } from '../lease/lease-record.ts'
 import type { LeaseTable } from '../lease/lease-table.ts'
 import { notHeld } from '../lease/record-facts.ts'
@@ -70,6 +71,7 @@ class Adoption implements Request<ChangeOutcome>, Cancellable {
   readonly ttl: number
   /** ms. */
   readonly timeout: number
+  readonly joint: Joint | undefined
   readonly #parts: AdoptionParts
   readonly #fence: number
   readonly #settings: AdoptSettings
@@ -80,10 +82,11 @@ class Adoption implements Request<ChangeOutcome>, Cancellable {
   /** Settles when it is over, however it ends. */
   over: Promise<unknown> = Promise.resolve()
 
-  constructor(parts: AdoptionParts, { key, token, fence, ttl }: DetachedLease, settings: AdoptSettings) {
+  constructor(parts: AdoptionParts, { key, token, fence, ttl, joint }: DetachedLease, settings: AdoptSettings) {
     this.key = key
     this.token = token
     this.ttl = ttl
+    this.joint = joint
     this.timeout = settings.timeout
     this.#parts = parts
     this.#fence = fence
@@ -160,10 +163,11 @@ class Adoption implements Request<ChangeOutcome>, Cancellable {
     const { table, granting } = this.#parts
     // Deletes nothing: the key may be adopted once more.
     if (granting.isLate(sentAt, this.ttl)) throw this.#unavailable(TOO_LATE)
-    const present = table.get(this.key)
-    if (present?.token === this.token && isActive(table.observe(present))) return present
+    for (const present of this.joint ? table.records.jointsOf(this.key) : [table.get(this.key)]) {
+      if (present?.token === this.token && isActive(table.observe(present))) return present
+    }
     const record = new LeaseRecord(this.key, this.token, this)
-    const settings = { ...this.#settings, ttl: this.ttl }
+    const settings = { ...this.#settings, ttl: this.ttl, joint: this.joint }
     const granted = granting.make(record, { fence: this.#fence, sentAt, settings }, this.#stale, undefined)
     if (granted !== 'held') throw notHeld(record)
     return record

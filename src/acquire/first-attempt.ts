@@ -14,6 +14,7 @@ import type { Lease } from '../lease/lease.ts'
 import { LeaseRecord } from '../lease/lease-record.ts'
 import { notHeld } from '../lease/record-facts.ts'
 import type { AcquireSettings } from '../options/settings.ts'
+import type { Joint } from '../rules/sharing.ts'
 import type { Request } from '../requests/batch.ts'
 import { isAcquireTraced } from '../tracing/channels.ts'
 
@@ -101,6 +102,10 @@ class FirstAttempt implements Request<AcquireOutcome>, Cancellable {
   /** ms. */
   get ttl(): number {
     return this.#settings.ttl
+  }
+
+  get joint(): Joint | undefined {
+    return this.#settings.joint
   }
 
   /** ms. */

@@ -9,6 +9,7 @@
 import { isActive } from '../rules/lease-state.ts'
 import { deadlineOf } from '../rules/timing.ts'
 import { type Doubt, grantedAfter } from '../rules/doubt.ts'
+import type { Joint } from '../rules/sharing.ts'
 import type { CohortTerms } from '../lease/cohort.ts'
 import { Lease, type LeasePort } from '../lease/lease.ts'
 import type { LeaseRecord, LeaseTerms } from '../lease/lease-record.ts'
@@ -36,7 +37,7 @@ export interface Grant {
   readonly fence: number
   /** When the request was sent. */
   readonly sentAt: number
-  readonly settings: CohortTerms & Pick<AcquireSettings, 'maxHold'>
+  readonly settings: CohortTerms & Pick<AcquireSettings, 'maxHold' | 'joint'>
 }
 
 export type GrantResult = 'held' | 'ended' | 'lost' | 'late'
@@ -44,7 +45,7 @@ export type GrantResult = 'held' | 'ended' | 'lost' | 'late'
 export class Granting {
   readonly #parts: GrantingParts
   /** The terms of the last lease: leases granted by one request share them. */
-  #terms = new GrantedTerms({ ttl: 0, timeout: 0 }, 0, 0)
+  #terms = new GrantedTerms({ ttl: 0, timeout: 0, joint: undefined }, 0, 0)
   #sentAt = Number.NaN
   #grantedAt = 0
 
@@ -101,13 +102,13 @@ export class Granting {
     return 'held'
   }
 
-  #termsOf({ ttl, timeout }: CohortTerms, fence: number, sentAt: number): LeaseTerms {
+  #termsOf({ ttl, timeout, joint }: Grant['settings'], fence: number, sentAt: number): LeaseTerms {
     const { terms, fence: last } = this.#terms
-    const differs = ttl !== terms.ttl || timeout !== terms.timeout
+    const differs = ttl !== terms.ttl || timeout !== terms.timeout || joint !== terms.joint
     if (differs || fence !== last || sentAt !== this.#sentAt) {
       // A whole number takes no object of its own.
       const grantedAt = Math.round(this.#grantedAt)
-      this.#terms = new GrantedTerms(differs ? { ttl, timeout } : terms, fence, grantedAt)
+      this.#terms = new GrantedTerms(differs ? { ttl, timeout, joint } : terms, fence, grantedAt)
       this.#sentAt = sentAt
     }
     return this.#terms
@@ -116,11 +117,11 @@ export class Granting {
 
 /** One for each request. Most requests of a manager have the same ttl and timeout, and share these. */
 class GrantedTerms implements LeaseTerms {
-  readonly terms: Pick<LeaseTerms, 'ttl' | 'timeout'>
+  readonly terms: Pick<LeaseTerms, 'ttl' | 'timeout' | 'joint'>
   readonly fence: number
   readonly grantedAt: number
 
-  constructor(terms: Pick<LeaseTerms, 'ttl' | 'timeout'>, fence: number, grantedAt: number) {
+  constructor(terms: Pick<LeaseTerms, 'ttl' | 'timeout' | 'joint'>, fence: number, grantedAt: number) {
     this.terms = terms
     this.fence = fence
     this.grantedAt = grantedAt
@@ -132,5 +133,9 @@ class GrantedTerms implements LeaseTerms {
 
   get timeout(): number {
     return this.terms.timeout
+  }
+
+  get joint(): Joint | undefined {
+    return this.terms.joint
   }
 }

@@ -62,11 +62,16 @@ export class HintDoubts {
     const end = refusal.remaining === Number.POSITIVE_INFINITY ? 0 : now + refusal.remaining
     const before = this.#refusal
     const sameHolder = refusal.holder === before?.holder
-    const same = sameHolder && Math.abs(end - this.#refusalEnd) < SAME_END
+    const isJoint = refusal.version !== undefined
+    const same = isJoint
+      ? refusal.version === before?.version
+      : sameHolder && Math.abs(end - this.#refusalEnd) < SAME_END
     if (!same) this.#falseHints = 0
     else if (this.#cause === 'name' && !stale) this.#falseHints += 1
     // The ttl should be over, but the holder has renewed without a notification.
-    const missed = this.#cause === 'time' && before?.watched && sameHolder && !same && now >= this.#refusalEnd
+    // A joint lease may have been renewed by this manager, which gets no notification of that.
+    const missed =
+      !isJoint && this.#cause === 'time' && before?.watched && sameHolder && !same && now >= this.#refusalEnd
     if (missed || this.#falseHints === BELIEVED_HINTS) onUnreliable(this.#key)
     if (!stale) this.#cause = 'time'
     this.#refusal = refusal

@@ -2,6 +2,7 @@
 import type { Refusal } from '../backend.ts'
 import { describe } from '../options/check.ts'
 import type { AcquireSettings } from '../options/settings.ts'
+import { ANNOUNCE_EVERY } from '../rules/sharing.ts'
 import type { Clock } from '../time/clock.ts'
 
 export interface PatienceParts {
@@ -54,7 +55,9 @@ export class Patience {
     const { left } = this
     const interval = this.#nextInterval(key, refusal)
     if (interval === null || left <= 0) return undefined
-    return Math.min(interval, (refusal?.remaining ?? Number.POSITIVE_INFINITY) + 1, left)
+    // A waiting reader or writer tells the others that it still waits.
+    const announcing = this.#settings.joint?.announce ? ANNOUNCE_EVERY : Number.POSITIVE_INFINITY
+    return Math.min(interval, (refusal?.remaining ?? Number.POSITIVE_INFINITY) + 1, announcing, left)
   }
 
   #nextInterval(key: string, refusal: Refusal | undefined): number | null {

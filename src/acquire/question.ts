@@ -8,6 +8,7 @@ import type { AcquireSettings } from '../options/settings.ts'
 import type { Releaser } from '../release/releaser.ts'
 import type { Dispatch } from '../requests/dispatch.ts'
 import type { Request } from '../requests/batch.ts'
+import type { Joint } from '../rules/sharing.ts'
 import { type Doubt, doubtAfter, grantedAfter } from '../rules/doubt.ts'
 import type { Fairness } from '../rules/fairness.ts'
 import type { Alarm, Alarms } from '../time/scheduler.ts'
@@ -53,6 +54,8 @@ export class Question implements Request<AcquireOutcome> {
    * caller may wait for long. It also changes if the lock was acquired and given back before any caller got it.
    */
   token: string
+  /** For a joint lease: see `LockEntry`. */
+  turn: number | undefined
   readonly #parts: QuestionParts
   readonly #settings: AcquireSettings
   readonly #asker: Asker
@@ -78,6 +81,10 @@ export class Question implements Request<AcquireOutcome> {
   /** ms. */
   get ttl(): number {
     return this.#settings.ttl
+  }
+
+  get joint(): Joint | undefined {
+    return this.#settings.joint
   }
 
   /** ms. */
@@ -124,6 +131,7 @@ export class Question implements Request<AcquireOutcome> {
   /** The server may still carry out a request that it did not answer. */
   learn({ outcome, sentAt }: Answer): void {
     if (outcome.type === 'unknown' && sentAt !== undefined) this.#doubt = doubtAfter(this.#doubt, sentAt, this.ttl)
+    if (outcome.type === 'refused') this.turn ??= outcome.turn
   }
 
   /** Stops waiting for the answer to the question under way. */

@@ -31,6 +31,10 @@ export interface CommandArguments extends Target {
   /** After how many looks to end. */
   readonly count: number
   readonly yes: boolean
+  /** For `page`; undefined: any, preferably the usual one. */
+  readonly port: number | undefined
+  readonly host: string
+  readonly readWrite: boolean
 }
 
 /** Somebody asks for the help of a command, or of the program; or for the version. */
@@ -67,6 +71,9 @@ export function readArguments(args: readonly string[], env: Readonly<Record<stri
     every: readNumber('every', text('every') ?? '1', 0.05) * 1_000,
     count: readNumber('count', text('count') ?? 'Infinity', 1),
     yes: values['yes'] === true,
+    port: readPort(text('port')),
+    host: text('host') ?? '127.0.0.1',
+    readWrite: values['read-write'] === true,
   }
 }
 
@@ -94,6 +101,13 @@ function readKey(name: CommandName, positionals: readonly string[]): string {
   if (positionals.length > expected) throw new UsageError(`\`${positionals[expected]}\` is one argument too many`)
   if (positionals.length < expected) throw new UsageError(`\`${name}\` needs a ${argument}`)
   return positionals[0] ?? ''
+}
+
+function readPort(text: string | undefined): number | undefined {
+  if (text === undefined) return undefined
+  const port = Number(text)
+  if (/^\d+$/.test(text) && port <= 65_535) return port
+  throw new UsageError(`--port needs a number from 0 to 65535, got \`${text}\``)
 }
 
 function readNumber(name: string, text: string, least: number): number {

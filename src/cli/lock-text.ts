@@ -8,6 +8,12 @@ export function whatIs({ kind, remaining, holders }: ListedLock): string {
   switch (kind) {
     case 'lease':
       return 'lease'
+    case 'permit':
+    case 'read':
+    case 'write':
+      return `${kind}${times}`
+    case 'waiting':
+      return 'nobody, some wait'
     case 'string':
       return remaining === Number.POSITIVE_INFINITY ? 'string without a ttl' : 'string'
     case 'hash':

@@ -5,6 +5,7 @@ import { type Arguments, type CommandArguments, EXIT, readArguments, UsageError 
 import { connect } from './connect.ts'
 import { inspect, ls, members, release } from './list-commands.ts'
 import { Output } from './output.ts'
+import { page } from './page.ts'
 import type { Io, Session } from './session.ts'
 import { safe } from './text.ts'
 import { top } from './top.ts'
@@ -18,10 +19,11 @@ const RUNS: Readonly<Record<CommandName, (session: Session) => Promise<number>>>
   release,
   members,
   watch,
+  page,
 }
 
 /** Commands that go on until somebody ends them. */
-const ENDLESS: ReadonlySet<CommandName> = new Set(['top', 'watch'])
+const ENDLESS: ReadonlySet<CommandName> = new Set(['top', 'watch', 'page'])
 
 /** @returns the exit code. */
 export async function run(words: readonly string[], io: Io): Promise<number> {

@@ -12,6 +12,9 @@ type OptionName =
   | 'every'
   | 'count'
   | 'yes'
+  | 'port'
+  | 'host'
+  | 'read-write'
   | 'timeout'
   | 'help'
   | 'version'
@@ -44,6 +47,9 @@ export const OPTIONS: Readonly<Record<OptionName, OptionUsage>> = {
   every: { type: 'string', value: 'SECONDS', what: 'the time between two looks; default 1' },
   count: { type: 'string', short: 'n', value: 'N', what: 'ends after this many looks' },
   yes: { type: 'boolean', short: 'y', what: 'does not ask' },
+  port: { type: 'string', value: 'N', what: 'where the page is; default 7390, or a free one if that is taken' },
+  host: { type: 'string', value: 'NAME', what: 'from where it can be reached; default 127.0.0.1, this machine only' },
+  'read-write': { type: 'boolean', what: 'the page can release locks; it then has a token in its address' },
   timeout: { type: 'string', value: 'SECONDS', what: 'how long the server may take to answer; default 5' },
   help: { type: 'boolean', short: 'h', what: 'prints this' },
   version: { type: 'boolean', short: 'V', what: 'prints the version' },
@@ -60,7 +66,7 @@ export interface CommandUsage {
   readonly examples: readonly string[]
 }
 
-export type CommandName = 'ls' | 'top' | 'inspect' | 'release' | 'members' | 'watch'
+export type CommandName = 'ls' | 'top' | 'inspect' | 'release' | 'members' | 'watch' | 'page'
 
 export const COMMANDS: Readonly<Record<CommandName, CommandUsage>> = {
   ls: {
@@ -94,6 +100,11 @@ export const COMMANDS: Readonly<Record<CommandName, CommandUsage>> = {
     what: 'prints what changes: locks that are acquired, change hands or are gone, and managers',
     options: ['match', 'owner', 'every', 'count'],
     examples: ["leasewheel watch --match 'order:*'", 'leasewheel watch --every 0.2 --json'],
+  },
+  page: {
+    what: 'serves a live page about locks and managers, until Ctrl-C',
+    options: ['port', 'host', 'read-write'],
+    examples: ['leasewheel page', 'leasewheel page --port 8080 --read-write'],
   },
 }
 
@@ -139,7 +150,8 @@ function overview(): string {
       'Examples',
       names.map((name) => [COMMANDS[name].examples[0] as string]),
     ),
-    'Only `release` changes anything, and it asks before. `leasewheel COMMAND --help` has the options of one command.\n',
+    'Only `release` and `page --read-write` change anything, and they ask before.',
+    '`leasewheel COMMAND --help` has the options of one command.\n',
     'Exit codes: 0 done, 1 nobody holds the lock or the answer was no, 2 wrong arguments, 3 the server cannot be asked.\n',
   ].join('\n')
 }

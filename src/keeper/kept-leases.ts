@@ -61,7 +61,8 @@ export class KeptLeases implements LeaseKeeper {
     const cohort = record.cohort as LeaseCohort
     const { ttl, autoRenew } = cohort.terms
     // A listener of another lease's end may have closed the manager.
-    if (!autoRenew || this.#closed) return
+    // The keeper knows plain locks only.
+    if (!autoRenew || record.joint || this.#closed) return
     if (cohort.keptAs === -1) cohort.keptAs = this.#ledger.openCohort(ttl, this.#steady(cohort.confirmedAt))
     const { retireAt } = record.has
     const end = retireAt === undefined ? Number.POSITIVE_INFINITY : this.#steady(retireAt)

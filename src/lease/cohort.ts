@@ -179,6 +179,11 @@ export class Cohort<M extends Member<M>> {
     this.#onMembers(-1)
   }
 
+  /** A member has changed: what was derived from the array of members is out of date. */
+  onChanged(): void {
+    this.#own()
+  }
+
   /** Takes over all members of another cohort, which is empty afterwards. */
   absorb(other: Cohort<M>): void {
     this.#keptUntil = Number.NEGATIVE_INFINITY

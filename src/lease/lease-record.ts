@@ -6,6 +6,7 @@ import type { Doubt } from '../rules/doubt.ts'
 import type { LeaseLostError } from '../errors.ts'
 import type { Lease, LeaseEnd } from './lease.ts'
 import type { Fairness } from '../rules/fairness.ts'
+import type { Joint } from '../rules/sharing.ts'
 
 /** A release under way. */
 export interface PendingRelease {
@@ -38,6 +39,8 @@ class Rarities {
   fairness: Fairness | undefined = undefined
   /** Unanswered requests from before the grant: the server may still carry out each, even after the lease has ended. */
   doubt: Doubt | undefined = undefined
+  /** It reserves a joint lease of a key that may have changed since. */
+  hinted = false
   /** The loss, if the lease was lost. */
   loss: LeaseLostError | undefined = undefined
   /** The reason of its signal, if a release or `close` aborted that. */
@@ -62,6 +65,8 @@ export interface LeaseTerms {
   readonly ttl: number
   /** How long a request for the lease may stay unanswered, in ms. */
   readonly timeout: number
+  /** Given if others may hold the key as well. */
+  readonly joint?: Joint | undefined
   /** None until the lease is granted. */
   readonly fence?: number
   /** In ms on the clock, rounded; none until the lease is granted. */
@@ -101,6 +106,11 @@ export class LeaseRecord implements ReleaseEntry, Member<LeaseRecord> {
   /** ms. */
   get timeout(): number {
     return this.terms.timeout
+  }
+
+  /** Given if others may hold the key as well. */
+  get joint(): Joint | undefined {
+    return this.terms.joint
   }
 
   /** 0 until the lease is granted. */

@@ -2,7 +2,6 @@
  * The leases of a manager, and the only place that changes the state of one. It looks up the transition, sets the state,
  * applies the consequences, and then emits the event.
  */
-import { KeyTable } from '../structures/key-table.ts'
 import { isActive, type LeaseInput, type LeaseState, type LossReason, transition } from '../rules/lease-state.ts'
 import { deadlineOf } from '../rules/timing.ts'
 import { LeaseLostError } from '../errors.ts'
@@ -10,6 +9,7 @@ import { Demand } from './demand.ts'
 import type { LeaseEvents } from './events.ts'
 import type { Lease } from './lease.ts'
 import type { LeaseCohort, LeaseRecord } from './lease-record.ts'
+import { LeaseRecords } from './lease-records.ts'
 import { Losses } from './losses.ts'
 import { howEnded, notHeld, takeWaiters, endOf, stateOf, rejectWaiters, limitsOf, closedUnder } from './record-facts.ts'
 import { Reservations } from './reservations.ts'
@@ -23,7 +23,7 @@ type RecordInput = Exclude<LeaseInput, { type: 'confirmed' | 'unanswered' }>
 export class LeaseTable {
   readonly #parts: LeaseTableParts
   /** Leases and reservations. A reservation has no cohort yet. */
-  readonly #records: KeyTable<LeaseRecord>
+  readonly #records: LeaseRecords
   readonly reservations: Reservations
   readonly #losses: Losses
   readonly #cohorts = new Set<LeaseCohort>()
@@ -34,7 +34,7 @@ export class LeaseTable {
 
   constructor(parts: LeaseTableParts) {
     this.#parts = parts
-    this.#records = new KeyTable(parts.seed)
+    this.#records = new LeaseRecords(parts.seed)
     this.reservations = new Reservations(this.#records, parts.isQueued)
     this.#losses = new Losses(parts.clock, ({ record, reason, error }) => {
       record.has.controller?.abort(error)
@@ -66,6 +66,11 @@ export class LeaseTable {
   get(key: string): LeaseRecord | undefined {
     const record = this.#records.get(key)
     return record?.reserving ? undefined : record
+  }
+
+  /** What is known of keys that several may hold, too. */
+  get records(): Pick<LeaseRecords, 'jointsOf' | 'of'> {
+    return this.#records
   }
 
   /** In no particular order. Some may have ended before the iterator reaches them. */
@@ -135,7 +140,7 @@ export class LeaseTable {
     }
     record.state = 'released'
     if (cohort) this.#vacate(record, undefined)
-    else if (this.#records.get(record.key) === record) this.#records.delete(record)
+    else this.#records.delete(record)
   }
 
   /** Replaces any entry of the key. @returns whether a lease had the key. */
@@ -309,7 +314,7 @@ export class LeaseTable {
     if (cohort.size === 0) this.dismiss(cohort)
     if (record.has.alarm !== -1) scheduler.remove(record.has.alarm)
     this.#records.delete(record)
-    this.reservations.onVacated(record.key)
+    this.reservations.onVacated(record)
     onVacated(record, givenBack)
     if (record.state !== 'lost') rejectWaiters(record)
   }

@@ -1,5 +1,7 @@
 /** Lease: the handle that users get. It knows its record and asks the manager; it decides nothing. */
+import { LeaseUpgradeError } from '../errors.ts'
 import type { LeaseState } from '../rules/lease-state.ts'
+import type { Joint, JointMode } from '../rules/sharing.ts'
 import { showInLogs } from '../show-in-logs.ts'
 
 /** What a log shows of a lease: not its token, which is a secret. */
@@ -23,6 +25,8 @@ export interface LeaseFacts {
   readonly fence: number
   /** ms. */
   readonly ttl: number
+  /** Given if others may hold the key as well. */
+  readonly joint: Joint | undefined
 }
 
 /** What a handle needs from its manager. */
@@ -36,6 +40,7 @@ export interface LeasePort<Record extends LeaseFacts = LeaseFacts> {
   renew(record: Record): Promise<void>
   release(record: Record): Promise<boolean>
   detach(record: Record): DetachedLease
+  downgrade(record: Record): Promise<void>
 }
 
 /** What `LeaseManager.adopt` needs to take over a lease, in this process or another. Plain data, which may be sent anywhere. */
@@ -45,6 +50,8 @@ export interface DetachedLease {
   readonly fence: number
   /** ms. */
   readonly ttl: number
+  /** Of a permit, a reader or a writer: what `acquire` was asked for. */
+  readonly joint?: Joint | undefined
 }
 
 /**
@@ -87,6 +94,16 @@ export class Lease {
   /** Time to live of the key, in ms. */
   get ttl(): number {
     return this.#record.ttl
+  }
+
+  /** How the lease holds its key if others may hold that as well; undefined for a plain lock. */
+  get joint(): Joint | undefined {
+    return this.#record.joint
+  }
+
+  /** The mode of that: `permit`, `read` or `write`. */
+  get mode(): JointMode | undefined {
+    return this.#record.joint?.mode
   }
 
   /** Whether the lock is held, computed from the clock at each read: `false` from the deadline on, for ever. */
@@ -152,6 +169,26 @@ export class Lease {
    */
   detach(): DetachedLease {
     return this.#port.detach(this.#record)
+  }
+
+  /**
+   * Makes a reader of a writer, so that other readers come in. No writer comes in between, and the fence stays.
+   *
+   * @throws LockNotHeldError if the lease is not held, or turns out to be lost. UnavailableError if the backend did not answer within `timeout`: the next
+   * renewal then does it. TypeError if the lease is no writer and no reader.
+   */
+  downgrade(): Promise<void> {
+    return this.#port.downgrade(this.#record)
+  }
+
+  /**
+   * Refused, always: two readers that both waited to become the writer would wait for each other. Release the lease, and acquire the key with
+   * `mode: 'write'`; what you have read may have changed meanwhile.
+   *
+   * @throws LeaseUpgradeError.
+   */
+  upgrade(): Promise<never> {
+    return Promise.reject(new LeaseUpgradeError(this.key))
   }
 
   /** What a log shows of the lease. To send a lease elsewhere see `detach()`. */

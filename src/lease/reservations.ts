@@ -1,15 +1,15 @@
 /**
  * Reserves keys for attempts that skip the line. A reservation takes the place of its later lease in the table of leases. Later callers for the
- * key wait for its outcome.
+ * key wait for its outcome, unless it is for a joint lease.
  */
-import type { KeyTable } from '../structures/key-table.ts'
 import type { LeaseRecord, LeaseTerms } from './lease-record.ts'
+import type { LeaseRecords } from './lease-records.ts'
 
 /** Orders reservations and hints about any key; see `changedSince`. */
 export type Mark = number
 
 export class Reservations {
-  readonly #records: KeyTable<LeaseRecord>
+  readonly #records: LeaseRecords
   /** How many are in the table. */
   #placed = 0
   /** Reservations that lost their places to adopted leases. They get them back when those end. */
@@ -22,7 +22,7 @@ export class Reservations {
   #queued = 0
 
   /** @param records the table of leases. @param isQueued whether a key has a line of waiters. */
-  constructor(records: KeyTable<LeaseRecord>, isQueued: (key: string) => boolean) {
+  constructor(records: LeaseRecords, isQueued: (key: string) => boolean) {
     this.#records = records
     this.#isQueued = isQueued
   }
@@ -66,7 +66,7 @@ export class Reservations {
     if (this.#records.claim(record)) return false
     record.state = 'reserved'
     this.#placed += 1
-    this.#count(record.key, 1)
+    this.#count(record, 1)
     return true
   }
 
@@ -82,47 +82,59 @@ export class Reservations {
   /** The key may have changed; without a key, any may have. An answer on its way may be older. */
   hint(key?: string): void {
     if (key === undefined) this.#mark += 1
-    else if (this.size > 0 && this.has(key)) this.#stale.add(key)
+    else if (this.size > 0) {
+      if (this.has(key)) this.#stale.add(key)
+      this.#hintJoints(key)
+    }
   }
 
   /** Whether a reserved key may have changed: a hint came, or a lease took its place. @param mark the mark at the reservation. */
-  changedSince({ key, reserving }: LeaseRecord, mark: Mark): boolean {
-    return !reserving || mark !== this.#mark || (this.#stale.size > 0 && this.#stale.has(key))
+  changedSince({ key, reserving, has }: LeaseRecord, mark: Mark): boolean {
+    return !reserving || has.hinted || mark !== this.#mark || (this.#stale.size > 0 && this.#stale.has(key))
   }
 
   /** A reservation became a lease, or lost its place. */
   onTaken(record: LeaseRecord): void {
     record.state = 'held'
     this.#placed -= 1
-    this.#count(record.key, -1)
-    if (this.#stale.size > 0) this.#stale.delete(record.key)
+    this.#count(record, -1)
+    if (record.joint === undefined && this.#stale.size > 0) this.#stale.delete(record.key)
   }
 
   /** A lease took the place of a reservation, whose request is still under way. The reservation may later replace that lease. */
   onDisplaced(record: LeaseRecord): void {
     this.onTaken(record)
     this.#displaced.set(record.key, record)
-    this.#count(record.key, 1)
+    this.#count(record, 1)
   }
 
   forgetDisplaced(record: LeaseRecord): void {
     const { key } = record
     if (this.#displaced.size === 0 || this.#displaced.get(key) !== record) return
     this.#displaced.delete(key)
-    this.#count(key, -1)
+    this.#count(record, -1)
     this.#stale.delete(key)
   }
 
-  /** A lease has ended: a reservation that it displaced gets its place back, so that no other caller asks for the key. */
-  onVacated(key: string): void {
+  /**
+   * A lease has ended: a reservation that it displaced gets its place back, so that no other caller asks for the key. If several may hold the key, an
+   * attempt under way may be refused because of this very lease.
+   */
+  onVacated({ key, joint }: LeaseRecord): void {
+    if (joint) this.hint(key)
+    else this.#hintJoints(key)
     const displaced = this.#displaced.size > 0 && this.#displaced.get(key)
     if (!displaced || !this.add(displaced)) return
     this.#displaced.delete(key)
-    this.#count(key, -1)
+    this.#count(displaced, -1)
     this.#stale.add(key)
   }
 
-  #count(key: string, count: 1 | -1): void {
-    if (this.#isQueued(key)) this.#queued += count
+  #hintJoints(key: string): void {
+    for (const record of this.#records.reservedJointsOf(key)) record.own.hinted = true
+  }
+
+  #count({ key, joint }: LeaseRecord, count: 1 | -1): void {
+    if (joint === undefined && this.#isQueued(key)) this.#queued += count
   }
 }

@@ -74,6 +74,8 @@ export class ChangeDesk {
     for (const key of keys) {
       const record = table.get(key)
       if (record) verifier.verify(record)
+      // Others change the key of a joint lease all the time. A renewal would be one more change, of which they would be told.
+      for (const joint of table.records.jointsOf(key)) verifier.look(joint)
       adoptions.hint(key)
       table.reservations.hint(key)
       const first = lines.get(key)?.first

@@ -6,18 +6,18 @@ import { abortReasonOf, endOf, howEnded, notHeld } from '../lease/record-facts.t
 import type { Releaser } from '../release/releaser.ts'
 import type { Renewer } from '../renewal/renewer.ts'
 import type { Clock } from '../time/clock.ts'
+import { downgrade, type DowngradeParts } from './downgrade.ts'
 import { isReleaseTraced, traceRelease } from '../tracing/channels.ts'
 
-export interface LeasePortParts {
+export interface LeasePortParts extends DowngradeParts {
   /** The manager, for those who trace it. */
   readonly leases: object
-  readonly clock: Clock
-  readonly table: LeaseTable
   readonly renewer: Renewer
   readonly releaser: Releaser
 }
 
-export function leasePort({ leases, clock, table, renewer, releaser }: LeasePortParts): LeasePort<LeaseRecord> {
+export function leasePort(parts: LeasePortParts): LeasePort<LeaseRecord> {
+  const { leases, clock, table, renewer, releaser } = parts
   return {
     observe: (record) => table.observe(record),
     remaining: (record) => Math.max(endOf(record) - clock.now(), 0),
@@ -27,6 +27,7 @@ export function leasePort({ leases, clock, table, renewer, releaser }: LeasePort
     release: (record) =>
       isReleaseTraced() ? traceRelease(leases, record, () => releaser.release(record)) : releaser.release(record),
     detach: (record) => detach(table, clock, record),
+    downgrade: (record) => downgrade(parts, record),
   }
 }
 
@@ -35,8 +36,10 @@ function detach(table: LeaseTable, clock: Clock, record: LeaseRecord): DetachedL
   table.apply(record, { type: 'detach', now: clock.now() })
   // If its deadline has passed, it is lost instead, and its key is deleted.
   if (record.state !== 'released') throw notHeld(record)
-  const { key, token, fence, ttl } = record
-  return { key, token, fence, ttl }
+  const { key, token, fence, ttl, joint } = record
+  if (joint === undefined) return { key, token, fence, ttl }
+  const { mode, permits, weight } = joint
+  return { key, token, fence, ttl, joint: { mode, permits, weight } }
 }
 
 function signalOf(table: LeaseTable, record: LeaseRecord): AbortSignal {

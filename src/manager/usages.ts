@@ -55,9 +55,9 @@ export class Usages {
    * throws, what ended the lease before, the loss, or ManagerClosedError if `close` released it.
    */
   async use<T>(lease: Lease, work: (lease: Lease) => Promise<T> | T, atLeast: number | undefined): Promise<T> {
-    const record = this.#parts.table.get(lease.key)
+    const record = this.#parts.table.records.of(lease)
     // The lease has ended meanwhile: the work would run without the lock.
-    if (record?.handle !== lease)
+    if (record === undefined)
       throw lease.state === 'lost' ? lease.signal.reason : new LockNotHeldError(lease.key, lease.state)
     if (atLeast !== undefined) record.own.stay = { since: record.fence, duration: atLeast }
     return this.#run(record, work)

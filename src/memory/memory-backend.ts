@@ -17,6 +17,7 @@ import type {
 } from '../backend.ts'
 import type { Catalogue } from '../catalogue.ts'
 import { MemoryCatalogue } from './memory-catalogue.ts'
+import { MemoryJoints, jointViewOf } from './memory-joints.ts'
 import { MemoryStore, type StoreWatcher } from './memory-store.ts'
 
 export interface MemoryBackendOptions {
@@ -54,6 +55,7 @@ export class MemoryBackend implements Backend {
   readonly #canWatch: boolean
   /** This backend, as a watcher of the store. */
   readonly #watcher: StoreWatcher = { onChange: (name) => void this.#onChange(name) }
+  readonly #joints: MemoryJoints
   #watching = false
   #prefix = ''
   #catalogue: Catalogue | undefined
@@ -80,6 +82,7 @@ export class MemoryBackend implements Backend {
   constructor(options: MemoryBackendOptions = {}) {
     this.store = options.store ?? new MemoryStore()
     this.#canWatch = options.watch ?? true
+    this.#joints = new MemoryJoints(this.store, this.#watcher)
   }
 
   get watching(): boolean {
@@ -136,8 +139,13 @@ export class MemoryBackend implements Backend {
 
   open(settings: BackendSettings, listener: BackendListener): void {
     this.#prefix = settings.prefix
-    const arrive = (operation: 'list' | 'announce'): Promise<void> => this.#arrive(operation)
-    this.#catalogue = new MemoryCatalogue({ store: this.store, prefix: settings.prefix, arrive })
+    const arrive = (operation: 'list' | 'announce' | 'forceRelease'): Promise<void> => this.#arrive(operation)
+    this.#catalogue = new MemoryCatalogue({
+      store: this.store,
+      prefix: settings.prefix,
+      arrive,
+      watcher: this.#watcher,
+    })
     this.#listener = listener
     this.#watching = settings.watch && this.#canWatch
   }
@@ -158,7 +166,10 @@ export class MemoryBackend implements Backend {
       const grant = this.#granter()
       return entries.map((entry): HandOverOutcome => {
         const { key, from } = entry
-        const released = this.#changeOne({ key, token: from }, (name) => this.store.delete(name, this.#watcher))
+        const released = this.#changeOne({ key, token: from }, (name) => {
+          this.store.delete(name, this.#watcher)
+          return DONE
+        })
         return { type: 'exchanged', released, acquired: this.#acquire(entry, watch, grant) }
       })
     })
@@ -172,30 +183,37 @@ export class MemoryBackend implements Backend {
   }
 
   renew(entries: readonly LockEntry[], watch = false): Promise<readonly ChangeOutcome[]> {
-    return this.#change('renew', entries, ({ ttl }, name) => {
-      this.store.extend(name, ttl, this.#watcher)
+    return this.#change('renew', entries, (entry, name) => {
+      const outcome = entry.joint ? this.#joints.renew(name, entry) : DONE
+      if (!entry.joint) this.store.extend(name, entry.ttl, this.#watcher)
       if (watch) this.#watch(name)
+      return outcome
     })
   }
 
   release(entries: readonly ReleaseEntry[]): Promise<readonly ChangeOutcome[]> {
-    return this.#change<ReleaseEntry>('release', entries, ({ watch, stay }, name) => {
+    return this.#change<ReleaseEntry>('release', entries, (entry, name) => {
+      const { watch, stay, joint } = entry
+      const outcome = joint ? this.#joints.release(name, entry) : DONE
       const left = stay ? this.store.leftOf(stay) : 0
-      if (left > 0) this.store.extend(name, left, this.#watcher)
-      else this.store.delete(name, this.#watcher)
+      if (!joint && left > 0) this.store.extend(name, left, this.#watcher)
+      else if (!joint) this.store.delete(name, this.#watcher)
       if (watch) this.#watch(name)
+      return outcome
     })
   }
 
   verify(entries: readonly LockEntry[]): Promise<readonly ChangeOutcome[]> {
-    return this.#change('verify', entries, () => undefined)
+    return this.#change('verify', entries, (entry, name) => (entry.joint ? this.#joints.verify(name, entry) : DONE))
   }
 
   async inspect(key: string): Promise<LockView | null> {
     await this.#arrive('inspect')
     const token = this.store.get(this.#prefix + key)
     const remaining = this.store.remaining(this.#prefix + key)
-    return token === undefined || remaining === undefined ? null : { token, remaining }
+    if (token === undefined || remaining === undefined) return null
+    const sharing = this.store.sharing(this.#prefix + key)
+    return { token, remaining, ...(sharing && { joint: jointViewOf(sharing, this.store.now) }) }
   }
 
   async forceRelease(key: string): Promise<boolean> {
@@ -217,8 +235,14 @@ export class MemoryBackend implements Backend {
     return () => (granted ??= { type: 'granted', fence: this.store.nextFence(floor) })
   }
 
-  #acquire({ key, token, ttl }: LockEntry, watch: boolean, grant: () => Granted): AcquireOutcome {
+  #acquire(entry: LockEntry, watch: boolean, grant: () => Granted): AcquireOutcome {
+    const { key, token, ttl, joint } = entry
     const name = this.#prefix + key
+    if (joint) {
+      const outcome = this.#joints.acquire(name, entry, this.#watching)
+      if (watch || outcome.type === 'refused') this.#watch(name)
+      return outcome
+    }
     const holder = this.store.get(name)
     if (holder !== undefined && holder !== token) {
       this.#watch(name)
@@ -233,20 +257,23 @@ export class MemoryBackend implements Backend {
   #change<E extends LockEntry>(
     operation: Operation,
     entries: readonly E[],
-    change: (entry: E, name: string) => void,
+    change: (entry: E, name: string) => ChangeOutcome,
   ): Promise<readonly ChangeOutcome[]> {
     return this.#carryOut(operation, entries, () =>
       entries.map((entry) => this.#changeOne(entry, (name) => change(entry, name))),
     )
   }
 
-  #changeOne({ key, token }: Pick<LockEntry, 'key' | 'token'>, change: (name: string) => void): ChangeOutcome {
+  #changeOne(
+    { key, token, joint }: Pick<LockEntry, 'key' | 'token' | 'joint'>,
+    change: (name: string) => ChangeOutcome,
+  ): ChangeOutcome {
     const name = this.#prefix + key
+    if (joint) return change(name)
     const holder = this.store.get(name)
     if (holder === undefined) return { type: 'refused', reason: 'missing' }
     if (holder !== token) return { type: 'refused', reason: 'taken' }
-    change(name)
-    return DONE
+    return change(name)
   }
 
   #watch(name: string): void {

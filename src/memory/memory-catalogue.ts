@@ -1,12 +1,15 @@
 /** What operators ask of a `MemoryStore`. */
 import type { Announcement, Catalogue, KeyPage, KeyView } from '../catalogue.ts'
 import { matchesGlob } from './glob.ts'
-import type { MemoryStore } from './memory-store.ts'
+import type { MemoryStore, StoreWatcher } from './memory-store.ts'
 
 /** Keys that are looked at for one page. */
 const PAGE = 1_024
 /** Lists whose places are remembered. Any other goes on as well, and begins by skipping what it had. */
 const REMEMBERED = 8
+
+/** Matches every key. */
+const ANY = Buffer.from('*')
 
 type Serials = Generator<readonly [key: string, serial: number], void>
 
@@ -15,7 +18,9 @@ export interface MemoryCatalogueParts {
   /** Precedes every key. */
   readonly prefix: string
   /** Resolves once the request has arrived, and rejects if it cannot. */
-  readonly arrive: (operation: 'list' | 'announce') => Promise<void>
+  readonly arrive: (operation: 'list' | 'announce' | 'forceRelease') => Promise<void>
+  /** The backend, which is not notified of its own changes. */
+  readonly watcher: StoreWatcher
 }
 
 /** A cursor is the number of the last key that was looked at, and the number at which the list ends: keys stored later are not on it. */
@@ -49,6 +54,18 @@ export class MemoryCatalogue implements Catalogue {
     return { keys, cursor: undefined }
   }
 
+  async look(keys: readonly Uint8Array[]): Promise<readonly KeyView[]> {
+    const { prefix, arrive } = this.#parts
+    await arrive('list')
+    return keys.flatMap((key) => this.#view(`${prefix}${Buffer.from(key).toString()}`, ANY))
+  }
+
+  async remove(key: Uint8Array): Promise<boolean> {
+    const { prefix, store, arrive, watcher } = this.#parts
+    await arrive('forceRelease')
+    return store.delete(`${prefix}${Buffer.from(key).toString()}`, watcher)
+  }
+
   async announce({ id, text }: Announcement, ttl: number): Promise<readonly string[]> {
     const { store, prefix, arrive } = this.#parts
     await arrive('announce')
@@ -73,7 +90,10 @@ export class MemoryCatalogue implements Catalogue {
     const [token, remaining] = [store.get(name), store.remaining(name)]
     if (!name.startsWith(prefix) || token === undefined || remaining === undefined) return []
     const key = Buffer.from(name.slice(prefix.length))
-    return matchesGlob(pattern, key) ? [{ key, type: 'string', token, remaining, holders: 1 }] : []
+    if (!matchesGlob(pattern, key)) return []
+    const sharing = store.sharing(name)
+    if (sharing === undefined) return [{ key, type: 'string', token, remaining, holders: 1 }]
+    return [{ key, type: 'zset', token, remaining, holders: sharing.holders.size, joint: sharing.mode ?? 'nobody' }]
   }
 
   #remember(cursor: string, serials: Serials): string {

@@ -1,5 +1,6 @@
 /** Keys with a time to live, in this process. A `MemoryBackend` uses it as a `RedisBackend` uses a server. */
 import type { Stay } from '../backend.ts'
+import { endOfSharing, type Sharing, sharingAt } from '../rules/sharing.ts'
 import { type Clock, SystemClock } from '../time/clock.ts'
 
 interface Value {
@@ -7,6 +8,8 @@ interface Value {
   /** Keys have ascending numbers in the order in which they are stored. */
   readonly serial: number
   expiresAt: number
+  /** Given if several may hold the key; then the token is empty. */
+  readonly sharing?: Sharing | undefined
 }
 
 /** What a manager announced. */
@@ -58,6 +61,29 @@ export class MemoryStore {
     const { serial } = this.#values.get(key) ?? { serial: this.#serial }
     this.#values.set(key, { token, serial, expiresAt: this.#clock.now() + ttl })
     this.#tell(key, by)
+  }
+
+  /** What is on a key that several may hold; `undefined` if the key is free or a plain lock. @internal */
+  sharing(key: string): Sharing | undefined {
+    const value = this.#live(key)
+    return sharingAt(value?.sharing, this.#clock.now())
+  }
+
+  /** Writes what is on such a key. Nothing deletes it. @param by as for `set`. @internal */
+  joint(key: string, sharing: Sharing | undefined, by?: StoreWatcher): void {
+    if (sharing === undefined) {
+      this.delete(key, by)
+      return
+    }
+    this.#serial += 1
+    const { serial } = this.#values.get(key) ?? { serial: this.#serial }
+    this.#values.set(key, { token: '', serial, expiresAt: endOfSharing(sharing), sharing })
+    this.#tell(key, by)
+  }
+
+  /** ms on the clock of the store. @internal */
+  get now(): number {
+    return this.#clock.now()
   }
 
   /** Gives a key a whole ttl again; does nothing if the key is free. @param ttl ms. @param by as for `set`. */

@@ -21,6 +21,11 @@ export function checkWellFormed(name: string, text: string): string {
   throw new RangeError(`Expected \`${name}\` to be well-formed Unicode, got a string with half of a surrogate pair`)
 }
 
+/** A key as bytes. Bytes may name any key, also one that no manager can acquire. */
+export function bytesOfKey(key: unknown): Uint8Array {
+  return key instanceof Uint8Array ? key : Buffer.from(checkKey(key))
+}
+
 /** Copies an iterable into a list. Each key in it is still unchecked. */
 export function listOfKeys(keys: unknown): readonly unknown[] {
   if (typeof keys !== 'object' || keys === null || !(Symbol.iterator in keys)) {

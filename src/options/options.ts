@@ -22,16 +22,29 @@ export interface LeaseOptions {
   readonly autoRenew?: boolean | undefined
 }
 
+/** Options of a key that several may hold. Without them a lock is for one. */
+export interface JointOptions {
+  /**
+   * How many permits the key has: an integer from 1 to 1,000,000. A lease takes `weight` of them. All callers should say the same: each keeps to its own
+   * number, and leases that are held count, whatever their owners said.
+   */
+  readonly permits?: number | undefined
+  /** How many permits the lease takes: an integer from 1 to `permits`. Default 1. */
+  readonly weight?: number | undefined
+  /** `read`: beside other readers, but no writer. `write`: alone. Not together with `permits`. */
+  readonly mode?: 'read' | 'write' | undefined
+}
+
 /** Options of `tryAcquire`. */
-export interface TryAcquireOptions extends LeaseOptions {
+export interface TryAcquireOptions extends LeaseOptions, JointOptions {
   /** Aborts the call: it rejects with the signal's reason, and the manager releases what the call may have acquired. */
   readonly signal?: AbortSignal | undefined
 }
 
 /** Options of `adopt`. */
-export type AdoptOptions = Omit<TryAcquireOptions, 'ttl'>
+export type AdoptOptions = Omit<TryAcquireOptions, 'ttl' | keyof JointOptions>
 
-/** Options of `acquire`, `acquireMany` and `acquireAll`. */
+/** Options of `acquire`. */
 export interface AcquireOptions extends TryAcquireOptions {
   /** How long to wait for a lock that another holds, in ms: a number >= 0, or Infinity. 0 means one attempt. Default 10,000; 0 for `acquireMany`. */
   readonly wait?: number | undefined
@@ -42,6 +55,9 @@ export interface AcquireOptions extends TryAcquireOptions {
    */
   readonly retry?: RetryStrategy | undefined
 }
+
+/** Options of `acquireAll`. */
+export type AcquireAllOptions = Omit<AcquireOptions, keyof JointOptions>
 
 /** Options of `using`. */
 export interface UsingOptions extends AcquireOptions {
@@ -61,7 +77,7 @@ export interface Progress {
 }
 
 /** Options of `acquireMany`. */
-export interface AcquireManyOptions extends AcquireOptions {
+export interface AcquireManyOptions extends AcquireAllOptions {
   /** Called each time some keys are settled, after each batch. The manager emits what it throws as `error`. Default: none. */
   readonly onProgress?: ((progress: Progress) => void) | undefined
 }
@@ -81,6 +97,15 @@ export interface ListOptions {
   readonly match?: string | undefined
   /** Only locks of managers with this `owner`. Default: all. */
   readonly owner?: string | undefined
+  /** Only these keys, without the prefix: the list then asks for each, and needs not go through all. Bytes name a key that is no text. */
+  readonly keys?: Iterable<string | Uint8Array> | undefined
+  /** Begins with the page of this cursor, which `onPage` of another list with the same `match` has reported. Default: the first page. */
+  readonly cursor?: string | undefined
+  /**
+   * Called behind each page, also if no lock on it matches, with the cursor of the next one; with undefined behind the last. So a caller may stop
+   * there, and go on later. What it throws ends the list.
+   */
+  readonly onPage?: ((cursor: string | undefined) => void) | undefined
   /** Ends the list: its next step rejects with the signal's reason. */
   readonly signal?: AbortSignal | undefined
 }

@@ -16,8 +16,9 @@ import {
   checkString,
   describe,
 } from './check.ts'
-import { checkKey, checkWellFormed } from './keys.ts'
+import { bytesOfKey, checkKey, checkWellFormed, listOfKeys } from './keys.ts'
 import type {
+  AcquireAllOptions,
   AcquireManyOptions,
   AcquireOptions,
   AdoptOptions,
@@ -30,7 +31,9 @@ import type {
   TryAcquireOptions,
   UsingOptions,
 } from './options.ts'
+import type { Joint } from '../rules/sharing.ts'
 import { type RetryStrategy, untilTold } from './retry.ts'
+import { checkJoint, resolveJoint, JOINT_OPTIONS } from './joint.ts'
 
 const LONGEST = 2 ** 31 - 1
 const LONGEST_OWNER = 128
@@ -86,6 +89,8 @@ export interface AcquireSettings extends LeaseSettings {
   readonly wait: number
   readonly retry: RetryStrategy
   readonly signal: AbortSignal | undefined
+  /** Given if others may hold the key as well. */
+  readonly joint?: Joint | undefined
   /** How long the key of `using` stays at least, in ms. */
   readonly atLeast?: number
   /** Whether it is part of a larger call, which counts its own failure. */
@@ -108,6 +113,10 @@ export interface CloseSettings {
 export interface ListSettings {
   readonly match: string
   readonly owner: string | undefined
+  /** As bytes. */
+  readonly keys: readonly Uint8Array[] | undefined
+  readonly cursor: string | undefined
+  readonly onPage: ((cursor: string | undefined) => void) | undefined
   readonly signal: AbortSignal | undefined
 }
 
@@ -115,13 +124,14 @@ export interface ListSettings {
 export type AdoptSettings = Omit<LeaseSettings, 'ttl'> & Pick<AcquireSettings, 'signal'>
 
 const LEASE_OPTIONS = ['ttl', 'timeout', 'maxHold', 'autoRenew'] as const
-const TRY_ACQUIRE_OPTIONS = [...LEASE_OPTIONS, 'signal'] as const
-const ADOPT_OPTIONS = TRY_ACQUIRE_OPTIONS.filter((name) => name !== 'ttl')
+const ADOPT_OPTIONS = ['timeout', 'maxHold', 'autoRenew', 'signal'] as const
+const TRY_ACQUIRE_OPTIONS = [...LEASE_OPTIONS, ...JOINT_OPTIONS, 'signal'] as const
 const ACQUIRE_OPTIONS = [...TRY_ACQUIRE_OPTIONS, 'wait', 'retry'] as const
-const ACQUIRE_MANY_OPTIONS = [...ACQUIRE_OPTIONS, 'onProgress'] as const
+const ACQUIRE_ALL_OPTIONS = [...LEASE_OPTIONS, 'signal', 'wait', 'retry'] as const
+const ACQUIRE_MANY_OPTIONS = [...ACQUIRE_ALL_OPTIONS, 'onProgress'] as const
 const USING_OPTIONS = [...ACQUIRE_OPTIONS, 'atLeast'] as const
 const STANDING_OPTIONS = ['ttl', 'timeout', 'maxHold', 'drain'] as const
-const LIST_OPTIONS = ['match', 'owner', 'signal'] as const
+const LIST_OPTIONS = ['match', 'owner', 'keys', 'cursor', 'onPage', 'signal'] as const
 const CLOSE_OPTIONS = ['drain', 'timeout', 'onProgress'] as const
 const MANAGER_OPTIONS = [
   ...LEASE_OPTIONS,
@@ -205,10 +215,16 @@ export function resolveAcquire(of: string, options: AcquireOptions, defaults: Ma
   return resolve(options, defaults, defaults.wait)
 }
 
+export function resolveAcquireAll(options: AcquireAllOptions, defaults: ManagerSettings): AcquireSettings {
+  checkOptions('acquireAll', options, ACQUIRE_ALL_OPTIONS)
+  return resolve(options, defaults, defaults.wait)
+}
+
 export function resolveUsing(options: UsingOptions, defaults: ManagerSettings): AcquireSettings {
   checkOptions('using', options, USING_OPTIONS)
   const settings = resolve(options, defaults, defaults.wait)
   if (options.atLeast === undefined) return settings
+  if (settings.joint) throw new RangeError('Expected either `atLeast` or a key that several may hold, got both')
   const atLeast = checkInteger('atLeast', options.atLeast, 1, { max: LONGEST })
   return { ...settings, ttl: Math.max(settings.ttl, atLeast), atLeast }
 }
@@ -233,10 +249,13 @@ export function resolveStanding(
 
 export function resolveList(options: ListOptions): ListSettings {
   checkOptions('list', options, LIST_OPTIONS)
-  const { match = '*', owner, signal } = options
+  const { match = '*', owner, keys, cursor, onPage, signal } = options
   return {
     match: checkWellFormed('match', checkString('match', match)),
     owner: owner === undefined ? undefined : checkString('owner', owner),
+    keys: keys === undefined ? undefined : listOfKeys(keys).map(bytesOfKey),
+    cursor: cursor === undefined ? undefined : checkString('cursor', cursor),
+    onPage: onPage === undefined ? undefined : checkFunction('onPage', onPage),
     signal: signal === undefined ? undefined : checkSignal('signal', signal),
   }
 }
@@ -263,14 +282,17 @@ function resolve(options: AcquireOptions, defaults: ManagerSettings, wait: numbe
     options.timeout === undefined
       ? Math.min(defaults.timeout ?? defaultTimeout(ttl), ttl)
       : checkTimeout(options.timeout, ttl)
+  const patience = options.wait === undefined ? wait : checkNumber('wait', options.wait, 0)
+  const joint = resolveJoint(options, patience > 0)
   return {
     ttl,
     timeout,
     maxHold: options.maxHold === undefined ? defaults.maxHold : checkMaxHold(options.maxHold),
     autoRenew: options.autoRenew === undefined ? defaults.autoRenew : checkBoolean('autoRenew', options.autoRenew),
-    wait: options.wait === undefined ? wait : checkNumber('wait', options.wait, 0),
+    wait: patience,
     retry: options.retry === undefined ? defaults.retry : checkMethods('retry', options.retry, ['next']),
     signal: options.signal === undefined ? undefined : checkSignal('signal', options.signal),
+    ...(joint && { joint }),
   }
 }
 
@@ -306,12 +328,13 @@ export function checkDetached(value: unknown): DetachedLease {
   if (typeof value !== 'object' || value === null) {
     throw new TypeError(`Expected \`lease\` to be what \`detach()\` returned, got ${describe(value)}`)
   }
-  const { key, token, fence, ttl } = value as Record<keyof DetachedLease, unknown>
+  const { key, token, fence, ttl, joint } = value as Record<keyof DetachedLease, unknown>
   const checked = {
     key: checkKey(key),
     token: checkWellFormed('token', checkString('token', token)),
     fence: checkInteger('fence', fence, 0, { max: Number.MAX_SAFE_INTEGER, unit: '' }),
     ttl: checkTtl(ttl),
+    ...(joint !== undefined && { joint: checkJoint(joint) }),
   }
   if (checked.token === '') throw new RangeError('Expected `token` to be a string that is not empty')
   return checked

@@ -1,7 +1,7 @@
 /** What a manager asks the backend about locks and managers, whoever they are. */
 import type { AbortWatch } from '../acquire/abort-watch.ts'
 import { asError } from '../as-error.ts'
-import type { Backend, Routing } from '../backend.ts'
+import type { Backend, LockView, Routing } from '../backend.ts'
 import type { Catalogue } from '../catalogue.ts'
 import { UnavailableError } from '../errors.ts'
 import type { Lease } from '../lease/lease.ts'
@@ -11,6 +11,8 @@ import { ownerOf, sinceOf } from '../lease/token.ts'
 import type { AcquireSettings, ListSettings } from '../options/settings.ts'
 import { within } from '../requests/within.ts'
 import { isActive } from '../rules/lease-state.ts'
+import type { WaitingLines } from '../waiting/waiting-line.ts'
+import { keyText } from './key-text.ts'
 import { type Clock, dateOf, wallTime } from '../time/clock.ts'
 import type { Alarms } from '../time/scheduler.ts'
 import { type ListedLock, listLocks } from './listing.ts'
@@ -25,6 +27,7 @@ export interface InquiryParts {
   readonly scheduler: Alarms
   readonly aborts: Pick<AbortWatch, 'race'>
   readonly table: LeaseTable
+  readonly lines: Pick<WaitingLines, 'get'>
   readonly tryDefaults: Pick<AcquireSettings, 'timeout'>
 }
 
@@ -46,13 +49,36 @@ export class Inquiries {
     const { backend } = this.#parts
     const view = await this.#ask(`Lock \`${key}\` could not be inspected`, key, () => backend.inspect(key))
     if (view === null) return null
-    const { token } = view
-    const lease = this.#leaseOf(key, token)
-    return { ...view, owner: ownerOf(token), since: dateOf(sinceOf(token, wallTime())), lease }
+    const { joint, ...holder } = view
+    if (joint === undefined) return this.#describe(key, holder)
+    const holders = joint.holders.map((one) => this.#describe(key, one))
+    holders.sort((a, b) => a.remaining - b.remaining)
+    return { ...this.#describe(key, holder), joint: { mode: joint.mode, holders } }
   }
 
-  forceRelease(key: string): Promise<boolean> {
+  #describe<H extends LockView>(key: string, holder: H): H & Pick<LockInspection, 'owner' | 'since' | 'lease'> {
+    const { token } = holder
+    return {
+      ...holder,
+      owner: ownerOf(token),
+      since: dateOf(sinceOf(token, wallTime())),
+      lease: this.#leaseOf(key, token),
+    }
+  }
+
+  /** What a key that is no text is called. */
+  nameOf(key: Uint8Array): string {
+    return keyText(key).key
+  }
+
+  /** @param key bytes for a key that is no text. */
+  forceRelease(key: string | Uint8Array): Promise<boolean> {
     const { backend } = this.#parts
+    if (typeof key !== 'string') {
+      return this.askCatalogue(`Lock \`${keyText(key).key}\` could not be released`, (catalogue) =>
+        catalogue.remove(key),
+      )
+    }
     return this.#ask(`Lock \`${key}\` could not be released`, key, () => backend.forceRelease(key))
   }
 
@@ -62,7 +88,8 @@ export class Inquiries {
     const ask = <T>(work: (catalogue: Catalogue) => Promise<T>): Promise<T> =>
       this.askCatalogue('Locks could not be listed', work)
     const leaseOf = (key: string, token: string): Lease | undefined => this.#leaseOf(key, token)
-    return listLocks({ aborts, clock, ask, leaseOf, throwIfClosed }, settings)
+    const waitersFor = (key: string): number => this.#parts.lines.get(key)?.size ?? 0
+    return listLocks({ aborts, clock, ask, leaseOf, waitersFor, throwIfClosed }, settings)
   }
 
   /** @param failure what the error says. @throws UnavailableError. */
@@ -75,8 +102,11 @@ export class Inquiries {
   }
 
   #leaseOf(key: string, token: string): Lease | undefined {
-    const lease = this.leaseOn(key)
-    return lease?.token === token ? lease : undefined
+    const { table } = this.#parts
+    for (const record of [table.get(key), ...table.records.jointsOf(key)]) {
+      if (record?.token === token && isActive(table.observe(record))) return record.handle
+    }
+    return undefined
   }
 
   #ask<T>(failure: string, key: string | undefined, ask: () => Promise<T>): Promise<T> {

@@ -1,5 +1,5 @@
 /** Lists the locks under a prefix, whoever holds them, page by page. */
-import type { Catalogue, KeyView } from '../catalogue.ts'
+import type { Catalogue, KeyPage, KeyView } from '../catalogue.ts'
 import type { Lease } from '../lease/lease.ts'
 import { ownerOf, sinceOf } from '../lease/token.ts'
 import type { ListSettings } from '../options/settings.ts'
@@ -12,7 +12,10 @@ export interface ListedLock {
   readonly key: string
   /** The key itself if it is no valid UTF-8; otherwise undefined. No manager can acquire such a key. */
   readonly bytes: Uint8Array | undefined
-  /** `lease` if a manager of this library wrote it, otherwise what Redis calls the type: `string`, `hash`, `zset` and so on. */
+  /**
+   * `lease` if a manager of this library wrote it for one holder; `permit`, `read` or `write` if for several, and `waiting` if some of these wait and
+   * nobody holds the key; otherwise what Redis calls the type: `string`, `hash`, `zset` and so on.
+   */
   readonly kind: string
   /** The `owner` of the manager that acquired it; undefined if the key does not say. */
   readonly owner: string | undefined
@@ -22,10 +25,12 @@ export interface ListedLock {
   readonly remaining: number
   /** Its fence, if this manager holds the lock. The key of another's does not say. */
   readonly fence: number | undefined
-  /** How many fields a hash has, or how many members a sorted set: these locks can have several holders. Otherwise 1. */
+  /** How many hold it; for locks of other libraries that can have several holders, how many fields a hash has, or how many members a sorted set. */
   readonly holders: number
   /** The lease of this manager, if this manager holds the lock. */
   readonly lease: Lease | undefined
+  /** Callers of this manager that wait for it. */
+  readonly waiters: number
 }
 
 export interface ListingParts {
@@ -33,21 +38,26 @@ export interface ListingParts {
   readonly aborts: { race<T>(signal: AbortSignal | undefined, work: Promise<T>): Promise<T> }
   /** The lease of this manager with this token, if there is one. */
   readonly leaseOf: (key: string, token: string) => Lease | undefined
+  /** How many callers of this manager wait for a key. */
+  readonly waitersFor: (key: string) => number
   /** Asks the backend, within the timeout. */
   readonly ask: <T>(work: (catalogue: Catalogue) => Promise<T>) => Promise<T>
   /** @throws once the manager is closed. */
   readonly throwIfClosed: () => void
 }
 
+/** Keys that are asked for by name at a time. */
+const PAGE = 128
+
 export async function* listLocks(parts: ListingParts, settings: ListSettings): AsyncGenerator<ListedLock, void> {
-  const { match, owner, signal } = settings
-  let cursor: string | undefined
+  const { owner, signal, onPage } = settings
+  let { cursor } = settings
   do {
     parts.throwIfClosed()
     signal?.throwIfAborted()
     const page = await parts.aborts.race(
       signal,
-      parts.ask((catalogue) => catalogue.list(match, cursor)),
+      parts.ask((catalogue) => pageOf(catalogue, settings, cursor)),
     )
     for (const view of page.keys) {
       const lock = readLock(view, parts)
@@ -56,12 +66,22 @@ export async function* listLocks(parts: ListingParts, settings: ListSettings): A
       signal?.throwIfAborted()
     }
     cursor = page.cursor
+    onPage?.(cursor)
     // A store in memory answers without a turn of the event loop.
     await nextTurn(parts.clock)
   } while (cursor !== undefined)
 }
 
-function readLock({ key: name, type, token, remaining, holders }: KeyView, { leaseOf }: ListingParts): ListedLock {
+async function pageOf(catalogue: Catalogue, { match, keys }: ListSettings, cursor?: string): Promise<KeyPage> {
+  if (keys === undefined) return catalogue.list(match, cursor)
+  const start = Number(cursor ?? 0)
+  const end = start + PAGE
+  const views = await catalogue.look(keys.slice(start, end))
+  return { keys: views, cursor: end < keys.length ? String(end) : undefined }
+}
+
+function readLock(view: KeyView, { leaseOf, waitersFor }: ListingParts): ListedLock {
+  const { key: name, type, token, remaining, holders, joint } = view
   const { key, bytes } = keyText(name)
   const isText = type === 'string'
   const owner = isText ? ownerOf(token) : undefined
@@ -71,12 +91,13 @@ function readLock({ key: name, type, token, remaining, holders }: KeyView, { lea
   return {
     key,
     bytes,
-    kind: ours ? 'lease' : type,
+    kind: joint === undefined ? (ours ? 'lease' : type) : joint === 'nobody' ? 'waiting' : joint,
     owner,
     since: dateOf(time),
     remaining,
     fence: lease?.fence,
     holders,
     lease,
+    waiters: bytes === undefined ? waitersFor(key) : 0,
   }
 }

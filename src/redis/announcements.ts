@@ -11,7 +11,7 @@ export interface AnnouncementServer {
   command(name: string, args: readonly string[]): Promise<unknown>
 }
 
-export class Announcements implements Omit<Catalogue, 'list'> {
+export class Announcements implements Omit<Catalogue, 'list' | 'look' | 'remove'> {
   readonly #server: AnnouncementServer
   readonly #index: string
 

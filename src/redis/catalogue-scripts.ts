@@ -3,26 +3,39 @@
 /**
  * KEYS: any keys. Changes nothing.
  *
- * @returns four elements for each key: what is left of its ttl in ms (-1: none, -2: it is gone), its type, the beginning of the string on it (empty
- * for other types), and how many fields or members it has.
+ * @returns five elements for each key: what is left of its ttl in ms (-1: none, -2: it is gone), its type, the beginning of the string on it (empty
+ * for other types), how many fields or members it has, and its mode if it is a joint lease of ours, otherwise -1. Such a key has holders instead of members:
+ * see `joint-scripts.ts`.
  */
 export const VIEW = `
 local views = {}
 for i = 1, #KEYS do
   local remaining = redis.call('PTTL', KEYS[i])
   local token = redis.pcall('GETRANGE', KEYS[i], 0, 511)
-  local kind, holders = 'string', 1
+  local kind, holders, mode = 'string', 1, -1
   if type(token) ~= 'string' then
     token = ''
     kind = redis.call('TYPE', KEYS[i])['ok']
     if kind == 'hash' then holders = redis.call('HLEN', KEYS[i]) end
-    if kind == 'zset' then holders = redis.call('ZCARD', KEYS[i]) end
+    if kind == 'zset' then
+      holders = redis.call('ZCARD', KEYS[i])
+      mode = tonumber(redis.call('ZSCORE', KEYS[i], 'm') or -1)
+    end
+    if mode >= 0 then
+      local time = redis.call('TIME')
+      local now = string.format('%.0f', tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000))
+      holders = redis.call('ZCOUNT', KEYS[i], '(' .. now, '(1e14')
+      for _, until_when in ipairs(redis.call('ZMSCORE', KEYS[i], 'r', 't', 'w')) do
+        if until_when and tonumber(until_when) > tonumber(now) then holders = holders - 1 end
+      end
+    end
   end
   local n = #views
   views[n + 1] = remaining
   views[n + 2] = kind
   views[n + 3] = token
   views[n + 4] = holders
+  views[n + 5] = mode
 end
 return views
 `

@@ -7,6 +7,7 @@ import { FENCE_KEY } from '../backend.ts'
 import { type KeyView, MEMBERS_KEY } from '../catalogue.ts'
 import { VIEW } from './catalogue-scripts.ts'
 import { Script } from './script.ts'
+import { modeOf } from './joint-call.ts'
 
 /** Keys that the server looks at for one page: about a fifth of a millisecond of its time. */
 const PAGE = 128
@@ -33,15 +34,28 @@ export async function scan(client: Scanning, cursor: string, prefix: string, mat
   return { cursor: next.toString(), names: [...distinct].filter(isNotOurs) }
 }
 
+/** The names of these keys, as bytes, without those that are no locks. @param prefix precedes every key. */
+export function namesOf(keys: readonly Uint8Array[], prefix: string): string[] {
+  const start = Buffer.from(prefix)
+  return keys.map((key) => Buffer.concat([start, key]).toString('latin1')).filter(isNotOurs)
+}
+
 /** What is on the keys of a page; those that are gone are left out. @param reply that of `VIEW_KEYS` for these names. */
 export function viewsOf(names: readonly string[], reply: unknown, prefix: string): KeyView[] {
   const elements = reply as readonly (string | number)[]
   const start = Buffer.byteLength(prefix)
   return names.flatMap((name, index) => {
-    const [remaining, type, token, holders] = elements.slice(4 * index) as [number, string, string, number]
+    const [remaining, type, token, holders, mode] = elements.slice(5 * index) as [
+      number,
+      string,
+      string,
+      number,
+      number,
+    ]
     if (remaining === -2) return []
     const key = Buffer.from(name, 'latin1').subarray(start)
-    return [{ key, type, token, holders, remaining: remaining === -1 ? Number.POSITIVE_INFINITY : remaining }]
+    const left = remaining === -1 ? Number.POSITIVE_INFINITY : remaining
+    return [{ key, type, token, holders, remaining: left, ...(mode >= 0 && { joint: modeOf(mode) ?? 'nobody' }) }]
   })
 }
 

@@ -1,6 +1,7 @@
 /** What the answers of the scripts mean: one outcome for each entry. Pure. */
-import type { AcquireOutcome, ChangeOutcome, Exchange, LockView } from '../backend.ts'
+import type { AcquireOutcome, ChangeOutcome, Exchange, HolderView, JointView, LockView } from '../backend.ts'
 import { UnavailableError } from '../errors.ts'
+import { modeOf, readMember } from './joint-call.ts'
 
 const DONE = { type: 'done' } as const
 const TAKEN = { type: 'refused', reason: 'taken' } as const
@@ -38,8 +39,20 @@ export function handOverOutcomes(reply: unknown, count: number, watched: boolean
 }
 
 export function viewOf(reply: unknown): LockView | null {
-  const found = checkReply(reply) as [] | [token: string, remaining: number]
-  return found.length === 0 ? null : { token: found[0], remaining: remainingOf(found[1]) }
+  const found = checkReply(reply) as (string | number)[]
+  if (found.length === 0) return null
+  const [token, left, mode, ...holders] = found as [string, number, number?, ...(string | number)[]]
+  const view = { token, remaining: remainingOf(left) }
+  return mode === undefined ? view : { ...view, joint: jointViewOf(mode, holders) }
+}
+
+/** @param elements the member and what is left of its ttl, for each holder. */
+function jointViewOf(mode: number, elements: readonly (string | number)[]): JointView {
+  const holders: HolderView[] = []
+  for (let i = 0; i < elements.length; i += 2) {
+    holders.push({ ...readMember(elements[i] as string), remaining: elements[i + 1] as number })
+  }
+  return { mode: modeOf(mode), holders }
 }
 
 function repeat<O>(outcome: O, count: number): O[] {

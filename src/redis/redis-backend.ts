@@ -19,6 +19,7 @@ import {
 } from '../backend.ts'
 import type { Catalogue } from '../catalogue.ts'
 import { UnavailableError } from '../errors.ts'
+import { apart } from './apart.ts'
 import { ConnectionPair } from './connection-pair.ts'
 import { type Ask, cutUp } from './cut-up.ts'
 import { Heads, PLAIN } from './encoded-command.ts'
@@ -39,6 +40,14 @@ import {
 } from './lock-call.ts'
 import { acquireOutcomes, changeOutcomes, handOverOutcomes, viewOf } from './outcomes.ts'
 import { type Call, type Script, ScriptRunner } from './script.ts'
+import {
+  acquireJointsCall,
+  releaseJointsCall,
+  renewJointsCall,
+  JOINT_SCRIPTS,
+  jointOutcomes,
+  verifyJointsCall,
+} from './joint-call.ts'
 import { ToldFaults } from './told-faults.ts'
 import type { Tracking } from './tracking.ts'
 
@@ -54,6 +63,7 @@ interface Opened {
 
 interface Prepared {
   readonly script: Script
+  readonly watched: boolean
   readonly call: Call
 }
 
@@ -122,6 +132,14 @@ export class RedisBackend implements Backend {
   }
 
   acquire(entries: readonly LockEntry[], watch = false, floor = 0): Promise<readonly AcquireOutcome[]> {
+    return apart(
+      entries,
+      (some) => this.#acquirePlain(some, watch, floor),
+      (some) => this.#acquireJoints(some, watch),
+    )
+  }
+
+  #acquirePlain(entries: readonly LockEntry[], watch: boolean, floor: number): Promise<readonly AcquireOutcome[]> {
     const { tracking } = this.#open.pair
     return this.#ask('acquire', entries, async (some) => {
       const script = acquireScriptOf(watch && tracking?.active === true, floor > 0)
@@ -134,6 +152,17 @@ export class RedisBackend implements Backend {
     })
   }
 
+  #acquireJoints(entries: readonly LockEntry[], watch: boolean): Promise<readonly AcquireOutcome[]> {
+    const { tracking } = this.#open.pair
+    return this.#ask('acquire', entries, async (some) => {
+      const call = acquireJointsCall(this.#heads, some, watch && tracking?.active === true, 0, FENCE_KEY)
+      const period = tracking?.period
+      const reply = this.#run(JOINT_SCRIPTS.acquire, call, some, tracking)
+      this.#flushIfLarge(call)
+      return jointOutcomes(await reply, period !== undefined && period === tracking?.period)
+    })
+  }
+
   raiseFences(entries: readonly LockEntry[], fence: number): Promise<readonly ChangeOutcome[]> {
     const { raise } = SCRIPTS
     return this.#ask('acquire', entries, async (some) =>
@@ -142,26 +171,60 @@ export class RedisBackend implements Backend {
   }
 
   renew(entries: readonly LockEntry[], watch = false): Promise<readonly ChangeOutcome[]> {
+    return apart(
+      entries,
+      (some) =>
+        this.#renew(some, watch, (part, watched) => {
+          const script = watched ? SCRIPTS.renewAndWatch : SCRIPTS.renew
+          return { script, watched, call: this.#prepare(script, part, ttlsOf(part)) }
+        }),
+      (some) =>
+        this.#renew(some, watch, (part, watched) => {
+          return { script: JOINT_SCRIPTS.renew, watched, call: renewJointsCall(this.#heads, part, watched) }
+        }),
+    )
+  }
+
+  #renew(
+    entries: readonly LockEntry[],
+    watch: boolean,
+    prepare: (some: readonly LockEntry[], watched: boolean) => Prepared,
+  ): Promise<readonly ChangeOutcome[]> {
     const { tracking } = this.#open.pair
     return this.#ask('renew', entries, async (some) => {
-      const watched = watch && tracking?.active
-      const script = watched ? SCRIPTS.renewAndWatch : SCRIPTS.renew
+      const watched = watch && tracking?.active === true
       let prepared = this.#renewals.get(some)
-      if (prepared?.script !== script) {
-        prepared = { script, call: this.#prepare(script, some, ttlsOf(some)) }
+      if (prepared?.watched !== watched) {
+        prepared = prepare(some, watched)
         this.#renewals.set(some, prepared)
       }
-      return changeOutcomes(await this.#run(script, prepared.call, some, watched ? tracking : undefined), some.length)
+      const { script, call } = prepared
+      return changeOutcomes(await this.#run(script, call, some, watched ? tracking : undefined), some.length)
     })
   }
 
   release(entries: readonly ReleaseEntry[]): Promise<readonly ChangeOutcome[]> {
+    return apart(
+      entries,
+      (part) => {
+        const script = mayStay(part) ? SCRIPTS.releaseLater : SCRIPTS.release
+        const prepare = (some: readonly ReleaseEntry[]): Call =>
+          this.#prepare(script, some, releaseArguments(script, some, watchedIndices(some)))
+        return this.#release(script, part, prepare)
+      },
+      (part) => this.#release(JOINT_SCRIPTS.release, part, (some) => releaseJointsCall(this.#heads, some)),
+    )
+  }
+
+  #release(
+    script: Script,
+    entries: readonly ReleaseEntry[],
+    prepare: (some: readonly ReleaseEntry[]) => Call,
+  ): Promise<readonly ChangeOutcome[]> {
     const { pair } = this.#open
     return this.#ask('release', entries, async (some) => {
-      const watched = watchedIndices(some)
-      const script = mayStay(some) ? SCRIPTS.releaseLater : SCRIPTS.release
-      const call = this.#prepare(script, some, releaseArguments(script, some, watched))
-      const reply = this.#run(script, call, some, watched.length > 0 ? pair.tracking : undefined)
+      const call = prepare(some)
+      const reply = this.#run(script, call, some, some.some(({ watch }) => watch) ? pair.tracking : undefined)
       this.#flushIfLarge(call)
       return changeOutcomes(await reply, some.length)
     })
@@ -179,9 +242,14 @@ export class RedisBackend implements Backend {
   }
 
   verify(entries: readonly LockEntry[]): Promise<readonly ChangeOutcome[]> {
-    const { verify } = SCRIPTS
-    return this.#ask('verify', entries, async (some) =>
-      changeOutcomes(await this.#run(verify, this.#prepare(verify, some, []), some, undefined), some.length),
+    const ask = (script: Script, part: readonly LockEntry[], prepare: (some: readonly LockEntry[]) => Call) =>
+      this.#ask('verify', part, async (some) =>
+        changeOutcomes(await this.#run(script, prepare(some), some, undefined), some.length),
+      )
+    return apart(
+      entries,
+      (part) => ask(SCRIPTS.verify, part, (some) => this.#prepare(SCRIPTS.verify, some, [])),
+      (part) => ask(JOINT_SCRIPTS.verify, part, (some) => verifyJointsCall(this.#heads, some)),
     )
   }
 

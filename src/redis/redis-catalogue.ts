@@ -1,9 +1,9 @@
 /** What operators ask of one server: its keys by SCAN and one script for each page, and the announcements of managers. */
-import type { Catalogue, KeyPage } from '../catalogue.ts'
+import type { Catalogue, KeyPage, KeyView } from '../catalogue.ts'
 import { Announcements } from './announcements.ts'
 import type { ConnectionPair } from './connection-pair.ts'
-import { EncodedCommand, encodeCommand } from './encoded-command.ts'
-import { scan, VIEW_KEYS, viewsOf } from './key-views.ts'
+import { EncodedCommand, encodeBytes, encodeCommand } from './encoded-command.ts'
+import { namesOf, scan, VIEW_KEYS, viewsOf } from './key-views.ts'
 import type { ScriptRunner } from './script.ts'
 
 export interface RedisCatalogueParts {
@@ -32,14 +32,30 @@ export class RedisCatalogue extends Announcements implements Catalogue {
   }
 
   list(match: string, start = '0'): Promise<KeyPage> {
-    const { pair, runner, prefix } = this.#parts
+    const { pair, prefix } = this.#parts
     return this.#ask(async () => {
       const { cursor, names } = await scan(pair.commands.client, start, prefix, match)
-      const next = cursor === '0' ? undefined : cursor
-      if (names.length === 0) return { keys: [], cursor: next }
-      const reply = await runner.run(VIEW_KEYS, VIEW_KEYS.prepareBytes([{ texts: names }]))
-      return { keys: viewsOf(names, reply, prefix), cursor: next }
+      return { keys: await this.#view(names), cursor: cursor === '0' ? undefined : cursor }
     })
+  }
+
+  look(keys: readonly Uint8Array[]): Promise<readonly KeyView[]> {
+    return this.#ask(() => this.#view(namesOf(keys, this.#parts.prefix)))
+  }
+
+  remove(key: Uint8Array): Promise<boolean> {
+    const { pair, prefix } = this.#parts
+    return this.#ask(async () => {
+      const [name] = namesOf([key], prefix)
+      if (name === undefined) return false
+      return (await pair.commands.send(new EncodedCommand('del', encodeBytes('*2', [{ texts: ['del', name] }])))) === 1
+    })
+  }
+
+  async #view(names: readonly string[]): Promise<KeyView[]> {
+    if (names.length === 0) return []
+    const reply = await this.#parts.runner.run(VIEW_KEYS, VIEW_KEYS.prepareBytes([{ texts: names }]))
+    return viewsOf(names, reply, this.#parts.prefix)
   }
 
   async #ask<T>(work: () => Promise<T>): Promise<T> {

@@ -175,11 +175,27 @@ redis.call('EXISTS', unpack(KEYS))
 return {}
 `
 
-/** KEYS: one lock. @returns its token ('' for a value that is no string) and what is left of its ttl in ms (-1: none); nothing if it is free. */
+/**
+ * KEYS: one lock. @returns its token ('' for a value that is no string) and what is left of its ttl in ms (-1: none); nothing if it is free. If several
+ * may hold it, also its mode, and the member and what is left of the ttl of each holder: see `joint-scripts.ts`.
+ */
 export const INSPECT = `
 local remaining = redis.call('PTTL', KEYS[1])
 if remaining == -2 then return {} end
 local token = redis.pcall('GET', KEYS[1])
-if type(token) ~= 'string' then token = '' end
-return { token, remaining }
+if type(token) == 'string' then return { token, remaining } end
+if redis.call('TYPE', KEYS[1])['ok'] ~= 'zset' then return { '', remaining } end
+local mode = redis.call('ZSCORE', KEYS[1], 'm')
+if not mode then return { '', remaining } end
+local time = redis.call('TIME')
+local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+local live = redis.call('ZRANGEBYSCORE', KEYS[1], '(' .. string.format('%.0f', now), '(1e14', 'WITHSCORES')
+local view = { '', remaining, tonumber(mode) }
+for i = 1, #live, 2 do
+  if #live[i] > 1 then
+    view[#view + 1] = live[i]
+    view[#view + 1] = tonumber(live[i + 1]) - now
+  end
+end
+return view
 `

@@ -4,6 +4,7 @@
  */
 import type { ChangeOutcome, ReleaseEntry, Stay, Unknown } from '../backend.ts'
 import type { Clock } from '../time/clock.ts'
+import type { Joint } from '../rules/sharing.ts'
 import { renewalRetryDelay } from '../rules/timing.ts'
 import { UnavailableError } from '../errors.ts'
 import type { PendingRelease } from '../lease/lease-record.ts'
@@ -50,6 +51,7 @@ export class Deletion implements Release, PendingRelease {
   readonly ttl: number
   /** ms. */
   readonly timeout: number
+  readonly joint: Joint | undefined
   readonly wanted = true
   watch = false
   readonly stay: Stay | undefined
@@ -83,6 +85,7 @@ export class Deletion implements Release, PendingRelease {
     this.key = entry.key
     this.token = entry.token
     this.ttl = entry.ttl
+    this.joint = entry.joint
     this.stay = entry.stay
     this.timeout = timeout
     this.#parts = parts

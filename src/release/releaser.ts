@@ -109,8 +109,8 @@ export class Releaser {
    *
    * @param until when the key is sure to have expired. @param unanswered see `DeletionGoal`.
    */
-  undo({ key, token, ttl, timeout }: Undoable, { unanswered, until }: Doubt): void {
-    this.#delete({ entry: { key, token, ttl }, timeout, until, unanswered })
+  undo({ key, token, ttl, timeout, joint }: Undoable, { unanswered, until }: Doubt): void {
+    this.#delete({ entry: { key, token, ttl, joint }, timeout, until, unanswered })
   }
 
   /**

@@ -46,7 +46,7 @@ export class Verifier {
 
   #ask(record: LeaseRecord, onlyLook = false): void {
     const { clock, dispatch } = this.#parts
-    const { key, token, ttl, timeout } = record
+    const { key, token, ttl, timeout, joint } = record
     this.#pending.set(record, { stale: false })
     const settle = (outcome: ChangeOutcome): void => this.#settle(record, outcome)
     const request = {
@@ -54,6 +54,7 @@ export class Verifier {
       token,
       ttl,
       timeout,
+      joint,
       settle,
       settleLate: (outcome: ChangeOutcome): void => this.#refuse(record, outcome),
       // No lease is renewed after its end (P12).

@@ -53,6 +53,11 @@ export class Dispatch {
 
   /** As `acquire`, for a key that is being given back here: if its release comes in this turn, both become one request. */
   acquireNext(request: Request<AcquireOutcome>): void {
+    // Of a key that several may hold, a release frees a part only.
+    if (request.joint) {
+      this.acquire(request)
+      return
+    }
     this.#handOvers.ask(request)
     this.#flushSoon()
   }

@@ -67,7 +67,7 @@ export class HandOvers {
     const request = this.#open.size === 0 ? undefined : this.#open.get(release.key)
     if (request === undefined || !this.#isPossible || release.watch) return false
     // The key is to stay for a while; and neither caller may be answered later than its timeout.
-    if (release.stay !== undefined || release.timeout !== request.timeout) return false
+    if (release.joint || release.stay !== undefined || release.timeout !== request.timeout) return false
     this.#open.delete(release.key)
     this.#outbox.add(new HandOver(release, request, this.#releaseAlone))
     return true

@@ -268,21 +268,16 @@ export class Scheduler<T extends object> implements Alarms {
     return this.#timer !== undefined && this.#wheel.size === 0 && this.#deferred === 0
   }
 
-  /**
-   * Waits for the end of the next turn: a lock that goes from caller to caller would otherwise set and cancel a timer at each step, because the
-   * request that follows a release is sent at the end of this turn.
-   */
+  /** Waits for the end of this turn: a caller that takes one lock after another would otherwise set and cancel a timer at each step. */
   #disarmIfIdle(): void {
     if (this.#disarming || !this.#isIdle()) return
     this.#disarming = true
-    this.#clock.soon(() =>
-      this.#clock.soon(() => {
-        this.#disarming = false
-        if (!this.#isIdle()) return
-        this.#timer?.cancel()
-        this.#timer = undefined
-        this.#armedFor = Number.POSITIVE_INFINITY
-      }),
-    )
+    this.#clock.soon(() => {
+      this.#disarming = false
+      if (!this.#isIdle()) return
+      this.#timer?.cancel()
+      this.#timer = undefined
+      this.#armedFor = Number.POSITIVE_INFINITY
+    })
   }
 }

@@ -48,6 +48,13 @@ class WaitingLine {
     this.key = key
   }
 
+  /** How many wait. It counts them one by one. */
+  get size(): number {
+    let size = 0
+    for (let waiter = this.first; waiter !== undefined; waiter = waiter.next) size += 1
+    return size
+  }
+
   /** The attempt ahead of the line is over. @param outcome its answer, if there was one. */
   onFirstLeft(outcome?: AcquireOutcome): void {
     this.onAnswer(outcome)
@@ -80,7 +87,8 @@ class WaitingLine {
   onOutcome(outcome: AcquireOutcome, clock: Clock, sentAt: number): void {
     if (outcome.type === 'refused') {
       this.fairness ??= new Fairness()
-      this.fairness.onRefused()
+      // If several may hold the key, this process may have all that there is: only a refusal after an offer tells of others.
+      if (outcome.version === undefined || this.offer) this.fairness.onRefused()
     } else if (outcome.type === 'granted' && this.offer === 'declined') {
       this.fairness?.onUnwanted()
     }
@@ -200,7 +208,7 @@ export class WaitingLines {
    */
   onVacated(key: string, givenBack: number | undefined, fairness: Fairness | undefined): void {
     const line = this.get(key)
-    if (line === undefined) return
+    if (line === undefined || line.offer === 'open') return
     line.fairness ??= fairness ?? new Fairness()
     if (givenBack === undefined || line.fairness.passOn(givenBack)) this.#handOver(line)
     else line.openOffer(this.#alarms, line.fairness.pause, () => this.#handOver(line))

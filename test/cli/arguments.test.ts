@@ -16,6 +16,9 @@ const DEFAULTS = {
   every: 1_000,
   count: Number.POSITIVE_INFINITY,
   yes: false,
+  port: undefined,
+  host: '127.0.0.1',
+  readWrite: false,
 }
 
 describe('the arguments of the command line', () => {

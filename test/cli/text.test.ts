@@ -19,6 +19,7 @@ const LOCK: ListedLock = {
   fence: undefined,
   holders: 1,
   lease: undefined,
+  waiters: 0,
 }
 
 describe('safe', () => {

@@ -10,6 +10,7 @@ import { RedisServer } from '../support/redis-server.ts'
 import { MemoryCluster, RoutedBackend } from '../support/routed-backend.ts'
 import { describeBackend, Listener, type Store } from './backend.contract.ts'
 import { describeCatalogue } from './catalogue.contract.ts'
+import { describeJoints } from './joints.contract.ts'
 import { describeHandOver } from './hand-over.contract.ts'
 
 /** How long a backend may find a server silent before it gives up the connection, in ms. */
@@ -302,6 +303,10 @@ describeBackend('MemoryBackend', memoryStore)
 describeBackend('RoutedBackend', routedStore)
 describeBackend('RedisBackend', redisStore)
 describeBackend('ClusterBackend', clusterStore)
+describeJoints('MemoryBackend', memoryStore)
+describeJoints('RoutedBackend', routedStore)
+describeJoints('RedisBackend', redisStore)
+describeJoints('ClusterBackend', clusterStore)
 describeBackend('a quorum of three in memory', memoryQuorum)
 describeBackend('a quorum of three servers', redisQuorum(3))
 describeBackend('a quorum of five servers', redisQuorum(5))

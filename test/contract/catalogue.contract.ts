@@ -117,6 +117,38 @@ export function describeCatalogue(name: string, start: () => Promise<Store>): vo
       expect((await listAll(await open(prefix))).map(nameOf)).to.deep.equal(['mine'])
     })
 
+    it('looks at keys by their names, and leaves out those that are gone', async () => {
+      for (const each of NAMES) await store.set(`lock:${each}`, each, TTL)
+      const keys = ['é', 'gone', 'back\\slash', ''].map((key) => Buffer.from(key))
+      const views = await catalogue.look(keys)
+      expect(views.map((view) => [nameOf(view), view.token, view.type])).to.deep.equal([
+        ['é', 'é', 'string'],
+        ['back\\slash', 'back\\slash', 'string'],
+        ['', '', 'string'],
+      ])
+      for (const { remaining } of views) expect(remaining).to.be.within(1, TTL)
+      expect(await catalogue.look([])).to.deep.equal([])
+    })
+
+    it('removes a lock, whoever holds it, and says whether there was one', async () => {
+      for (const each of NAMES) await store.set(`lock:${each}`, 'mine', TTL)
+      expect(await catalogue.remove(Buffer.from('é'))).to.equal(true)
+      expect(await catalogue.remove(Buffer.from('é'))).to.equal(false)
+      expect((await listAll(catalogue)).map(nameOf)).to.deep.equal(NAMES.filter((each) => each !== 'é').toSorted())
+    })
+
+    it('neither looks at nor removes what belongs to all managers', async () => {
+      const bare = await store.open({ prefix: '' })
+      await bare.acquire([{ key: 'a', token: 'mine', ttl: TTL }])
+      await bare.catalogue?.announce({ id: 'one', text: 'text' }, TTL)
+      const own = ['leasewheel:fence', 'leasewheel:{members}:index:', 'leasewheel:{members}:id:one'].map((key) =>
+        Buffer.from(key),
+      )
+      expect(await bare.catalogue?.look(own)).to.deep.equal([])
+      for (const key of own) expect(await bare.catalogue?.remove(key)).to.equal(false)
+      expect(await bare.catalogue?.announced()).to.deep.equal(['text'])
+    })
+
     it('leaves out what belongs to all managers', async () => {
       const bare = await store.open({ prefix: '' })
       await bare.acquire([{ key: 'a', token: 'mine', ttl: TTL }])

@@ -37,6 +37,7 @@ describe('list', () => {
         fence: undefined,
         holders: 1,
         lease: undefined,
+        waiters: 0,
       })
     }))
 
@@ -68,6 +69,75 @@ describe('list', () => {
       expect(await keys({ owner: 'web' })).to.deep.equal([])
       // A `match` that is the whole of a key, with letters that mean something in patterns.
       expect(await keys({ match: 'order:[13]' })).to.deep.equal(['order:1', 'order:3'])
+    }))
+
+  it('looks at the named keys only, whoever holds them', () =>
+    withManager({ owner: 'web-1' }, async ({ manager, store, backend }) => {
+      const lease = await grant(manager.tryAcquire('a'))
+      store.set('lease:b', 'somebody', TTL)
+      store.set('lease:c', 'somebody', TTL)
+      const [a, b, ...rest] = await listed(manager.list({ keys: ['a', 'free', Buffer.from('b')] }))
+      expect(a).to.deep.include({ key: 'a', lease, fence: lease.fence })
+      expect(b).to.include({ key: 'b', kind: 'string' })
+      expect(rest).to.deep.equal([])
+      expect((await listed(manager.list({ keys: ['a', 'b'], owner: 'web-1' }))).map(({ key }) => key)).to.deep.equal([
+        'a',
+      ])
+      for (let index = 0; index < MANY; index += 1) store.set(`lease:${index}`, 'somebody', TTL)
+      const before = backend.requests.list
+      const keys = Array.from({ length: 300 }, (_, index) => String(index))
+      expect(await listed(manager.list({ keys }))).to.have.length(300)
+      expect(backend.requests.list - before).to.equal(3)
+      expect(() => manager.list({ keys: [''] })).to.throw(RangeError, '`key`')
+      expect(() => manager.list({ keys: 'abc' as never })).to.throw(TypeError, '`keys`')
+    }))
+
+  it('counts the callers here that wait for each lock', () =>
+    withManager({}, async ({ manager, store }) => {
+      store.set('lease:a', 'somebody', TTL)
+      store.set('lease:b', 'somebody', TTL)
+      const ending = new AbortController()
+      const waiting = [1, 2, 3].map(() => manager.acquire('a', { signal: ending.signal }).catch(() => undefined))
+      const locks = await listed(manager.list())
+      expect(locks.map(({ key, waiters }) => [key, waiters])).to.deep.equal([
+        ['a', 3],
+        ['b', 0],
+      ])
+      ending.abort()
+      await Promise.all(waiting)
+      expect((await listed(manager.list()))[0]?.waiters).to.equal(0)
+    }))
+
+  it('says behind each page where the next one begins, and goes on there', () =>
+    withManager({}, async ({ manager, store, backend }) => {
+      for (let index = 0; index < MANY; index += 1) store.set(`lease:${index}`, 'somebody', TTL)
+      const cursors: (string | undefined)[] = []
+      const first: string[] = []
+      const ending = new AbortController()
+      const onPage = (cursor: string | undefined): void => {
+        cursors.push(cursor)
+        ending.abort()
+      }
+      await rejectionOf(
+        (async () => {
+          for await (const { key } of manager.list({ onPage, signal: ending.signal })) first.push(key)
+        })(),
+      )
+      expect(backend.requests.list).to.equal(1)
+      expect(cursors).to.have.length(1)
+      const [cursor] = cursors
+      const rest = (await listed(manager.list({ cursor, onPage: (next) => cursors.push(next) }))).map(({ key }) => key)
+      expect(cursors.at(-1)).to.equal(undefined)
+      expect(rest).to.have.length(MANY - first.length)
+      expect(new Set([...first, ...rest])).to.have.length(MANY)
+    }))
+
+  it('calls onPage also for pages on which nothing matches', () =>
+    withManager({}, async ({ manager, store }) => {
+      for (let index = 0; index < MANY; index += 1) store.set(`lease:${index}`, 'somebody', TTL)
+      let pages = 0
+      expect(await listed(manager.list({ match: 'nothing', onPage: () => (pages += 1) }))).to.deep.equal([])
+      expect(pages).to.equal(3)
     }))
 
   it('asks for no page more once its reader leaves', () =>

@@ -13,6 +13,7 @@ import { QUORUM_BUGS } from './quorum-bugs.ts'
 import type { Regression } from './regression.ts'
 import { RENEWAL_BUGS } from './renewal-bugs.ts'
 import { SERVER_BUGS } from './server-bugs.ts'
+import { JOINT_BUGS } from './joint-bugs.ts'
 import { SIMULATOR_BUGS } from './simulator-bugs.ts'
 import { STANDING_BUGS } from './standing-bugs.ts'
 import { WAITING_BUGS } from './waiting-bugs.ts'
@@ -35,6 +36,7 @@ export const BUGS_HERE: readonly Regression[] = [
   ...KEEPER_BUGS,
   ...HAND_OVER_BUGS,
   ...PLACE_BUGS,
+  ...JOINT_BUGS,
   ...QUORUM_BUGS,
   ...SIMULATOR_BUGS,
   ...STANDING_BUGS,

@@ -14,8 +14,8 @@ export const WAITING_BUGS: readonly Regression[] = [
       },
       {
         file: 'src/acquire/patience.ts',
-        find: 'Math.min(interval, (refusal?.remaining ?? Number.POSITIVE_INFINITY) + 1, left)',
-        replace: 'Math.min(interval, left)',
+        find: 'Math.min(interval, (refusal?.remaining ?? Number.POSITIVE_INFINITY) + 1, announcing, left)',
+        replace: 'Math.min(interval, announcing, left)',
       },
     ],
     harness: LONG_SIMULATION,

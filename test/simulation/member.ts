@@ -13,6 +13,7 @@ import { SimulatedKeeper } from './simulated-keeper.ts'
 import { SimulatedClusterBackend } from './simulated-cluster-backend.ts'
 import { Link } from './simulated-network.ts'
 import { SimulatedProcess } from './simulated-process.ts'
+import { holdsKey } from './simulated-redis.ts'
 import type { SimulatedNode, SimulatedNodes } from './simulated-nodes.ts'
 import type { Timeline } from './timeline.ts'
 import { type Evidence, timeoutOf } from './token-ledger.ts'
@@ -271,11 +272,11 @@ export class Member {
     const landedAt = timeline.now
     for (const { key, token, ttl } of entries) {
       const evidence = this.inspector.ledger.get(token)
-      if (!evidence?.ended || nodes.redisOf(key).peek(key)?.token !== token || scenario.errors > 0) continue
+      if (!evidence?.ended || !holdsKey(nodes.redisOf(key).peek(key), token) || scenario.errors > 0) continue
       const bound = ttl / 10 + evidence.timeout + 4 * this.#latency + 100
       if (this.process.clock.now() + bound > sent.at + 0.9 * ttl) continue
       timeline.after(bound, () => {
-        const left = nodes.redisOf(key).peek(key)?.token === token
+        const left = holdsKey(nodes.redisOf(key).peek(key), token)
         const { process, inspector } = this
         const excused =
           evidence.underWay > 0 ||

@@ -4,6 +4,7 @@
  */
 import type { Fault } from './faults.ts'
 import type { Random } from './random.ts'
+import { JOINT_KEYS } from './joint-workload.ts'
 
 export interface Scenario {
   readonly processes: number
@@ -45,6 +46,8 @@ export interface Scenario {
   readonly faulty: number
   /** How many servers there are; keys are spread over them. */
   readonly nodes: number
+  /** Keys that several may hold. */
+  readonly joint: readonly string[]
   /** `maxBlocked` of the keepers, in ms; undefined: there are none. */
   readonly keeper: number | undefined
   /** All that is done is that everybody wants one lock all the time: see `Contest`. */
@@ -58,6 +61,16 @@ export const DRIFT_FACTOR = 0.01
 
 /** What is looked into one by one, in a world that is well otherwise. */
 const FOCUSES: readonly Fault[] = ['lag', 'hold', 'mute', 'forbid']
+
+/** How many of the worlds have keys that several may hold. */
+const SHARING = 0.3
+
+/** @param random whose numbers nothing else is drawn from: the other worlds stay as they are. */
+export function drawJoint({ contested, keys }: Scenario, random: Random): readonly string[] {
+  // Crowded worlds are about their crowds.
+  if (contested || keys.length > 30 || !random.chance(SHARING)) return []
+  return JOINT_KEYS.slice(random.integer(0, 2), random.integer(2, JOINT_KEYS.length))
+}
 
 /** @param nodes where all chance of worlds with several nodes comes from: nothing more is drawn from `random` for them. */
 export function drawScenario(random: Random, nodes: Random): Scenario {
@@ -100,6 +113,7 @@ export function drawScenario(random: Random, nodes: Random): Scenario {
     acting: crowd ? random.pick([0, 0.01]) : random.pick([0, 0, 0.05, 0.3]),
     follows: true,
     contested: false,
+    joint: [],
     standing: false,
     keeper: undefined,
     nodes: 1,

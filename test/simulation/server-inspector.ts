@@ -5,7 +5,7 @@
 import type { LockEntry } from 'leasewheel'
 import type { Operation } from './simulated-backend.ts'
 import type { SimulatedNodes } from './simulated-nodes.ts'
-import type { SimulatedRedis, Value } from './simulated-redis.ts'
+import { holdsKey, type SimulatedRedis, tokensOn, type Value } from './simulated-redis.ts'
 import type { Verdict } from './violation.ts'
 
 export class ServerInspector {
@@ -78,7 +78,8 @@ export class ServerInspector {
       const present = before[index]
       // A release may name a key twice.
       const mine = entries.some(({ key, token }) => key === entry.key && token === present?.token)
-      if (!mine) this.#check(operation, entry, present, redis.peek(entry.key))
+      if (present?.sharing) this.#checkOthers(operation, entry, entries, present, redis.peek(entry.key))
+      else if (!mine) this.#check(operation, entry, present, redis.peek(entry.key))
       const outcome = (outcomes as readonly { type: string; fence?: number }[])[index]
       if (outcome?.type === 'granted') this.#onGranted(entry, outcome.fence ?? 0)
       if (outcome?.type === 'granted' || outcome?.type === 'done')
@@ -93,7 +94,7 @@ export class ServerInspector {
       this.#misled.delete(token)
     } else if (operation === 'release') {
       this.#prolonged.add(token)
-    } else if (this.#nodes.redisOf(key).peek(key)?.token === token) {
+    } else if (holdsKey(this.#nodes.redisOf(key).peek(key), token)) {
       this.#misled.add(token)
     } else {
       this.#robbed.add(token)
@@ -104,7 +105,8 @@ export class ServerInspector {
   robbing<T>(redis: SimulatedRedis, work: () => T): T {
     const before = redis.keys().map((key) => [key, redis.peek(key)] as const)
     const result = work()
-    for (const [key, value] of before) if (value && redis.peek(key) !== value) this.#robbed.add(value.token)
+    for (const [key, value] of before)
+      if (redis.peek(key) !== value) for (const token of tokensOn(value)) this.#robbed.add(token)
     return result
   }
 
@@ -121,6 +123,26 @@ export class ServerInspector {
     if (operation === 'release') this.#verdict.fail('P5', `a release changed ${key}, which was ${ownerOf(before)}`)
     if (operation === 'verify') this.#verdict.fail('P4', `a question changed ${key}, which was ${ownerOf(before)}`)
     if (operation === 'acquire' && before) this.#verdict.fail('P7', `an acquire took ${key}, which was another's`)
+  }
+
+  /** P4, P5, P33: whoever holds a key with others keeps what it has until its time is over. */
+  #checkOthers(
+    operation: Operation,
+    { key }: LockEntry,
+    entries: readonly LockEntry[],
+    before: Value,
+    after: Value | undefined,
+  ): void {
+    const asked = new Set(entries.filter((entry) => entry.key === key).map(({ token }) => token))
+    for (const [token, holder] of before.sharing?.holders ?? []) {
+      if (asked.has(token)) continue
+      const left = after?.sharing?.holders.get(token)
+      const over = left === undefined && after?.sharing !== undefined
+      const same = left?.until === holder.until && left.weight === holder.weight
+      // What is over may go with any request.
+      const gone = left === undefined && holder.until <= this.#nodes.serverOf(key).wall
+      this.#verdict.expect(same || gone, over ? 'P33' : 'P5', () => `${operation} of ${key} changed another holder`)
+    }
   }
 
   #onGranted({ key, token }: LockEntry, fence: number): void {

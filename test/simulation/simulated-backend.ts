@@ -123,9 +123,11 @@ const FIRST_RECONNECT_DELAY = 50
 const LONGEST_RECONNECT_DELAY = 1_000
 
 export class SimulatedBackend implements ObservedBackend {
-  /** Announcements only: nobody lists keys here. */
+  /** Announcements only: nobody lists keys here, looks at some, or removes one. */
   readonly catalogue: Catalogue = {
     list: () => Promise.resolve({ keys: [], cursor: undefined }),
+    look: () => Promise.resolve([]),
+    remove: () => Promise.resolve(false),
     announce: ({ id, text }, ttl) => this.#ask((redis) => redis.announce(id, text, ttl)),
     announced: (ids) => this.#ask((redis) => redis.announced(ids)),
     withdraw: (id) => this.#ask((redis) => redis.withdraw(id)),
@@ -272,8 +274,8 @@ export class SimulatedBackend implements ObservedBackend {
     const { observer } = this.#parts
     const { watching } = this
     const period = this.#period
-    const copies = entries.map(({ key, token, ttl, from = '', watch: wanted }) => {
-      return { key: this.#prefix + key, token, ttl, from, watch: watching && wanted === true && !asking }
+    const copies = entries.map(({ key, token, ttl, joint, turn, from = '', watch: wanted }) => {
+      return { key: this.#prefix + key, token, ttl, joint, turn, from, watch: watching && wanted === true && !asking }
     })
     const work = (
       redis: SimulatedRedis,

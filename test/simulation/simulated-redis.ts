@@ -8,10 +8,20 @@ import type {
   ChangeOutcome,
   Exchange,
   HandOverEntry,
+  Joint,
   LockEntry,
   LockView,
   ReleaseEntry,
 } from 'leasewheel'
+import {
+  acquireJoint,
+  endOfSharing,
+  releaseJoint,
+  renewJoint,
+  type JointRequest,
+  type Sharing,
+  sharingAt,
+} from '#src/rules/sharing.js'
 
 /** Somebody who is told of changes, once for each key that it has asked for. */
 export interface Subscriber {
@@ -20,9 +30,22 @@ export interface Subscriber {
 }
 
 export interface Value {
+  /** Empty if several may hold the key. */
   readonly token: string
+  readonly sharing?: Sharing
   /** On the server's wall clock, in ms; Infinity: never. */
   readonly expiresAt: number
+}
+
+/** The tokens of all that hold a key. */
+export function tokensOn(value: Value | undefined): string[] {
+  if (value === undefined) return []
+  return value.sharing ? [...value.sharing.holders.keys()] : [value.token]
+}
+
+/** Whether a token holds a key. */
+export function holdsKey(value: Value | undefined, token: string): boolean {
+  return value?.sharing ? value.sharing.holders.has(token) : value?.token === token
 }
 
 /** What a key, or the fence counter, was before it was changed. */
@@ -81,7 +104,9 @@ export class SimulatedRedis {
 
   acquire(entries: readonly LockEntry[], by: Subscriber | undefined, watch: boolean, floor = 0): AcquireOutcome[] {
     let fence: number | undefined
-    return entries.map(({ key, token, ttl }) => {
+    return entries.map((entry) => {
+      const { key, token, ttl, joint } = entry
+      if (joint) return this.#acquireJoint(entry, joint, by, watch)
       const present = this.look(key, by)
       if (present && present.token !== token) {
         if (by) this.#subscribe(key, by)
@@ -113,8 +138,11 @@ export class SimulatedRedis {
   }
 
   renew(entries: readonly LockEntry[], by: Subscriber | undefined, watch: boolean): ChangeOutcome[] {
-    return entries.map(({ key, token, ttl }) => {
-      const outcome = this.#change(key, token, by, () => this.write(key, { token, expiresAt: this.#now + ttl }, by))
+    return entries.map((entry) => {
+      const { key, token, ttl, joint } = entry
+      const outcome = joint
+        ? this.#changeJoint(entry, by, (sharing) => renewJoint(sharing, requestOf(entry, joint), this.#now))
+        : this.#change(key, token, by, () => this.write(key, { token, expiresAt: this.#now + ttl }, by))
       // All that were asked for are read at the end, those that are not ours included.
       if (watch && by) this.#subscribe(key, by)
       return outcome
@@ -122,18 +150,25 @@ export class SimulatedRedis {
   }
 
   release(entries: readonly ReleaseEntry[], by: Subscriber | undefined): ChangeOutcome[] {
-    return entries.map(({ key, token, watch, stay }) => {
-      const outcome = this.#change(key, token, by, () => {
-        const left = stay ? Math.min(stay.duration, stay.duration - (this.#now - stay.since / 1_000)) : 0
-        this.write(key, left > 0 ? { token, expiresAt: this.#now + left } : undefined, by)
-      })
+    return entries.map((entry) => {
+      const { key, token, watch, stay, joint } = entry
+      const outcome = joint
+        ? this.#releaseJoint(entry, by)
+        : this.#change(key, token, by, () => {
+            const left = stay ? Math.min(stay.duration, stay.duration - (this.#now - stay.since / 1_000)) : 0
+            this.write(key, left > 0 ? { token, expiresAt: this.#now + left } : undefined, by)
+          })
       if (watch && by) this.#subscribe(key, by)
       return outcome
     })
   }
 
   verify(entries: readonly LockEntry[], by: Subscriber | undefined): ChangeOutcome[] {
-    return entries.map(({ key, token }) => this.#change(key, token, by, () => undefined))
+    return entries.map((entry) =>
+      entry.joint
+        ? this.#changeJoint(entry, by, (sharing) => (sharing?.holders.has(entry.token) ? sharing : undefined))
+        : this.#change(entry.key, entry.token, by, () => undefined),
+    )
   }
 
   inspect(key: string, by: Subscriber | undefined): LockView | null {
@@ -181,7 +216,7 @@ export class SimulatedRedis {
 
   /** What is there, what has expired and was not deleted yet included. */
   tokens(): string[] {
-    return Array.from(this.#values.values(), ({ token }) => token)
+    return [...this.#values.values()].flatMap(tokensOn)
   }
 
   /** @param by who does, and need not be told. */
@@ -244,6 +279,53 @@ export class SimulatedRedis {
     return { type: 'done' }
   }
 
+  /** What is on a key that several may hold, without what is over. */
+  sharing(key: string): Sharing | undefined {
+    return sharingAt(this.peek(key)?.sharing, this.#now)
+  }
+
+  #acquireJoint(entry: LockEntry, joint: Joint, by: Subscriber | undefined, watch: boolean): AcquireOutcome {
+    const { key } = entry
+    const present = this.look(key, by)
+    const watched = by !== undefined
+    if (present && present.sharing === undefined) {
+      if (by) this.#subscribe(key, by)
+      const remaining = present.expiresAt - this.#now
+      return { type: 'refused', remaining, holder: present.token, watched, version: 0, turn: 0 }
+    }
+    const { sharing, refusal } = acquireJoint(this.sharing(key), requestOf(entry, joint), this.#now)
+    if (sharing.version !== present?.sharing?.version) this.#joint(key, sharing, by)
+    if (by && (refusal || watch)) this.#subscribe(key, by)
+    return refusal ? { type: 'refused', watched, ...refusal } : { type: 'granted', fence: this.#nextFence(0) }
+  }
+
+  #releaseJoint(entry: LockEntry, by: Subscriber | undefined): ChangeOutcome {
+    const released = releaseJoint(this.sharing(entry.key), entry.token, this.#now)
+    if (released) {
+      this.#joint(entry.key, released.sharing, by)
+      return { type: 'done' }
+    }
+    return this.#changeJoint(entry, by, () => undefined)
+  }
+
+  /** @param change what is on the key afterwards; undefined if the token is no holder. */
+  #changeJoint(
+    { key }: LockEntry,
+    by: Subscriber | undefined,
+    change: (sharing: Sharing | undefined) => Sharing | undefined,
+  ): ChangeOutcome {
+    const present = this.look(key, by)
+    const changed = change(this.sharing(key))
+    if (changed === undefined)
+      return { type: 'refused', reason: present && present.sharing === undefined ? 'taken' : 'missing' }
+    if (changed.version !== present?.sharing?.version) this.#joint(key, changed, by)
+    return { type: 'done' }
+  }
+
+  #joint(key: string, sharing: Sharing | undefined, by: Subscriber | undefined): void {
+    this.write(key, sharing && { token: '', sharing, expiresAt: endOfSharing(sharing) }, by)
+  }
+
   /** All later fences are larger than this one. */
   raiseFenceTo(fence: number): void {
     const before = this.#fence
@@ -276,4 +358,8 @@ export class SimulatedRedis {
   #remember(revert: () => void): void {
     this.#log.push({ time: this.#time, revert })
   }
+}
+
+function requestOf({ token, ttl, turn }: LockEntry, joint: Joint): JointRequest {
+  return { token, ttl, turn, joint }
 }

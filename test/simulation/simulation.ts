@@ -15,7 +15,7 @@ import { Member } from './member.ts'
 import { Offices } from './offices.ts'
 import { Random } from './random.ts'
 import { Reactions } from './reactions.ts'
-import { drawScenario, type Scenario, withKeepers } from './scenario.ts'
+import { drawJoint, drawScenario, type Scenario, withKeepers } from './scenario.ts'
 import { ServerInspector } from './server-inspector.ts'
 import type { SimulatedProcess } from './simulated-process.ts'
 import { SimulatedNodes } from './simulated-nodes.ts'
@@ -34,6 +34,8 @@ const LONGEST_DRAIN = Math.max(...DRAINS)
 const CLOSING = 10_000 + 1_000
 /** Where the chance that nodes are drawn from begins, apart from that of everything else. */
 const NODES = 0x6e_6f_64_65
+/** The same for keys that several may hold. */
+const JOINTS = 0x73_68_61_72
 /** The same for elections, claims and shares, how many of the worlds have them, and what it takes to end them, in ms. */
 const OFFICES = 0x6f_66_66_69
 const STANDING = 0.15
@@ -106,8 +108,10 @@ export class Simulation {
     const offices = new Random(options.seed ^ OFFICES)
     const keepers = new Random(options.seed ^ KEEPERS)
     const drawn = drawScenario(random.fork(), further)
+    const joint = drawJoint(drawn, new Random(options.seed ^ JOINTS))
     const standing = offices.chance(STANDING) && !drawn.contested && drawn.keys.length <= MOST_KEYS
-    const scenario = { ...(options.keepers ? withKeepers(drawn, keepers) : drawn), standing, ...options.scenario }
+    const known = options.keepers ? withKeepers(drawn, keepers) : drawn
+    const scenario = { ...known, joint, standing, ...options.scenario }
     this.scenario = scenario
     const timeline = this.#timeline
     const chronicle = new Chronicle(timeline, options.onEvent)

@@ -116,12 +116,12 @@ export class TokenLedger {
     const sent = { operation, at: this.process.clock.now(), verifying: first !== undefined && 'settle' in first }
     const keys = new Set<string>()
     for (const entry of entries) {
-      const { key, token } = entry
+      const { key, token, joint } = entry
       const evidence = this.#of(entry)
       if ('timeout' in entry) evidence.timeout = entry.timeout as number
       evidence.underWay += 1
       evidence.askedAt = sent.at
-      const twice = keys.has(key) && operation === 'acquire'
+      const twice = keys.has(key) && operation === 'acquire' && joint === undefined
       this.#verdict.expect(!twice, 'P21', () => `${key} stands twice in one ${operation}`)
       keys.add(key)
       if (operation === 'renew' || operation === 'verify') this.#onLook(evidence)

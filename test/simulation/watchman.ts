@@ -2,10 +2,13 @@
  * Looks at the whole: all processes at one moment, and what the server has compared with what they have. P7, P11, P13,
  * P17, P23, P24.
  */
+import type { Lease } from 'leasewheel'
 import type { Call } from './calls.ts'
 import type { Member } from './member.ts'
 import type { ServerInspector } from './server-inspector.ts'
+import { hasPermits, PERMITS } from './joint-workload.ts'
 import type { SimulatedNodes } from './simulated-nodes.ts'
+import { holdsKey, tokensOn } from './simulated-redis.ts'
 import type { Timeline } from './timeline.ts'
 import type { Evidence } from './token-ledger.ts'
 import type { Verdict } from './violation.ts'
@@ -49,6 +52,7 @@ export class Watchman {
   read(members: Iterable<Member>): void {
     const { verdict, nodes, servers } = this.#parts
     const holders = new Map<string, string>()
+    const joints = new Map<string, Lease[]>()
     for (const member of members) {
       const { process, inspector } = member
       if (!process.readable || process.blind) continue
@@ -59,13 +63,31 @@ export class Watchman {
         // What was taken, or adopted, from a server that had been replaced may be lost.
         const misled = servers.isMisled(token)
         if (misled && (known.acquiredAt > servers.replacedAt(key) || !isSound(member, key, servers))) continue
-        const other = holders.get(key)
-        verdict.expect(other === undefined, 'P7', () => `${key} is held by ${other} and by ${process.name}`)
-        holders.set(key, process.name)
+        if (known.lease.mode) {
+          joints.set(key, [...(joints.get(key) ?? []), known.lease])
+        } else {
+          const other = holders.get(key)
+          verdict.expect(other === undefined, 'P7', () => `${key} is held by ${other} and by ${process.name}`)
+          holders.set(key, process.name)
+        }
         const present = nodes.redisOf(key).peek(key)
-        verdict.expect(present?.token === token, 'P7', () => `${process.name} holds ${key} without its key`)
+        verdict.expect(holdsKey(present, token), 'P7', () => `${process.name} holds ${key} without its key`)
       }
     }
+    for (const [key, leases] of joints) this.#checkJoints(key, leases)
+  }
+
+  /** P33: never more than the permits, and never a writer beside anybody. */
+  #checkJoints(key: string, leases: readonly Lease[]): void {
+    const { verdict } = this.#parts
+    if (hasPermits(key)) {
+      const taken = leases.reduce((sum, { joint }) => sum + (joint?.weight ?? 0), 0)
+      verdict.expect(taken <= PERMITS, 'P33', () => `${taken} of ${PERMITS} permits of ${key} are held`)
+      return
+    }
+    const writers = leases.filter(({ mode }) => mode === 'write').length
+    const alone = writers === 0 || leases.length === 1
+    verdict.expect(alone, 'P33', () => `${writers} write ${key}, beside ${leases.length - writers} readers`)
   }
 
   /** From time to time. */
@@ -99,11 +121,12 @@ export class Watchman {
     }
     for (const key of nodes.keys()) {
       const held = members.some(({ inspector }) => [...inspector.live].some(({ lease }) => lease.key === key))
-      const { token = '' } = nodes.redisOf(key).peek(key) ?? {}
-      // What a process that died has asked for may have arrived late.
-      const known = members.some(({ inspector }) => inspector.ledger.get(token))
-      const excused = !known || workload.isGivenAway(token) || this.#parts.servers.isProlonged(token)
-      verdict.expect(held || excused, 'P11', () => `${key} is left behind`)
+      for (const token of tokensOn(nodes.redisOf(key).peek(key))) {
+        // What a process that died has asked for may have arrived late.
+        const known = members.some(({ inspector }) => inspector.ledger.get(token))
+        const excused = !known || workload.isGivenAway(token) || this.#parts.servers.isProlonged(token)
+        verdict.expect(held || excused, 'P11', () => `${key} is left behind`)
+      }
     }
     for (const member of members) {
       const { process, manager } = member
@@ -165,7 +188,8 @@ export class Watchman {
   /** Whoever is to come next finds nothing of those who are gone: every key has been deleted, or has expired. */
   checkEmpty(): void {
     const { verdict, nodes, servers } = this.#parts
-    const isLate = (key: string): boolean => servers.isProlonged(nodes.redisOf(key).peek(key)?.token ?? '')
+    const isLate = (key: string): boolean =>
+      tokensOn(nodes.redisOf(key).peek(key)).some((token) => servers.isProlonged(token))
     const key = nodes.keys().find((name) => !isLate(name))
     verdict.expect(key === undefined, 'P11', () => `${key} is left when everybody is gone`)
   }

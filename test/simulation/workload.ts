@@ -16,6 +16,7 @@ import { isManual, type Work } from './lease-inspector.ts'
 import type { Member } from './member.ts'
 import type { Random } from './random.ts'
 import type { Scenario } from './scenario.ts'
+import { downgradeLater, drawJoint, drawJointAction } from './joint-workload.ts'
 import type { ServerInspector } from './server-inspector.ts'
 import type { SimulatedNodes } from './simulated-nodes.ts'
 import { timeoutOf } from './token-ledger.ts'
@@ -88,7 +89,8 @@ export class Workload {
 
   /** Somebody else does something to a key: an operator, another program, a mistake. */
   meddle(): void {
-    const key = this.#key()
+    const { joint } = this.#scenario
+    const key = joint.length > 0 && this.#random.chance(0.3) ? this.#random.pick(joint) : this.#key()
     const server = this.#nodes.serverOf(key)
     server.act((redis) =>
       this.#servers.robbing(redis, () => {
@@ -104,6 +106,11 @@ export class Workload {
   onClose: (member: Member) => void = () => undefined
 
   #act(member: Member): void {
+    const { joint } = this.#scenario
+    if (joint.length > 0 && this.#random.chance(0.6)) {
+      this.#actOnJoint(member, this.#random.pick(joint))
+      return
+    }
     this.perform(member, this.#random.weighted(ACTIONS), this.#key())
   }
 
@@ -173,6 +180,44 @@ export class Workload {
         break
       default:
         action satisfies never
+    }
+  }
+
+  #actOnJoint(member: Member, key: string): void {
+    const { manager } = member
+    const action = drawJointAction(this.#random)
+    if (action === 'forceRelease' || action === 'inspect') {
+      this.perform(member, action, key)
+      return
+    }
+    const joint = drawJoint(this.#random, key)
+    const { wait, retry, ...others } = this.#options(member, key)
+    const options = { ...others, ...(retry && { retry }), ...joint, wait }
+    const take = (lease: Lease | null): void => {
+      if (lease) {
+        downgradeLater(this.#random, member, lease, (done) => {
+          const limit = 2 * member.inspector.timeoutOf(lease)
+          member.inspector.ledger.extraRenewals += 1
+          this.calls.follow(member, 'downgrade', [key], { limit }, done)
+        })
+      }
+      this.#take(member, lease)
+    }
+    if (action === 'tryAcquire') {
+      const promise = manager.tryAcquire(key, { ...others, ...joint })
+      this.#call(member, action, [key], others, promise, take, false)
+    } else if (action === 'acquire') {
+      this.#call(member, action, [key], options, manager.acquire(key, options), take, false)
+    } else {
+      let begin = (): void => undefined
+      const run = (lease: Lease): Promise<void> => {
+        begin()
+        return this.#work(member, member.inspector.onWork(lease))
+      }
+      const call = this.#call(member, action, [key], options, manager.using(key, run, options), undefined, false)
+      begin = () => {
+        call.working = true
+      }
     }
   }
 
@@ -262,6 +307,8 @@ export class Workload {
     { ttl = Math.max(...this.#scenario.ttls), timeout = timeoutOf(ttl), wait = 0, signal }: AcquireOptions,
     promise: Promise<T>,
     then?: (value: T) => void,
+    /** Whether it is to get the key as soon as that is free. */
+    isFirst = true,
   ): Call {
     // What many were granted is given back first where one of them failed.
     const more = what === 'acquireMany' || what === 'acquireAll' ? GIVING_BACK * timeout : 0
@@ -269,7 +316,7 @@ export class Workload {
     const terms: CallTerms = {
       limit: (wait === 0 ? timeout : wait) + more,
       afterwards: more,
-      waitsFor: single && wait > 0 && signal === undefined ? keys[0] : undefined,
+      waitsFor: isFirst && single && wait > 0 && signal === undefined ? keys[0] : undefined,
       signal,
     }
     const name = wait > 0 || what === 'tryAcquire' ? what : `${what} without wait`

@@ -111,7 +111,8 @@ class Journal {
         continue
       }
       const { operation, entries } = item
-      const keys = new Set(entries.map(({ key }) => key))
+      // Several may have a joint lease of one key.
+      const keys = new Set(entries.map(({ key, token, joint }) => (joint ? `${key} ${token}` : key)))
       if (keys.size !== entries.length && operation !== 'release') expect.fail(`a key stands twice in one ${operation}`)
       for (const { key, token } of entries) {
         if (operation === 'release') over.add(token)
@@ -302,7 +303,7 @@ export class TestBackend extends MemoryBackend {
     carryOut: () => Promise<readonly O[]>,
   ): Promise<readonly O[]> {
     const at = this.#clock.now()
-    const copies = entries.map(({ key, token, ttl }) => ({ key, token, ttl }))
+    const copies = entries.map(({ key, token, ttl, joint }) => ({ key, token, ttl, joint }))
     const journalled = operation === 'handOver' ? 'acquire' : operation
     this.#journal.items.push({ kind: 'call', at, operation: journalled, entries: copies, watched })
     this.#atOnce = at === this.#latest ? this.#atOnce + 1 : 1
@@ -419,7 +420,8 @@ export async function withStage(work: (stage: Stage) => Promise<void>, options: 
     journal.checkStories(true)
     journal.checkCalls()
     const tokens = journal.tokens()
-    const orphans = store.keys().filter((key) => tokens.has(store.get(key) ?? ''))
+    const holders = (key: string): string[] => [store.get(key) ?? '', ...(store.sharing(key)?.holders.keys() ?? [])]
+    const orphans = store.keys().filter((key) => holders(key).some((token) => tokens.has(token)))
     expect(orphans, 'P11: keys left behind').to.deep.equal([])
   }
 }

@@ -18,7 +18,7 @@ import { expect } from 'chai'
 import { parseSync } from 'oxc-parser'
 import { withRedis } from '../support/redis-server.ts'
 
-const ENTRIES = ['index', 'memory', 'quorum', 'prometheus', 'opentelemetry', 'log']
+const ENTRIES = ['index', 'memory', 'quorum', 'prometheus', 'opentelemetry', 'log', 'page']
 const MODULES = [...ENTRIES, 'shared']
 const FORMATS = ['js', 'cjs']
 

@@ -51,9 +51,9 @@ function rows(): readonly (readonly string[])[] {
 }
 
 describe('the properties', () => {
-  it('are numbered from P1 on, in order; P32 and P33 belong to what is not built yet', () => {
+  it('are numbered from P1 to P37, each once', () => {
     const numbers = listed().map((name) => Number(name.slice(1)))
-    expect(numbers).to.deep.equal([...Array.from({ length: 31 }, (_, index) => index + 1), 34, 35, 36, 37])
+    expect(numbers.sort((a, b) => a - b)).to.deep.equal(Array.from({ length: 37 }, (_, index) => index + 1))
   })
 
   it('are each named by the title of a test', () => {

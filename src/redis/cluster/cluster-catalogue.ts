@@ -7,7 +7,8 @@
 import { type Catalogue, type KeyPage, type KeyView, MEMBERS_KEY } from '../../catalogue.ts'
 import { UnavailableError } from '../../errors.ts'
 import { Announcements } from '../announcements.ts'
-import { scan, VIEW_KEYS, viewsOf } from '../key-views.ts'
+import { EncodedCommand, encodeBytes } from '../encoded-command.ts'
+import { namesOf, scan, VIEW_KEYS, viewsOf } from '../key-views.ts'
 import type { ClusterMap } from './cluster-map.ts'
 import type { ClusterNode } from './cluster-node.ts'
 import { isFenceKey } from './fence-floors.ts'
@@ -61,6 +62,22 @@ export class ClusterCatalogue extends Announcements implements Catalogue {
     if (cursor !== '0') return { keys, cursor: writePlace({ ...place, route: node.route, cursor }) }
     const next = { done: [...place.done, node.route], route: -1, cursor }
     return { keys, cursor: left.length === 1 ? undefined : writePlace(next) }
+  }
+
+  async look(keys: readonly Uint8Array[]): Promise<readonly KeyView[]> {
+    const names = namesOf(keys, this.#parts.prefix)
+    return (await Promise.all(names.map((name) => this.#look(name)))).flat()
+  }
+
+  async remove(key: Uint8Array): Promise<boolean> {
+    const [name] = namesOf([key], this.#parts.prefix)
+    const slot = name === undefined ? -1 : slotOfBytes(Buffer.from(name, 'latin1'))
+    if (name === undefined || isFenceKey(name, slot)) return false
+    const wire = encodeBytes('*2', [{ texts: ['del', name] }])
+    return this.#parts.redirects.ask(slot, async (node, asking) => {
+      const deleted = await node.send(new EncodedCommand('del', wire), asking)
+      return deleted === 1
+    })
   }
 
   async #scan(node: ClusterNode, cursor: string, match: string): ReturnType<typeof scan> {

@@ -166,10 +166,15 @@ export class ClusterNode {
 
   /** Another command. @param asking whether the key's slot is on its way to this node. */
   command(name: string, args: readonly string[], asking = false): Promise<unknown> {
+    return this.send(new EncodedCommand(name, encodeCommand(name, args)), asking)
+  }
+
+  /** As `command`, encoded already. */
+  send(command: EncodedCommand, asking = false): Promise<unknown> {
     return this.ask((commands) => {
       // If the node refuses it, the command behind it is answered with MOVED.
       if (asking) commands.send(new EncodedCommand('asking', ASKING)).catch(ignore)
-      return commands.send(new EncodedCommand(name, encodeCommand(name, args)))
+      return commands.send(command)
     })
   }
 

@@ -76,8 +76,7 @@ export function acquireKind(
       }
       return outcomes
     },
-    ends: () => false,
-    doubted: (outcome) => outcome,
+    ...HARMLESS,
   }
 }
 
@@ -109,10 +108,16 @@ export function handOverKind(heads: Heads, floors: FenceFloors, watch: boolean):
   }
 }
 
+/** What kinds have in common whose refusals end no lease. */
+export const HARMLESS = {
+  ends: (): boolean => false,
+  doubted: <O>(outcome: O): O => outcome,
+}
+
 /** What kinds have in common whose refusals end leases. */
-const FINAL = {
-  ends: ({ type }: ChangeOutcome): boolean => type === 'refused',
-  doubted: (_: ChangeOutcome, unknown: Unknown): Unknown => unknown,
+export const FINAL: Pick<Kind<LockEntry, ChangeOutcome>, 'ends' | 'doubted'> = {
+  ends: ({ type }) => type === 'refused',
+  doubted: (_, unknown) => unknown,
 }
 
 export function renewKind(heads: Heads, watch: boolean): Kind<LockEntry, ChangeOutcome> {

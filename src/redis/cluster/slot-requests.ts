@@ -15,6 +15,7 @@ import {
   type Unknown,
 } from '../../backend.ts'
 import { UnavailableError } from '../../errors.ts'
+import { apart } from '../apart.ts'
 import { cutUp } from '../cut-up.ts'
 import type { Heads } from '../encoded-command.ts'
 import { codeOf, isReply, kindOf } from '../reply-fault.ts'
@@ -23,6 +24,7 @@ import type { ClusterNode } from './cluster-node.ts'
 import { believed } from './belief.ts'
 import { FenceFloors, isFenceKey, reserved } from './fence-floors.ts'
 import type { SlotFinder } from './hash-slot.ts'
+import { type JointKinds, jointKindsOf } from './joint-kinds.ts'
 import type { FirstAnswer, Redirects, Trail } from './redirects.ts'
 import {
   acquireKind,
@@ -59,6 +61,7 @@ export class SlotRequests {
   readonly #renewals: readonly [Kind<LockEntry, ChangeOutcome>, Kind<LockEntry, ChangeOutcome>]
   readonly #releases: Kind<ReleaseEntry, ChangeOutcome>
   readonly #questions: Kind<LockEntry, ChangeOutcome>
+  readonly #joints: JointKinds
 
   constructor(parts: SlotRequestsParts) {
     const { heads, map, listener } = parts
@@ -73,15 +76,17 @@ export class SlotRequests {
     this.#renewals = [renewKind(heads, false), renewKind(heads, true)]
     this.#releases = releaseKind(heads)
     this.#questions = verifyKind(heads)
+    this.#joints = jointKindsOf(heads, this.#floors)
   }
 
   async acquire(entries: readonly LockEntry[], watch: boolean, floor: number): Promise<readonly AcquireOutcome[]> {
     const { heads, prefix } = this.#parts
     const kind = acquireKind(heads, this.#floors, watch, floor)
-    if (!prefix.startsWith(FENCE_KEY) && !FENCE_KEY.startsWith(prefix)) return this.#ask(kind, entries)
+    const ask = (some: readonly LockEntry[]): Promise<readonly AcquireOutcome[]> =>
+      this.#askApart(kind, this.#joints.acquires[watch ? 1 : 0], some)
+    if (!prefix.startsWith(FENCE_KEY) && !FENCE_KEY.startsWith(prefix)) return ask(entries)
     const isOurs = ({ key }: LockEntry): boolean => isFenceKey(prefix + key, this.#parts.slots.of(key))
-    const others = entries.filter((entry) => !isOurs(entry))
-    const outcomes = (await this.#ask(kind, others)).values()
+    const outcomes = (await ask(entries.filter((entry) => !isOurs(entry)))).values()
     return entries.map((entry) => (isOurs(entry) ? reserved(entry.key) : (outcomes.next().value as AcquireOutcome)))
   }
 
@@ -94,15 +99,15 @@ export class SlotRequests {
   }
 
   renew(entries: readonly LockEntry[], watch: boolean): Promise<readonly ChangeOutcome[]> {
-    return this.#ask(this.#renewals[watch ? 1 : 0], entries)
+    return this.#askApart(this.#renewals[watch ? 1 : 0], this.#joints.renewals[watch ? 1 : 0], entries)
   }
 
   release(entries: readonly ReleaseEntry[]): Promise<readonly ChangeOutcome[]> {
-    return this.#ask(this.#releases, entries)
+    return this.#askApart(this.#releases, this.#joints.releases, entries)
   }
 
   verify(entries: readonly LockEntry[]): Promise<readonly ChangeOutcome[]> {
-    return this.#ask(this.#questions, entries)
+    return this.#askApart(this.#questions, this.#joints.questions, entries)
   }
 
   /** The slots have another owner. */
@@ -119,6 +124,18 @@ export class SlotRequests {
   /** The servers of these slots may lack the last fences. */
   onOtherServer(slots: readonly number[]): void {
     for (const slot of slots) this.#floors.doubt(slot)
+  }
+
+  #askApart<E extends LockEntry, O>(
+    plain: Kind<E, O>,
+    joints: Kind<E, O>,
+    entries: readonly E[],
+  ): Promise<readonly (O | Unknown)[]> {
+    return apart<E, O | Unknown>(
+      entries,
+      (some) => this.#ask(plain, some),
+      (some) => this.#ask(joints, some),
+    )
   }
 
   async #ask<E extends LockEntry, O>(kind: Kind<E, O>, entries: readonly E[]): Promise<readonly (O | Unknown)[]> {

@@ -33,6 +33,16 @@ describe('the catalogue of a cluster', () => {
       expect(views.map(({ key, token }) => [Buffer.from(key), token])).to.deep.equal([[ODD, 'somebody']])
     }))
 
+  it('looks at and removes keys that are no text, under a prefix of several bytes', () =>
+    withCatalogue('é:', async (catalogue) => {
+      await cluster.client().set(Buffer.concat([Buffer.from('é:'), ODD]), 'somebody')
+      const views = await catalogue.look([ODD])
+      expect(views.map(({ key, token }) => [Buffer.from(key), token])).to.deep.equal([[ODD, 'somebody']])
+      expect(await catalogue.remove(ODD)).to.equal(true)
+      expect(await catalogue.remove(ODD)).to.equal(false)
+      expect(await catalogue.look([ODD])).to.deep.equal([])
+    }))
+
   it('lists each key of a slot once that is half moved', () =>
     withCatalogue('', async (catalogue, stage) => {
       await stage.backend.acquire(stage.entriesOf(...KEYS))

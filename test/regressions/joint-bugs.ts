@@ -1,0 +1,80 @@
+/** Bugs of permits, and of locks for readers and writers. */
+import { type Regression, tests } from './regression.ts'
+
+const PERMITS = 'test/acquire/permits.test.ts'
+const READ_WRITE = 'test/acquire/read-write.test.ts'
+
+export const JOINT_BUGS: readonly Regression[] = [
+  {
+    failure: 'a crashed writer blocked readers for ever',
+    patches: [
+      {
+        file: 'src/rules/sharing.ts',
+        find: '[...sharing.holders].filter(([, { until }]) => until <= now)',
+        replace: '[...sharing.holders].filter(([, { until }]) => until <= now - 1e12)',
+      },
+    ],
+    harness: tests(READ_WRITE, 'P33 of a dead process are free'),
+    report: /P33 of a dead process/,
+  },
+  {
+    failure: 'a permit leaked at an unanswered acquire',
+    patches: [
+      {
+        file: 'src/release/releaser.ts',
+        find: 'this.#delete({ entry: { key, token, ttl, joint }, timeout, until, unanswered })',
+        replace: 'this.#delete({ entry: { key, token, ttl, joint: joint && undefined }, timeout, until, unanswered })',
+      },
+    ],
+    harness: tests(PERMITS, 'P11 leave none behind'),
+    report: /P11 leave none behind/,
+  },
+  {
+    failure: 'a process that held all permits passed them on to its own callers only',
+    patches: [
+      {
+        file: 'src/waiting/waiting-line.ts',
+        find: 'if (outcome.version === undefined || this.offer) this.fairness.onRefused()',
+        replace: 'this.fairness.onRefused()',
+      },
+    ],
+    harness: tests(PERMITS, 'are shared fairly'),
+    report: /are shared fairly/,
+  },
+  {
+    failure: 'a permit that was released while a first attempt was under way woke nobody',
+    patches: [
+      {
+        file: 'src/lease/reservations.ts',
+        find: '    if (joint) this.hint(key)\n    else this.#hintJoints(key)\n',
+        replace: '    if (joint) return\n',
+      },
+    ],
+    harness: tests(PERMITS, 'P23 wake a caller whose first attempt'),
+    report: /P23 wake a caller whose first attempt/,
+  },
+  {
+    failure: 'callers that asked for permits together went on in the reverse order',
+    patches: [
+      {
+        file: 'src/acquire/acquisition.ts',
+        find: "[this.#settings.joint ? 'enter' : 'enterInFront']",
+        replace: '.enterInFront',
+      },
+    ],
+    harness: tests(PERMITS, 'go to waiters in the order'),
+    report: /go to waiters in the order/,
+  },
+  {
+    failure: 'a reader that waited woke a writer that waited, which woke the reader, and so on',
+    patches: [
+      {
+        file: 'src/rules/sharing.ts',
+        find: '  if (sharing[name] >= now + duration / 2) return sharing\n',
+        replace: '',
+      },
+    ],
+    harness: tests(READ_WRITE, 'ask for a key that stays taken'),
+    report: /ask for a key that stays taken/,
+  },
+]
