@@ -15,8 +15,8 @@ export const KEEPER_BUGS: readonly Regression[] = [
   {
     failure: 'a keeper went on after `maxBlocked`',
     patches: [{ file: 'src/rules/keeping.ts', find: ' && now < beat + maxBlocked', replace: ' && maxBlocked > 0' }],
-    harness: KEEPERS,
-    report: /^P34: a keeper renews .* after it had to stop/,
+    harness: tests(KEEPER, 'a ttl after the last renewal within'),
+    report: /expire a ttl after the last renewal within `maxBlocked`/,
   },
   {
     failure: 'a keeper renewed although the event loop was free',
@@ -43,7 +43,7 @@ export const KEEPER_BUGS: readonly Regression[] = [
     report: /are not held by a confirmation that came for another lease/,
   },
   {
-    failure: '`held` followed a confirmation that came for an earlier lease in the same place of the shared memory',
+    failure: 'an answer to a keeper counted for a later lease in the same place of the shared memory',
     patches: [
       {
         file: LEDGER,
@@ -51,8 +51,8 @@ export const KEEPER_BUGS: readonly Regression[] = [
         replace: 'return Atomics.exchange(this.slotsOf(slot).marks, indexOf(slot), by) !== mark + by',
       },
     ],
-    harness: tests(KEEPER, 'an earlier lease in the same place'),
-    report: /keep nothing of a confirmation for an earlier lease in the same place/,
+    harness: tests('test/keeper/ledger.test.ts', 'takes no answer for a lease that has ended'),
+    report: /takes no answer for a lease that has ended, nor for a later one in its place/,
   },
   {
     failure: 'an answer to a keeper that came after the deadline revived the lease',
