@@ -255,7 +255,6 @@ export class LeaseManager extends GuardedEmitter implements Iterable<Lease> {
 
   /**
    * The managers with this prefix that announce themselves, this one included: see the option `announce`.
-   *
    * @throws UnavailableError if the backend did not answer within `timeout`.
    */
   async members(): Promise<Member[]> {
@@ -295,7 +294,7 @@ export class LeaseManager extends GuardedEmitter implements Iterable<Lease> {
     return (await this.#parts.adoptions.run(detached, settings)).handle as Lease
   }
 
-  /** What the manager is doing, and what it has done so far. With one server it takes constant time, however many leases are held. */
+  /** What the manager is doing, and what it has done so far. It takes constant time, however many leases are held. */
   stats(): LeaseManagerStats {
     return this.#parts.stats()
   }
@@ -309,7 +308,6 @@ export class LeaseManager extends GuardedEmitter implements Iterable<Lease> {
    * Rejects waiting callers with `ManagerClosedError`, waits at most `drain` ms for the work of `using`, releases every lease in batches, and closes
    * the manager's connections. If work still runs after the drain, `close` aborts its `lease.signal` before it releases the lock. Every lease has
    * emitted its last event when this resolves. Idempotent; a second call may shorten the drain. Rejects only for an invalid option.
-   *
    * Do not await it inside the work of `using`: it would wait for that work until the drain is over.
    */
   async close(options: CloseOptions = {}): Promise<void> {

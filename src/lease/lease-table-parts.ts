@@ -1,4 +1,5 @@
 /** What the lease table needs from the other parts of a manager. */
+import type { LeaseInput } from '../rules/lease-state.ts'
 import type { Tally } from '../stats.ts'
 import type { Clock } from '../time/clock.ts'
 import type { Scheduler } from '../time/scheduler.ts'
@@ -53,3 +54,6 @@ export interface LeaseTableParts {
   /** A lease was lost whose key may still exist, or may be created later. */
   readonly onAbandoned: (record: LeaseRecord) => void
 }
+
+/** What can happen to a single lease. A confirmed or failed renewal concerns its whole cohort. */
+export type RecordInput = Exclude<LeaseInput, { type: 'confirmed' | 'unanswered' }>

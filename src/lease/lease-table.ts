@@ -2,7 +2,7 @@
  * The leases of a manager, and the only place that changes the state of one. It looks up the transition, sets the state,
  * applies the consequences, and then emits the event.
  */
-import { isActive, type LeaseInput, type LeaseState, type LossReason, transition } from '../rules/lease-state.ts'
+import { isActive, type LeaseState, type LossReason, transition } from '../rules/lease-state.ts'
 import { deadlineOf } from '../rules/timing.ts'
 import { LeaseLostError } from '../errors.ts'
 import { Demand } from './demand.ts'
@@ -13,12 +13,9 @@ import { LeaseRecords } from './lease-records.ts'
 import { Losses } from './losses.ts'
 import { howEnded, notHeld, takeWaiters, endOf, stateOf, rejectWaiters, limitsOf, closedUnder } from './record-facts.ts'
 import { Reservations } from './reservations.ts'
-import type { LeaseTableParts } from './lease-table-parts.ts'
+import type { LeaseTableParts, RecordInput } from './lease-table-parts.ts'
 
 export type { Scheduled, Subscribers } from './lease-table-parts.ts'
-
-/** What can happen to a single lease. A confirmed or failed renewal concerns its whole cohort. */
-type RecordInput = Exclude<LeaseInput, { type: 'confirmed' | 'unanswered' }>
 
 export class LeaseTable {
   readonly #parts: LeaseTableParts

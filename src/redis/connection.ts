@@ -20,7 +20,7 @@ import { NamedAddress } from './named-address.ts'
 import { type ConnectionParts, ownOptions } from './connection-options.ts'
 import { OwnClient } from './own-client.ts'
 import { Readiness } from './readiness.ts'
-import { ReconnectDelay } from './reconnect-delay.ts'
+import { HURRIED_DELAY, ReconnectDelay, TOLD_AFTER } from './reconnect-delay.ts'
 import { isReply } from './reply-fault.ts'
 import {
   identityOf,
@@ -30,12 +30,6 @@ import {
   UNKNOWN_SERVER,
   whatIsWrongWith,
 } from './server-info.ts'
-
-/** ms before another attempt after an announced switch: a Sentinel that does not know of it still names the old server. */
-const HURRIED_DELAY = 15
-
-/** Attempts that the other side may end without a reason before we report it. */
-const TOLD_AFTER = 2
 
 const NO_SENTINEL = 'All sentinels are unreachable'
 

@@ -5,6 +5,12 @@ const FIRST = 50
 /** ms. A pause is also at most half of a request's timeout, so that a waiting request sees an attempt and the reason of its failure. */
 const LONGEST = 1_000
 
+/** ms before another attempt after an announced switch: a Sentinel that does not know of it still names the old server. */
+export const HURRIED_DELAY = 15
+
+/** Attempts that the other side may end without a reason before we report it. */
+export const TOLD_AFTER = 2
+
 export class ReconnectDelay {
   /** ms. */
   readonly longest: number

@@ -40,7 +40,7 @@ import {
 import { isAboutScript, isUnclear } from './refusals.ts'
 import { countOf, divide, groupBy, type Part, shareFault } from './slot-plan.ts'
 import { encodeCalls, type Plan } from './slot-wire.ts'
-import { unknownOf } from './unknown-of.ts'
+import { unknownOf, unknownsOf } from './unknown-of.ts'
 import { WatchingAgain } from './watching-again.ts'
 
 export interface SlotRequestsParts {
@@ -250,7 +250,7 @@ export class SlotRequests {
       put(part, outcomes)
       const isNode = outcomes.every((outcome) => (outcome as Unknown).type === 'unknown')
       for (const [other, reason] of failed.slice(1)) {
-        if (isNode) put(other, this.#unknowns(kind.what, other, node, reason))
+        if (isNode) put(other, unknownsOf(this.#parts.map, kind.what, other, node, reason))
         else doubtful.push(alone(other, { node, error: reason }))
       }
       await Promise.all(doubtful)
@@ -344,12 +344,5 @@ export class SlotRequests {
   #onAnswered(what: string, node: ClusterNode): void {
     node.pair.commands.onAnswered()
     node.faults.onAnswered(what)
-  }
-
-  #unknowns<E extends LockEntry>(what: string, part: Part<E>, node: ClusterNode, error: Error): Unknown[] {
-    const { slot, entries } = part
-    return entries.map(({ key }) =>
-      unknownOf(this.#parts.map, what, slot, node, error, entries.length === 1 ? key : undefined),
-    )
   }
 }

@@ -1,9 +1,10 @@
 /** What is told of a request that a node did not carry out, or did not answer. */
-import type { Unknown } from '../../backend.ts'
+import type { LockEntry, Unknown } from '../../backend.ts'
 import { UnavailableError } from '../../errors.ts'
 import { codeOf, isReply, kindOf } from '../reply-fault.ts'
 import type { ClusterMap } from './cluster-map.ts'
 import type { ClusterNode } from './cluster-node.ts'
+import type { Part } from './slot-plan.ts'
 
 export function unknownOf(
   map: ClusterMap,
@@ -25,4 +26,16 @@ export function unknownOf(
     node.faults.onRefused(what, thrown, error.cause as Error)
   }
   return { type: 'unknown', error }
+}
+
+/** The same for each entry of a part. */
+export function unknownsOf<E extends LockEntry>(
+  map: ClusterMap,
+  what: string,
+  part: Part<E>,
+  node: ClusterNode,
+  error: Error,
+): Unknown[] {
+  const { slot, entries } = part
+  return entries.map(({ key }) => unknownOf(map, what, slot, node, error, entries.length === 1 ? key : undefined))
 }
