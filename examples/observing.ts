@@ -31,10 +31,10 @@ const stops = [
 ]
 // One server for all that is asked: who is there to see it, whether there is work to be had, what to collect.
 const live = page(leases)
-const server = createServer(async (request, response) => {
-  if (request.url === '/ready') response.writeHead(leases.health().ok ? 200 : 503).end(JSON.stringify(leases.health()))
-  else if (request.url === '/metrics')
-    response.setHeader('content-type', register.contentType).end(await register.metrics())
+const server = createServer((request, response) => {
+  const { ok } = leases.health()
+  if (request.url === '/ready') response.writeHead(ok ? 200 : 503).end(JSON.stringify(leases.health()))
+  else if (request.url === '/metrics') void register.metrics().then((text) => response.end(text))
   else live(request, response)
 })
 server.listen(0, '127.0.0.1')

@@ -109,7 +109,11 @@ const PLAN: readonly Room[] = [
     imports: ['time', 'port', 'rules', 'structures'],
   },
   { name: 'tracing', what: 'what subscribers of diagnostics channels are told', imports: ['port'] },
-  { name: 'memory', what: 'leasewheel/memory: the port in memory, and a clock for tests', imports: ['time', 'port', 'rules'] },
+  {
+    name: 'memory',
+    what: 'leasewheel/memory: the port in memory, and a clock for tests',
+    imports: ['time', 'port', 'rules'],
+  },
   {
     name: 'port',
     files: /^(backend|catalogue|errors|member|stats|as-error|show-in-logs|version)\.ts$/,

@@ -10,7 +10,7 @@ import type { PageAssets } from '../src/page/page-assets.ts'
 const root = resolve(import.meta.dirname, '..')
 const folder = join(root, 'src/page/browser')
 
-export interface PageBundle {
+interface PageBundle {
   readonly assets: PageAssets
   /** The files that went into the script. */
   readonly modules: readonly string[]

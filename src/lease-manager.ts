@@ -41,7 +41,6 @@ import {
   resolveUsing,
 } from './options/settings.ts'
 import type { Member } from './member.ts'
-import { keyText } from './overview/key-text.ts'
 import type { ListedLock } from './overview/listing.ts'
 import type { Connectable } from './redis/create-backend.ts'
 import { rejecting } from './requests/rejecting.ts'
@@ -272,7 +271,7 @@ export class LeaseManager extends GuardedEmitter implements Iterable<Lease> {
    * @throws UnavailableError if the backend did not answer within `timeout`; it may have deleted the key all the same.
    */
   async forceRelease(key: string | Uint8Array): Promise<boolean> {
-    const name = typeof key === 'string' ? this.#checkKey(key) : keyText(key).key
+    const name = key instanceof Uint8Array ? this.#parts.inquiries.nameOf(key) : this.#checkKey(key)
     this.#throwIfClosed(name)
     try {
       return await this.#parts.inquiries.forceRelease(key)
@@ -293,8 +292,7 @@ export class LeaseManager extends GuardedEmitter implements Iterable<Lease> {
     const detached = checkDetached(lease)
     const settings = resolveAdopt(options, detached.ttl, this.#settings)
     this.#throwIfClosed(this.#checkKey(detached.key))
-    const { handle } = await this.#parts.adoptions.run(detached, settings)
-    return handle as Lease
+    return (await this.#parts.adoptions.run(detached, settings)).handle as Lease
   }
 
   /** What the manager is doing, and what it has done so far. With one server it takes constant time, however many leases are held. */

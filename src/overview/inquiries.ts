@@ -66,6 +66,11 @@ export class Inquiries {
     }
   }
 
+  /** What a key that is no text is called. */
+  nameOf(key: Uint8Array): string {
+    return keyText(key).key
+  }
+
   /** @param key bytes for a key that is no text. */
   forceRelease(key: string | Uint8Array): Promise<boolean> {
     const { backend } = this.#parts

@@ -9,7 +9,7 @@ import type { IncomingMessage } from 'node:http'
 import { isIP } from 'node:net'
 import type { PageSettings } from './options.ts'
 
-export const TOKEN_HEADER = 'x-leasewheel-token'
+const TOKEN_HEADER = 'x-leasewheel-token'
 
 /** @returns why the request is refused; undefined if it is not. */
 export function refuseHost(request: IncomingMessage, { hosts }: Pick<PageSettings, 'hosts'>): string | undefined {

@@ -10,7 +10,7 @@ const ROWS = 100
 /** ms after which a page ends, also if it has few rows: a search through a million keys shows what it has found until then. */
 const SPAN = 200
 
-export interface Search {
+interface Search {
   /** What a person typed: a part of the key, or a pattern. */
   readonly text: string
   readonly owner: string | undefined
@@ -83,7 +83,7 @@ function addressOf({ key, bytes }: LockName): string | Uint8Array {
 }
 
 /** A part of a key, unless the text has letters that mean something in patterns. */
-export function patternOf(text: string): string {
+function patternOf(text: string): string {
   if (text === '') return '*'
   return /[*?[]/.test(text) ? text : `*${text.replaceAll('\\', '\\\\')}*`
 }

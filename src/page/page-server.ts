@@ -78,7 +78,7 @@ export class PageServer {
   }
 
   async #handle(request: IncomingMessage, response: ServerResponse, next?: () => void): Promise<void> {
-    const [path = '', search = ''] = splitUrl(request.url ?? '/')
+    const [path, search] = splitUrl(request.url ?? '/')
     const name = path.slice(path.lastIndexOf('/') + 1)
     const route = Object.hasOwn(this.#routes, name) ? this.#routes[name] : undefined
     const refusal = refuseHost(request, this.#settings)

@@ -14,7 +14,7 @@ const PATIENCE = 30
 /** ms after which a browser connects again. */
 const RETRY = 2_000
 
-export type EventName = 'hello' | 'tick' | 'end'
+type EventName = 'hello' | 'tick' | 'end'
 
 interface Viewer {
   readonly response: ServerResponse

@@ -64,7 +64,11 @@ export const ENDING_BUGS: readonly Regression[] = [
   {
     failure: '`forceRelease(null)` complained about another value',
     patches: [
-      { file: MANAGER, find: '    this.#throwIfClosed(this.#checkKey(key))\n    try {\n', replace: '    try {\n' },
+      {
+        file: MANAGER,
+        find: 'this.#parts.inquiries.nameOf(key) : this.#checkKey(key)\n    this.#throwIfClosed(name)\n',
+        replace: 'this.#parts.inquiries.nameOf(key) : key\n',
+      },
       {
         file: 'src/manager/change-desk.ts',
         find: '    for (const key of keys) {\n',

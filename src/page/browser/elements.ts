@@ -31,7 +31,7 @@ export interface Cell {
 }
 
 /** A row whose cells are texts. */
-export function rowOf(cells: readonly Cell[]): HTMLTableRowElement {
+function rowOf(cells: readonly Cell[]): HTMLTableRowElement {
   const row = make('tr')
   for (const { text, name, className = '' } of cells) {
     const cell = make('td', className, text)

@@ -81,7 +81,7 @@ class Figure {
   draw(more: string): void {
     write(this.#value, this.#last === null ? '–' : this.#kind.show(this.#last))
     this.#more.dataset['plain'] = more
-    if (this.#plot.cursor.idx == null) write(this.#more, more)
+    if (typeof this.#plot.cursor.idx !== 'number') write(this.#more, more)
     this.#plot.setData(this.#data())
   }
 
@@ -97,16 +97,20 @@ class Figure {
   #hover(index: number | null | undefined): void {
     const [xs, ys] = this.#series
     const [x, y] = [xs[index ?? -1], ys[index ?? -1]]
-    const text = x === undefined ? this.#more.dataset['plain'] : `${timeOf(x)}  ${y == null ? '–' : this.#kind.show(y)}`
+    const text = x === undefined ? this.#more.dataset['plain'] : `${timeOf(x)}  ${textOf(y, this.#kind)}`
     write(this.#more, text ?? '')
   }
 }
 
-export function timeOf(seconds: number): string {
+function textOf(value: number | null | undefined, { show }: FigureKind): string {
+  return typeof value === 'number' ? show(value) : '–'
+}
+
+function timeOf(seconds: number): string {
   return new Date(seconds * 1_000).toLocaleTimeString()
 }
 
-function optionsOf({ show, bars }: FigureKind, index: number, onHover: (index: number | null | undefined) => void) {
+function optionsOf(kind: FigureKind, index: number, onHover: (index: number | null | undefined) => void) {
   const colour = (name: string) => () => getComputedStyle(document.documentElement).getPropertyValue(name)
   const axis: uPlot.Axis = {
     stroke: colour('--quiet'),
@@ -114,7 +118,7 @@ function optionsOf({ show, bars }: FigureKind, index: number, onHover: (index: n
     grid: { stroke: colour('--line'), width: 1 },
     ticks: { show: false },
   }
-  const paths = bars ? uPlot.paths.bars?.({ size: [0.8, 24, 2] }) : undefined
+  const paths = kind.bars ? uPlot.paths.bars?.({ size: [0.8, 24, 2] }) : undefined
   return {
     width: 240,
     height: 100,
@@ -137,7 +141,7 @@ function optionsOf({ show, bars }: FigureKind, index: number, onHover: (index: n
         width: 1.5,
         points: { show: false },
         ...(paths && { paths, fill: colour(`--curve-${index}`) }),
-        value: (_plot, value) => (value == null ? '–' : show(value)),
+        value: (_plot, value) => textOf(value, kind),
       },
     ],
     hooks: { setCursor: [(plot) => onHover(plot.cursor.idx)] },
@@ -146,7 +150,8 @@ function optionsOf({ show, bars }: FigureKind, index: number, onHover: (index: n
 
 function shortTime(seconds: number): string {
   const isWhole = seconds % 60 === 0
-  const parts = { hour: '2-digit', minute: '2-digit', ...(isWhole ? {} : { second: '2-digit' }) } as const
+  const parts: Intl.DateTimeFormatOptions = { hour: '2-digit', minute: '2-digit' }
+  if (!isWhole) parts.second = '2-digit'
   return new Date(seconds * 1_000).toLocaleTimeString(undefined, parts)
 }
 

@@ -21,7 +21,7 @@ export function findLocks({ text, owner }: SearchText, cursor: string | null, si
   if (text !== '') query.set('text', text)
   if (owner !== '') query.set('owner', owner)
   if (cursor !== null) query.set('cursor', cursor)
-  return ask<LockPage>(`locks.json?${query}`, { signal })
+  return ask<LockPage>(`locks.json?${String(query)}`, { signal })
 }
 
 export function tellStory(name: LockName): Promise<LockStory> {

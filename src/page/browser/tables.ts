@@ -13,7 +13,7 @@ export const REASONS: Readonly<Record<string, string>> = {
   maxHold: 'maxHold: held for as long as its option allows',
 }
 
-export function percent(lag: number): string {
+function percent(lag: number): string {
   return `${(lag * 100).toFixed(lag < 0.1 ? 1 : 0)} %`
 }
 

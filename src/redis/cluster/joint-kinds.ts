@@ -11,7 +11,7 @@ import {
   verifyJointsCall,
 } from '../joint-call.ts'
 import { type FenceFloors, fenceKeyOf } from './fence-floors.ts'
-import { FINAL, type Kind } from './request-kinds.ts'
+import { FINAL, HARMLESS, type Kind } from './request-kinds.ts'
 
 export interface JointKinds {
   /** Without and with watching granted keys. */
@@ -58,8 +58,7 @@ function acquireKind(heads: Heads, floors: FenceFloors, watch: boolean): Kind<Lo
       for (const outcome of outcomes) if (outcome.type === 'granted') floors.onGranted(slot, outcome.fence)
       return outcomes
     },
-    ends: () => false,
-    doubted: (outcome) => outcome,
+    ...HARMLESS,
   }
 }
 

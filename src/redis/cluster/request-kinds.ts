@@ -76,8 +76,7 @@ export function acquireKind(
       }
       return outcomes
     },
-    ends: () => false,
-    doubted: (outcome) => outcome,
+    ...HARMLESS,
   }
 }
 
@@ -107,6 +106,12 @@ export function handOverKind(heads: Heads, floors: FenceFloors, watch: boolean):
     ends: ({ released }) => released.type === 'refused',
     doubted: (outcome, unknown) => ({ ...outcome, released: unknown }),
   }
+}
+
+/** What kinds have in common whose refusals end no lease. */
+export const HARMLESS = {
+  ends: (): boolean => false,
+  doubted: <O>(outcome: O): O => outcome,
 }
 
 /** What kinds have in common whose refusals end leases. */
