@@ -20,8 +20,8 @@ export interface DowngradeParts {
   readonly onChangedHere: (key: string) => void
 }
 
-/** See `Lease.downgrade`. */
-export async function downgrade(parts: DowngradeParts, record: LeaseRecord): Promise<void> {
+/** See `Lease.downgrade`. @param ended settles at the end of the lease: a renewal of it that was not sent by then never is. */
+export async function downgrade(parts: DowngradeParts, record: LeaseRecord, ended: Promise<unknown>): Promise<void> {
   const { table, clock, onChangedHere } = parts
   const { joint, key } = record
   if (joint === undefined || joint.mode === 'permit') {
@@ -29,7 +29,8 @@ export async function downgrade(parts: DowngradeParts, record: LeaseRecord): Pro
   }
   if (!isActive(table.observe(record))) throw notHeld(record)
   if (joint.mode === 'write') becomeReader(record, joint)
-  const outcome = await renewed(parts, record)
+  const outcome = await Promise.race([renewed(parts, record), ended.then(() => undefined)])
+  if (outcome === undefined) throw notHeld(record)
   switch (outcome.type) {
     case 'done':
       onChangedHere(key)

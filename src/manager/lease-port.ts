@@ -27,7 +27,7 @@ export function leasePort(parts: LeasePortParts): LeasePort<LeaseRecord> {
     release: (record) =>
       isReleaseTraced() ? traceRelease(leases, record, () => releaser.release(record)) : releaser.release(record),
     detach: (record) => detach(table, clock, record),
-    downgrade: (record) => downgrade(parts, record),
+    downgrade: (record) => downgrade(parts, record, endedOf(table, record)),
   }
 }
 

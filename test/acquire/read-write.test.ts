@@ -169,6 +169,15 @@ describe('readers and writers', () => {
       expect(await rejectionOf(writer.downgrade())).to.be.instanceOf(LockNotHeldError)
     }))
 
+  it('a downgrade ends with its lease, although it was not sent', () =>
+    withManager({}, async ({ manager, clock }) => {
+      const writer = await manager.acquire('doc', WRITE)
+      const downgrade = watch(writer.downgrade())
+      await writer.release()
+      await clock.settle()
+      expect(downgrade.error).to.be.instanceOf(LockNotHeldError)
+    }))
+
   it('a downgrade of a writer that is gone loses it', () =>
     withManager({ watch: false }, async ({ manager, store, events }) => {
       const writer = await manager.acquire('doc', WRITE)

@@ -66,6 +66,19 @@ export const JOINT_BUGS: readonly Regression[] = [
     report: /go to waiters in the order/,
   },
   {
+    failure: 'a downgrade of a lease that was released meanwhile never came to an end',
+    patches: [
+      {
+        file: 'src/manager/downgrade.ts',
+        find: 'await Promise.race([renewed(parts, record), ended.then(() => undefined)])',
+        replace:
+          'await Promise.race([renewed(parts, record), ended.then(() => new Promise<undefined>(() => undefined))])',
+      },
+    ],
+    harness: tests(READ_WRITE, 'a downgrade ends with its lease'),
+    report: /a downgrade ends with its lease/,
+  },
+  {
     failure: 'a reader that waited woke a writer that waited, which woke the reader, and so on',
     patches: [
       {
