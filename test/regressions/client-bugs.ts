@@ -74,7 +74,13 @@ export const CLIENT_BUGS: readonly Regression[] = [
   },
   {
     failure: 'a script sent again after the server had forgotten it watched nothing',
-    patches: [{ file: SCRIPT, find: 'sendOne(whole, leading?.lead)', replace: 'sendOne(whole)' }],
+    patches: [
+      {
+        file: SCRIPT,
+        find: 'sendOne(wholeWire(script, call), leading?.lead)',
+        replace: 'sendOne(wholeWire(script, call))',
+      },
+    ],
     harness: tests(REFUSAL_TESTS, 'the server has forgotten it'),
     report: /the server has forgotten it/,
   },

@@ -144,7 +144,9 @@ export const CLUSTER_BUGS: readonly Regression[] = [
   },
   {
     failure: 'a report of a node that refuses requests named the node twice',
-    patches: [{ file: REQUESTS, find: 'thrown, error.cause as Error', replace: 'thrown, error' }],
+    patches: [
+      { file: 'src/redis/cluster/unknown-of.ts', find: 'thrown, error.cause as Error', replace: 'thrown, error' },
+    ],
     harness: tests(MAPS, 'is named once'),
     report: /is named once/,
   },
