@@ -16,7 +16,7 @@ const MODES: readonly JointMode[] = ['permit', 'read', 'write']
 const WEIGHT = /\*(\d+)$/
 
 /** The name of a holder in the sorted set. */
-export function memberOf(token: string, weight: number): string {
+function memberOf(token: string, weight: number): string {
   return weight === 1 ? token : `${token}*${weight}`
 }
 

@@ -27,6 +27,23 @@ describe('using with atLeast', () => {
       await clock.advance(AT_LEAST)
     }))
 
+  it('hands the key over to no caller of the same manager before that', () =>
+    withStage(async ({ open, clock }) => {
+      const { manager, backend } = open()
+      const starts: number[] = []
+      const job = (): void => void starts.push(clock.now())
+      const first = watch(manager.using('job', job, OPTIONS))
+      const second = watch(manager.using('job', job, { ...OPTIONS, wait: 2 * AT_LEAST }))
+      await clock.advance(AT_LEAST - TICK)
+      expect(first.state).to.equal('fulfilled')
+      expect(starts).to.have.length(1)
+      await clock.advance(AT_LEAST)
+      expect(second.state).to.equal('fulfilled')
+      const [start = 0, next = 0] = starts
+      expect(next - start).to.be.at.least(AT_LEAST)
+      expect(backend.requests.handOver).to.equal(0)
+    }))
+
   it('keeps the key no longer than that, if the job was renewed meanwhile', () =>
     withStage(async ({ open, clock, store }) => {
       const { manager, backend } = open()
