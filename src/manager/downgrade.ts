@@ -53,7 +53,7 @@ function becomeReader(record: LeaseRecord, joint: Joint): void {
   record.cohort?.onChanged()
 }
 
-function renewed({ dispatch }: DowngradeParts, record: LeaseRecord): Promise<ChangeOutcome> {
+function renewed({ dispatch, table, clock }: DowngradeParts, record: LeaseRecord): Promise<ChangeOutcome> {
   const { key, token, ttl, timeout, joint } = record
   return new Promise((resolve) => {
     dispatch.renew({
@@ -63,6 +63,11 @@ function renewed({ dispatch }: DowngradeParts, record: LeaseRecord): Promise<Cha
       timeout,
       joint,
       settle: resolve,
+      // A definite refusal counts however late it comes (P18).
+      settleLate: (outcome) => {
+        if (outcome.type === 'refused')
+          table.apply(record, { type: 'refused', now: clock.now(), reason: outcome.reason })
+      },
       // No lease is renewed after its end (P12).
       get wanted() {
         return record.cohort !== undefined

@@ -178,6 +178,19 @@ describe('readers and writers', () => {
       expect(downgrade.error).to.be.instanceOf(LockNotHeldError)
     }))
 
+  it('P18 a downgrade that is refused later than its timeout loses the lease', () =>
+    withManager({ watch: false, autoRenew: false }, async ({ manager, backend, clock, store, events }) => {
+      const writer = await manager.acquire('doc', WRITE)
+      store.delete('lease:doc')
+      backend.there = TTL / 4
+      const downgrade = watch(writer.downgrade())
+      await clock.advance(TTL / 6 + TICK)
+      expect(downgrade.error).to.be.instanceOf(UnavailableError)
+      expect(writer.held).to.equal(true)
+      await clock.advance(TTL / 4)
+      expect(events.lines).to.deep.equal(['acquired doc', 'lost doc: missing'])
+    }))
+
   it('a downgrade of a writer that is gone loses it', () =>
     withManager({ watch: false }, async ({ manager, store, events }) => {
       const writer = await manager.acquire('doc', WRITE)

@@ -123,7 +123,8 @@ export class TokenLedger {
       evidence.askedAt = sent.at
       const twice = keys.has(key) && operation === 'acquire' && joint === undefined
       this.#verdict.expect(!twice, 'P21', () => `${key} stands twice in one ${operation}`)
-      keys.add(key)
+      // Several may hold a key, and a plain lock of it may be asked for beside them.
+      if (joint === undefined) keys.add(key)
       if (operation === 'renew' || operation === 'verify') this.#onLook(evidence)
       if (operation === 'renew') this.#onRenewalSent(evidence, sent)
       if (operation === 'acquire') {
