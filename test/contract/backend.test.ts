@@ -223,15 +223,15 @@ function redisQuorum(size: number, broken: 'away' | 'hung' | 'none' = 'none'): (
   return async () => {
     const servers = await Promise.all(Array.from({ length: size }, () => RedisServer.start()))
     const sound = broken === 'none' ? servers : servers.slice(0, -1)
-    const [first] = sound as [RedisServer]
     const last = servers.at(-1) as RedisServer
     if (broken === 'away') await last.kill()
     const isExpected = ({ message }: Error): boolean =>
       broken !== 'none' && message.startsWith(`Member ${size} of ${size}`)
     const opened = new Opened(isExpected)
-    const each = async (work: (server: RedisServer) => Promise<unknown>): Promise<void> => {
-      await Promise.all(sound.map((server) => work(server)))
-    }
+    const each = async <T>(work: (server: RedisServer) => Promise<T>): Promise<readonly T[]> =>
+      Promise.all(sound.map((server) => work(server)))
+    // A majority decides, and the others may be behind.
+    const majority = Math.floor(size / 2) + 1
     const resume = (): void => {
       for (const server of servers) if (server !== last || broken !== 'away') server.resume()
     }
@@ -253,21 +253,29 @@ function redisQuorum(size: number, broken: 'away' | 'hung' | 'none' = 'none'): (
         }
         return backend
       },
-      get: (key) => first.command('GET', key) as Promise<string | null>,
-      remaining: async (key) => {
-        const remaining = (await first.command('PTTL', key)) as number
-        if (remaining === -2) expect.fail(`there is no key \`${key}\``)
-        return remaining === -1 ? Number.POSITIVE_INFINITY : remaining
+      get: async (key) => {
+        const values = (await each((server) => server.command('GET', key))) as (string | null)[]
+        return values.find((value) => values.filter((other) => other === value).length >= majority) ?? null
       },
-      set: (key, value, ttl) =>
-        each((server) => server.command('SET', key, value, ...(ttl === Number.POSITIVE_INFINITY ? [] : ['PX', ttl]))),
-      delete: (key) => each((server) => server.command('DEL', key)),
-      expire: (key) =>
-        each(async (server) => {
+      remaining: async (key) => {
+        const all = (await each((server) => server.command('PTTL', key))) as number[]
+        const times = all.map((time) => (time === -1 ? Number.POSITIVE_INFINITY : time)).sort((a, b) => b - a)
+        const remaining = times[majority - 1] ?? -2
+        if (remaining === -2) expect.fail(`there is no key \`${key}\``)
+        return remaining
+      },
+      set: async (key, value, ttl) => {
+        const px = ttl === Number.POSITIVE_INFINITY ? [] : ['PX', ttl]
+        await each((server) => server.command('SET', key, value, ...px))
+      },
+      delete: async (key) => void (await each((server) => server.command('DEL', key))),
+      expire: async (key) => {
+        await each(async (server) => {
           await server.command('PEXPIRE', key, 1)
           while ((await server.command('EXISTS', key)) === 1) await setTimeout(1)
-        }),
-      flush: () => each((server) => server.command('FLUSHALL')),
+        })
+      },
+      flush: async () => void (await each((server) => server.command('FLUSHALL'))),
       hang: () => {
         for (const server of sound) server.pause()
       },

@@ -38,6 +38,7 @@ describe('the backend of a manager', () => {
     expect(settings).to.deep.equal({
       prefix: 'p:',
       timeout: 1_000,
+      ttl: 6_000,
       watch: true,
       clock,
       credentials: undefined,

@@ -3,6 +3,7 @@ import { expect } from 'chai'
 import {
   type AcquireManyOptions,
   type AcquireOptions,
+  type UsingOptions,
   type AdoptOptions,
   type CloseOptions,
   exponentialBackoff,
@@ -82,6 +83,14 @@ const signal: Rule = {
 const ofLease = { ttl, timeout, maxHold, autoRenew: aBoolean }
 const ofTryAcquire = { ...ofLease, signal }
 const ofAcquire = { ...ofTryAcquire, wait, retry }
+const ofUsing = {
+  ...ofAcquire,
+  atLeast: numbers(
+    'an integer >= 1 and <= 2147483647 (ms)',
+    [0, 1.5, -1, 2_147_483_648, Number.POSITIVE_INFINITY],
+    [1, 60_000],
+  ),
+}
 const announcements = numbers('an integer >= 100 and <= 3600000 (ms)', [99, 100.5, 3_600_001], [100, 3_600_000])
 const announce: Rule = {
   ...announcements,
@@ -171,8 +180,12 @@ const takers: readonly Taker[] = [
   },
   {
     name: 'using',
-    rules: ofAcquire,
-    pass: ({ leases }, options: AcquireOptions) => leases.using('a', () => undefined, options),
+    rules: ofUsing,
+    pass: async ({ leases, backend }, options: UsingOptions) => {
+      await leases.using('a', () => undefined, options)
+      // `atLeast` may have left it.
+      backend.store.delete('lease:a')
+    },
   },
   {
     name: 'adopt',

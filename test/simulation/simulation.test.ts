@@ -17,7 +17,8 @@ interface Outcome {
 function simulate(...args: readonly string[]): Promise<Outcome> {
   const options = [...process.execArgv, MAIN, ...args]
   return new Promise((resolve) => {
-    const child = execFile(process.execPath, options, (_error, stdout, stderr) => {
+    // All events of a run are more than the usual megabyte.
+    const child = execFile(process.execPath, options, { maxBuffer: 2 ** 26 }, (_error, stdout, stderr) => {
       resolve({ code: child.exitCode ?? -1, output: stdout + stderr })
     })
   })

@@ -19,7 +19,7 @@ import { WorkerProcess } from './worker-process.ts'
 const PATIENCE = 60_000
 
 export interface QuorumSoakOptions {
-  /** How long things go wrong, in ms. */
+  /** How long things go wrong, in ms; longer if no member has restarted until then. */
   readonly duration: number
   readonly members: number
   readonly processes: number
@@ -77,7 +77,7 @@ class QuorumSoak {
       for (let index = 0; index < processes; index += 1) this.#start()
       await Promise.all(this.#workers.map(({ started }) => started))
       const endAt = machineTime() + duration
-      while (machineTime() < endAt && this.#failure === undefined) {
+      while ((machineTime() < endAt || this.#faults.restarts === 0) && this.#failure === undefined) {
         await this.#inflict()
         const { restarts } = this.#faults
         onProgress?.(
