@@ -36,7 +36,6 @@ export function startKeeperThread(
   // Modules that the program preloads are not for this thread: such a module might make a manager with a keeper of its own.
   const env = { ...process.env, NODE_OPTIONS: '' }
   const worker = new Worker(file, { name: 'leasewheel keeper', workerData, execArgv: [], env })
-  worker.unref()
   let isClosed = false
   let cause: unknown
   worker.on('message', ({ fault }: KeeperMessage) => onFault(new UnavailableError(`The keeper: ${fault}`)))
@@ -46,6 +45,8 @@ export function startKeeperThread(
   worker.on('exit', () => {
     if (!isClosed) onFault(new UnavailableError(OVER, undefined, { cause }))
   })
+  // A listener of messages that is added later would keep the process alive again.
+  worker.unref()
   return {
     add: (part: LedgerPart) => worker.postMessage(part),
     close: async () => {
