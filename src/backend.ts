@@ -3,9 +3,12 @@
  * leases: it asks the store, and reports one outcome for each entry.
  */
 import type { Catalogue } from './catalogue.ts'
+import type { KeeperSettings, StartedKeeper } from './keeper-port.ts'
 import type { Joint, JointMode } from './rules/sharing.ts'
 import type { HistogramSummary } from './structures/histogram.ts'
 import type { Clock } from './time/clock.ts'
+
+export type { KeeperSettings, LedgerPart, StartedKeeper } from './keeper-port.ts'
 
 /**
  * The key of the fence counter: one for all locks of a database, outside every prefix. So fences keep growing after a change of prefix,
@@ -245,35 +248,6 @@ export interface Routing {
   views(): readonly RouteView[]
 }
 
-/** What a keeper needs: another thread that renews leases while the event loop of their manager is blocked. */
-export interface KeeperSettings {
-  /** The memory that it shares with its manager (`LedgerReader`). */
-  readonly head: SharedArrayBuffer
-  readonly parts: readonly LedgerPart[]
-  /** After so many ms without a beat it renews nothing any more. */
-  readonly maxBlocked: number
-  readonly batchSize: number
-  readonly driftFactor: number
-  /** The file of its thread. Default: that of this package. */
-  readonly worker: URL | undefined
-}
-
-/** Some of the memory that a keeper shares with its manager. */
-export interface LedgerPart {
-  readonly kind: 'slots' | 'cohorts'
-  readonly buffer: SharedArrayBuffer
-  /** Bytes for the key and the token of a lease. */
-  readonly stride: number
-}
-
-/** A keeper that has been started. */
-export interface StartedKeeper {
-  /** Takes more of the shared memory, before any lease is in it. */
-  add(part: LedgerPart): void
-  /** Ends the thread and its connection. Idempotent. */
-  close(): Promise<void>
-}
-
 /**
  * `acquire`, `renew`, `release` and `verify` each take an array and return outcomes in the same order, one for each entry. Except with joint leases, no key
  * comes twice in one `acquire`; in the others a key may come with two tokens, of which the server has at most one. The backend carries out the calls in
@@ -296,6 +270,8 @@ export interface Backend {
   readonly members?: readonly QuorumMemberStats[] | undefined
   /** A key that cannot be a lock, because the backend uses it; known once the backend is open. Default: none. */
   readonly reservedKey?: string | undefined
+  /** Whether it knows locks that several may hold: entries with `joint`. Default: no, and the manager sends none. */
+  readonly joints?: boolean | undefined
   /** Given, once the backend is open, if operators can list its keys and managers can announce themselves. Default: neither works. */
   readonly catalogue?: Catalogue | undefined
   /** The manager calls this once, before anything else. */

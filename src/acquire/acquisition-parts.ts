@@ -1,4 +1,5 @@
 /** What an acquisition needs from the other parts. */
+import type { Backend } from '../backend.ts'
 import type { LeaseTable } from '../lease/lease-table.ts'
 import type { Tally } from '../stats.ts'
 import type { Clock } from '../time/clock.ts'
@@ -16,6 +17,7 @@ export interface AcquisitionParts extends QuestionParts, HintDoubtsParts, Patien
   readonly aborts: AbortWatch
   readonly tally: Tally
   readonly calls: Calls
+  readonly backend: Pick<Backend, 'joints'>
   /** Why the backend cannot be asked for a key, if that is known. */
   readonly faultOf: (key: string) => Error | undefined
 }

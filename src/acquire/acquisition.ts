@@ -257,7 +257,8 @@ export class Acquisition implements Waiter, Asker {
     this.#restPlace?.end()
     this.#throwIfCancelled()
     if (outcome?.type === 'unknown') throw unavailable(this.key, outcome.error)
-    if (outcome) throw REFUSED
+    // If several may hold the key, this caller may have a part of it beside the one ahead.
+    if (outcome && !(this.#settings.joint && outcome.type === 'granted')) throw REFUSED
   }
 
   /** Asks for the lock. Calls `onAnswer` once, with nothing if the caller stopped waiting. @param asNext see `Dispatch.acquireNext`. */

@@ -4,7 +4,8 @@
  */
 import type { AbortWatch, Cancellable } from './abort-watch.ts'
 import type { Granting } from './granting.ts'
-import type { ChangeOutcome } from '../backend.ts'
+import type { Backend, ChangeOutcome } from '../backend.ts'
+import { checkJoint } from './failures.ts'
 import { isActive } from '../rules/lease-state.ts'
 import { LeaseLostError, LockNotHeldError, UnavailableError } from '../errors.ts'
 import type { DetachedLease } from '../lease/lease.ts'
@@ -19,6 +20,7 @@ import type { Request } from '../requests/batch.ts'
 export interface AdoptionParts {
   readonly table: LeaseTable
   readonly aborts: AbortWatch
+  readonly backend: Pick<Backend, 'joints'>
   readonly dispatch: Pick<Dispatch, 'renew'>
   readonly granting: Granting
   /** A cancelled adoption may have renewed a key. The server does not notify a manager of its own changes. */
@@ -38,7 +40,8 @@ export class Adoptions {
 
   /** @throws LockNotHeldError, UnavailableError, or the reason of an abort. */
   async run(lease: DetachedLease, settings: AdoptSettings): Promise<LeaseRecord> {
-    const { aborts } = this.#parts
+    const { aborts, backend } = this.#parts
+    checkJoint(backend, lease.joint)
     for (let other = this.#pending.get(lease.key); other; other = this.#pending.get(lease.key))
       await aborts.race(settings.signal, other.over)
     if (this.#reasonFor) throw this.#reasonFor(lease.key)

@@ -1,7 +1,8 @@
 /** How attempts fail: the errors inside this folder, and those that callers get. */
-import type { Refusal } from '../backend.ts'
+import type { Backend, Refusal } from '../backend.ts'
 import { LockNotAcquiredError, UnavailableError } from '../errors.ts'
 import { ownerOf } from '../lease/token.ts'
+import type { Joint } from '../rules/sharing.ts'
 import type { Patience } from './patience.ts'
 
 /**
@@ -27,4 +28,12 @@ export function notAcquired(
   const here = isHeldHere ? 'held' : attempts === 0 ? 'ahead' : undefined
   const owner = refusal && ownerOf(refusal.holder)
   return new LockNotAcquiredError(key, { here, attempts, waited, remaining: refusal?.remaining, owner })
+}
+
+/** @throws TypeError if the backend knows plain locks only: it would take the key for one caller. */
+export function checkJoint(backend: Pick<Backend, 'joints'>, joint: Joint | undefined): void {
+  if (joint === undefined || backend.joints) return
+  throw new TypeError(
+    `Expected no \`${joint.mode === 'permit' ? 'permits' : 'mode'}\` with this connection: a quorum, and a backend without \`joints\`, has no keys that several may hold`,
+  )
 }

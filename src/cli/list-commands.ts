@@ -41,18 +41,42 @@ export async function inspect({ args, leases, out }: Session): Promise<number> {
     await out.line(args.json ? 'null' : `${safe(args.key)} is free`)
     return EXIT.no
   }
-  const { owner, since, remaining } = view
+  const { joint } = view
   const data = {
     key: args.key,
+    ...dataOf(view),
+    ...(joint && {
+      mode: joint.mode ?? null,
+      holders: joint.holders.map((one) => ({ ...dataOf(one), weight: one.weight })),
+    }),
+  }
+  await out.line(args.json ? JSON.stringify(data) : `${safe(args.key)} is held by ${holdersOf(view)}`)
+  return EXIT.done
+}
+
+type Holder = Pick<LockInspection, 'owner' | 'since' | 'remaining'>
+
+function dataOf({ owner, since, remaining }: Holder): Record<string, unknown> {
+  return {
     owner: owner ?? null,
     since: since?.toISOString() ?? null,
     remaining: Number.isFinite(remaining) ? remaining : null,
   }
-  await out.line(args.json ? JSON.stringify(data) : `${safe(args.key)} is held by ${holderOf(view)}`)
-  return EXIT.done
 }
 
-function holderOf({ owner, since, remaining }: LockInspection): string {
+/** Of a permit or of readers and writers, each holder has a line. */
+function holdersOf(view: LockInspection): string {
+  const { joint } = view
+  if (joint === undefined) return holderOf(view)
+  if (joint.holders.length === 0) return 'nobody, and some wait'
+  const lines = joint.holders.map((one) => {
+    const weight = one.weight === 1 ? '' : `, weight ${one.weight}`
+    return `\n  ${joint.mode ?? 'waiting'}${weight}: ${holderOf(one)}`
+  })
+  return `${joint.holders.length}:${lines.join('')}`
+}
+
+function holderOf({ owner, since, remaining }: Holder): string {
   const parts = [
     owner === undefined ? 'somebody who gives no name' : safe(owner),
     since && `for ${duration(wallTime() - since.getTime())}`,
@@ -69,7 +93,7 @@ export async function release(session: Session): Promise<number> {
       throw new UsageError('release asks before it deletes a key: --yes says so if nobody can be asked')
     const answer = await ask(
       session,
-      `${safe(args.key)} is held by ${holderOf(view)}.\nRelease it all the same? [y/N] `,
+      `${safe(args.key)} is held by ${holdersOf(view)}.\nRelease it all the same? [y/N] `,
     )
     if (!/^y(es)?$/i.test(answer.trim())) return EXIT.no
   }

@@ -51,6 +51,7 @@ const DONE = { type: 'done' } as const
  * `dropAnswers` it replaces Redis in tests.
  */
 export class MemoryBackend implements Backend {
+  readonly joints: boolean = true
   readonly store: MemoryStore
   readonly #canWatch: boolean
   /** This backend, as a watcher of the store. */

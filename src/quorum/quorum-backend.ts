@@ -38,6 +38,8 @@ interface Opened {
 }
 
 export class QuorumBackend implements Backend {
+  /** The majority of a set of holders would be no set of holders. */
+  readonly joints = false
   readonly #members: readonly QuorumMember[]
   readonly #settings: QuorumSettings
   #opened: Opened | undefined
@@ -103,11 +105,7 @@ export class QuorumBackend implements Backend {
   }
 
   async acquire(entries: readonly LockEntry[], watch = false): Promise<readonly AcquireOutcome[]> {
-    const { acquiring } = this.#open
-    const plain = entries.filter(({ joint }) => joint === undefined)
-    if (plain.length === entries.length) return acquiring.acquire(entries, watch)
-    const outcomes = (plain.length > 0 ? await acquiring.acquire(plain, watch) : []).values()
-    return entries.map(({ key, joint }) => (joint ? notJoint(key) : (outcomes.next().value as AcquireOutcome)))
+    return this.#open.acquiring.acquire(entries, watch)
   }
 
   async renew(entries: readonly LockEntry[], watch = false): Promise<readonly ChangeOutcome[]> {
@@ -278,9 +276,3 @@ function whenSome(promises: readonly Promise<void>[], count: number): Promise<vo
 }
 
 function ignore(): void {}
-
-/** The majority of a set of holders would be no set of holders. */
-function notJoint(key: string): AcquireOutcome {
-  const message = `A quorum has no permits, and no readers and writers: \`${key}\` can only be acquired by one`
-  return { type: 'unknown', error: new UnavailableError(message, key, { final: true }) }
-}

@@ -68,6 +68,7 @@ interface Prepared {
 }
 
 export class RedisBackend implements Backend {
+  readonly joints = true
   readonly #source: Redis | string
   #opened: Opened | undefined
   /** Encoded calls by array of entries: the same leases are renewed together again and again. */

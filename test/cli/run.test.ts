@@ -170,6 +170,25 @@ describe('leasewheel ls', () => {
 })
 
 describe('leasewheel inspect', () => {
+  it('says who holds the permits of a key', () =>
+    withRedis(async (server) => {
+      await withManager(server.url, { owner: 'web-1', ...LASTING }, async ({ manager }) => {
+        await manager.acquire('api', { permits: 3, weight: 2 })
+        await manager.acquire('api', { permits: 3 })
+        const { code, output } = await pipe(server, 'inspect', 'api')
+        expect(code).to.equal(0)
+        expect(output).to.match(/^api is held by 2:\n/)
+        expect(output).to.match(/^ {2}permit, weight 2: web-1, for /m)
+        expect(output).to.match(/^ {2}permit: web-1, for /m)
+        const { mode, holders } = JSON.parse((await pipe(server, 'inspect', 'api', '--json')).output) as {
+          mode: string
+          holders: { owner: string; weight: number }[]
+        }
+        expect(mode).to.equal('permit')
+        expect(holders.map(({ owner, weight }) => `${owner} ${weight}`)).to.have.members(['web-1 2', 'web-1 1'])
+      })
+    }))
+
   it('says who holds a lock, and exits with 1 if nobody does', () =>
     withLocks(async (server) => {
       const held = await pipe(server, 'inspect', 'order:42')

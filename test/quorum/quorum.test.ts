@@ -454,6 +454,20 @@ describe('inspect on a quorum', () => {
     }))
 })
 
+describe('a call for permits, a reader or a writer on a quorum', () => {
+  it('is refused, and leaves those alone that wait for the same key', () =>
+    withWorld({ ttl: TTL }, async (world) => {
+      const { manager } = world.party()
+      const held = await world.party().manager.acquire('a')
+      const waiting = manager.acquire('a')
+      for (const options of [{ permits: 2 }, { mode: 'read' }, { mode: 'write' }] as const) {
+        expect(await caught(manager.acquire('a', options))).to.be.instanceOf(TypeError)
+      }
+      await world.finish(held.release())
+      expect(await world.finish(waiting)).to.have.property('held', true)
+    }))
+})
+
 describe('members of a quorum', () => {
   it('must be different servers', () =>
     withWorld({ ttl: TTL }, async ({ clock, stores }) => {

@@ -90,4 +90,16 @@ export const JOINT_BUGS: readonly Regression[] = [
     harness: tests(READ_WRITE, 'ask for a key that stays taken'),
     report: /ask for a key that stays taken/,
   },
+  {
+    failure: 'a call for permits on a quorum rejected all callers that waited for the key',
+    patches: [
+      {
+        file: 'src/acquire/failures.ts',
+        find: 'if (joint === undefined || backend.joints) return\n',
+        replace: "if (joint === undefined || typeof backend === 'object') return\n",
+      },
+    ],
+    harness: tests('test/manager/missing-abilities.test.ts', 'and is not asked'),
+    report: /and is not asked/,
+  },
 ]

@@ -123,6 +123,7 @@ const FIRST_RECONNECT_DELAY = 50
 const LONGEST_RECONNECT_DELAY = 1_000
 
 export class SimulatedBackend implements ObservedBackend {
+  readonly joints = true
   /** Announcements only: nobody lists keys here, looks at some, or removes one. */
   readonly catalogue: Catalogue = {
     list: () => Promise.resolve({ keys: [], cursor: undefined }),

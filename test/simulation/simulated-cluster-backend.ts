@@ -55,6 +55,7 @@ interface Change {
 }
 
 export class SimulatedClusterBackend implements ObservedBackend {
+  readonly joints = true
   readonly routing: Routing
   readonly #parts: ClusterBackendParts
   readonly #requests: ReportedRequests

@@ -40,6 +40,7 @@ interface Opened {
 }
 
 export class ClusterBackend implements Backend {
+  readonly joints = true
   readonly routing: Routing = {
     places: SLOTS,
     placeOf: (key) => this.#open.slots.of(key),

@@ -1,0 +1,51 @@
+/** What a manager refuses because its backend cannot do it. */
+import { expect } from 'chai'
+import { LeaseManager } from 'leasewheel'
+import { ManualClock, MemoryBackend, MemoryStore } from 'leasewheel/memory'
+
+/** Does what every backend must, and no more. */
+class PlainBackend extends MemoryBackend {
+  override readonly joints: boolean = false
+}
+
+async function onPlain(work: (manager: LeaseManager, backend: PlainBackend) => Promise<void>): Promise<void> {
+  const clock = new ManualClock()
+  const backend = new PlainBackend({ store: new MemoryStore({ clock }) })
+  const manager = new LeaseManager(backend, { clock })
+  try {
+    await work(manager, backend)
+  } finally {
+    await manager.close()
+  }
+}
+
+async function refusal(call: () => unknown): Promise<unknown> {
+  try {
+    return await call()
+  } catch (error) {
+    return error
+  }
+}
+
+describe('a backend without `joints`', () => {
+  const joint = { mode: 'permit', permits: 3, weight: 1 } as const
+  const calls: [string, string, (manager: LeaseManager) => Promise<unknown>][] = [
+    ['acquire with permits', 'permits', (manager) => manager.acquire('a', { permits: 3 })],
+    ['tryAcquire with permits', 'permits', (manager) => manager.tryAcquire('a', { permits: 3 })],
+    ['using with permits', 'permits', (manager) => manager.using('a', () => 1, { permits: 3 })],
+    ['acquire of a reader', 'mode', (manager) => manager.acquire('a', { mode: 'read' })],
+    ['acquire of a writer', 'mode', (manager) => manager.acquire('a', { mode: 'write' })],
+    ['adopt of a permit', 'permits', (manager) => manager.adopt({ key: 'a', token: 't', fence: 1, ttl: 1_000, joint })],
+  ]
+  for (const [name, option, call] of calls) {
+    it(`refuses ${name}, and is not asked`, () =>
+      onPlain(async (manager, backend) => {
+        expect(await refusal(() => call(manager)))
+          .to.be.instanceOf(TypeError)
+          .with.property('message')
+          .that.includes(`Expected no \`${option}\` with this connection`)
+        expect(backend.requests).to.include({ acquire: 0, renew: 0 })
+        expect(await manager.tryAcquire('a')).to.have.property('held', true)
+      }))
+  }
+})
