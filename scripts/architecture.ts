@@ -116,7 +116,7 @@ const PLAN: readonly Room[] = [
   },
   {
     name: 'port',
-    files: /^(backend|catalogue|errors|member|stats|as-error|show-in-logs|version)\.ts$/,
+    files: /^(backend|keeper-port|catalogue|errors|member|stats|as-error|show-in-logs|version)\.ts$/,
     what: 'what all agree on: the backend, errors, what is counted',
     imports: ['time', 'rules', 'structures'],
   },

@@ -14,11 +14,10 @@ import {
   type ReleaseEntry,
   type Unknown,
 } from '../../backend.ts'
-import { UnavailableError } from '../../errors.ts'
 import { apart } from '../apart.ts'
 import { cutUp } from '../cut-up.ts'
 import type { Heads } from '../encoded-command.ts'
-import { codeOf, isReply, kindOf } from '../reply-fault.ts'
+import { codeOf, isReply } from '../reply-fault.ts'
 import type { ClusterMap } from './cluster-map.ts'
 import type { ClusterNode } from './cluster-node.ts'
 import { believed } from './belief.ts'
