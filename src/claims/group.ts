@@ -7,6 +7,7 @@
  *
  * If an announcement fails, the others stay members. So they do for `lasts` ms after the next one that succeeds: each has to come back first.
  */
+import { randomUUID } from 'node:crypto'
 import { hostname } from 'node:os'
 import type { Clock } from '../time/clock.ts'
 import type { Alarm, Alarms } from '../time/scheduler.ts'
@@ -22,7 +23,7 @@ const MOST_OFTEN = 50
 const LEAST_OFTEN = 150
 /** How many pauses between announcements a member is forgotten before its leases expire: others then wait for them already. */
 const EARLIER = 3
-/** The length of an id: see `StandingPort.newId`. */
+/** The length of an id. */
 const ID = 36
 
 export interface GroupSettings {
@@ -34,7 +35,7 @@ export interface GroupSettings {
 }
 
 export class Group {
-  readonly id: string
+  readonly id: string = randomUUID()
   readonly #port: Pick<StandingPort, 'askCatalogue'> & { readonly clock: Clock; readonly scheduler: Alarms }
   readonly #setbacks: Setbacks
   readonly #prefix: string
@@ -52,7 +53,6 @@ export class Group {
   /** @param onMembers called with the ids of all members, this one included, each time they have changed. */
   constructor(port: StandingPort, { group, ttl, owner }: GroupSettings, onMembers: (ids: readonly string[]) => void) {
     this.#port = port
-    this.id = port.newId()
     this.#setbacks = new Setbacks(port)
     this.#prefix = `share:${group}:`
     this.#text = JSON.stringify({ group, owner, host: hostname(), pid: process.pid })

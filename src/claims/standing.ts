@@ -25,8 +25,6 @@ export interface StandingPort {
   readonly clock: Clock
   readonly scheduler: Alarms
   readonly random: () => number
-  /** A name of 36 characters that nobody else has. */
-  readonly newId: () => string
   /** Makes one attempt for each key, in batches. @throws UnavailableError: it then holds none of them. */
   readonly tryEach: (keys: readonly string[], settings: AcquireSettings) => Promise<(Lease | null)[]>
   /** Waits for one key. */

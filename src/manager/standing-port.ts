@@ -1,11 +1,9 @@
 /** Serves elections, claims and shares. */
-import { randomUUID } from 'node:crypto'
 import type { BulkAcquisitions } from '../acquire/bulk-acquisition.ts'
 import type { FirstAttempts } from '../acquire/first-attempt.ts'
 import type { StandingPort } from '../claims/standing.ts'
 import type { LeaseTable } from '../lease/lease-table.ts'
 import type { Inquiries } from '../overview/inquiries.ts'
-import type { ManagerSettings } from '../options/settings.ts'
 import type { Releaser } from '../release/releaser.ts'
 
 export interface StandingPortParts extends Pick<StandingPort, 'clock' | 'scheduler' | 'random'> {
@@ -15,18 +13,14 @@ export interface StandingPortParts extends Pick<StandingPort, 'clock' | 'schedul
   readonly table: LeaseTable
   readonly inquiries: Inquiries
   readonly onFault: (fault: unknown) => void
-  readonly settings: Pick<ManagerSettings, 'random'>
 }
 
 /** @param parts read later: some of them do not exist yet. */
 export function standingPort(parts: StandingPortParts): Omit<StandingPort, 'follow' | 'unfollow' | 'onClosed'> {
-  const { clock, random, scheduler, settings, onFault: report } = parts
-  // With numbers of the caller's own, a run can be repeated.
-  const newId = settings.random === Math.random ? randomUUID : (): string => idFrom(random)
+  const { clock, random, scheduler, onFault: report } = parts
   return {
     clock,
     random,
-    newId,
     scheduler,
     report,
     tryEach: (keys, settings) => parts.bulks.run(keys, { ...settings, onProgress: undefined, allOrNone: false }),
@@ -42,9 +36,4 @@ export function standingPort(parts: StandingPortParts): Omit<StandingPort, 'foll
       await releaser.releaseEach(records).catch(report)
     },
   }
-}
-
-/** 36 hexadecimal digits. */
-function idFrom(random: () => number): string {
-  return Array.from({ length: 36 }, () => Math.floor(random() * 16).toString(16)).join('')
 }

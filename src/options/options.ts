@@ -184,9 +184,6 @@ export interface LeaseManagerOptions extends LeaseOptions {
   readonly driftFactor?: number | undefined
   /** The source of time. Default: the machine's clock, suspends counted. */
   readonly clock?: Clock | undefined
-  /**
-   * The source of jitter: a function that returns a number in [0, 1). Default `Math.random`. Tokens never use it. If it is not the default, the ids
-   * of the members of a share come from it, so managers need different sources.
-   */
+  /** The source of jitter: a function that returns a number in [0, 1). Default `Math.random`. Tokens never use it. */
   readonly random?: (() => number) | undefined
 }

@@ -2,6 +2,8 @@
  * What stands in some of the worlds: each process is a candidate for one office, claims a few keys, and has a part of some items. P35: no two lead or
  * own a key at once, and none works twice at once; a signal aborts with its lease; and once all is well, every office and every key has somebody.
  */
+import crypto from 'node:crypto'
+import { syncBuiltinESMExports } from 'node:module'
 import type { Claim, Election, Lease, Share } from 'leasewheel'
 import type { Member } from './member.ts'
 import type { Random } from './random.ts'
@@ -122,7 +124,10 @@ export class Offices {
     const work = (lease: Lease, signal: AbortSignal): Promise<void> => this.#work(member, works, lease, signal)
     const election = manager.elect(OFFICE, { elected: ({ lease, signal }) => work(lease, signal), drain: DRAIN })
     const claim = manager.claim(CLAIMED, { drain: DRAIN })
-    const share = nodes.all.length === 1 ? manager.share(ITEMS, { group: 'items', drain: DRAIN }) : undefined
+    const share =
+      nodes.all.length === 1
+        ? withIds(this.#parts.random, () => manager.share(ITEMS, { group: 'items', drain: DRAIN }))
+        : undefined
     claim.on('gained', ({ lease, signal }) => work(lease, signal))
     share?.on('gained', ({ lease, signal }) => work(lease, signal))
     this.#posts.set(member, { election, claim, share, works })
@@ -161,5 +166,19 @@ export class Offices {
         else redis.write(key, { token: 'somebody else', expiresAt: server.wall + random.between(1, 2_000) })
       }),
     )
+  }
+}
+
+/** The id of a member of a share decides on its part. A world repeats only if that comes from its seed, too. */
+function withIds<T>(random: Random, work: () => T): T {
+  const { randomUUID } = crypto
+  const digits = (count: number): string => Array.from({ length: count }, () => random.integer(0, 9)).join('')
+  crypto.randomUUID = () => `${digits(8)}-${digits(4)}-${digits(4)}-${digits(4)}-${digits(12)}`
+  syncBuiltinESMExports()
+  try {
+    return work()
+  } finally {
+    crypto.randomUUID = randomUUID
+    syncBuiltinESMExports()
   }
 }
