@@ -155,10 +155,8 @@ function isFree(sharing: Sharing, { joint, turn }: JointRequest, now: number): b
       const wasAhead = turn !== undefined && turn !== sharing.turn
       return (mode === undefined || mode === 'read') && (writersWait <= now || wasAhead)
     }
-    case 'write':
-      return holders.size === 0 && readersFirst <= now
     default:
-      return joint.mode satisfies never
+      return holders.size === 0 && readersFirst <= now
   }
 }
 

@@ -53,6 +53,14 @@ describe('rendezvous hashing', () => {
     }
   })
 
+  it('has one owner if two members have the same hash', () => {
+    const members = ['a', 'b'].map((name) => ({ name, hash: 1 }))
+    for (const item of ITEMS.slice(0, 10)) {
+      expect(ownerOf(item, members).name).to.equal('b')
+      expect(ownerOf(item, members.toReversed()).name).to.equal('b')
+    }
+  })
+
   it('spreads items whose names differ in one letter', () => {
     const counts = new Map<string, number>()
     for (const owner of ownersAmong(['a', 'b', 'c', 'd'])) counts.set(owner, (counts.get(owner) ?? 0) + 1)
