@@ -15,6 +15,13 @@ import type { Verdict } from './violation.ts'
 const OFFICE = 'office'
 const CLAIMED: readonly string[] = ['claim 1', 'claim 2', 'claim 3']
 const ITEMS: readonly string[] = Array.from({ length: 8 }, (_, index) => `item ${index}`)
+const ALL: readonly string[] = [OFFICE, ...CLAIMED, ...ITEMS]
+
+/** Whether the key is one of these. */
+export function isOffice(key: string): boolean {
+  return ALL.includes(key)
+}
+
 /** Mean time between two resignations, or two thefts, in ms. */
 const TROUBLE_EVERY = 2_500
 /** What work takes to stop, in ms: mostly less than a drain. */
@@ -49,7 +56,7 @@ export class Offices {
   }
 
   get keys(): readonly string[] {
-    return [OFFICE, ...CLAIMED, ...ITEMS]
+    return ALL
   }
 
   enter(member: Member): void {

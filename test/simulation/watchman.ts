@@ -5,6 +5,7 @@
 import type { Lease } from 'leasewheel'
 import type { Call } from './calls.ts'
 import type { Member } from './member.ts'
+import { isOffice } from './offices.ts'
 import type { ServerInspector } from './server-inspector.ts'
 import { hasPermits, PERMITS } from './joint-workload.ts'
 import type { SimulatedNodes } from './simulated-nodes.ts'
@@ -277,13 +278,15 @@ export class Watchman {
   /** P31: what is held was told of, and somebody has it. */
   #checkOwners({ process, inspector, manager, faults }: Member): void {
     if (!process.observable || process.lag > 0) return
-    const { verdict, workload } = this.#parts
+    const { verdict, workload, longestTtl } = this.#parts
     const wanted = new Set<string>()
     for (const { member, keys } of workload.calls.pending) {
       if (member.process === process) for (const key of keys) wanted.add(key)
     }
     for (const { lease, acquiredAt, given, letGo } of inspector.live) {
-      const since = process.time - Math.max(acquiredAt, process.freeSince) - AT_ONCE
+      // A claim or a share gets its leases once all batches of an attempt are answered, or have timed out.
+      const patience = isOffice(lease.key) ? longestTtl : AT_ONCE
+      const since = process.time - Math.max(acquiredAt, process.freeSince) - patience
       if (given || letGo || wanted.has(lease.key) || since < 0) continue
       if (inspector.reading(() => lease.state) === 'releasing') continue
       verdict.fail('P31', `${lease.key} is held, and nobody was given it`)
