@@ -118,5 +118,6 @@ function structuredWriter(logger: Logger): (line: Line, count: number) => void {
 }
 
 function isConsole(logger: unknown): boolean {
-  return logger === console || logger instanceof console.Console
+  // Some test runners replace the console by one without this class.
+  return logger === console || (typeof console.Console === 'function' && logger instanceof console.Console)
 }
