@@ -155,7 +155,7 @@ function isFree(sharing: Sharing, { joint, turn }: JointRequest, now: number): b
       const wasAhead = turn !== undefined && turn !== sharing.turn
       return (mode === undefined || mode === 'read') && (writersWait <= now || wasAhead)
     }
-    default:
+    case 'write':
       return holders.size === 0 && readersFirst <= now
   }
 }
