@@ -105,11 +105,8 @@ export class KeptLeases implements LeaseKeeper {
   until({ has: { slot }, ttl }: LeaseRecord): number {
     if (slot === -1) return NEVER
     const confirmedAt = this.#ledger.confirmedAt(slot)
-    const { clock, driftFactor } = this.#parts
-    if (clock.ahead !== this.#ahead) {
-      this.#ahead = clock.ahead
-      this.#aheadSince = clock.steady()
-    }
+    this.#noticeSleep()
+    const { driftFactor } = this.#parts
     return confirmedAt < this.#aheadSince ? NEVER : deadlineOf(confirmedAt + this.#ahead, ttl, driftFactor)
   }
 
@@ -142,6 +139,7 @@ export class KeptLeases implements LeaseKeeper {
 
   #begin(): void {
     const now = this.#parts.clock.steady()
+    this.#noticeSleep()
     this.#plan(now)
     this.#ledger.beat(now)
   }
@@ -154,8 +152,17 @@ export class KeptLeases implements LeaseKeeper {
   /** @param due when it should have rung. */
   #onAlarm(due: number): void {
     const now = this.#parts.clock.steady()
+    // A sleep long ago must not look like one in the next block.
+    this.#noticeSleep()
     this.#plan(now)
     if (isBeat(now - due, this.#shortestTtl)) this.#ledger.beat(now)
+  }
+
+  #noticeSleep(): void {
+    const { clock } = this.#parts
+    if (clock.ahead === this.#ahead) return
+    this.#ahead = clock.ahead
+    this.#aheadSince = clock.steady()
   }
 
   /** A time of the manager's clock on the steady clock. */

@@ -227,6 +227,15 @@ describe('leases with a keeper', () => {
       expect([unread.held, read.held]).to.deep.equal([false, true])
     }))
 
+  it('P34 outlast a block although the machine slept long before', () =>
+    TwoThreads.with({}, async (threads) => {
+      const lease = await threads.manager.acquire('a')
+      threads.sleep(400)
+      await threads.pass(2 * TTL)
+      await threads.block(1.5 * TTL)
+      expect(lease.held).to.equal(true)
+    }))
+
   it('P34 P8 are not renewed after a sleep of the machine until the event loop beats again', () =>
     TwoThreads.with({}, async (threads) => {
       await threads.manager.acquire('a')

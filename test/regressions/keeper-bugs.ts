@@ -13,6 +13,19 @@ export const KEEPER_BUGS: readonly Regression[] = [
     report: /^P(12|34): .*(was renewed by a keeper after its end|a keeper renews although)/,
   },
   {
+    failure:
+      'a sleep of the machine long ago was taken for one in the block, and what the keeper had confirmed did not count',
+    patches: [
+      {
+        file: KEPT_LEASES,
+        find: '    this.#noticeSleep()\n    this.#plan(now)\n    if (isBeat',
+        replace: '    this.#plan(now)\n    if (isBeat',
+      },
+    ],
+    harness: tests(KEEPER, 'outlast a block although the machine slept long before'),
+    report: /outlast a block although the machine slept/,
+  },
+  {
     failure: 'a keeper went on after `maxBlocked`',
     patches: [{ file: 'src/rules/keeping.ts', find: ' && now < beat + maxBlocked', replace: ' && maxBlocked > 0' }],
     harness: tests(KEEPER, 'a ttl after the last renewal within'),

@@ -109,8 +109,7 @@ export class Simulation {
     const keepers = new Random(options.seed ^ KEEPERS)
     const drawn = drawScenario(random.fork(), further)
     const joint = drawJoint(drawn, new Random(options.seed ^ JOINTS))
-    // Worlds with both are still to come: in seed 4 a keeper had confirmed a lease that its manager took for expired.
-    const standing = offices.chance(STANDING) && !options.keepers && !drawn.contested && drawn.keys.length <= MOST_KEYS
+    const standing = offices.chance(STANDING) && !drawn.contested && drawn.keys.length <= MOST_KEYS
     const known = options.keepers ? withKeepers(drawn, keepers) : drawn
     const scenario = { ...known, joint, standing, ...options.scenario }
     this.scenario = scenario
