@@ -30,6 +30,6 @@ export function listEntrants(libraries: readonly LibraryName[], runtimes: readon
 function entrantsOn(runtime: RuntimeName, libraries: readonly LibraryName[]): readonly Entrant[] {
   if (runtime === 'here') return libraries.map((library) => ({ label: library, library, runtime }))
   return libraries
-    .filter((library) => EVERYWHERE.includes(library))
+    .filter((library) => (runtime === 'before' ? library === 'leasewheel' : EVERYWHERE.includes(library)))
     .map((library) => ({ label: `${library} (${describeRuntime(runtime)})`, library, runtime }))
 }

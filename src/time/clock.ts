@@ -91,8 +91,8 @@ const SYSTEM_TIMERS: TimerSource = {
 
 /** ms by which the monotonic and the wall clock may diverge before the boot-time clock decides. */
 const TOLERANCE = 250
-/** ms of the monotonic clock between two reads of the boot-time clock. A read takes less than a thousandth of that. */
-const BOOT_INTERVAL = 10
+/** ms of the monotonic clock between two reads of the boot-time clock. A read takes up to 30 µs, so it costs less than a thousandth of a core. */
+const BOOT_INTERVAL = 50
 /** Some systems report the time since boot in whole seconds only. In ms. */
 const COARSEST_BOOT = 1_000
 /** ms. Node's timers stand still with the monotonic clock, so short sleeps notice the end of a suspend in time. */
@@ -102,7 +102,7 @@ const LONGEST_SLEEP = 1_000
  * The clock of the machine, suspend-aware: `now()` is the monotonic clock plus all detected sleep of the machine. If the wall
  * clock and the monotonic clock diverge by more than a quarter second, the boot-time clock decides. Its gain on the monotonic
  * clock was a suspend and counts as elapsed; the rest was a step of the wall clock and does not count. A step back may hide a
- * suspend of the same length, so the boot-time clock is also read every 10 ms.
+ * suspend of the same length, so the boot-time clock is also read every 50 ms.
  */
 export class SystemClock implements Clock {
   readonly #sources: TimeSources

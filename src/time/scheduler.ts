@@ -93,8 +93,10 @@ export class Scheduler<T extends object> implements Alarms {
   #unreferenced = false
   /** Callbacks that wait for a turn of their own. */
   #deferred = 0
-  /** Whether a check is planned for the end of this turn that cancels an idle timer. */
+  /** Whether a check is planned that cancels an idle timer. */
   #disarming = false
+  /** Whether anything was scheduled since the last check. */
+  #busy = false
   /** The slot that the timer is armed for. */
   #armedFor = Number.POSITIVE_INFINITY
   /** When the timer should fire: at that slot, or at once if the slot is in the past. */
@@ -133,6 +135,7 @@ export class Scheduler<T extends object> implements Alarms {
 
   schedule(id: number, due: number): void {
     this.#wheel.schedule(id, due)
+    this.#busy = true
     if (due < this.#armedFor) this.#arm()
     else this.#disarmIfIdle()
   }
@@ -268,16 +271,26 @@ export class Scheduler<T extends object> implements Alarms {
     return this.#timer !== undefined && this.#wheel.size === 0 && this.#deferred === 0
   }
 
-  /** Waits for the end of this turn: a caller that takes one lock after another would otherwise set and cancel a timer at each step. */
+  /**
+   * Waits for a whole turn in which nothing is scheduled: what a turn asks for is sent at its end, and sets an alarm. Otherwise a caller that takes
+   * one lock after another, or a lock that goes from hand to hand, would set and cancel a timer at each step.
+   */
   #disarmIfIdle(): void {
     if (this.#disarming || !this.#isIdle()) return
     this.#disarming = true
-    this.#clock.soon(() => {
-      this.#disarming = false
-      if (!this.#isIdle()) return
-      this.#timer?.cancel()
-      this.#timer = undefined
-      this.#armedFor = Number.POSITIVE_INFINITY
-    })
+    this.#clock.soon(this.#disarm)
+  }
+
+  readonly #disarm = (): void => {
+    if (this.#isIdle() && this.#busy) {
+      this.#busy = false
+      this.#clock.soon(this.#disarm)
+      return
+    }
+    this.#disarming = false
+    if (!this.#isIdle()) return
+    this.#timer?.cancel()
+    this.#timer = undefined
+    this.#armedFor = Number.POSITIVE_INFINITY
   }
 }

@@ -1,6 +1,7 @@
 import { expect } from 'chai'
 import fc from 'fast-check'
 import type { Lease, LeaseManager } from 'leasewheel'
+import type { ManualClock } from 'leasewheel/memory'
 import sinon from 'sinon'
 import {
   grant,
@@ -21,6 +22,12 @@ function densestWindow(backend: TestBackend, token: string, width: number): numb
   const sent = backend.calls('renew').filter(({ entries }) => entries.some((entry) => entry.token === token))
   const times = sent.map(({ at }) => at)
   return Math.max(0, ...times.map((from) => times.filter((at) => at >= from && at < from + width).length))
+}
+
+/** An idle timer is cancelled when the next turn of the event loop is over. */
+async function idleTimerGone(clock: ManualClock): Promise<void> {
+  await clock.settle()
+  await clock.settle()
 }
 
 /** Lets `emit` itself throw once, after it has told an event that is told inside a tick. */
@@ -360,8 +367,10 @@ describe('the timer of a manager', () => {
     withManager({}, async ({ manager, backend, clock, store }) => {
       store.set('lease:a', 'somebody', TTL)
       await manager.tryAcquire('a')
+      await idleTimerGone(clock)
       expect(clock.timers).to.equal(0)
       await manager.acquire('a', { wait: 0 }).catch(() => undefined)
+      await idleTimerGone(clock)
       expect(clock.timers).to.equal(0)
       const abort = new AbortController()
       const call = manager.acquire('a', { signal: abort.signal }).catch(() => undefined)
@@ -369,6 +378,7 @@ describe('the timer of a manager', () => {
       expect(clock.timers).to.equal(1)
       abort.abort()
       await call
+      await idleTimerGone(clock)
       expect(clock.timers).to.equal(0)
       expect(backend.requests.acquire).to.equal(3)
     }))

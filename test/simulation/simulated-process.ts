@@ -15,7 +15,7 @@ const STEP = 0.01
 /** Timers stand still while a machine sleeps: how long it may take until its clock notices, in ms. (`clock.ts`) */
 const LONGEST_SLEEP = 1_000
 /** How long a step of the wall clock may hide from a clock that its machine slept, in ms. (`clock.ts`) */
-const BOOT_INTERVAL = 10
+const BOOT_INTERVAL = 50
 /** How exact the boot-time clock is, in ms. */
 const BOOT_STEP = 10
 

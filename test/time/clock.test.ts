@@ -76,14 +76,14 @@ describe('SystemClock', () => {
     expect(elapsed()).to.be.closeTo(1_234.5, 1e-6)
   })
 
-  it('reads the boot-time clock at most once in 10 ms while the others agree', () => {
+  it('reads the boot-time clock at most once in 50 ms while the others agree', () => {
     const { machine, clock } = setUp()
     const { bootReads } = machine
     for (let reading = 0; reading < 10_000; reading += 1) {
       machine.run(0.1)
       clock.now()
     }
-    expect(machine.bootReads - bootReads).to.be.within(95, 100)
+    expect(machine.bootReads - bootReads).to.be.within(19, 20)
   })
 
   it('reads the boot-time clock once for each step of the wall clock', () => {
@@ -146,17 +146,17 @@ describe('SystemClock', () => {
   }
 
   for (const left of [0, 249, -249]) {
-    it(`P8 counts, 10 ms later, a suspend that a clock step hides but for ${left} ms`, () => {
+    it(`P8 counts, 50 ms later, a suspend that a clock step hides but for ${left} ms`, () => {
       for (const coarseness of [0, 10, SECOND]) {
         const { machine, elapsed } = setUp(coarseness)
         machine.run(777)
         elapsed()
         machine.suspend(6_445)
         machine.step(left - 6_445)
-        machine.run(10)
-        expect(elapsed()).to.be.closeTo(777 + 6_445 + 10, coarseness + 1e-6)
+        machine.run(50)
+        expect(elapsed()).to.be.closeTo(777 + 6_445 + 50, coarseness + 1e-6)
         machine.run(SECOND)
-        expect(elapsed()).to.be.closeTo(777 + 6_445 + 10 + SECOND, coarseness + 1e-6)
+        expect(elapsed()).to.be.closeTo(777 + 6_445 + 50 + SECOND, coarseness + 1e-6)
       }
     })
   }

@@ -267,6 +267,8 @@ describe('Scheduler', () => {
       const alarm = bench.after('a', 100)
       alarm.cancel()
       alarm.cancel()
+      bench.clock.turn()
+      bench.clock.turn()
       bench.clock.advance(1_000)
       expect(bench.told).to.deep.equal([])
     })
@@ -319,13 +321,34 @@ describe('Scheduler', () => {
         expect([clock.timers.now, scheduler.timers]).to.deep.equal([1, 1])
         end()
         clock.turn()
+        clock.turn()
         expect([clock.timers.now, scheduler.timers]).to.deep.equal([0, 0])
       }
       scheduler.schedule(id, clock.now() + 100)
       scheduler.remove(id)
       bench.after('b', 100).cancel()
       clock.turn()
+      clock.turn()
       expect([clock.timers.now, scheduler.timers]).to.deep.equal([0, 0])
+    })
+
+    it('stays if the end of the turn sends a request: it is not set anew for each', () => {
+      const bench = new Bench()
+      const { scheduler, clock } = bench
+      let last = bench.after('first', 100)
+      const { everSet } = clock.timers
+      for (let step = 0; step < 10; step += 1) {
+        const id = scheduler.add({ name: 'a' })
+        scheduler.schedule(id, clock.now() + 1_000)
+        last.cancel()
+        // A lock changes hands: its lease ends, and the request for the next one sets an alarm at the end of the turn.
+        scheduler.remove(id)
+        clock.soon(() => {
+          last = bench.after('next', 500)
+        })
+        clock.turn()
+      }
+      expect(clock.timers.everSet).to.equal(everSet)
     })
 
     it('is a single one for any number of items', () => {
@@ -523,6 +546,8 @@ describe('Scheduler', () => {
           }
           // Whatever is told is told no earlier than a tick before its time, and once; what is not told is still to come.
           const check = (): void => {
+            // An idle timer is cancelled when the next turn is over.
+            clock.turn()
             clock.turn()
             expect(scheduler.timers).to.equal(due.size + alarms.size > 0 ? 1 : 0)
             expect(clock.timers.now).to.equal(scheduler.timers)

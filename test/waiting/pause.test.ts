@@ -36,6 +36,8 @@ describe('a pause', () => {
     pause.end()
     pause.end()
     expect(await rest).to.equal(false)
+    await clock.settle()
+    await clock.settle()
     expect([pause.active, clock.timers]).to.deep.equal([false, 0])
   })
 
