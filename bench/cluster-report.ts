@@ -7,6 +7,7 @@ import { formatNumber } from './table.ts'
 export const CONTENDERS = {
   'one-server': 'leasewheel, one server',
   leasewheel: 'leasewheel',
+  watched: 'leasewheel, watching the keys',
   pipelined: 'pipelined EVALSHA per key',
   redlock: 'redlock',
   'redis-semaphore': 'redis-semaphore',

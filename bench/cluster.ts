@@ -10,7 +10,7 @@ import { combineTurns, formatSubject, librariesOf, runOptions, writeResult } fro
 import { formatFigures } from './comparison-report.ts'
 import type { Entrant } from './entrant.ts'
 import { formatEnvironment, readEnvironment } from './environment.ts'
-import { type LibraryName, PIPELINED } from './library-name.ts'
+import { type LibraryName, PIPELINED, UNWATCHED } from './library-name.ts'
 import { describeOptions, integerOption, namesOption, parseOptions } from './options.ts'
 import { openRawData } from './raw-data.ts'
 import { commandLine } from './result.ts'
@@ -53,6 +53,9 @@ of those due    the same over one renewal of each lock in each third of the ttl:
 scripts/s       EVALSHA and EVAL that the servers got
 servers, Node   CPU, user and system; of the servers all together, and of each the main thread
 alive, lost     keys on the servers at the end; locks lost, by the library's word
+
+leasewheel watches no keys here, as the others: with 100,000 locks on one server it would be beyond its watchLimit, and on three not.
+Of them, \`watched\` tells what watching costs.
 
 The window begins when each lock has been renewed once. With several rounds each figure is a median, but for the fewest alive, the
 most lost and the least kept.`
@@ -110,8 +113,17 @@ function caseOf(name: Contender, locks: number, peers: number): ClusterCase {
 }
 
 function libraryOf(name: Contender): LibraryName {
-  if (name === 'one-server') return 'leasewheel'
-  return name === 'pipelined' ? PIPELINED : name
+  switch (name) {
+    case 'one-server':
+    case 'leasewheel':
+      return UNWATCHED
+    case 'watched':
+      return 'leasewheel'
+    case 'pipelined':
+      return PIPELINED
+    default:
+      return name
+  }
 }
 
 function measure(job: ClusterJob): Promise<ClusterMeasurement> {

@@ -11,7 +11,15 @@ export const PIPELINED = 'pipelined EVALSHA'
 /** leasewheel with everything attached that an operator may want. Only `hold` knows it. */
 export const OBSERVED = 'leasewheel-observed'
 
-export type LibraryName = (typeof LIBRARY_NAMES)[number] | typeof BARE | typeof PIPELINED | typeof OBSERVED
+/** leasewheel that watches no keys. By default it watches up to 50,000 on each server, so more on a cluster than on one server. */
+export const UNWATCHED = 'leasewheel-unwatched'
+
+export type LibraryName =
+  | (typeof LIBRARY_NAMES)[number]
+  | typeof BARE
+  | typeof PIPELINED
+  | typeof OBSERVED
+  | typeof UNWATCHED
 
 /** The lowest major version of Node; a library that is not listed runs on every one that this package runs on. */
 const lowestNode: Readonly<Partial<Record<LibraryName, number>>> = { 'redlock-universal': 22 }

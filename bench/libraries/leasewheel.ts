@@ -62,6 +62,12 @@ export class LeasewheelHolder implements Holder {
   }
 }
 
+export const leasewheelUnwatched: Library = {
+  async open(url, ttl, onLost) {
+    return new LeasewheelHolder(url, ttl, onLost, { watch: false })
+  },
+}
+
 export const leasewheel: Library = {
   async open(url, ttl, onLost) {
     return new LeasewheelHolder(url, ttl, onLost)

@@ -78,6 +78,7 @@ export class Tracking {
   /** The next attempt first makes the second connection anew. */
   #isApart = false
   #pingedAt = Number.NEGATIVE_INFINITY
+  #paused = false
   #closed = false
 
   /** @param prefix precedes every key of this manager. */
@@ -140,6 +141,22 @@ export class Tracking {
     void this.#checkRoom()
   }
 
+  /**
+   * Whatever changes on this server concerns nobody for now. The second connection is given up, because reading what it says takes time: a master
+   * that has become a replica names each key that is renewed at the new master.
+   */
+  pause(): void {
+    this.#paused = true
+    this.#pushes.stop()
+  }
+
+  /** Ends a pause. */
+  resume(): void {
+    if (!this.#paused) return
+    this.#paused = false
+    this.#pushes.start()
+  }
+
   /** See `Connection.follow`. */
   follow(address: string): void {
     this.#pushes.follow(address)
@@ -160,7 +177,7 @@ export class Tracking {
     this.#remembered = false
     // The second connection still leads to the old server, which changes nothing any more.
     if (arrival === 'other') this.#pushes.leave()
-    this.#pushes.start()
+    if (!this.#paused) this.#pushes.start()
     void this.#switchOn()
   }
 

@@ -17,13 +17,18 @@ interface Sent {
 export class BatchesUnderWay {
   readonly window: CongestionWindow = new CongestionWindow()
   readonly #clock: Clock
+  readonly #mostInTurn: number
   /** Batches that are sent, and neither answered nor given up. */
   #count = 0
+  /** Of these, those sent in this turn of the event loop. */
+  #inTurn = 0
   /** Batches that were given up and not answered, and until when each counts. */
   readonly #overdue = new Map<Sent, number>()
 
-  constructor(clock: Clock) {
+  /** @param mostInTurn how many batches are sent in one turn of the event loop. */
+  constructor(clock: Clock, mostInTurn: number) {
     this.#clock = clock
+    this.#mostInTurn = mostInTurn
   }
 
   /** Whether another batch may be sent now. */
@@ -40,8 +45,18 @@ export class BatchesUnderWay {
     return this.#count === 0
   }
 
+  /** Whether enough was sent in this turn of the event loop. */
+  get isTurnFull(): boolean {
+    return this.#inTurn >= this.#mostInTurn
+  }
+
+  beginTurn(): void {
+    this.#inTurn = 0
+  }
+
   add(): void {
     this.#count += 1
+    this.#inTurn += 1
   }
 
   onAnswered(batch: Sent): void {

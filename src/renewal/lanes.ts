@@ -12,6 +12,12 @@ import type { LoadMeter } from './load-meter.ts'
 import type { Loads } from './loads.ts'
 import { BundlingQueue, PlainQueue, type RenewalQueue } from './renewal-queue.ts'
 
+/**
+ * Batches to one of several servers in one turn of the event loop. Each may be a call for every key: after a failover, thousands of them in one go
+ * would delay the renewals of other servers.
+ */
+const IN_ONE_TURN = 1
+
 export interface LanesParts {
   readonly clock: Clock
   readonly scheduler: Scheduler<Scheduled>
@@ -178,7 +184,12 @@ export class Lanes {
         })
       : new PlainQueue(scheduler.tick, batchSize)
     this.#forgetGone()
-    const lane = { route, queue, underWay: new BatchesUnderWay(clock), load: loads.of(route) }
+    const lane = {
+      route,
+      queue,
+      underWay: new BatchesUnderWay(clock, routing ? IN_ONE_TURN : Number.POSITIVE_INFINITY),
+      load: loads.of(route),
+    }
     this.#lanes.set(route, lane)
     return lane
   }

@@ -3,6 +3,7 @@ import type { ChangeOutcome, Unknown } from '../backend.ts'
 import { UnavailableError } from '../errors.ts'
 import type { LeaseCohort, LeaseRecord } from '../lease/lease-record.ts'
 import type { LeaseTable } from '../lease/lease-table.ts'
+import { notHeld, takeWaiters } from '../lease/record-facts.ts'
 import type { Clock } from '../time/clock.ts'
 import type { RenewalBatch } from './renewal-batch.ts'
 
@@ -60,6 +61,18 @@ export function isAnswer(outcome: ChangeOutcome | undefined): boolean {
   return outcome !== undefined && outcome.type !== 'unknown'
 }
 
-export function notRenewed(key: string, cause: Error): UnavailableError {
+/** A renewal of a cohort failed or is overdue: applies that, and tells those who asked for it. */
+export function tellFailure(table: LeaseTable, cohort: LeaseCohort, error: Error): void {
+  const waiting = takeWaiters(cohort)
+  try {
+    table.fail(cohort, error)
+  } finally {
+    for (const { record, waiter } of waiting) {
+      waiter.reject(record.cohort ? notRenewed(record.key, error) : notHeld(record))
+    }
+  }
+}
+
+function notRenewed(key: string, cause: Error): UnavailableError {
   return new UnavailableError(`Lock \`${key}\` could not be renewed: ${cause.message}`, key, { cause })
 }

@@ -9,11 +9,11 @@ import { type Joining, joiningOf } from './joining.ts'
 import { type Lane, Lanes } from './lanes.ts'
 import type { Loads } from './loads.ts'
 import { RenewalBatch } from './renewal-batch.ts'
-import { type CohortFailure, failuresOf, isAnswer, NO_OUTCOME, notRenewed } from './renewal-failures.ts'
+import { type CohortFailure, failuresOf, isAnswer, NO_OUTCOME, tellFailure } from './renewal-failures.ts'
 import { unanswered } from '../requests/unanswered.ts'
 import type { LeaseCohort, LeaseRecord } from '../lease/lease-record.ts'
 import type { LeaseTable, Scheduled } from '../lease/lease-table.ts'
-import { notHeld, takeWaiters } from '../lease/record-facts.ts'
+import { notHeld } from '../lease/record-facts.ts'
 import type { Scheduler, Tick } from '../time/scheduler.ts'
 import type { Tally } from '../stats.ts'
 
@@ -69,7 +69,7 @@ export class Renewer {
     if (cohort.renewal === 'queued') {
       this.#schedule(cohort, NEVER)
       this.#lanes.reroute([cohort])
-      this.#tellFailure(cohort, this.#overdue('A renewal could not be sent', cohort))
+      tellFailure(this.#parts.table, cohort, this.#overdue('A renewal could not be sent', cohort))
       return
     }
     if (!cohort.terms.autoRenew) {
@@ -119,8 +119,13 @@ export class Renewer {
     this.#pumpSoon()
   }
 
-  /** Sends queued renewals, as far as the congestion window of each server permits. */
+  /** A turn of the event loop begins: sends queued renewals, as far as the congestion window of each server permits. */
   pump(): void {
+    for (const { underWay } of this.#lanes) underWay.beginTurn()
+    this.#pump()
+  }
+
+  #pump(): void {
     do {
       for (const lane of this.#lanes) this.#pumpLane(lane)
     } while (this.#lanes.takeMoved())
@@ -129,6 +134,10 @@ export class Renewer {
   #pumpLane(lane: Lane): void {
     const { underWay, queue, load } = lane
     while (underWay.hasRoom) {
+      if (underWay.isTurnFull) {
+        if (queue.peek()) this.#pumpSoon()
+        break
+      }
       const cohorts = this.#lanes.take(lane)
       if (cohorts.length === 0) break
       this.#send(cohorts, lane).catch(this.#parts.onFault)
@@ -192,7 +201,7 @@ export class Renewer {
     } finally {
       underWay.end(batch)
       for (const cohort of batch.cohorts) if (cohort.renewal === batch) this.#fail(cohort, NO_OUTCOME)
-      this.pump()
+      this.#pump()
     }
   }
 
@@ -316,22 +325,11 @@ export class Renewer {
     const { clock, random } = this.#parts
     cohort.renewal = undefined
     try {
-      this.#tellFailure(cohort, error)
+      tellFailure(this.#parts.table, cohort, error)
     } finally {
       const now = clock.now()
       const delay = renewalRetryDelay(cohort.terms.ttl, cohort.failures, cohort.deadline - now, random())
       this.#scheduleIfIdle(cohort, cohort.stale ? now : now + delay)
-    }
-  }
-
-  #tellFailure(cohort: LeaseCohort, error: Error): void {
-    const waiting = takeWaiters(cohort)
-    try {
-      this.#parts.table.fail(cohort, error)
-    } finally {
-      for (const { record, waiter } of waiting) {
-        waiter.reject(record.cohort ? notRenewed(record.key, error) : notHeld(record))
-      }
     }
   }
 

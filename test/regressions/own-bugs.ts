@@ -45,14 +45,14 @@ export const OWN_BUGS: readonly Regression[] = [
       {
         file: RENEWER,
         find: `    try {
-      this.#tellFailure(cohort, error)
+      tellFailure(this.#parts.table, cohort, error)
     } finally {
       const now = clock.now()
       const delay = renewalRetryDelay(cohort.terms.ttl, cohort.failures, cohort.deadline - now, random())
       this.#scheduleIfIdle(cohort, cohort.stale ? now : now + delay)
     }
 `,
-        replace: `    this.#tellFailure(cohort, error)
+        replace: `    tellFailure(this.#parts.table, cohort, error)
     const now = clock.now()
     const delay = renewalRetryDelay(cohort.terms.ttl, cohort.failures, cohort.deadline - now, random())
     this.#scheduleIfIdle(cohort, cohort.stale ? now : now + delay)

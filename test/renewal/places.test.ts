@@ -247,6 +247,28 @@ describe('a place that moves to another server', () => {
       expect(backend.requests.every(({ routes }) => routes.length === 1)).to.equal(true)
     }))
 
+  it('P37 delays no renewal of another one by a burst: in each turn of the event loop it gets one batch', () =>
+    withServers({ batchSize: 1 }, async ({ manager, clock, backend }) => {
+      await grantAll(manager.acquireMany(Array.from({ length: 8 }, (_, index) => `25:${index}`)))
+      await grantAll(manager.acquireMany(['2:other']))
+      const turns: string[][] = [[]]
+      clock.soon = (callback) =>
+        void setImmediate(() => {
+          turns.push([])
+          callback()
+        })
+      const renew = backend.renew.bind(backend)
+      backend.renew = (entries, isWatched) => {
+        turns.at(-1)?.push(String(entries[0]?.key))
+        return renew(entries, isWatched)
+      }
+      for (const route of [1, 0]) backend.listener.onSuspect(route)
+      while (turns.flat().length < 9) await clock.settle()
+      const sent = turns.filter((keys) => keys.length > 0)
+      expect(sent.map((keys) => keys.filter((key) => key.startsWith('25:')).length)).to.deep.equal(Array(8).fill(1))
+      expect(sent[0]).to.include('2:other')
+    }))
+
   it('P37 takes along the renewals that wait for a server that hangs', () =>
     withServers({ batchSize: 1 }, async ({ manager, clock, cluster, backend }) => {
       await grantAll(manager.acquireMany(Array.from({ length: 60 }, (_, index) => `25:${index}`)))

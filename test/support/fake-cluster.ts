@@ -110,6 +110,11 @@ export class FakeCluster {
     for (const socket of this.#subscribers) if (this.#sockets.get(socket) === node) socket.write(`${message}\r\n`)
   }
 
+  /** Whether anybody has subscribed to the changes at the node. */
+  isListenedTo(node: number): boolean {
+    return [...this.#subscribers].some((socket) => this.#sockets.get(socket) === node)
+  }
+
   /** The node is gone, for good. */
   kill(node: number): void {
     this.#servers[node]?.close()

@@ -46,8 +46,6 @@ export class ClusterMap {
   #teller: ClusterNode | undefined
   /** The routes of all nodes that have named others since the last map. */
   readonly #tellers = new Set<number>()
-  /** The routes of masters that a replica has replaced. */
-  readonly #demoted = new Set<number>()
   #connected = false
   #referenced = true
   #closed = false
@@ -249,22 +247,14 @@ export class ClusterMap {
     })
   }
 
-  /**
-   * A master that has become a replica goes on naming keys: each that is renewed at the new master. That concerns nobody, and verifying all of them
-   * would renew all leases once more, one by one. But keys that leave a node with their slot have to be verified.
-   */
+  /** Keys that leave a node with their slot have to be verified, at their new node. */
   #onKeys(keys: readonly string[], route: number): void {
     const { listener } = this.#parts
     const tell = (): void => {
-      if (!this.#isDemoted(route) && !this.#closed) listener.onChange(keys, route)
+      if (!this.#closed) listener.onChange(keys, route)
     }
     if (this.#tellers.has(route)) void this.#keeper.fresh().then(tell)
     else tell()
-  }
-
-  /** Whether a replica has replaced the node, which has served nothing since. */
-  #isDemoted(route: number): boolean {
-    return this.#demoted.has(route) && !this.serves(route)
   }
 
   #onMap(ranges: readonly SlotRange[]): void {
@@ -284,11 +274,16 @@ export class ClusterMap {
     for (const [route, slots] of moved) onMoved(slots, route)
     for (const route of filled) this.#news.onRecovered(route)
     for (const route of promoted) this.#news.onPromoted(route)
-    for (const route of demoted) this.#demoted.add(route)
     for (const node of this.#nodes) {
       if (node === undefined) continue
-      if (!this.serves(node.route)) this.#retire(node)
-      else if (node.pair.commands.usable) this.#news.onUsable(node)
+      if (this.serves(node.route)) {
+        node.tracking?.resume()
+        if (node.pair.commands.usable) this.#news.onUsable(node)
+      } else {
+        // A master that a replica has replaced names each key that is renewed at the new one.
+        if (demoted.has(node.route)) node.tracking?.pause()
+        this.#retire(node)
+      }
     }
   }
 
@@ -297,7 +292,6 @@ export class ClusterMap {
     node.dismiss()
     this.#news.forget(node.route)
     if (node.idleFor < (node.pair.commands.usable ? LINGERS : MAY_CONNECT)) return
-    this.#demoted.delete(node.route)
     this.#nodes[node.route] = undefined
     this.#routes.forget(node.name)
     this.#periods.delete(node.route)
