@@ -150,6 +150,10 @@ export class Tracking {
     this.#pushes.stop()
   }
 
+  get paused(): boolean {
+    return this.#paused
+  }
+
   /** Ends a pause. */
   resume(): void {
     if (!this.#paused) return

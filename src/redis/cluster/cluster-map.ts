@@ -247,11 +247,11 @@ export class ClusterMap {
     })
   }
 
-  /** Keys that leave a node with their slot have to be verified, at their new node. */
+  /** Keys that leave a node with their slot have to be verified, at their new node. What a master names that has been replaced concerns nobody. */
   #onKeys(keys: readonly string[], route: number): void {
     const { listener } = this.#parts
     const tell = (): void => {
-      if (!this.#closed) listener.onChange(keys, route)
+      if (!this.#closed && !this.#nodes[route]?.tracking?.paused) listener.onChange(keys, route)
     }
     if (this.#tellers.has(route)) void this.#keeper.fresh().then(tell)
     else tell()
