@@ -102,4 +102,16 @@ export const JOINT_BUGS: readonly Regression[] = [
     harness: tests('test/manager/missing-abilities.test.ts', 'and is not asked'),
     report: /and is not asked/,
   },
+  {
+    failure: 'a permit whose joint was malformed was adopted as a plain lock',
+    patches: [
+      {
+        file: 'src/options/joint.ts',
+        find: "  if (mode !== 'permit') {\n",
+        replace: "  if (mode === undefined) return undefined\n  if (mode !== 'permit') {\n",
+      },
+    ],
+    harness: tests(PERMITS, 'are not adopted if what is joint'),
+    report: /are not adopted if what is joint/,
+  },
 ]
