@@ -3,7 +3,7 @@ import { setTimeout } from 'node:timers/promises'
 import { expect } from 'chai'
 import { Redis } from 'ioredis'
 import { type Lease, type LeaseManager, UnavailableError } from 'leasewheel'
-import { Semaphore } from 'redis-semaphore'
+import { Semaphore, TimeoutError } from 'redis-semaphore'
 import { type RedisServer, withRedis } from '../support/redis-server.ts'
 import { Hourly, LASTING, rejectionOf, until, withManager } from './support.ts'
 
@@ -117,6 +117,24 @@ describe('on a server, a key that several may hold', () => {
         client.disconnect()
       }
     }, 'semaphore:'))
+
+  it('is lost at its renewal if a semaphore of redis-semaphore asked for its key, even in vain', () =>
+    withRedis((server) =>
+      withManager(server.url, { ...LASTING, prefix: 'semaphore:', watch: false }, async ({ manager }) => {
+        const client = new Redis(server.url)
+        try {
+          const lease = await manager.acquire('api', { permits: 5 })
+          const theirs = new Semaphore(client, 'api', 1, { lockTimeout: 600_000, acquireTimeout: 1 })
+          expect(await rejectionOf(theirs.acquire())).to.be.instanceOf(TimeoutError)
+          expect(lease.held).to.equal(true)
+          expect(await rejectionOf(lease.renew()))
+            .to.have.property('cause')
+            .that.includes({ reason: 'taken' })
+        } finally {
+          client.disconnect()
+        }
+      }),
+    ))
 
   it('is renewed and released by a server without memory, which acquires nothing', () =>
     withTwo(async (one, _other, server) => {

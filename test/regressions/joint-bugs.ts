@@ -103,6 +103,18 @@ export const JOINT_BUGS: readonly Regression[] = [
     report: /and is not asked/,
   },
   {
+    failure: 'permits went on although a semaphore of another library had taken their key',
+    patches: [
+      {
+        file: 'src/redis/joint-scripts.ts',
+        find: 'local version = micros % 1e11',
+        replace: 'local version = micros',
+      },
+    ],
+    harness: tests('test/redis/joints.test.ts', 'is lost at its renewal'),
+    report: /is lost at its renewal/,
+  },
+  {
     failure: 'a permit whose joint was malformed was adopted as a plain lock',
     patches: [
       {
