@@ -6,11 +6,11 @@ import { Redis } from 'ioredis'
 import type { AcquireJob, PartMeasurement } from './acquire-measurement.ts'
 import { answerWith } from './child-process.ts'
 import { endServer } from './end-server.ts'
-import { inParallel } from './in-parallel.ts'
 import { type KeyKind, makeKeys } from './keys.ts'
-import type { Held, Holder } from './library.ts'
+import type { Holder } from './library.ts'
 import { loadLibrary } from './load-library.ts'
 import { takeTime } from './stopwatch.ts'
+import { takeAndRelease } from './take-and-release.ts'
 
 /** Locks, or pairs. */
 const SECOND_WARM_UP = 20_000
@@ -26,7 +26,7 @@ async function measure(job: AcquireJob): Promise<PartMeasurement> {
       case 'single':
         return takeSingly(holder, control, makeKeys(kind, SINGLE_KEYS), count)
       case 'crowd':
-        return takeInCrowd(holder, control, makeKeys(kind, count))
+        return { ...(await takeAndRelease(holder, control, makeKeys(kind, count))), latencies: [] }
       case 'many':
         return takeInOneGo(holder, control, makeKeys(kind, count))
       default:
@@ -52,16 +52,6 @@ async function takeSingly(holder: Holder, control: Redis, keys: string[], pairs:
     }
   })
   return { ...taken, latencies }
-}
-
-/** What was taken stays taken; it is given back when nothing is measured any more, so that each key is a free one. */
-async function takeInCrowd(holder: Holder, control: Redis, keys: string[]): Promise<PartMeasurement> {
-  let held: Held[] = []
-  const taken = await takeTime(control, async () => {
-    held = await inParallel(keys, (key) => holder.take(key))
-  })
-  await inParallel(held, (one) => one.release())
-  return { ...taken, latencies: [] }
 }
 
 async function takeInOneGo(holder: Holder, control: Redis, keys: string[]): Promise<PartMeasurement> {

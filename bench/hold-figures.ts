@@ -37,10 +37,14 @@ export interface HoldFigures {
   readonly oldest: number
   readonly alive: number
   readonly lost: number
+  /** Locks per second that 1,000 callers take at once while the others are held; NaN where that was not measured. */
+  readonly crowdPerSecond: number
+  /** µs of Node's CPU for each of these. */
+  readonly crowdCpu: number
 }
 
 export function computeFigures(measurement: HoldMeasurement): HoldFigures {
-  const { locks, acquire, cost, delay, heap, timers, end } = measurement
+  const { locks, acquire, cost, crowd, delay, heap, timers, end } = measurement
   const renewals = countRenewals(cost.server)
   return {
     locks,
@@ -63,6 +67,8 @@ export function computeFigures(measurement: HoldMeasurement): HoldFigures {
     oldest: oldestRenewal(measurement),
     alive: end.alive,
     lost: end.lost,
+    crowdPerSecond: crowd ? crowd.locks / crowd.seconds : Number.NaN,
+    crowdCpu: crowd ? crowd.nodeCpu / crowd.locks : Number.NaN,
   }
 }
 

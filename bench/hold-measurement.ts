@@ -1,6 +1,7 @@
 /** Promises what one process that holds locks is told to do and what it tells in return. */
 import type { LibraryName } from './library-name.ts'
 import type { ServerCounters } from './server-counters.ts'
+import type { Taken } from './stopwatch.ts'
 
 export interface HoldJob {
   readonly library: LibraryName
@@ -12,6 +13,8 @@ export interface HoldJob {
   readonly seconds: number
   /** Whether these are permits, several of one key. Default: plain locks. */
   readonly permits?: boolean
+  /** Locks that many callers take at once while the others are held. Default: none. */
+  readonly crowd?: number
 }
 
 /** Raw: what it means per renewal is computed in hold-figures.ts. */
@@ -42,6 +45,8 @@ export interface HoldMeasurement {
     readonly grown: number
     readonly collections: number
   }
+  /** After the windows, while all locks are held: what it takes to take some more; null where that is not asked for. */
+  readonly crowd: (Taken & { readonly locks: number }) | null
   readonly heap: {
     /** Of all locks together, in bytes: heap and what hangs on it outside. */
     readonly bytes: number

@@ -15,6 +15,7 @@ import type { Holder } from './library.ts'
 import { loadLibrary, loadPermits } from './load-library.ts'
 import { liveBytes } from './live-bytes.ts'
 import { oldestRenewal } from './renewal-age.ts'
+import { takeAndRelease } from './take-and-release.ts'
 import { countersBetween, readServerCounters } from './server-counters.ts'
 
 const WARM_UP_LOCKS = 2_000
@@ -42,13 +43,13 @@ async function measure(job: HoldJob): Promise<HoldMeasurement> {
   return { library, locks, ttl, ...held, heap: { bytes: bytesHeld - bytesBefore, left } }
 }
 
-interface Held extends Pick<HoldMeasurement, 'acquire' | 'delay' | 'cost' | 'timers' | 'age' | 'end'> {
+interface Held extends Pick<HoldMeasurement, 'acquire' | 'delay' | 'cost' | 'crowd' | 'timers' | 'age' | 'end'> {
   readonly bytesBefore: number
   readonly bytesHeld: number
 }
 
 async function holdLocks(
-  { library, url, locks, ttl, seconds, permits = false }: HoldJob,
+  { library, url, locks, ttl, seconds, permits = false, crowd: callers = 0 }: HoldJob,
   control: Redis,
 ): Promise<Held> {
   const holder = await (await (permits ? loadPermits(library) : loadLibrary(library))).open(url, ttl)
@@ -68,6 +69,7 @@ async function holdLocks(
   await settled
   const bytesLate = await liveBytes()
   const cost = await measureCost(control, seconds)
+  const crowd = callers > 0 ? await measureCrowd(holder, control, callers) : null
 
   const told = holder.tell?.()
   const names = await findKeys(control, 'benched:')
@@ -79,7 +81,7 @@ async function holdLocks(
   const timers = { set, told: told?.timers ?? null }
   await holder.close()
   // The smaller one: a burst of renewals in flight is no part of what a held lock takes.
-  return { acquire, delay, cost, timers, age, end, bytesBefore, bytesHeld: Math.min(bytesEarly, bytesLate) }
+  return { acquire, delay, cost, crowd, timers, age, end, bytesBefore, bytesHeld: Math.min(bytesEarly, bytesLate) }
 }
 
 /** Makes the keys itself, before the clock starts: none of them is in the heap that is measured before. */
@@ -125,6 +127,13 @@ async function measureCost(control: Redis, seconds: number): Promise<HoldMeasure
     grown,
     collections,
   }
+}
+
+/** Twice: for V8, which compiles what is done often. */
+async function measureCrowd(holder: Holder, control: Redis, locks: number): Promise<HoldMeasurement['crowd']> {
+  const keys = makeKeys('warm-up:', locks)
+  await takeAndRelease(holder, control, keys)
+  return { locks, ...(await takeAndRelease(holder, control, keys)) }
 }
 
 /** Those that live in the heap: `process.getActiveResourcesInfo()` leaves out those that do not keep the process alive. */

@@ -30,6 +30,9 @@ const options = {
   ...comparisonOptions,
 }
 
+/** Locks that are taken while the others are held. */
+const CROWD = 20_000
+
 const help = `Holds few locks and many with each library in turn and measures what that costs per second.
 
 npm run bench -- scale [options]
@@ -39,7 +42,8 @@ ${describeOptions(options)}
 Each window, first of delays and then of CPU, is a third of the ttl, rounded up to a second: in so much each lock is renewed
 once, even by a library that renews all that it took in one burst in another burst.
 
-Node, Redis     CPU in ms per second, user and system; of Redis, the main thread
+Node, Redis     CPU in ms per second, and in µs per renewal, user and system; of Redis, the main thread
+acquires        what 1,000 callers take at once, ${CROWD} free keys in all, while the locks are held; and Node's CPU for each
 other columns   as in \`hold\`, which is what is done for each number
 
 With several rounds each figure is a median, but for the longest delay, the most timers, the oldest renewal and the most lost.`
@@ -60,7 +64,7 @@ async function run(args: readonly string[]): Promise<void> {
     rounds,
     ({ locks: count }) => `${count} locks, ttl ${ttl} ms`,
     ({ entrant, locks: count }, url) =>
-      measureHold(entrant, { library: entrant.library, url, locks: count, ttl, seconds }),
+      measureHold(entrant, { library: entrant.library, url, locks: count, ttl, seconds, crowd: CROWD }),
   )
 
   const rows = combineTurns(cases, turns, computeFigures, worst)

@@ -38,6 +38,8 @@ function holdFigures(figures: Partial<HoldFigures>): HoldFigures {
     oldest: 0,
     alive: 0,
     lost: 0,
+    crowdPerSecond: 0,
+    crowdCpu: 0,
   }
   return { ...zero, ...figures }
 }

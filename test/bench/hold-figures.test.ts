@@ -15,6 +15,7 @@ const measurement: HoldMeasurement = {
     grown: 200_000,
     collections: 0,
   },
+  crowd: null,
   heap: { bytes: 450_000, left: 1_024 },
   timers: { set: 3, told: 1 },
   age: { oldest: 1_020, lag: null },
@@ -34,6 +35,12 @@ describe('The figures of the hold bench', () => {
       commandsPerSecond: 4,
       heap: 450,
     })
+  })
+
+  it('tell what taking more locks costs while these are held, if that was measured', () => {
+    expect(computeFigures(measurement).crowdCpu).to.eql(Number.NaN)
+    const crowd = { locks: 200, seconds: 0.01, nodeCpu: 2_000, redisCpu: 500 }
+    expect(computeFigures({ ...measurement, crowd })).to.include({ crowdPerSecond: 20_000, crowdCpu: 10 })
   })
 
   it('count the growth of the heap as allocated only without a collection', () => {
