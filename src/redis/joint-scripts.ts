@@ -215,7 +215,7 @@ end
  * See `GROUPS`; the word is the mode.
  *
  * Usually all entries are holders, and one `ZADD` says so: it changes members that are there, and counts them. `v` is one of them, so the set is ours.
- * Otherwise the script looks closer. Then `PEXPIRE` comes first: a server without memory refuses only the first write of a script, and not this one.
+ * (A holder that is over counts as one until somebody removes it: nobody has its place yet.) Otherwise the script looks closer. Then `PEXPIRE` comes first: a server without memory refuses only the first write of a script, and not this one.
  */
 export const RENEW_JOINTS: string = `${GROUPS}
 local function extend(i, ttl)

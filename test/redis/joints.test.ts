@@ -1,4 +1,5 @@
 /** Permits, and readers and writers, on a real server: who is told of what, other libraries, and a server without memory. */
+import { readFileSync } from 'node:fs'
 import { setTimeout } from 'node:timers/promises'
 import { expect } from 'chai'
 import { Redis } from 'ioredis'
@@ -135,6 +136,27 @@ describe('on a server, a key that several may hold', () => {
         }
       }),
     ))
+
+  it('needs no more permissions than docs/redis-users.md names', () =>
+    withRedis(async (server) => {
+      const page = readFileSync(new URL('../../docs/redis-users.md', import.meta.url), 'utf8')
+      const [rules = '', more = ''] = Array.from(page.matchAll(/^```\n(.*)\n```$/gm), ([, line]) => line)
+      const [command = '', ...rest] = `${rules} ${more}`.split(' ')
+      await server.command(command, ...rest)
+      await withManager(`redis://worker:secret@127.0.0.1:${server.port}`, LASTING, async ({ manager, journal }) => {
+        const permit = await manager.acquire('api', { permits: 2 })
+        const writer = await manager.acquire('doc', { mode: 'write' })
+        const reader = manager.acquire('doc', { mode: 'read' })
+        await Promise.all([permit.renew(), writer.renew()])
+        await writer.downgrade()
+        const joints = [permit, writer, await reader]
+        await manager.inspect('doc')
+        await server.command('DEL', 'lease:api')
+        await until('its loss is noticed', () => !permit.held)
+        expect(await Promise.all(joints.map((lease) => lease.release()))).to.deep.equal([false, true, true])
+        expect(journal.errors).to.deep.equal([])
+      })
+    }))
 
   it('is renewed and released by a server without memory, which acquires nothing', () =>
     withTwo(async (one, _other, server) => {
