@@ -125,7 +125,7 @@ describe('on a server, a key that several may hold', () => {
         const client = new Redis(server.url)
         try {
           const lease = await manager.acquire('api', { permits: 5 })
-          const theirs = new Semaphore(client, 'api', 1, { lockTimeout: 600_000, acquireTimeout: 1 })
+          const theirs = new Semaphore(client, 'api', 1, { lockTimeout: 600_000, acquireAttemptsLimit: 1 })
           expect(await rejectionOf(theirs.acquire())).to.be.instanceOf(TimeoutError)
           expect(lease.held).to.equal(true)
           expect(await rejectionOf(lease.renew()))

@@ -15,7 +15,7 @@ import type { Joint, LossReason } from 'leasewheel'
 export type Ending = 'released' | 'unconfirmed' | 'detached' | 'downgraded' | `lost: ${LossReason}`
 
 /** How a hold shares its key with others. */
-export type HeldJoint = Pick<Joint, 'mode' | 'permits' | 'weight'>
+type HeldJoint = Pick<Joint, 'mode' | 'permits' | 'weight'>
 
 /** A line of a history. Holds are numbered within their worker; times are in ms of the machine's clock. */
 export type HistoryRecord =
