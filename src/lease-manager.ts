@@ -197,9 +197,7 @@ export class LeaseManager extends GuardedEmitter implements Iterable<Lease> {
     throw new ManagerClosedError(key)
   }
 
-  /**
-   * Stands as a candidate from now on: of all managers that do so for the same key, one leads. `elected` and `deposed` tell this one.
-   */
+  /** Stands as a candidate from now on: of all managers that do so for the same key, one leads. `elected` and `deposed` tell this one. */
   elect(key: string, options: ElectionOptions): Election {
     this.#throwIfClosed(this.#checkKey(checkKey(key)))
     return this.#parts.standings.elect(key, options)
@@ -212,7 +210,8 @@ export class LeaseManager extends GuardedEmitter implements Iterable<Lease> {
   }
 
   /**
-   * Shares the items, each of which is a key, with all managers of the prefix that call this with the same `group`. Only those keys move that must.
+   * Shares the items, each a key, with all managers of the prefix that name the same `group`; only those keys move that must.
+   * @throws TypeError on a quorum, and on a backend without `catalogue`.
    */
   share(items: Iterable<string>, options: ShareOptions): Share {
     this.#throwIfClosed()

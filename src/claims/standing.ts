@@ -32,6 +32,8 @@ export interface StandingPort {
   /** Releases leases, in batches. Never rejects. */
   readonly giveBack: (leases: readonly Lease[]) => Promise<void>
   readonly inspect: (key: string) => Promise<LockInspection | null>
+  /** Whether the backend can say who announces itself. */
+  readonly hasCatalogue: () => boolean
   readonly askCatalogue: <T>(work: (catalogue: Catalogue) => Promise<T>) => Promise<T>
   /** Emits a fault as `error`. */
   readonly report: (fault: unknown) => void

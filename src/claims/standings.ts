@@ -58,8 +58,13 @@ export class Standings {
     return this.#add(new Claim(this.#port, keys, resolveClaim(options, this.#defaults)))
   }
 
+  /** @throws TypeError if the members of a group cannot learn of each other. */
   share(items: readonly string[], options: ShareOptions): Share {
-    return this.#add(new Share(this.#port, items, resolveShare(options, this.#defaults)))
+    const settings = resolveShare(options, this.#defaults)
+    if (this.#port.hasCatalogue()) return this.#add(new Share(this.#port, items, settings))
+    throw new TypeError(
+      'Expected no `share` with this connection: on a quorum, and on a backend without `catalogue`, no member learns of the others',
+    )
   }
 
   /** The same subscribers, with these in front of them. */

@@ -1,12 +1,14 @@
 /** Serves elections, claims and shares. */
 import type { BulkAcquisitions } from '../acquire/bulk-acquisition.ts'
 import type { FirstAttempts } from '../acquire/first-attempt.ts'
+import type { Backend } from '../backend.ts'
 import type { StandingPort } from '../claims/standing.ts'
 import type { LeaseTable } from '../lease/lease-table.ts'
 import type { Inquiries } from '../overview/inquiries.ts'
 import type { Releaser } from '../release/releaser.ts'
 
 export interface StandingPortParts extends Pick<StandingPort, 'clock' | 'scheduler' | 'random'> {
+  readonly backend: Pick<Backend, 'catalogue'>
   readonly attempts: FirstAttempts
   readonly bulks: BulkAcquisitions
   readonly releaser: Releaser
@@ -26,6 +28,7 @@ export function standingPort(parts: StandingPortParts): Omit<StandingPort, 'foll
     tryEach: (keys, settings) => parts.bulks.run(keys, { ...settings, onProgress: undefined, allOrNone: false }),
     waitFor: (key, settings) => parts.attempts.acquire(key, settings),
     inspect: (key) => parts.inquiries.inspect(key),
+    hasCatalogue: () => parts.backend.catalogue !== undefined,
     askCatalogue: (work) => parts.inquiries.askCatalogue('The members of a group could not be asked for', work),
     giveBack: async (leases) => {
       const { table, releaser } = parts

@@ -37,8 +37,15 @@ export function checkJoint(value: unknown): Joint | undefined {
     throw new TypeError(`Expected \`joint\` to be an object or undefined, got ${describe(value)}`)
   }
   const { mode, permits, weight } = value as Record<keyof JointOptions, unknown>
-  if (mode === 'permit') return resolveJoint({ permits, weight } as JointOptions, false)
-  return resolveJoint({ mode } as JointOptions, false)
+  if (mode === 'read' || mode === 'write') return resolveJoint({ mode }, false)
+  if (mode !== 'permit') {
+    throw new TypeError(`Expected \`joint.mode\` to be 'permit', 'read' or 'write', got ${describe(mode)}`)
+  }
+  const count = checkInteger('joint.permits', permits, 1, { max: MOST_PERMITS, unit: 'permits' })
+  return resolveJoint(
+    { permits: count, weight: checkInteger('joint.weight', weight, 1, { max: count, unit: 'permits' }) },
+    false,
+  )
 }
 
 function sameAs(joint: Joint): Joint {

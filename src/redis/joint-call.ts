@@ -53,36 +53,55 @@ export function acquireJointsCall(
 }
 
 export function renewJointsCall(heads: Heads, entries: readonly LockEntry[], watch: boolean): Call {
-  return changeCall(JOINT_SCRIPTS.renew, heads, entries, watch, ({ joint }) => codeOf((joint as Joint).mode))
+  return changeCall(JOINT_SCRIPTS.renew, heads, entries, watch, ({ ttl, joint }) => [
+    String(ttl),
+    codeOf((joint as Joint).mode),
+  ])
 }
 
 export function releaseJointsCall(heads: Heads, entries: readonly ReleaseEntry[]): Call {
-  return changeCall(JOINT_SCRIPTS.release, heads, entries, false, ({ watch }) => (watch ? '1' : '0'))
+  // The script watches a key after its last change of it, so all entries of the key are one group.
+  const watched = new Set(entries.filter(({ watch }) => watch).map(({ key }) => key))
+  return changeCall(JOINT_SCRIPTS.release, heads, entries, false, ({ key }) => ['0', watched.has(key) ? '1' : '0'])
 }
 
 export function verifyJointsCall(heads: Heads, entries: readonly LockEntry[]): Call {
-  return changeCall(JOINT_SCRIPTS.verify, heads, entries, false, () => '0')
+  return changeCall(JOINT_SCRIPTS.verify, heads, entries, false, () => ['0', '0'])
 }
 
-/** The entries of a key stand together, each with its index. */
+/** The entries of a call that have one key and one ttl. */
+interface Group {
+  readonly key: string
+  readonly ttl: string
+  readonly word: string
+  readonly indices: number[]
+  readonly members: string[]
+}
+
+/** @param termsOf the ttl and the word of an entry, which all entries of its group have. */
 function changeCall<E extends LockEntry>(
   script: Script,
   heads: Heads,
   entries: readonly E[],
   watch: boolean,
-  extraOf: (entry: E) => string,
+  termsOf: (entry: E) => readonly [ttl: string, word: string],
 ): Call {
-  const byKey = new Map<string, string[]>()
+  const groups = new Map<string, Group>()
   for (const [index, entry] of entries.entries()) {
-    const { key, token, ttl, joint } = entry
-    const values = [String(index + 1), memberOf(token, (joint as Joint).weight), String(ttl), extraOf(entry)]
-    const others = byKey.get(key)
-    if (others) others.push(...values)
-    else byKey.set(key, values)
+    const { key, token, joint } = entry
+    const [ttl, word] = termsOf(entry)
+    const name = `${ttl} ${word} ${key}`
+    const group = groups.get(name) ?? { key, ttl, word, indices: [], members: [] }
+    groups.set(name, group)
+    group.indices.push(index + 1)
+    group.members.push(memberOf(token, (joint as Joint).weight))
   }
   const values = [watch ? '1' : '0']
-  for (const some of byKey.values()) values.push(String(some.length / 4), ...some)
-  return script.prepare([{ heads, texts: [...byKey.keys()] }], [{ texts: values }])
+  for (const { ttl, word, indices, members } of groups.values()) {
+    values.push(String(members.length), indices.join(' '), ttl, word, ...members)
+  }
+  const keys = Array.from(groups.values(), ({ key }) => key)
+  return script.prepare([{ heads, texts: keys }], [{ texts: values }])
 }
 
 /** @param watched whether the server watches the refused keys. */

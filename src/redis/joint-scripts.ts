@@ -6,16 +6,19 @@
  *     <token>            a holder; its score is when it ends, in ms by the server's clock
  *     <token>*<weight>   a holder that takes more than one permit
  *     m, u               the mode (1 permits, 2 read, 3 write, 0 nobody) and the sum of all weights
- *     v, e               the last change, and the last end of a writer, in µs
+ *     v                  the last change: the time in µs, of which the last eleven digits are kept
+ *     e                  the last end of a writer, in µs
  *     r, w, t            until when readers wait, writers wait, and readers go first, in ms
  *
- * Counts, times in ms and times in µs lie apart: one range has all that may be over. Members of one letter are no holders.
+ * Counts, times in ms and times in µs lie apart: one range has all that may be over. Members of one letter are no holders. A set without `m` is
+ * another library's. A semaphore that takes our key removes the members with small scores, `m`, `u` and `v` together.
  */
 
 const COMMON = `
 local time = redis.call('TIME')
 local micros = tonumber(time[1]) * 1000000 + tonumber(time[2])
 local now = math.floor(micros / 1000)
+local version = micros % 1e11
 
 local function text(number) return string.format('%.0f', number) end
 local function weightOf(member) return tonumber(string.match(member, '%*(%d+)$')) or 1 end
@@ -54,7 +57,7 @@ end
 
 local function close(i, s)
   if not s.changed then return end
-  s.v = micros
+  s.v = version
   if s.u <= 0 and not s.r and not s.t and not s.w then
     redis.call('DEL', KEYS[i])
     return
@@ -169,98 +172,123 @@ end
 return reply
 `
 
-/** Lua source that reports entry `j` of key `i` as not ours: its index, and 1 for another lock on the key or 0 for no such holder. */
-const REPORT_NOT_OURS = `
-      touch(i)
-      exceptions[#exceptions + 1] = tonumber(ARGV[at + 4 * j - 3])
-      exceptions[#exceptions + 1] = foreign and 1 or 0`
-
 /**
- * KEYS: each lock once. ARGV: 1 if the keys are to be watched; then for each key the number of its entries, and for each of these its index (from 1),
- * member, ttl and mode. `PEXPIRE` comes first: a server without memory refuses only the first write of a script, and not this one.
+ * Lua source for scripts that change or look at holders. Their entries come in groups: each has one key, one ttl and one more word.
+ *
+ * KEYS: the lock of each group. ARGV: 1 if the keys are to be watched; then for each group the number of its entries, their indices (from 1, in one
+ * text), the ttl, the word, and the members.
  *
  * @returns for each entry that is not ours its index, then 1 if another lock is on the key or 0 if it is no holder.
  */
-export const RENEW_JOINTS: string = `${COMMON}
+const GROUPS = `${COMMON}
 local exceptions = {}
-local at = 2
-for i = 1, #KEYS do
-  local count = tonumber(ARGV[at])
-  local members = {}
-  for j = 1, count do members[j] = ARGV[at + 4 * j - 2] end
+
+-- Whether each member of the group is a holder, and whether another lock is on the key.
+local function look(i, at, count)
+  local members, held = { unpack(ARGV, at + 4, at + 3 + count) }, {}
   members[count + 1] = 'm'
   local kind = redis.call('TYPE', KEYS[i])['ok']
   local scores = kind == 'zset' and redis.call('ZMSCORE', KEYS[i], unpack(members)) or {}
   local foreign = kind ~= 'none' and not scores[count + 1]
-  local extended, longest, downgraded = {}, 0, false
   for j = 1, count do
-    if not foreign and scores[j] and tonumber(scores[j]) > now then
-      local ttl = tonumber(ARGV[at + 4 * j - 1])
-      if ttl > longest then longest = ttl end
-      extended[#extended + 1] = text(now + ttl)
-      extended[#extended + 1] = members[j]
-      if ARGV[at + 4 * j] == '2' and scores[count + 1] == '3' then downgraded = true end
-    else${REPORT_NOT_OURS}
+    held[j] = not foreign and scores[j] and tonumber(scores[j]) > now
+  end
+  return held, foreign
+end
+
+-- Reports the entries of the group that are not ours.
+local function report(i, at, held, foreign)
+  local j, all = 0, true
+  for index in string.gmatch(ARGV[at + 1], '%d+') do
+    j = j + 1
+    if not held[j] then
+      all = false
+      exceptions[#exceptions + 1] = tonumber(index)
+      exceptions[#exceptions + 1] = foreign and 1 or 0
     end
   end
-  if #extended > 0 then
-    redis.call('PEXPIRE', KEYS[i], math.max(redis.call('PTTL', KEYS[i]), longest))
-    extended[#extended + 1] = text(micros)
-    extended[#extended + 1] = 'v'
-    redis.call('ZADD', KEYS[i], unpack(extended))
+  if not all then touch(i) end
+end
+`
+
+/**
+ * See `GROUPS`; the word is the mode.
+ *
+ * Usually all entries are holders, and one `ZADD` says so: it changes members that are there, and counts them. `v` is one of them, so the set is ours.
+ * (A holder that is over counts as one until somebody removes it: nobody has its place yet.) Otherwise the script looks closer. Then `PEXPIRE` comes first: a server without memory refuses only the first write of a script, and not this one.
+ */
+export const RENEW_JOINTS: string = `${GROUPS}
+local function extend(i, ttl)
+  redis.call('PEXPIRE', KEYS[i], math.max(redis.call('PTTL', KEYS[i]), tonumber(ttl)))
+end
+
+local endings, last = {}, text(version)
+local at = 2
+for i = 1, #KEYS do
+  local count, ttl = tonumber(ARGV[at]), ARGV[at + 2]
+  local ending = endings[ttl] or text(now + tonumber(ttl))
+  endings[ttl] = ending
+  local changes = { last, 'v' }
+  for j = 1, count do
+    changes[2 * j + 1], changes[2 * j + 2] = ending, ARGV[at + 3 + j]
   end
-  if downgraded then
+  local any = redis.pcall('ZADD', KEYS[i], 'XX', 'CH', unpack(changes)) == count + 1
+  if any then
+    extend(i, ttl)
+  else
+    local held, foreign = look(i, at, count)
+    changes = { last, 'v' }
+    for j = 1, count do
+      if held[j] then
+        changes[#changes + 1] = ending
+        changes[#changes + 1] = ARGV[at + 3 + j]
+      end
+    end
+    any = #changes > 2
+    if any then
+      extend(i, ttl)
+      redis.call('ZADD', KEYS[i], unpack(changes))
+    end
+    report(i, at, held, foreign)
+  end
+  if any and ARGV[at + 3] == '2' and redis.call('ZSCORE', KEYS[i], 'm') == '3' then
     local s = open(i)
     s.m, s.e, s.t, s.r, s.changed = 2, micros, s.r, nil, true
     close(i, s)
   end
   if ARGV[1] == '1' then redis.call('EXISTS', KEYS[i]) end
-  at = at + 1 + 4 * count
+  at = at + 4 + count
 end
 return exceptions
 `
 
-/** As `RENEW_JOINTS`; instead of a mode each entry has 1 if its key is to be watched. */
-export const RELEASE_JOINTS: string = `${COMMON}
-local exceptions = {}
+/** See `GROUPS`; the word is 1 if the key is to be watched. */
+export const RELEASE_JOINTS: string = `${GROUPS}
 local at = 2
 for i = 1, #KEYS do
   local count = tonumber(ARGV[at])
-  local s = open(i)
-  local foreign, watch = s.foreign, false
+  local s, held = open(i), {}
   for j = 1, count do
-    local member = ARGV[at + 4 * j - 2]
-    if not foreign and redis.call('ZREM', KEYS[i], member) == 1 then
-      s.u, s.changed = s.u - weightOf(member), true
-    else${REPORT_NOT_OURS}
-    end
-    if ARGV[at + 4 * j] == '1' then watch = true end
+    local member = ARGV[at + 3 + j]
+    held[j] = not s.foreign and redis.call('ZREM', KEYS[i], member) == 1
+    if held[j] then s.u, s.changed = s.u - weightOf(member), true end
   end
   if s.changed then settle(s) end
   close(i, s)
-  if watch then redis.call('EXISTS', KEYS[i]) end
-  at = at + 1 + 4 * count
+  report(i, at, held, s.foreign)
+  if ARGV[at + 3] == '1' then redis.call('EXISTS', KEYS[i]) end
+  at = at + 4 + count
 end
 return exceptions
 `
 
-/** As `RENEW_JOINTS`, without a change. */
-export const VERIFY_JOINTS: string = `${COMMON}
-local exceptions = {}
+/** See `GROUPS`. Changes nothing. */
+export const VERIFY_JOINTS: string = `${GROUPS}
 local at = 2
 for i = 1, #KEYS do
   local count = tonumber(ARGV[at])
-  local members = {}
-  for j = 1, count do members[j] = ARGV[at + 4 * j - 2] end
-  members[count + 1] = 'm'
-  local kind = redis.call('TYPE', KEYS[i])['ok']
-  local scores = kind == 'zset' and redis.call('ZMSCORE', KEYS[i], unpack(members)) or {}
-  local foreign = kind ~= 'none' and not scores[count + 1]
-  for j = 1, count do
-    if foreign or not scores[j] or tonumber(scores[j]) <= now then${REPORT_NOT_OURS}
-    end
-  end
-  at = at + 1 + 4 * count
+  report(i, at, look(i, at, count))
+  at = at + 4 + count
 end
 return exceptions
 `

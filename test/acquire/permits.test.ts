@@ -255,7 +255,55 @@ describe('permits', () => {
       ] as const) {
         expect(String(await rejectionOf(manager.acquire('api', options as never)))).to.include(message)
       }
-      expect(String(await rejectionOf(manager.acquireAll(['api'], { permits: 2 } as never)))).to.include('permits')
+    }))
+
+  it('are not for calls that take plain locks only', () =>
+    withManager({}, async ({ manager, backend }) => {
+      const calls: Record<string, (options: object) => unknown> = {
+        acquireMany: (options) => manager.acquireMany(['a'], options),
+        acquireAll: (options) => manager.acquireAll(['a'], options),
+        claim: (options) => manager.claim(['a'], options),
+        share: (options) => manager.share(['a'], { group: 'g', ...options }),
+        elect: (options) => manager.elect('a', { elected: () => undefined, ...options }),
+      }
+      for (const [name, call] of Object.entries(calls)) {
+        for (const [option, value] of [
+          ['permits', 2],
+          ['weight', 1],
+          ['mode', 'read'],
+        ] as const) {
+          const error = await rejectionOf((async () => call({ [option]: value }))())
+          expect(error).to.be.instanceOf(TypeError)
+          expect(String(error)).to.match(
+            new RegExp(`^TypeError: Expected options of \`${name}\` .* got \`${option}\`$`),
+          )
+        }
+      }
+      expect(backend.requests).to.include({ acquire: 0 })
+    }))
+
+  it('are not adopted if what is joint of them is malformed, and the complaint names it', () =>
+    withManager({}, async ({ manager, backend }) => {
+      const permits = 'Expected `joint.permits` to be an integer >= 1 and <= 1000000 (permits), got'
+      for (const [joint, message] of [
+        [1, 'Expected `joint` to be an object or undefined, got `1` (number)'],
+        [null, 'Expected `joint` to be an object or undefined, got `null`'],
+        [{}, "Expected `joint.mode` to be 'permit', 'read' or 'write', got `undefined`"],
+        [[], "Expected `joint.mode` to be 'permit', 'read' or 'write', got `undefined`"],
+        [{ mode: 'both' }, "Expected `joint.mode` to be 'permit', 'read' or 'write', got `both` (string)"],
+        [{ mode: 'permit' }, `${permits} \`undefined\``],
+        [{ mode: 'permit', permits: '2', weight: 1 }, `${permits} \`2\` (string)`],
+        [
+          { mode: 'permit', permits: 2 },
+          'Expected `joint.weight` to be an integer >= 1 and <= 2 (permits), got `undefined`',
+        ],
+      ] as const) {
+        const detached = { key: 'api', token: 'token', fence: 1, ttl: 30_000, joint }
+        const error = await rejectionOf(manager.adopt(detached as never))
+        expect(error).to.be.instanceOf(TypeError)
+        expect(error).to.have.property('message', message)
+      }
+      expect(backend.requests).to.include({ renew: 0 })
     }))
 })
 

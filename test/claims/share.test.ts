@@ -1,5 +1,12 @@
 import { expect } from 'chai'
-import { LeaseManager, ManagerClosedError, type Share, type ShareOptions, UnavailableError } from 'leasewheel'
+import {
+  type Catalogue,
+  LeaseManager,
+  ManagerClosedError,
+  type Share,
+  type ShareOptions,
+  UnavailableError,
+} from 'leasewheel'
 import { MemoryBackend } from 'leasewheel/memory'
 import { type Member, type Stage, TTL, watch, withStage } from '../support/manager.ts'
 
@@ -254,11 +261,12 @@ describe('a share', () => {
       expect(stage.store.keys()).to.deep.equal([])
     }))
 
-  it('reports once that a backend cannot name the members', () =>
+  it('reports once that a backend refuses to name the members', () =>
     withStage(async ({ clock }) => {
       class Bare extends MemoryBackend {
-        override get catalogue(): undefined {
-          return undefined
+        override get catalogue(): Catalogue | undefined {
+          const refuse = () => Promise.reject(new UnavailableError('no permission', undefined, { final: true }))
+          return { ...(super.catalogue as Catalogue), announce: refuse, withdraw: refuse }
         }
       }
       const manager = new LeaseManager(new Bare(), { clock })

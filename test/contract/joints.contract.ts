@@ -177,6 +177,23 @@ export function describeJoints(name: string, start: () => Promise<Store>): void 
       expect(await store.get('lock:a')).to.equal(null)
     })
 
+    it('keeps a key until the last of its holders ends, whoever renews, and each for its own ttl', async () => {
+      await ask('short', permit(2), { ttl: SHORT })
+      await ask('long', permit(2))
+      const entries = [
+        { key: 'a', token: 'short', ttl: SHORT, joint: permit(2) },
+        { key: 'a', token: 'long', ttl: TTL, joint: permit(2) },
+      ]
+      await backend.renew(entries)
+      await backend.renew(entries.slice(0, 1))
+      await untilMissing('short', permit(2))
+      // Some time later a key that was cut short is gone for certain.
+      const other = { key: 'b', token: 'other', ttl: SHORT, joint: permit(2) }
+      await backend.acquire([other])
+      while (only(await backend.verify([other])).type === 'done');
+      expect(only(await backend.verify(entries.slice(1)))).to.deep.equal({ type: 'done' })
+    })
+
     it('P33 frees the key of a dead writer at its ttl', async () => {
       await ask('dead', write, { ttl: SHORT })
       expect(await typeOf('r1', tryRead)).to.equal('refused')

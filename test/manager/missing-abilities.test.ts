@@ -49,3 +49,17 @@ describe('a backend without `joints`', () => {
       }))
   }
 })
+
+describe('a backend without `catalogue`', () => {
+  it('refuses a share, because its members could not learn of each other', () =>
+    onPlain(async (manager, backend) => {
+      Object.defineProperty(backend, 'catalogue', { value: undefined })
+      expect(await refusal(() => manager.share(['a'], { group: 'g' })))
+        .to.be.instanceOf(TypeError)
+        .with.property('message')
+        .that.includes('Expected no `share` with this connection')
+      expect(backend.requests).to.include({ acquire: 0 })
+      const claim = manager.claim(['a'])
+      await claim.close()
+    }))
+})

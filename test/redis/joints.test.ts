@@ -1,9 +1,10 @@
 /** Permits, and readers and writers, on a real server: who is told of what, other libraries, and a server without memory. */
+import { readFileSync } from 'node:fs'
 import { setTimeout } from 'node:timers/promises'
 import { expect } from 'chai'
 import { Redis } from 'ioredis'
 import { type Lease, type LeaseManager, UnavailableError } from 'leasewheel'
-import { Semaphore } from 'redis-semaphore'
+import { Semaphore, TimeoutError } from 'redis-semaphore'
 import { type RedisServer, withRedis } from '../support/redis-server.ts'
 import { Hourly, LASTING, rejectionOf, until, withManager } from './support.ts'
 
@@ -117,6 +118,45 @@ describe('on a server, a key that several may hold', () => {
         client.disconnect()
       }
     }, 'semaphore:'))
+
+  it('is lost at its renewal if a semaphore of redis-semaphore asked for its key, even in vain', () =>
+    withRedis((server) =>
+      withManager(server.url, { ...LASTING, prefix: 'semaphore:', watch: false }, async ({ manager }) => {
+        const client = new Redis(server.url)
+        try {
+          const lease = await manager.acquire('api', { permits: 5 })
+          const theirs = new Semaphore(client, 'api', 1, { lockTimeout: 600_000, acquireAttemptsLimit: 1 })
+          expect(await rejectionOf(theirs.acquire())).to.be.instanceOf(TimeoutError)
+          expect(lease.held).to.equal(true)
+          expect(await rejectionOf(lease.renew()))
+            .to.have.property('cause')
+            .that.includes({ reason: 'taken' })
+        } finally {
+          client.disconnect()
+        }
+      }),
+    ))
+
+  it('needs no more permissions than docs/redis-users.md names', () =>
+    withRedis(async (server) => {
+      const page = readFileSync(new URL('../../docs/redis-users.md', import.meta.url), 'utf8')
+      const [rules = '', more = ''] = Array.from(page.matchAll(/^```\n(.*)\n```$/gm), ([, line]) => line)
+      const [command = '', ...rest] = `${rules} ${more}`.split(' ')
+      await server.command(command, ...rest)
+      await withManager(`redis://worker:secret@127.0.0.1:${server.port}`, LASTING, async ({ manager, journal }) => {
+        const permit = await manager.acquire('api', { permits: 2 })
+        const writer = await manager.acquire('doc', { mode: 'write' })
+        const reader = manager.acquire('doc', { mode: 'read' })
+        await Promise.all([permit.renew(), writer.renew()])
+        await writer.downgrade()
+        const joints = [permit, writer, await reader]
+        await manager.inspect('doc')
+        await server.command('DEL', 'lease:api')
+        await until('its loss is noticed', () => !permit.held)
+        expect(await Promise.all(joints.map((lease) => lease.release()))).to.deep.equal([false, true, true])
+        expect(journal.errors).to.deep.equal([])
+      })
+    }))
 
   it('is renewed and released by a server without memory, which acquires nothing', () =>
     withTwo(async (one, _other, server) => {

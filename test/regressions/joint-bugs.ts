@@ -102,4 +102,28 @@ export const JOINT_BUGS: readonly Regression[] = [
     harness: tests('test/manager/missing-abilities.test.ts', 'and is not asked'),
     report: /and is not asked/,
   },
+  {
+    failure: 'permits went on although a semaphore of another library had taken their key',
+    patches: [
+      {
+        file: 'src/redis/joint-scripts.ts',
+        find: 'local version = micros % 1e11',
+        replace: 'local version = micros',
+      },
+    ],
+    harness: tests('test/redis/joints.test.ts', 'is lost at its renewal'),
+    report: /is lost at its renewal/,
+  },
+  {
+    failure: 'a permit whose joint was malformed was adopted as a plain lock',
+    patches: [
+      {
+        file: 'src/options/joint.ts',
+        find: "  if (mode !== 'permit') {\n",
+        replace: "  if (mode === undefined) return undefined\n  if (mode !== 'permit') {\n",
+      },
+    ],
+    harness: tests(PERMITS, 'are not adopted if what is joint'),
+    report: /are not adopted if what is joint/,
+  },
 ]

@@ -20,13 +20,15 @@ export interface SoakArguments {
 
 export const HELP = `Lets processes share locks on a Redis server of its own while workers are stopped and killed, connections break and the server
 dies and comes back. Each process writes down what it held, and writes to a store that refuses stale fences. Afterwards a checker looks whether
-any two held one lock at once, whether fences grew, and whether a stale write was accepted.
+any two held one lock at once, more permits were held than there are, or a reader was beside a writer; whether fences grew, and whether a stale
+write was accepted.
 
 npm run soak -- [options]
 
   --minutes M      how long things go wrong; may be a fraction (default 1)
   --processes P    how many processes share the locks (default 4)
-  --keys K         how many locks there are (default 200)
+  --keys K         how many plain locks there are (default 200). For 20 of them there is one key of permits, and one for readers and writers, but
+                   not with --sentinel
   --ttl MS         time to live of their keys in ms (default 1000; with --sentinel 3000, so that it outlives a failover's window)
   --seed S         what goes wrong, and what the processes try to do; what comes of it differs from run to run (default: another each time)
   --sentinel       three Sentinels, a master and two replicas instead of one server, and failovers among the faults. What docs/guarantees.md

@@ -1,6 +1,7 @@
 /** The checker, fed with correct histories and with faulty ones. */
 import { expect } from 'chai'
 import fc from 'fast-check'
+import type { JointMode } from 'leasewheel'
 import { judge } from './checker.ts'
 import type { AcceptedWrite } from './fenced-store.ts'
 import type { Hold } from './history.ts'
@@ -34,6 +35,18 @@ function found(holds: readonly Hold[], writes: readonly AcceptedWrite[] = [], to
 const FIRST = hold('1.1', 0, 10, 100)
 const SECOND = hold('2.1', 11, 20, 200)
 const THIRD = hold('1.2', 21, 30, 300)
+
+/** A hold of a permit, a reader or a writer. */
+function shared(
+  mode: JointMode,
+  id: string,
+  begin: number,
+  end: number,
+  fence: number,
+  more: Partial<Hold> = {},
+): Hold {
+  return hold(id, begin, end, fence, { joint: { mode, permits: mode === 'permit' ? 3 : 0, weight: 1 }, ...more })
+}
 
 const OVERLAP = /^P7: two hold one key at once, for /
 const SHRUNK = ['P6: a fence does not grow from one holder to the next']
@@ -126,6 +139,96 @@ describe('the checker of a soak', () => {
 
   it('P6 finds a holder that was refused', () => {
     expect(found([{ ...FIRST, refusedAt: 5 }])).to.deep.equal(['P6: a holder was refused as stale'])
+  })
+
+  describe('the checker of keys that several may hold', () => {
+    const permit = shared.bind(undefined, 'permit')
+    const reader = shared.bind(undefined, 'read')
+    const writer = shared.bind(undefined, 'write')
+    const three = [permit('1.1', 0, 10, 1), permit('2.1', 1, 12, 2), permit('3.1', 2, 14, 3)]
+
+    it('finds no fault in as many permits as there are, whatever the order in which they were seen', () => {
+      expect(found([...three, permit('1.2', 11, 20, 4), permit('2.2', 13, 20, 5)])).to.deep.equal([])
+      expect(found([permit('1.1', 0, 10, 2), permit('2.1', 1, 12, 1, { askedAt: 0 })])).to.deep.equal([])
+    })
+
+    it('P33 finds more holders than permits', () => {
+      expect(found([...three, permit('1.2', 9.5, 20, 4)])).to.deep.equal([
+        'P33: 4 of 3 permits are held at once, for 0.500 ms',
+      ])
+    })
+
+    it('P33 counts the weights of permits', () => {
+      const heavy = { joint: { mode: 'permit', permits: 3, weight: 2 } } as const
+      expect(found([permit('1.1', 0, 10, 1), permit('2.1', 0, 10, 2, heavy)])).to.deep.equal([])
+      expect(found([permit('1.1', 0, 10, 1, heavy), permit('2.1', 5, 10, 2, heavy)])).to.deep.equal([
+        'P33: 4 of 3 permits are held at once, for 5.000 ms',
+      ])
+    })
+
+    it('P33 lets the largest number of permits count if holders disagree', () => {
+      const five = { joint: { mode: 'permit', permits: 5, weight: 1 } } as const
+      expect(found([...three, permit('1.2', 3, 9, 4, five)])).to.deep.equal([])
+      expect(found([...three, permit('1.2', 3, 9, 4)])).to.have.length(1)
+    })
+
+    it('finds no fault in readers at once, and writers between them', () => {
+      const first = writer('1.1', 0, 10, 1)
+      const holds = [first, reader('2.1', 11, 30, 2), reader('3.1', 12, 29, 3), writer('1.2', 31, 40, 4)]
+      expect(found(holds, [first, holds[3] as Hold].map(write))).to.deep.equal([])
+    })
+
+    it('P33 finds a reader beside a writer, whoever came first', () => {
+      expect(found([reader('1.1', 0, 10, 1), writer('2.1', 9, 20, 2)])).to.deep.equal([
+        'P33: reader and writer hold one key at once, for 1.000 ms',
+      ])
+      expect(found([writer('1.1', 0, 10, 1), reader('2.1', 9, 20, 2)])).to.deep.equal([
+        'P33: writer and reader hold one key at once, for 1.000 ms',
+      ])
+    })
+
+    it('P33 finds a writer beside one of several readers that has gone on for longer', () => {
+      expect(found([reader('1.1', 0, 30, 1), reader('2.1', 1, 10, 2), writer('3.1', 20, 25, 3)])).to.deep.equal([
+        'P33: reader and writer hold one key at once, for 5.000 ms',
+      ])
+    })
+
+    it('P33 finds a plain lock beside a permit, a permit beside a reader, and two writers', () => {
+      for (const [one, other, kinds] of [
+        [hold('1.1', 0, 10, 1), permit('2.1', 5, 10, 2), 'lock and permit'],
+        [permit('1.1', 0, 10, 1), reader('2.1', 5, 10, 2), 'permit and reader'],
+        [writer('1.1', 0, 10, 1), writer('2.1', 5, 10, 2), 'writer and writer'],
+      ] as const) {
+        expect(found([one, other])).to.deep.equal([`P33: ${kinds} hold one key at once, for 5.000 ms`])
+      }
+    })
+
+    it('P33 finds a permit in two processes at once', () => {
+      const [first] = three as [Hold]
+      expect(found([first, { ...first, id: '2.1', begin: 5 }]).join()).to.match(/^P33: permit and permit hold/)
+    })
+
+    it('P6 finds a permit and a reader with a smaller fence than one that was held before they were asked for', () => {
+      expect(found([permit('1.1', 0, 10, 2), permit('2.1', 3, 12, 1, { askedAt: 1 })])).to.deep.equal(SHRUNK)
+      expect(found([permit('1.1', 0, 10, 2), permit('2.1', 3, 12, 2, { askedAt: 1 })])).to.deep.equal(SHRUNK)
+      expect(found([reader('1.1', 0, 10, 2), reader('2.1', 3, 12, 1, { askedAt: 1 })])).to.deep.equal(SHRUNK)
+    })
+
+    it('P6 finds a reader with a smaller fence than the writer before it, and the other way round', () => {
+      expect(found([writer('1.1', 0, 10, 2), reader('2.1', 11, 12, 1)])).to.deep.equal(SHRUNK)
+      expect(found([reader('1.1', 0, 10, 3), reader('2.1', 0, 10, 2), writer('3.1', 11, 12, 2)])).to.deep.equal(SHRUNK)
+    })
+
+    it('P6 demands that a writer that becomes a reader, and an adopted permit, keep their fences', () => {
+      const one = writer('1.1', 0, 10, 1)
+      const asReader = reader('1.2', 11, 30, 1, { token: one.token })
+      expect(found([one, reader('2.1', 10.5, 30, 2), asReader])).to.deep.equal([])
+      expect(found([one, reader('2.1', 10.5, 30, 2), { ...asReader, fence: 3 }])).to.deep.equal(SHRUNK)
+      const [first, second] = three as [Hold, Hold]
+      const adopted = permit('3.1', 11, 20, 1, { token: first.token })
+      expect(found([first, second, adopted])).to.deep.equal([])
+      expect(found([first, second, { ...adopted, fence: 4 }])).to.deep.equal(SHRUNK)
+    })
   })
 
   describe('the checker of random histories', () => {

@@ -1,6 +1,6 @@
 /**
  * Judges the history of a soak from outside: it knows nothing of managers or servers, only who held what when, and
- * what the store accepted.
+ * what the store accepted. Holds may share a key: permits, as many as there are, and readers.
  *
  * Each key's holds are intervals, and their two ends are known: a sweep over the ends in the order of time (Michael Shamos and Dan Hoey,
  * "Geometric intersection problems", 1976; on a line it is a sort) finds an overlap whenever there is one. A search for a linearization (Jeannette Wing and
@@ -71,30 +71,77 @@ export function judge({ holds, writes, failovers = [] }: History, tolerance = 0)
   return { violations, named }
 }
 
-/** Each hold that began while one that had begun before it was still in force. */
+/** Each hold that began while others were in force beside which it must not be. */
 function findOverlaps(holds: readonly Hold[], tolerance: number): Finding[] {
   const findings: Finding[] = []
-  let last: Hold | undefined
+  let present: Hold[] = []
   for (const hold of holds) {
-    if (last !== undefined && hold.begin < last.end - tolerance) {
-      const overlap = Math.min(hold.end, last.end) - hold.begin
-      findings.push({
-        violation: violation('P7', `two hold one key at once, for ${overlap.toFixed(3)} ms`, last, hold),
-        overlap,
-        suspects: [last, hold],
-        at: hold.begin,
-      })
-    }
-    if (last === undefined || hold.end > last.end) last = hold
+    present = present.filter(({ end }) => hold.begin < end - tolerance)
+    const found = conflictOf(present, hold)
+    if (found !== undefined) findings.push(found)
+    present.push(hold)
   }
   return findings
 }
 
-/** Each acquisition whose fence is not larger than that of one before it. A lease that was adopted is the same acquisition, and has the same fence. */
+/** @param present those in force when the hold began. */
+function conflictOf(present: readonly Hold[], hold: Hold): Finding | undefined {
+  const others = present.filter((other) => !mayBeBeside(other, hold))
+  if (others.length > 0) {
+    const last = others.reduce((one, other) => (other.end > one.end ? other : one))
+    const overlap = Math.min(hold.end, last.end) - hold.begin
+    const kinds = [kindOf(last), kindOf(hold)]
+    const [property, who] = kinds.every((kind) => kind === 'lock') ? ['P7', 'two'] : ['P33', kinds.join(' and ')]
+    const found = violation(property, `${who} hold one key at once, for ${overlap.toFixed(3)} ms`, last, hold)
+    return { violation: found, overlap, suspects: [last, hold], at: hold.begin }
+  }
+  if (hold.joint?.mode !== 'permit') return undefined
+  const all = [...present, hold]
+  const held = all.reduce((sum, { joint }) => sum + (joint?.weight ?? 0), 0)
+  // Each caller keeps to its own number of permits, so the largest counts.
+  const permits = Math.max(...all.map(({ joint }) => joint?.permits ?? 0))
+  if (held <= permits) return undefined
+  const overlap = Math.min(...all.map(({ end }) => end)) - hold.begin
+  const found = violation('P33', `${held} of ${permits} permits are held at once, for ${overlap.toFixed(3)} ms`, ...all)
+  return { violation: found, overlap, suspects: all, at: hold.begin }
+}
+
+function kindOf({ joint }: Hold): string {
+  switch (joint?.mode) {
+    case undefined:
+      return 'lock'
+    case 'permit':
+      return 'permit'
+    case 'read':
+      return 'reader'
+    case 'write':
+      return 'writer'
+  }
+}
+
+/** Whether two may hold a key at once, if there are permits enough. A lease is in one process at a time. */
+function mayBeBeside(one: Hold, other: Hold): boolean {
+  return one.token !== other.token && areShared(one, other)
+}
+
+function areShared(one: Hold, other: Hold): boolean {
+  const mode = one.joint?.mode
+  return mode === other.joint?.mode && (mode === 'permit' || mode === 'read')
+}
+
+/**
+ * Each acquisition whose fence is not larger than that of one before it. A lease that was adopted is the same acquisition, and has the same fence.
+ *
+ * Holds that exclude each other are in the order of their times. Others may have been granted in another order than they were seen; one is later for
+ * certain if it was asked for when the other was held already.
+ */
 function findShrunkFences(holds: readonly Hold[]): Finding[] {
   const findings: Finding[] = []
-  let highest: Hold | undefined
+  const leaders = new Map<string, Leaders>()
+  const fences = new Map<string, Hold>()
   for (const hold of holds) {
+    const former = fences.get(hold.token)
+    const highest = former && areShared(former, hold) ? former : highestBefore(leaders, hold)
     if (highest !== undefined && !isGrown(highest, hold)) {
       findings.push({
         violation: violation('P6', 'a fence does not grow from one holder to the next', highest, hold),
@@ -103,9 +150,28 @@ function findShrunkFences(holds: readonly Hold[]): Finding[] {
         at: hold.begin,
       })
     }
-    if (highest === undefined || hold.fence >= highest.fence) highest = hold
+    fences.set(hold.token, hold)
+    const kind = kindOf(hold)
+    const own = leaders.get(kind) ?? []
+    leaders.set(kind, own)
+    const last = own.at(-1)?.highest
+    own.push({ begin: hold.begin, highest: last === undefined || hold.fence >= last.fence ? hold : last })
   }
   return findings
+}
+
+/** For each hold of one kind, in order: when it began, and the hold with the highest fence until then. */
+type Leaders = { readonly begin: number; readonly highest: Hold }[]
+
+function highestBefore(leaders: ReadonlyMap<string, Leaders>, hold: Hold): Hold | undefined {
+  let found: Hold | undefined
+  for (const list of leaders.values()) {
+    const { highest: some } = list[0] as Leaders[number]
+    const until = areShared(some, hold) ? (hold.askedAt ?? Number.NEGATIVE_INFINITY) : Number.POSITIVE_INFINITY
+    const highest = list.findLast(({ begin }) => begin < until)?.highest
+    if (highest !== undefined && (found === undefined || highest.fence >= found.fence)) found = highest
+  }
+  return found
 }
 
 function isGrown(before: Hold, hold: Hold): boolean {

@@ -54,6 +54,13 @@ describe('the history of a worker', () => {
     expect(readHistory(text(BEGIN), 1)[0]).to.include({ begin: 10, end: 10, ending: 'unfinished' })
   })
 
+  it('says how a hold shares its key, and when it was asked for', () => {
+    const joint = { mode: 'permit', permits: 3, weight: 1 } as const
+    const [hold] = readHistory(text({ ...BEGIN, joint }, { type: 'asked', hold: 1, at: 9 }), 1)
+    expect(hold).to.deep.include({ joint, askedAt: 9, begin: 10 })
+    expect(readHistory(text(BEGIN), 1)[0]).not.to.have.any.keys('joint', 'askedAt')
+  })
+
   it('keeps the first refusal of a holder', () => {
     const refusals: HistoryRecord[] = [13, 14].map((at) => ({ type: 'refused', hold: 1, at }))
     expect(readHistory(text(BEGIN, ...refusals), 1)[0]).to.include({ refusedAt: 13 })

@@ -6,10 +6,16 @@
  * between the two readings. (The other way round it might have been stopped after `held`, and the time would prove nothing.)
  */
 import { closeSync, openSync, writeSync } from 'node:fs'
-import type { LossReason } from 'leasewheel'
+import type { Joint, LossReason } from 'leasewheel'
 
-/** How a hold ended, as its manager told it: given back, given back without an answer, given to another process, or lost. */
-export type Ending = 'released' | 'unconfirmed' | 'detached' | `lost: ${LossReason}`
+/**
+ * How a hold ended, as its manager told it: given back, given back without an answer, given to another process, or lost. A writer that becomes a reader
+ * ends one hold and begins another.
+ */
+export type Ending = 'released' | 'unconfirmed' | 'detached' | 'downgraded' | `lost: ${LossReason}`
+
+/** How a hold shares its key with others. */
+type HeldJoint = Pick<Joint, 'mode' | 'permits' | 'weight'>
 
 /** A line of a history. Holds are numbered within their worker; times are in ms of the machine's clock. */
 export type HistoryRecord =
@@ -22,7 +28,11 @@ export type HistoryRecord =
       /** ms. */
       readonly ttl: number
       readonly at: number
+      /** Given if others may hold the key as well. */
+      readonly joint?: HeldJoint
     }
+  /** When the call began that acquired it: the server granted it later. */
+  | { readonly type: 'asked'; readonly hold: number; readonly at: number }
   | { readonly type: 'held'; readonly holds: readonly number[]; readonly at: number }
   /** The store refused a write, and the lease was held after that. */
   | { readonly type: 'refused'; readonly hold: number; readonly at: number }
@@ -45,6 +55,9 @@ export interface Hold {
   readonly refusedAt: number | undefined
   /** `unfinished`: the worker was killed before. */
   readonly ending: Ending | 'unfinished'
+  readonly joint?: HeldJoint
+  /** When the call began that acquired it, if that is known. */
+  readonly askedAt?: number
 }
 
 export function holdId(worker: number, hold: number): string {
@@ -85,7 +98,7 @@ export function readHistory(text: string, worker: number, wallClockOffset = 0): 
   const apply = (record: HistoryRecord): void => {
     switch (record.type) {
       case 'begin': {
-        const { hold, key, token, fence, ttl, at } = record
+        const { hold, key, token, fence, ttl, at, joint } = record
         const id = holdId(worker, hold)
         if (holds.has(hold)) throw new Error(`Hold ${hold} has begun before`)
         const grantedAt = fence / 1_000 - wallClockOffset
@@ -100,9 +113,13 @@ export function readHistory(text: string, worker: number, wallClockOffset = 0): 
           end: at,
           refusedAt: undefined,
           ending: 'unfinished',
+          ...(joint && { joint }),
         })
         break
       }
+      case 'asked':
+        find(record.hold).askedAt = record.at
+        break
       case 'held':
         for (const hold of record.holds) {
           const draft = find(hold)

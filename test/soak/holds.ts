@@ -63,18 +63,33 @@ export class Holds {
     if (this.#lie === 'overstay' && lease.state === 'lost') this.#end(lease, 'lost: expired')
   }
 
+  /** The lease was acquired by a call that began at that time. */
+  onAsked(lease: Lease, at: number): void {
+    const hold = this.#numbers.get(lease)
+    if (hold !== undefined) this.#file.add({ type: 'asked', hold, at })
+  }
+
+  /** The lease of a writer is a reader's from now on: call it before `lease.downgrade()`, and write nothing afterwards. */
+  onDowngrade(lease: Lease): void {
+    this.#end(lease, 'downgraded')
+    this.#begin(lease, 'read')
+  }
+
   close(): void {
     clearInterval(this.#timer)
     this.#file.close()
   }
 
-  #begin(lease: Lease): void {
+  /** @param mode default: that of the lease. */
+  #begin(lease: Lease, mode = lease.mode): void {
     const at = machineTime()
     if (!this.#isHeld(lease)) return
     const { key, token, ttl } = lease
+    const { permits = 0, weight = 1 } = lease.joint ?? {}
+    const joint = mode && { joint: { mode, permits, weight } }
     this.#begun += 1
     this.#numbers.set(lease, this.#begun)
-    this.#file.add({ type: 'begin', hold: this.#begun, key, token, fence: this.fenceOf(lease), ttl, at })
+    this.#file.add({ type: 'begin', hold: this.#begun, key, token, fence: this.fenceOf(lease), ttl, at, ...joint })
   }
 
   #end(lease: Lease, ending: Ending): void {

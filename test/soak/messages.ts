@@ -34,6 +34,8 @@ export interface WorkerTask {
   /** The file that its history goes to. */
   readonly history: string
   readonly lie: Lie | undefined
+  /** Whether it takes permits, and locks for readers and writers, too. */
+  readonly joints?: boolean
   /** Whether each lease is renewed until it is released, so that a lost one is a fault. */
   readonly isSteady?: boolean
 }

@@ -26,12 +26,17 @@ export function formatReport({ faults, failovers, holds, accepted, refused, viol
   for (const { ending } of holds) endings.set(ending, (endings.get(ending) ?? 0) + 1)
   const acquisitions = new Set(holds.map(({ token }) => token)).size
   const ended = (ending: string): number => endings.get(ending) ?? 0
+  const acquisitionsOf = (mode: string): number =>
+    new Set(holds.filter(({ joint }) => joint?.mode === mode).map(({ token }) => token)).size
   const losses = [...endings].filter(([ending]) => ending.startsWith('lost'))
   const rows: [string, number][] = [
     ...Object.entries(faults).map(([fault, count]): [string, number] => [`fault: ${FAULTS[fault as Fault]}`, count]),
     ['faults together', Object.values(faults).reduce((sum, count) => sum + count, 0)],
     ['acquisitions', acquisitions],
-    ['adoptions', holds.length - acquisitions],
+    ['of permits', acquisitionsOf('permit')],
+    ['of readers, writers that became one included', acquisitionsOf('read')],
+    ['of writers', acquisitionsOf('write')],
+    ['adoptions', holds.length - acquisitions - ended('downgraded')],
     ['released', ended('released')],
     ['released, not confirmed', ended('unconfirmed')],
     ['detached', ended('detached')],

@@ -162,7 +162,9 @@ class Soak {
     this.#latestHolds.push(0)
     const seed = this.#random.integer(0, 2 ** 31)
     const route = this.#routeThrough(network)
-    const task: WorkerTask = { worker: number, route, keys, ttl, seed, history, lie }
+    // What a failover costs is known of plain locks only.
+    const joints = this.#site.group === undefined
+    const task: WorkerTask = { worker: number, route, keys, ttl, seed, history, lie, joints }
     const worker: WorkerProcess = new WorkerProcess(task, (message) => this.#onMessage(worker, message))
     void worker.gone.then((failure) => {
       if (failure !== undefined) this.#failed.abort(new Error(failure))

@@ -4,7 +4,14 @@
  */
 import { setTimeout } from 'node:timers/promises'
 import { Cluster, Redis } from 'ioredis'
-import { type AcquireOptions, type Connectable, type Lease, LeaseError, LeaseManager } from 'leasewheel'
+import {
+  type AcquireOptions,
+  type Connectable,
+  type JointOptions,
+  type Lease,
+  LeaseError,
+  LeaseManager,
+} from 'leasewheel'
 import { quorum } from 'leasewheel/quorum'
 import { Random } from '../simulation/random.ts'
 import { Holds } from './holds.ts'
@@ -13,6 +20,11 @@ import type { MessageFromWorker, MessageToWorker, Route, WorkerTask } from './me
 
 /** From one thing that a worker begins to do to the next, on average, in ms. It does many at a time. */
 const PACE = 12
+
+/** How many permits each key of permits has. */
+const PERMITS = 3
+/** Of so many plain locks there is one key of permits, and one for readers and writers. */
+const LOCKS_PER_JOINT = 20
 
 class Worker {
   readonly #task: WorkerTask
@@ -80,6 +92,7 @@ class Worker {
     const random = this.#random
     const manager = this.#manager
     const options = this.#options()
+    if (this.#task.joints && random.chance(0.4)) return this.#takeJoint(options)
     const action = random.weighted({ using: 4, acquire: 4, tryAcquire: 3, acquireMany: 1, acquireAll: 1 })
     switch (action) {
       case 'using':
@@ -104,26 +117,54 @@ class Worker {
     }
   }
 
-  async #keep(lease: Lease | null): Promise<void> {
+  /** A permit, or a lock for a reader or a writer. */
+  async #takeJoint(options: AcquireOptions): Promise<void> {
+    const random = this.#random
+    const manager = this.#manager
+    const isPermit = random.chance(0.5)
+    const key = `${isPermit ? 'permits' : 'document'} ${random.integer(1, Math.ceil(this.#task.keys / LOCKS_PER_JOINT))}`
+    const joint: JointOptions = isPermit
+      ? { permits: PERMITS, weight: random.pick([1, 1, 1, 2]) }
+      : { mode: random.pick(['read', 'read', 'read', 'write']) }
+    const askedAt = machineTime()
+    switch (random.pick(['using', 'acquire', 'tryAcquire'] as const)) {
+      case 'using':
+        await manager.using(key, (lease) => this.#work(lease, askedAt), { ...options, ...joint })
+        break
+      case 'acquire':
+        await this.#keep(await manager.acquire(key, { ...options, ...joint }), askedAt)
+        break
+      case 'tryAcquire': {
+        const { wait: _wait, ...rest } = options
+        await this.#keep(await manager.tryAcquire(key, { ...rest, ...joint }), askedAt)
+        break
+      }
+    }
+  }
+
+  async #keep(lease: Lease | null, askedAt?: number): Promise<void> {
     if (lease === null) return
-    await this.#work(lease)
+    await this.#work(lease, askedAt)
     if (lease.held && this.#random.chance(0.1)) send({ type: 'detached', lease: lease.detach() })
     else await lease.release()
   }
 
   /** Some of the work is done by those who look whether they still hold the lock, and some by those who leave that to the store. */
-  async #work(lease: Lease): Promise<void> {
+  async #work(lease: Lease, askedAt?: number): Promise<void> {
     const { ttl } = this.#task
     const random = this.#random
     const hold = this.#holds.numberOf(lease)
     // Lost before anybody could work.
     if (hold === undefined) return
-    const isCareful = random.chance(0.5)
+    if (askedAt !== undefined) this.#holds.onAsked(lease, askedAt)
+    // Who shares a key with others does not write: their fences would refuse each other's writes.
+    const writes = lease.mode === undefined || lease.mode === 'write'
+    const isCareful = !writes || random.chance(0.5)
     const duration = random.between(0, random.pick([0.02, 0.02, 0.5, 2.5]) * ttl)
     const endAt = machineTime() + duration
     for (;;) {
       if (isCareful && !this.#holds.prove(lease)) break
-      if (!(await this.#write(hold, lease))) {
+      if (writes && !(await this.#write(hold, lease))) {
         this.#holds.onRefused(lease)
         break
       }
@@ -132,7 +173,16 @@ class Worker {
       if (left <= 0 || this.#finish.signal.aborted) break
       await setTimeout(Math.min(left, random.between(5, ttl / 2)))
     }
+    if (lease.mode === 'write' && lease.held && random.chance(0.3)) await this.#readOn(lease)
     this.#holds.onDone(lease)
+  }
+
+  /** A writer becomes a reader. */
+  async #readOn(lease: Lease): Promise<void> {
+    this.#holds.onDowngrade(lease)
+    await lease.downgrade().catch(expectLeaseError)
+    const endAt = machineTime() + this.#random.between(0, this.#task.ttl / 2)
+    while (machineTime() < endAt && this.#holds.prove(lease)) await setTimeout(this.#random.between(5, 50))
   }
 
   /** @returns whether the store accepted it. */
