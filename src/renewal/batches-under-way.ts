@@ -20,12 +20,12 @@ export class BatchesUnderWay {
   readonly #mostInTurn: number
   /** Batches that are sent, and neither answered nor given up. */
   #count = 0
-  /** Of these, those sent in this turn of the event loop. */
+  /** Places of the batches that were sent in this turn of the event loop. */
   #inTurn = 0
   /** Batches that were given up and not answered, and until when each counts. */
   readonly #overdue = new Map<Sent, number>()
 
-  /** @param mostInTurn how many batches are sent in one turn of the event loop. */
+  /** @param mostInTurn once batches with so many places were sent in one turn of the event loop, the next ones wait for another. */
   constructor(clock: Clock, mostInTurn: number) {
     this.#clock = clock
     this.#mostInTurn = mostInTurn
@@ -54,9 +54,10 @@ export class BatchesUnderWay {
     this.#inTurn = 0
   }
 
-  add(): void {
+  /** @param places how many of them the batch has. */
+  add(places: number): void {
     this.#count += 1
-    this.#inTurn += 1
+    this.#inTurn += places
   }
 
   onAnswered(batch: Sent): void {

@@ -13,10 +13,10 @@ import type { Loads } from './loads.ts'
 import { BundlingQueue, PlainQueue, type RenewalQueue } from './renewal-queue.ts'
 
 /**
- * Batches to one of several servers in one turn of the event loop. Each may be a call for every key: after a failover, thousands of them in one go
- * would delay the renewals of other servers.
+ * Places that one of several servers is asked for in one turn of the event loop. Each is a call: after a failover, thousands of them in one go would
+ * delay the renewals of other servers.
  */
-const IN_ONE_TURN = 1
+const IN_ONE_TURN = 128
 
 export interface LanesParts {
   readonly clock: Clock

@@ -22,6 +22,16 @@ export class RenewalBatch {
     this.lane = lane
     this.records = membersOf(cohorts)
   }
+
+  /** How many places its keys have. */
+  get places(): number {
+    const { records } = this
+    let count = 1
+    for (let index = 1; index < records.length; index += 1) {
+      if (records[index]?.rank !== records[index - 1]?.rank) count += 1
+    }
+    return count
+  }
 }
 
 function membersOf(cohorts: readonly LeaseCohort[]): readonly LeaseRecord[] {

@@ -181,7 +181,7 @@ export class Renewer {
       tally.measure('renewalLag', sentAt - cohort.dueAt, sentAt, cohort.size)
       load.onWaited(sentAt - cohort.queuedAt, cohort.terms.ttl)
     }
-    underWay.add()
+    underWay.add(batch.places)
     this.#watch(batch, sentAt)
     tally.requests += 1
     let outcomes: readonly (ChangeOutcome | undefined)[]

@@ -247,9 +247,9 @@ describe('a place that moves to another server', () => {
       expect(backend.requests.every(({ routes }) => routes.length === 1)).to.equal(true)
     }))
 
-  it('P37 delays no renewal of another one by a burst: in each turn of the event loop it gets one batch', () =>
-    withServers({ batchSize: 1 }, async ({ manager, clock, backend }) => {
-      await grantAll(manager.acquireMany(Array.from({ length: 8 }, (_, index) => `25:${index}`)))
+  it('P37 delays no renewal of another one by a burst: in each turn of the event loop it is asked for some places', () =>
+    withServers({ places: 1_024, batchSize: 64 }, async ({ manager, clock, backend }) => {
+      await grantAll(manager.acquireMany(Array.from({ length: 320 }, (_, index) => `${345 + index}:burst`)))
       await grantAll(manager.acquireMany(['2:other']))
       const turns: string[][] = [[]]
       clock.soon = (callback) =>
@@ -259,13 +259,13 @@ describe('a place that moves to another server', () => {
         })
       const renew = backend.renew.bind(backend)
       backend.renew = (entries, isWatched) => {
-        turns.at(-1)?.push(String(entries[0]?.key))
+        turns.at(-1)?.push(...entries.map(({ key }) => key))
         return renew(entries, isWatched)
       }
       for (const route of [1, 0]) backend.listener.onSuspect(route)
-      while (turns.flat().length < 9) await clock.settle()
+      while (turns.flat().length < 321) await clock.settle()
       const sent = turns.filter((keys) => keys.length > 0)
-      expect(sent.map((keys) => keys.filter((key) => key.startsWith('25:')).length)).to.deep.equal(Array(8).fill(1))
+      expect(sent.map((keys) => keys.filter((key) => key.endsWith('burst')).length)).to.deep.equal([128, 128, 64])
       expect(sent[0]).to.include('2:other')
     }))
 
