@@ -121,8 +121,11 @@ function libraryOf(name: Contender): LibraryName {
       return 'leasewheel'
     case 'pipelined':
       return PIPELINED
-    default:
+    case 'redlock':
+    case 'redis-semaphore':
       return name
+    default:
+      return name satisfies never
   }
 }
 
