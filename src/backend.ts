@@ -36,6 +36,8 @@ export interface LockEntry {
 export interface Unknown {
   readonly type: 'unknown'
   readonly error: Error
+  /** Whether the server has carried out an acquire that does not count all the same: nothing of it is on its way any more. Default: no. */
+  readonly landed?: boolean
 }
 
 export type AcquireOutcome = Granted | Refusal | Unknown
