@@ -13,6 +13,7 @@ import { loss } from './loss.ts'
 import { overload } from './overload.ts'
 import { permits } from './permits.ts'
 import { release } from './release.ts'
+import { replicas } from './replicas.ts'
 import { report } from './report.ts'
 import { scale } from './scale.ts'
 import { wheel } from './wheel.ts'
@@ -28,6 +29,7 @@ const commands: ReadonlyMap<string, Command> = new Map([
   ['overload', overload],
   ['wheel', wheel],
   ['cluster', cluster],
+  ['replicas', replicas],
   ['guard', guard],
   ['report', report],
 ])

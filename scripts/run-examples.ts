@@ -1,6 +1,6 @@
 /**
  * `npm run examples`: runs every example, and the demo, first in memory and then on a Redis server of its own, each in a process of its own
- * with a time limit; and beside that on a cluster of its own; the one about quorums on three servers, too. Beside them the recipes, which have packages of their own and use the build:
+ * with a time limit; and beside that on a cluster of its own; the one about quorums on three servers, and the one about replicas on a server that has one, too. Beside them the recipes, which have packages of their own and use the build:
  * first those are installed and built, and the recipes type-checked. Writes one line for each, and all the output of one that failed.
  */
 import { execFile } from 'node:child_process'
@@ -9,6 +9,7 @@ import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { withRedisCluster } from '../test/support/redis-cluster.ts'
 import { withRedis } from '../test/support/redis-server.ts'
+import { withReplicas } from '../test/support/replicated-server.ts'
 import { type Outcome, outcomeOf, report } from './outcome.ts'
 
 /** Recipes that run at the same time, each on a server of its own: they wait more than they compute. */
@@ -16,7 +17,7 @@ const LANES = 2
 /** Nodes that hang for so long are not replaced: no example is about failovers. ms. */
 const NODE_TIMEOUT = 15_000
 
-type Where = 'memory' | 'redis' | 'cluster' | 'quorum'
+type Where = 'memory' | 'redis' | 'cluster' | 'quorum' | 'replica'
 
 interface Example {
   readonly name: string
@@ -47,9 +48,10 @@ function run({ name, file, args }: Example, where: Where, url: string): Promise<
   return outcomeOf(process.execPath, [...process.execArgv, folder + file, ...args, ...own], {
     env: {
       ...process.env,
-      REDIS_URL: where === 'redis' ? url : '',
+      REDIS_URL: where === 'redis' || where === 'replica' ? url : '',
       REDIS_CLUSTER_URL: where === 'cluster' ? url : '',
       ...(where === 'quorum' && { REDIS_QUORUM_URLS: url }),
+      ...(where === 'replica' && { REDIS_REPLICAS: '1' }),
     },
   })
 }
@@ -129,7 +131,14 @@ const inCluster = withRedisCluster(({ nodes }) => runAll(examples, 'cluster', no
 const inMemory = await runAll(examples, 'memory')
 const onRedis = await withRedis(({ url }) => runAll(examples, 'redis', url))
 const onQuorum = await runOnQuorum(examples.filter(({ name }) => name === 'quorum'))
-const failures = inMemory + onRedis + onQuorum + (await inCluster) + (await inRecipes)
-const total = 3 * examples.length + 1 + recipes.length
+const onReplicated = await withReplicas(1, ({ master: { url } }) =>
+  runAll(
+    examples.filter(({ name }) => name === 'replicas'),
+    'replica',
+    url,
+  ),
+)
+const failures = inMemory + onRedis + onQuorum + onReplicated + (await inCluster) + (await inRecipes)
+const total = 3 * examples.length + 2 + recipes.length
 console.log(failures === 0 ? `All ${total} runs are ok` : `${failures} of ${total} runs FAILED`)
 process.exitCode = failures === 0 ? 0 : 1

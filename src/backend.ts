@@ -36,6 +36,8 @@ export interface LockEntry {
 export interface Unknown {
   readonly type: 'unknown'
   readonly error: Error
+  /** Whether the server has carried out an acquire that does not count all the same: nothing of it is on its way any more. Default: no. */
+  readonly landed?: boolean
 }
 
 export type AcquireOutcome = Granted | Refusal | Unknown
@@ -115,6 +117,11 @@ export interface BackendSettings {
   readonly clock?: Clock | undefined
   /** Called before each connection, for a name and a password. Default: those of the client or the URL. */
   readonly credentials?: (() => Promise<Credentials>) | undefined
+  /**
+   * How many replicas have to acknowledge a grant, a renewal or a hand-over: fewer in time, and its outcome is unknown. Default: 0. Only a backend
+   * with `awaitsReplicas` is given more.
+   */
+  readonly replicas?: number | undefined
   /** Who holds the locks, for people to read: it may be part of the name of a connection. Default: none. */
   readonly owner?: string | undefined
 }
@@ -270,6 +277,8 @@ export interface Backend {
   readonly members?: readonly QuorumMemberStats[] | undefined
   /** A key that cannot be a lock, because the backend uses it; known once the backend is open. Default: none. */
   readonly reservedKey?: string | undefined
+  /** Whether it can wait for replicas: see `BackendSettings.replicas`. Default: no, and a manager that wants that is refused. */
+  readonly awaitsReplicas?: boolean | undefined
   /** Whether it knows locks that several may hold: entries with `joint`. Default: no, and the manager sends none. */
   readonly joints?: boolean | undefined
   /** Given, once the backend is open, if operators can list its keys and managers can announce themselves. Default: neither works. */

@@ -7,7 +7,7 @@ import { notHeld } from '../lease/record-facts.ts'
 import type { AcquireManySettings } from '../options/settings.ts'
 import type { Dispatch } from '../requests/dispatch.ts'
 import type { Batch } from '../requests/batch.ts'
-import { type Doubt, doubtAfter, grantedAfter } from '../rules/doubt.ts'
+import { type Doubt, doubtAfter, grantedAfter, unknownAfter } from '../rules/doubt.ts'
 import type { AcquisitionParts } from './acquisition-parts.ts'
 import { unavailable, TOO_LATE } from './failures.ts'
 import type { Grant } from './granting.ts'
@@ -113,7 +113,8 @@ export class AcquireBatch implements Batch<AcquireOutcome> {
     if (outcome.type !== 'refused') {
       this.#fail(record, outcome.type === 'unknown' ? outcome.error : TOO_LATE)
       if (sentAt === Number.NEGATIVE_INFINITY) return
-      doubt = outcome.type === 'unknown' ? doubtAfter(doubt, sentAt, ttl) : grantedAfter(doubt, sentAt, ttl)
+      doubt =
+        outcome.type === 'unknown' ? unknownAfter(doubt, sentAt, ttl, outcome.landed) : grantedAfter(doubt, sentAt, ttl)
     }
     if (doubt) releaser.undo(record, doubt)
   }

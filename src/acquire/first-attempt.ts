@@ -9,7 +9,7 @@ import { Acquisition } from './acquisition.ts'
 import type { AcquisitionParts } from './acquisition-parts.ts'
 import { checkJoint, REFUSED, TOO_LATE } from './failures.ts'
 import type { AcquireOutcome, Granted, Refusal, Unknown } from '../backend.ts'
-import { type Doubt, doubtAfter, grantedAfter } from '../rules/doubt.ts'
+import { type Doubt, doubtAfter, grantedAfter, unknownAfter } from '../rules/doubt.ts'
 import type { Lease } from '../lease/lease.ts'
 import { LeaseRecord } from '../lease/lease-record.ts'
 import { notHeld } from '../lease/record-facts.ts'
@@ -165,7 +165,10 @@ class FirstAttempt implements Request<AcquireOutcome>, Cancellable {
       releaser.undo(this, grantedAfter(before, sentAt, this.ttl))
       return
     }
-    const doubt = outcome.type === 'unknown' && sentAt !== undefined ? doubtAfter(before, sentAt, this.ttl) : before
+    const doubt =
+      outcome.type === 'unknown' && sentAt !== undefined
+        ? unknownAfter(before, sentAt, this.ttl, outcome.landed)
+        : before
     if (doubt) releaser.undo(this, doubt)
   }
 

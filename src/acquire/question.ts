@@ -9,7 +9,7 @@ import type { Releaser } from '../release/releaser.ts'
 import type { Dispatch } from '../requests/dispatch.ts'
 import type { Request } from '../requests/batch.ts'
 import type { Joint } from '../rules/sharing.ts'
-import { type Doubt, doubtAfter, grantedAfter } from '../rules/doubt.ts'
+import { type Doubt, doubtAfter, grantedAfter, unknownAfter } from '../rules/doubt.ts'
 import type { Fairness } from '../rules/fairness.ts'
 import type { Alarm, Alarms } from '../time/scheduler.ts'
 import type { Granting, GrantResult } from './granting.ts'
@@ -130,7 +130,8 @@ export class Question implements Request<AcquireOutcome> {
 
   /** The server may still carry out a request that it did not answer. */
   learn({ outcome, sentAt }: Answer): void {
-    if (outcome.type === 'unknown' && sentAt !== undefined) this.#doubt = doubtAfter(this.#doubt, sentAt, this.ttl)
+    if (outcome.type === 'unknown' && sentAt !== undefined)
+      this.#doubt = unknownAfter(this.#doubt, sentAt, this.ttl, outcome.landed)
     if (outcome.type === 'refused') this.turn ??= outcome.turn
   }
 

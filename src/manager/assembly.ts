@@ -98,7 +98,7 @@ export class Assembly {
     this.createToken = tokensOf(settings.owner)
     // The machine's clock never throws.
     this.clock = settings.clock instanceof SystemClock ? settings.clock : new GuardedClock(settings.clock, this.onFault)
-    this.backend = createBackend(connection)
+    this.backend = createBackend(connection, settings.replicas)
     this.routing = this.backend.routing
     this.scheduler = new Scheduler<Scheduled>(this.clock, this)
     this.lines = new WaitingLines(this.scheduler, this.tally, (key, begun) =>
@@ -162,9 +162,9 @@ export class Assembly {
   readonly onTickEnd = (): void => this.renewer.pump()
 
   get backendSettings(): BackendSettings {
-    const { clock, credentials, owner, prefix, watch } = this.settings
+    const { clock, credentials, owner, prefix, replicas, watch } = this.settings
     const { timeout, ttl } = this.tryDefaults
-    return { prefix, timeout, ttl, watch, clock, credentials, owner }
+    return { prefix, timeout, ttl, watch, clock, credentials, owner, replicas }
   }
 
   // Calls from the load meters.

@@ -173,6 +173,12 @@ export interface LeaseManagerOptions extends LeaseOptions {
    * server, by a URL or a client with plain options, and the machine's clock. It does not work with `credentials`, Sentinels or a cluster.
    */
   readonly keeper?: KeeperOptions | undefined
+  /**
+   * How many replicas of the server have to acknowledge a grant or a renewal before it counts: an integer >= 0. Default 0. With 1, a failover to that
+   * replica loses no lock. With fewer replicas in a quarter of the manager's `timeout`, an acquire fails and is undone, and a renewal is repeated, so
+   * that the lease is in jeopardy. It needs one server, Sentinels or a cluster, and does not work with `keeper`.
+   */
+  readonly replicas?: number | undefined
   /** Precedes every key in Redis. Default `lease:`. With `''` a lock is the plain key that other libraries use. */
   readonly prefix?: string | undefined
   /** How many keys a batch carries at most: an integer from 1 to 1,000. Default 256. Larger batches are cheaper, but block the server for longer: about 1 µs a key. */

@@ -10,7 +10,6 @@ import {
   checkInteger,
   checkMethods,
   checkNumber,
-  checkObject,
   checkOptions,
   checkSignal,
   checkString,
@@ -23,7 +22,6 @@ import type {
   AcquireOptions,
   AdoptOptions,
   CloseOptions,
-  KeeperOptions,
   LeaseManagerOptions,
   ListOptions,
   Progress,
@@ -32,6 +30,7 @@ import type {
   UsingOptions,
 } from './options.ts'
 import type { Joint } from '../rules/sharing.ts'
+import { type KeeperChoice, resolveKeeper } from './keeper.ts'
 import { type RetryStrategy, untilTold } from './retry.ts'
 import { checkJoint, resolveJoint, JOINT_OPTIONS } from './joint.ts'
 
@@ -43,8 +42,6 @@ const CLOSE_DRAIN = 10_000
 const CLOSE_TIMEOUT = 10_000
 /** ms between two announcements. */
 const ANNOUNCE_EVERY = 2_000
-/** Default of `maxBlocked` of the keeper, in ms. */
-const MAX_BLOCKED = 60_000
 
 /** The settings of a manager. */
 export interface ManagerSettings {
@@ -62,18 +59,12 @@ export interface ManagerSettings {
   readonly announce: number | undefined
   readonly credentials: (() => Promise<Credentials>) | undefined
   readonly keeper: KeeperChoice | undefined
+  readonly replicas: number
   readonly prefix: string
   readonly batchSize: number
   readonly driftFactor: number
   readonly clock: Clock
   readonly random: () => number
-}
-
-/** See `KeeperOptions`. */
-interface KeeperChoice {
-  /** ms. */
-  readonly maxBlocked: number
-  readonly worker: URL | undefined
 }
 
 /** The settings of one lease. */
@@ -143,6 +134,7 @@ const MANAGER_OPTIONS = [
   'announce',
   'credentials',
   'keeper',
+  'replicas',
   'prefix',
   'batchSize',
   'driftFactor',
@@ -166,6 +158,7 @@ export function resolveManager(options: LeaseManagerOptions): ManagerSettings {
     announce = false,
     credentials,
     keeper,
+    replicas = 0,
     prefix = 'lease:',
     batchSize = 256,
     driftFactor = 0.01,
@@ -184,24 +177,14 @@ export function resolveManager(options: LeaseManagerOptions): ManagerSettings {
     owner: checkOwner(owner),
     announce: checkAnnounce(announce),
     credentials: credentials === undefined ? undefined : checkFunction('credentials', credentials),
-    keeper: keeper === undefined ? undefined : resolveKeeper(keeper, clock),
+    keeper: keeper === undefined ? undefined : resolveKeeper(keeper, clock, replicas),
+    replicas: checkInteger('replicas', replicas, 0, { unit: '' }),
     prefix: checkWellFormed('prefix', checkString('prefix', prefix)),
     batchSize: checkInteger('batchSize', batchSize, 1, { max: 1_000, unit: 'keys' }),
     driftFactor: checkNumber('driftFactor', driftFactor, 0, { max: 0.5, unit: '' }),
     clock: checkMethods('clock', clock, ['now', 'setTimer', 'soon']),
     random: checkFunction('random', random),
   }
-}
-
-function resolveKeeper(options: KeeperOptions, clock: Clock): KeeperChoice {
-  checkOptions('keeper', checkObject('keeper', options), ['maxBlocked', 'worker'])
-  const { maxBlocked = MAX_BLOCKED, worker } = options
-  if (worker !== undefined && !(worker instanceof URL)) {
-    throw new TypeError(`Expected \`keeper.worker\` to be a URL, got ${describe(worker)}`)
-  }
-  if (!(clock instanceof SystemClock))
-    throw new TypeError('Expected no `clock` with `keeper`: two threads share only the clock of the machine')
-  return { maxBlocked: checkInteger('keeper.maxBlocked', maxBlocked, 1_000, { max: 3_600_000 }), worker }
 }
 
 export function resolveTryAcquire(options: TryAcquireOptions, defaults: ManagerSettings): AcquireSettings {

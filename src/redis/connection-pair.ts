@@ -1,11 +1,12 @@
 /**
- * The connections of a manager: one for the locks, one for the notifications, and those to the Sentinels.
+ * The connections of a manager: one for the locks, one for the notifications, one that waits for replicas, and those to the Sentinels.
  */
 import type { Redis } from 'ioredis'
 import type { BackendListener, BackendSettings } from '../backend.ts'
 import { type Clock, nextTurn, SystemClock } from '../time/clock.ts'
 import { Connection } from './connection.ts'
 import type { ConnectionParts } from './connection-options.ts'
+import { Replicas } from './replicas.ts'
 import { SentinelWatch } from './sentinel-watch.ts'
 import { readServerInfo, type ServerMode } from './server-info.ts'
 import { Tracking } from './tracking.ts'
@@ -22,6 +23,8 @@ export class ConnectionPair {
   readonly commands: Connection
   /** Undefined if watching is off. */
   readonly tracking: Tracking | undefined
+  /** Undefined if no replica has to acknowledge anything. */
+  readonly replicas: Replicas | undefined
   readonly #sentinels: SentinelWatch | undefined
   readonly #clock: Clock
   #checkedAt: number
@@ -30,7 +33,7 @@ export class ConnectionPair {
 
   /** Connects at once. */
   constructor(source: Redis | string, settings: BackendSettings, listener: BackendListener, mode?: ServerMode) {
-    const { clock = new SystemClock(), timeout, credentials, owner, prefix, watch } = settings
+    const { clock = new SystemClock(), timeout, credentials, owner, prefix, watch, replicas = 0 } = settings
     const parts: ConnectionParts = { source, clock, timeout, credentials, owner, mode }
     this.#clock = clock
     this.#checkedAt = clock.now()
@@ -44,11 +47,18 @@ export class ConnectionPair {
     })
     commands.on('fault', (error) => listener.onError(error))
     this.tracking = watch ? new Tracking(parts, commands, commands.keyPrefix + prefix, listener) : undefined
+    this.replicas = replicas > 0 ? new Replicas(parts, commands, replicas, listener) : undefined
     this.#sentinels = SentinelWatch.of(commands.client.options, timeout, (address) => {
       commands.follow(address)
       this.tracking?.follow(address)
+      this.replicas?.follow(address)
     })
     commands.start()
+  }
+
+  /** Why requests are not answered, if that is known. */
+  get fault(): Error | undefined {
+    return this.commands.fault ?? this.replicas?.fault
   }
 
   /** A request is about to be sent: runs the checks that are due. @returns a promise to await before the request, if needed; it rejects if there is then no connection. */
@@ -88,11 +98,11 @@ export class ConnectionPair {
 
   /** From now on the connections do not keep the process alive. */
   unref(): void {
-    for (const part of [this.commands, this.tracking, this.#sentinels]) part?.unref()
+    for (const part of [this.commands, this.tracking, this.replicas, this.#sentinels]) part?.unref()
   }
 
   async close(): Promise<void> {
     this.#sentinels?.close()
-    await Promise.all([this.commands.close(), this.tracking?.close()])
+    await Promise.all([this.commands.close(), this.tracking?.close(), this.replicas?.close()])
   }
 }

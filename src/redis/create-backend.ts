@@ -50,8 +50,19 @@ const CLIENT_METHODS = ['duplicate', 'sendCommand', 'connect', 'disconnect', 'de
 const CLUSTER_METHODS = ['nodes', 'sendCommand', 'connect', 'disconnect', 'defineCommand', 'pipeline'] as const
 const EXPECTED = 'Expected `connection` to be an ioredis client or Cluster, a redis:// or rediss:// URL, or a Backend'
 
-/** @throws TypeError if the argument is none of these; it names what came and what to do. */
-export function createBackend(connection: Connectable): Backend {
+/**
+ * @param replicas how many replicas have to acknowledge what counts.
+ * @throws TypeError if the connection is none of these, or cannot wait for replicas; it names what came and what to do.
+ */
+export function createBackend(connection: Connectable, replicas = 0): Backend {
+  const backend = backendOf(connection)
+  if (replicas === 0 || backend.awaitsReplicas) return backend
+  throw new TypeError(
+    'Expected no `replicas` with this connection: a quorum has its majority instead, and a backend in memory has none; it goes with one server, Sentinels or a cluster',
+  )
+}
+
+function backendOf(connection: Connectable): Backend {
   if (typeof connection === 'string') {
     const url = readServerUrl(connection)
     // The string may contain a password, so the message does not show it.

@@ -50,6 +50,7 @@ import {
 } from './joint-call.ts'
 import { ToldFaults } from './told-faults.ts'
 import type { Tracking } from './tracking.ts'
+import { CONFIRMED, type Outcome } from './unacknowledged.ts'
 
 /** Bytes. The server works on a call of this size for longer than it takes to write it. */
 const LARGE_CALL = 8_192
@@ -69,6 +70,7 @@ interface Prepared {
 
 export class RedisBackend implements Backend {
   readonly joints = true
+  readonly awaitsReplicas = true
   readonly #source: Redis | string
   #opened: Opened | undefined
   /** Encoded calls by array of entries: the same leases are renewed together again and again. */
@@ -89,7 +91,7 @@ export class RedisBackend implements Backend {
   }
 
   get fault(): Error | undefined {
-    return this.#opened?.pair.commands.fault
+    return this.#opened?.pair.fault
   }
 
   get catalogue(): Catalogue | undefined {
@@ -289,21 +291,24 @@ export class RedisBackend implements Backend {
   }
 
   /** @param ask sends a request at once. @param what the kind of request, for faults. */
-  async #ask<E extends LockEntry, O>(
+  async #ask<E extends LockEntry, O extends Outcome>(
     what: string,
     entries: readonly E[],
     ask: Ask<E, O>,
   ): Promise<readonly (O | Unknown)[]> {
     const { pair, faults } = this.#open
     const reading = pair.onAsked()
+    const { replicas } = pair
+    const confirmed: Ask<E, O> =
+      replicas && CONFIRMED.has(what) ? (some) => replicas.confirm(() => ask(some), [FENCE_KEY]) : ask
     try {
       if (reading) await reading
-      const outcomes = await ask(entries)
+      const outcomes = await confirmed(entries)
       pair.commands.onAnswered()
       faults.onAnswered(what)
       return outcomes
     } catch (thrown) {
-      return cutUp(entries, thrown, ask, (error, entry) => {
+      return cutUp(entries, thrown, confirmed, (error, entry) => {
         const explained = this.#explain(error, entry?.key)
         if (isReply(error)) faults.onRefused(what, error, explained)
         return { type: 'unknown', error: explained }

@@ -15,7 +15,16 @@ export function doubtAfter(doubt: Doubt | undefined, sentAt: number, ttl: number
   return { unanswered: (doubt?.unanswered ?? 0) + 1, until: Math.max(sentAt + ttl, doubt?.until ?? sentAt) }
 }
 
-/** Adds a granted request whose key must be deleted again. Without an earlier doubt, one answer to the deletion is enough. */
+/**
+ * Adds a request that was carried out, and whose key must be deleted again. If no request is unanswered, one answer to the deletion is enough,
+ * however many were carried out: they had one token.
+ */
 export function grantedAfter(doubt: Doubt | undefined, sentAt: number, ttl: number): Doubt {
-  return doubt ? doubtAfter(doubt, sentAt, ttl) : { unanswered: 0, until: sentAt + ttl }
+  const after = doubtAfter(doubt, sentAt, ttl)
+  return after.unanswered > 1 ? after : { ...after, unanswered: 0 }
+}
+
+/** Adds a request whose outcome is not known. @param landed whether it was carried out all the same. */
+export function unknownAfter(doubt: Doubt | undefined, sentAt: number, ttl: number, landed = false): Doubt {
+  return landed ? grantedAfter(doubt, sentAt, ttl) : doubtAfter(doubt, sentAt, ttl)
 }

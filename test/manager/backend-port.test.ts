@@ -43,6 +43,7 @@ describe('the backend of a manager', () => {
       clock,
       credentials: undefined,
       owner: 'web-1',
+      replicas: 0,
     })
     expect(close.callCount).to.equal(1)
   })

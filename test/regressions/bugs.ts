@@ -11,6 +11,7 @@ import { PLACE_BUGS } from './place-bugs.ts'
 import { HAND_OVER_BUGS } from './hand-over-bugs.ts'
 import { QUORUM_BUGS } from './quorum-bugs.ts'
 import type { Regression } from './regression.ts'
+import { REPLICA_BUGS } from './replica-bugs.ts'
 import { RENEWAL_BUGS } from './renewal-bugs.ts'
 import { SERVER_BUGS } from './server-bugs.ts'
 import { JOINT_BUGS } from './joint-bugs.ts'
@@ -38,6 +39,7 @@ export const BUGS_HERE: readonly Regression[] = [
   ...PLACE_BUGS,
   ...JOINT_BUGS,
   ...QUORUM_BUGS,
+  ...REPLICA_BUGS,
   ...SIMULATOR_BUGS,
   ...STANDING_BUGS,
 ]

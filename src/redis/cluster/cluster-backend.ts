@@ -41,6 +41,7 @@ interface Opened {
 
 export class ClusterBackend implements Backend {
   readonly joints = true
+  readonly awaitsReplicas = true
   readonly routing: Routing = {
     places: SLOTS,
     placeOf: (key) => this.#open.slots.of(key),

@@ -99,7 +99,7 @@ export class ClusterNode {
   }
 
   get fault(): Error | undefined {
-    return this.pair.commands.fault
+    return this.pair.fault
   }
 
   get view(): RouteView {

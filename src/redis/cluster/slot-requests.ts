@@ -6,7 +6,6 @@ import {
   type AcquireOutcome,
   type BackendListener,
   type ChangeOutcome,
-  type Exchange,
   FENCE_KEY,
   type HandOverEntry,
   type HandOverOutcome,
@@ -18,24 +17,16 @@ import { apart } from '../apart.ts'
 import { cutUp } from '../cut-up.ts'
 import type { Heads } from '../encoded-command.ts'
 import { codeOf, isReply } from '../reply-fault.ts'
+import type { Outcome } from '../unacknowledged.ts'
+import { Acknowledgement } from './acknowledgement.ts'
 import type { ClusterMap } from './cluster-map.ts'
 import type { ClusterNode } from './cluster-node.ts'
 import { believed } from './belief.ts'
 import { FenceFloors, isFenceKey, reserved } from './fence-floors.ts'
 import type { SlotFinder } from './hash-slot.ts'
-import { type JointKinds, jointKindsOf } from './joint-kinds.ts'
+import { type Kinds, kindsOf } from './kinds.ts'
 import type { FirstAnswer, Redirects, Trail } from './redirects.ts'
-import {
-  acquireKind,
-  counts,
-  handOverKind,
-  type Kind,
-  raiseKind,
-  releaseKind,
-  renewKind,
-  verifyKind,
-  watchKind,
-} from './request-kinds.ts'
+import { acquireKind, counts, type Kind, raiseKind } from './request-kinds.ts'
 import { isAboutScript, isUnclear } from './refusals.ts'
 import { countOf, divide, groupBy, type Part, shareFault } from './slot-plan.ts'
 import { encodeCalls, type Plan } from './slot-wire.ts'
@@ -52,38 +43,37 @@ export interface SlotRequestsParts {
   readonly listener: BackendListener
 }
 
+/** The answers of calls that were sent together. */
+interface Answers<E extends LockEntry, O extends Outcome> {
+  readonly replies: readonly unknown[]
+  readonly watched: boolean
+  /** Given if replicas have to acknowledge what the node did. */
+  readonly acknowledgement: Acknowledgement<E, O> | undefined
+}
+
 export class SlotRequests {
   readonly #parts: SlotRequestsParts
   readonly #floors = new FenceFloors()
   readonly #unwatched: WatchingAgain
   readonly #plans = new WeakMap<readonly LockEntry[], Plan>()
-  readonly #handOvers: readonly [Kind<HandOverEntry, Exchange>, Kind<HandOverEntry, Exchange>]
-  readonly #renewals: readonly [Kind<LockEntry, ChangeOutcome>, Kind<LockEntry, ChangeOutcome>]
-  readonly #releases: Kind<ReleaseEntry, ChangeOutcome>
-  readonly #questions: Kind<LockEntry, ChangeOutcome>
-  readonly #joints: JointKinds
+  readonly #kinds: Kinds
 
   constructor(parts: SlotRequestsParts) {
     const { heads, map, listener } = parts
     this.#parts = parts
-    const watches = watchKind(heads)
+    this.#kinds = kindsOf(heads, this.#floors)
     this.#unwatched = new WatchingAgain({
       listener,
-      watch: (entries) => this.#ask(watches, entries),
+      watch: (entries) => this.#ask(this.#kinds.watches, entries),
       onUnsettled: () => map.wish(),
     })
-    this.#handOvers = [handOverKind(heads, this.#floors, false), handOverKind(heads, this.#floors, true)]
-    this.#renewals = [renewKind(heads, false), renewKind(heads, true)]
-    this.#releases = releaseKind(heads)
-    this.#questions = verifyKind(heads)
-    this.#joints = jointKindsOf(heads, this.#floors)
   }
 
   async acquire(entries: readonly LockEntry[], watch: boolean, floor: number): Promise<readonly AcquireOutcome[]> {
     const { heads, prefix } = this.#parts
     const kind = acquireKind(heads, this.#floors, watch, floor)
     const ask = (some: readonly LockEntry[]): Promise<readonly AcquireOutcome[]> =>
-      this.#askApart(kind, this.#joints.acquires[watch ? 1 : 0], some)
+      this.#askApart(kind, this.#kinds.joints.acquires[watch ? 1 : 0], some)
     if (!prefix.startsWith(FENCE_KEY) && !FENCE_KEY.startsWith(prefix)) return ask(entries)
     const isOurs = ({ key }: LockEntry): boolean => isFenceKey(prefix + key, this.#parts.slots.of(key))
     const outcomes = (await ask(entries.filter((entry) => !isOurs(entry)))).values()
@@ -95,19 +85,19 @@ export class SlotRequests {
   }
 
   handOver(entries: readonly HandOverEntry[], watch: boolean): Promise<readonly HandOverOutcome[]> {
-    return this.#ask(this.#handOvers[watch ? 1 : 0], entries)
+    return this.#ask(this.#kinds.handOvers[watch ? 1 : 0], entries)
   }
 
   renew(entries: readonly LockEntry[], watch: boolean): Promise<readonly ChangeOutcome[]> {
-    return this.#askApart(this.#renewals[watch ? 1 : 0], this.#joints.renewals[watch ? 1 : 0], entries)
+    return this.#askApart(this.#kinds.renewals[watch ? 1 : 0], this.#kinds.joints.renewals[watch ? 1 : 0], entries)
   }
 
   release(entries: readonly ReleaseEntry[]): Promise<readonly ChangeOutcome[]> {
-    return this.#askApart(this.#releases, this.#joints.releases, entries)
+    return this.#askApart(this.#kinds.releases, this.#kinds.joints.releases, entries)
   }
 
   verify(entries: readonly LockEntry[]): Promise<readonly ChangeOutcome[]> {
-    return this.#askApart(this.#questions, this.#joints.questions, entries)
+    return this.#askApart(this.#kinds.questions, this.#kinds.joints.questions, entries)
   }
 
   /** The slots have another owner. */
@@ -126,7 +116,7 @@ export class SlotRequests {
     for (const slot of slots) this.#floors.doubt(slot)
   }
 
-  #askApart<E extends LockEntry, O>(
+  #askApart<E extends LockEntry, O extends Outcome>(
     plain: Kind<E, O>,
     joints: Kind<E, O>,
     entries: readonly E[],
@@ -138,7 +128,10 @@ export class SlotRequests {
     )
   }
 
-  async #ask<E extends LockEntry, O>(kind: Kind<E, O>, entries: readonly E[]): Promise<readonly (O | Unknown)[]> {
+  async #ask<E extends LockEntry, O extends Outcome>(
+    kind: Kind<E, O>,
+    entries: readonly E[],
+  ): Promise<readonly (O | Unknown)[]> {
     const { map, slots } = this.#parts
     let plan = kind.returns ? this.#plans.get(entries) : undefined
     if (plan === undefined) {
@@ -159,7 +152,7 @@ export class SlotRequests {
   }
 
   /** @param put takes the outcomes of each part. @param plan given if these are all parts of a request. @param redirected by MOVED. */
-  async #askNode<E extends LockEntry, O>(
+  async #askNode<E extends LockEntry, O extends Outcome>(
     kind: Kind<E, O>,
     node: ClusterNode | undefined,
     parts: readonly Part<E>[],
@@ -195,25 +188,26 @@ export class SlotRequests {
     if (together.length > 0) {
       const wire = encodeCalls(kind, choice, together, together === parts ? plan : undefined)
       const period = node.tracking?.period
+      const acknowledgement = Acknowledgement.of(kind, node, put)
       const replies = await node.runAll(wire, together.length, choice.watched)
       const watched = choice.watched && period !== undefined && period === node.tracking?.period
       if (choice.watched) node.tracking?.onWatched(countOf(together))
-      others.push(this.#sort(kind, node, together, replies, watched, put, alone, redirected))
+      others.push(this.#sort(kind, node, together, { replies, watched, acknowledgement }, put, alone, redirected))
     }
     await Promise.all(others)
   }
 
   /** Takes the answers of calls that were sent together. */
-  async #sort<E extends LockEntry, O>(
+  async #sort<E extends LockEntry, O extends Outcome>(
     kind: Kind<E, O>,
     node: ClusterNode,
     parts: readonly Part<E>[],
-    replies: readonly unknown[],
-    watched: boolean,
+    { replies, watched, acknowledgement }: Answers<E, O>,
     put: (part: Part<E>, outcomes: readonly (O | Unknown)[]) => void,
     alone: (part: Part<E>, first?: FirstAnswer) => Promise<void>,
     redirected: boolean,
   ): Promise<void> {
+    const take = acknowledgement?.take ?? put
     const failed: [part: Part<E>, error: Error][] = []
     /** Calls that were under way when the connection broke. */
     const lost: Part<E>[] = []
@@ -232,16 +226,17 @@ export class SlotRequests {
       this.#onAsked(kind, part.slot, part.entries, watched)
       // An empty list says that nothing was refused.
       if (Array.isArray(reply) && reply.length > 0 && outcomes.some((outcome) => kind.ends(outcome))) {
-        doubtful.push(believed(this.#parts.map, kind, part.slot, outcomes, node).then((some) => put(part, some)))
+        doubtful.push(believed(this.#parts.map, kind, part.slot, outcomes, node).then((some) => take(part, some)))
       } else {
-        put(part, outcomes)
+        take(part, outcomes)
       }
     }
     if (fault) shareFault(lost, fault, put)
     if (failed.length + lost.length < parts.length) this.#onAnswered(kind.what, node)
     await Promise.all(doubtful)
+    const settled = Promise.resolve(acknowledgement?.settle())
     const [sample] = failed
-    if (sample === undefined) return
+    if (sample === undefined) return settled
     if (failed.length === parts.length && parts.length > 1 && failed.every(([, error]) => isUnclear(error))) {
       // The node rather than a key may be to blame. If the first slot has no good key, nothing more is asked.
       const [part, error] = sample
@@ -252,10 +247,10 @@ export class SlotRequests {
         if (isNode) put(other, unknownsOf(this.#parts.map, kind.what, other, node, reason))
         else doubtful.push(alone(other, { node, error: reason }))
       }
-      await Promise.all(doubtful)
+      await Promise.all([settled, ...doubtful])
       return
     }
-    const following: Promise<void>[] = []
+    const following = [settled]
     for (const [target, some] of redirected
       ? [[undefined, failed] as const]
       : this.#parts.redirects.moved(failed, node)) {
@@ -277,7 +272,7 @@ export class SlotRequests {
   }
 
   /** The outcomes of one slot, whatever that takes. @param first its answer when it was sent with others. */
-  async #askAlone<E extends LockEntry, O>(
+  async #askAlone<E extends LockEntry, O extends Outcome>(
     kind: Kind<E, O>,
     part: Part<E>,
     first?: FirstAnswer,
@@ -306,13 +301,15 @@ export class SlotRequests {
     }
   }
 
-  async #follow<E extends LockEntry, O>(
+  async #follow<E extends LockEntry, O extends Outcome>(
     kind: Kind<E, O>,
     slot: number,
     entries: readonly E[],
     trail: Trail,
     first?: FirstAnswer,
   ): Promise<readonly (O | Unknown)[]> {
+    let outcomes: readonly (O | Unknown)[] = []
+    let acknowledgement: Acknowledgement<E, O> | undefined
     let watched = false
     let isToBeWatched = false
     const send = async (node: ClusterNode, asking: boolean): Promise<unknown> => {
@@ -320,6 +317,9 @@ export class SlotRequests {
       const choice = kind.choose(tracking?.active ?? false, [{ slot, start: 0, entries }])
       const period = tracking?.period
       const call = kind.call(choice.script, slot, entries)
+      acknowledgement = Acknowledgement.of(kind, node, (_, some) => {
+        outcomes = some
+      })
       const reply = await node.run(choice.script, call, asking ? 'asking' : choice.watched ? 'watch' : 'nothing')
       watched = choice.watched && !asking && period !== undefined && period === tracking?.period
       isToBeWatched = choice.watched || (kind.what === 'verify' && tracking?.active === true)
@@ -329,9 +329,14 @@ export class SlotRequests {
     const reply = await this.#parts.redirects.follow(slot, send, trail, first)
     const node = trail.node as ClusterNode
     this.#onAnswered(kind.what, node)
-    const outcomes = kind.read(reply, slot, entries.length, watched)
+    outcomes = kind.read(reply, slot, entries.length, watched)
     if (!trail.asking) this.#onAsked(kind, slot, entries, watched)
-    else if (isToBeWatched) this.#unwatched.add(slot, entries, outcomes as readonly { type: string }[])
+    else if (isToBeWatched) this.#unwatched.add(slot, entries, outcomes)
+    if (acknowledgement) {
+      acknowledgement.take({ slot, start: 0, entries }, outcomes)
+      // The counter of a slot that is on its way here may not have come yet.
+      await acknowledgement.settle(trail.asking ? this.#parts.map.slotsOf(node.route) : [slot])
+    }
     return trail.asking ? outcomes : believed(this.#parts.map, kind, slot, outcomes, node)
   }
 
