@@ -7,6 +7,14 @@ import { fenceKeyOf } from './fence-floors.ts'
 import type { Kind } from './request-kinds.ts'
 import type { Part } from './slot-plan.ts'
 
+/** The answers of calls that were sent together. */
+export interface Answers<E extends LockEntry, O extends Outcome> {
+  readonly replies: readonly unknown[]
+  readonly watched: boolean
+  /** Given if replicas have to acknowledge what the node did. */
+  readonly acknowledgement: Acknowledgement<E, O> | undefined
+}
+
 /** More slots than these are not named to the node: one of them has a fence counter there. */
 const NAMED_SLOTS = 3
 

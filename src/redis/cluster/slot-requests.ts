@@ -18,7 +18,7 @@ import { cutUp } from '../cut-up.ts'
 import type { Heads } from '../encoded-command.ts'
 import { codeOf, isReply } from '../reply-fault.ts'
 import type { Outcome } from '../unacknowledged.ts'
-import { Acknowledgement } from './acknowledgement.ts'
+import { Acknowledgement, type Answers } from './acknowledgement.ts'
 import type { ClusterMap } from './cluster-map.ts'
 import type { ClusterNode } from './cluster-node.ts'
 import { believed } from './belief.ts'
@@ -41,14 +41,6 @@ export interface SlotRequestsParts {
   /** Precedes every key. */
   readonly prefix: string
   readonly listener: BackendListener
-}
-
-/** The answers of calls that were sent together. */
-interface Answers<E extends LockEntry, O extends Outcome> {
-  readonly replies: readonly unknown[]
-  readonly watched: boolean
-  /** Given if replicas have to acknowledge what the node did. */
-  readonly acknowledgement: Acknowledgement<E, O> | undefined
 }
 
 export class SlotRequests {
