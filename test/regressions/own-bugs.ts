@@ -35,6 +35,12 @@ export const OWN_BUGS: readonly Regression[] = [
     report: /P13 P15 come at once/,
   },
   {
+    failure: 'a lock that went from hand to hand set and cancelled a timer at each step',
+    patches: [{ file: 'src/time/scheduler.ts', find: '    this.#busy = true\n', replace: '' }],
+    harness: tests('test/time/scheduler.test.ts', 'stays if the end of the turn sends a request'),
+    report: /stays if the end of the turn sends a request/,
+  },
+  {
     failure: 'a listener that threw left a cohort without an alarm',
     patches: [
       {
