@@ -1,9 +1,10 @@
 /** The failed entries of an answered batch of renewals. */
-import type { ChangeOutcome, Unknown } from '../backend.ts'
+import type { ChangeOutcome, Routing, Unknown } from '../backend.ts'
 import { UnavailableError } from '../errors.ts'
 import type { LeaseCohort, LeaseRecord } from '../lease/lease-record.ts'
 import type { LeaseTable } from '../lease/lease-table.ts'
 import { notHeld, takeWaiters } from '../lease/record-facts.ts'
+import { unanswered } from '../requests/unanswered.ts'
 import type { Clock } from '../time/clock.ts'
 import type { RenewalBatch } from './renewal-batch.ts'
 
@@ -71,6 +72,11 @@ export function tellFailure(table: LeaseTable, cohort: LeaseCohort, error: Error
       waiter.reject(record.cohort ? notRenewed(record.key, error) : notHeld(record))
     }
   }
+}
+
+/** @param what did not happen within the timeout of the cohort. */
+export function overdue(what: string, { terms, route }: LeaseCohort, routing: Routing | undefined): UnavailableError {
+  return unanswered(`${what} within ${terms.timeout} ms`, routing?.faultOf(route))
 }
 
 function notRenewed(key: string, cause: Error): UnavailableError {

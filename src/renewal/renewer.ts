@@ -4,13 +4,11 @@ import type { Backend, ChangeOutcome, Routing } from '../backend.ts'
 import type { Clock } from '../time/clock.ts'
 import { type CohortTerms, mergeCohorts } from '../lease/cohort.ts'
 import { renewalDue, renewalRetryDelay } from '../rules/timing.ts'
-import type { UnavailableError } from '../errors.ts'
 import { type Joining, joiningOf } from './joining.ts'
 import { type Lane, Lanes } from './lanes.ts'
 import type { Loads } from './loads.ts'
 import { RenewalBatch } from './renewal-batch.ts'
-import { type CohortFailure, failuresOf, isAnswer, NO_OUTCOME, tellFailure } from './renewal-failures.ts'
-import { unanswered } from '../requests/unanswered.ts'
+import { type CohortFailure, failuresOf, isAnswer, NO_OUTCOME, overdue, tellFailure } from './renewal-failures.ts'
 import type { LeaseCohort, LeaseRecord } from '../lease/lease-record.ts'
 import type { LeaseTable, Scheduled } from '../lease/lease-table.ts'
 import { notHeld } from '../lease/record-facts.ts'
@@ -69,7 +67,7 @@ export class Renewer {
     if (cohort.renewal === 'queued') {
       this.#schedule(cohort, NEVER)
       this.#lanes.reroute([cohort])
-      tellFailure(this.#parts.table, cohort, this.#overdue('A renewal could not be sent', cohort))
+      tellFailure(this.#parts.table, cohort, overdue('A renewal could not be sent', cohort, this.#parts.routing))
       return
     }
     if (!cohort.terms.autoRenew) {
@@ -93,6 +91,10 @@ export class Renewer {
     if (cohort.renewal === undefined) {
       this.#enqueue(cohort)
       this.#pumpSoon()
+    } else if (cohort.renewal === 'queued') {
+      // One that has waited for longer than its timeout has its alarm at the deadline.
+      const limit = this.#queueLimit(cohort, this.#parts.clock.now())
+      if (this.#parts.scheduler.dueOf(cohort.alarm) > limit) this.#parts.scheduler.schedule(cohort.alarm, limit)
     }
     return answer
   }
@@ -149,14 +151,17 @@ export class Renewer {
 
   /** @param due when the renewal was due, if not now. */
   #enqueue(cohort: LeaseCohort, due?: number): void {
-    // If it is not sent within its timeout, it is in jeopardy, whatever the reason.
-    const { clock, scheduler } = this.#parts
-    const now = clock.now()
+    const now = this.#parts.clock.now()
     cohort.renewal = 'queued'
     cohort.queuedAt = now
     cohort.dueAt = due ?? now
-    scheduler.schedule(cohort.alarm, Math.min(now + cohort.terms.timeout, cohort.deadline) + scheduler.tick)
+    this.#parts.scheduler.schedule(cohort.alarm, this.#queueLimit(cohort, now))
     this.#lanes.add(cohort)
+  }
+
+  /** A renewal that is not sent until then is in jeopardy, whatever the reason. */
+  #queueLimit({ terms, deadline }: LeaseCohort, now: number): number {
+    return Math.min(now + terms.timeout, deadline) + this.#parts.scheduler.tick
   }
 
   #pumpSoon(): void {
@@ -232,7 +237,7 @@ export class Renewer {
     for (const cohort of batch.cohorts) {
       if (cohort.renewal !== batch || cohort.size === 0 || now < batch.sentAt + cohort.terms.timeout) continue
       batch.lane.underWay.window.onOverdue(batch.sentAt, now)
-      this.#fail(cohort, this.#overdue('A renewal was not answered', cohort))
+      this.#fail(cohort, overdue('A renewal was not answered', cohort, this.#parts.routing))
     }
   }
 
@@ -315,10 +320,6 @@ export class Renewer {
     } finally {
       this.#scheduleIfIdle(cohort, renewalDue(sentAt, cohort.terms.ttl, cohort.phase))
     }
-  }
-
-  #overdue(what: string, { terms, route }: LeaseCohort): UnavailableError {
-    return unanswered(`${what} within ${terms.timeout} ms`, this.#parts.routing?.faultOf(route))
   }
 
   #fail(cohort: LeaseCohort, error: Error): void {

@@ -111,6 +111,18 @@ export const CALLER_BUGS: readonly Regression[] = [
     report: /rejects with what a strategy threw/,
   },
   {
+    failure: 'renew() had no time limit while an earlier renewal had waited to be sent for longer than its own',
+    patches: [
+      {
+        file: 'src/renewal/renewer.ts',
+        find: 'if (this.#parts.scheduler.dueOf(cohort.alarm) > limit) ',
+        replace: 'if (limit < 0) ',
+      },
+    ],
+    harness: tests('test/renewal/renew.test.ts', 'even if an earlier one has waited to be sent'),
+    report: /even if an earlier one has waited to be sent/,
+  },
+  {
     failure: 'a fault in applying one answer lost the other answers of its batch',
     patches: [
       {

@@ -156,6 +156,25 @@ describe('lease.renew', () => {
       expect(events.lines.slice(0, 2)).to.deep.equal(['acquired a', 'jeopardy a'])
     }))
 
+  it('P24 rejects after its timeout even if an earlier one has waited to be sent for longer', () =>
+    withManager({ batchSize: 1, ttl: 20_000, autoRenew: false }, async ({ manager, backend, clock }) => {
+      const others = await manager.acquireMany(
+        Array.from({ length: 100 }, (_, index) => `other ${index}`),
+        { timeout: 9_000 },
+      )
+      const lease = await manager.acquire('a', { timeout: 100 })
+      backend.holdAnswers('renew')
+      // Far more than may be under way at once.
+      for (const other of others) void other?.renew().catch(() => undefined)
+      for (let call = 0; call < 3; call += 1) {
+        const renewal = watch(lease.renew())
+        await clock.advance(100 + 3 * TICK)
+        expect(renewal.error).to.be.instanceOf(UnavailableError)
+        await clock.advance(1_000)
+      }
+      backend.deliverAll()
+    }))
+
   it('rejects with UnavailableError if the server refuses, and names the cause', () =>
     withManager({ autoRenew: false }, async ({ manager, backend, clock }) => {
       const lease = await grant(manager.tryAcquire('a'))
