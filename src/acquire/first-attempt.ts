@@ -7,7 +7,7 @@ import type { Cancellable } from './abort-watch.ts'
 import type { GrantResult } from './granting.ts'
 import { Acquisition } from './acquisition.ts'
 import type { AcquisitionParts } from './acquisition-parts.ts'
-import { checkJoint, REFUSED, TOO_LATE } from './failures.ts'
+import { checkAbilities, REFUSED, TOO_LATE } from './failures.ts'
 import type { AcquireOutcome, Granted, Refusal, Unknown } from '../backend.ts'
 import { type Doubt, doubtAfter, grantedAfter, unknownAfter } from '../rules/doubt.ts'
 import type { Lease } from '../lease/lease.ts'
@@ -42,7 +42,7 @@ export class FirstAttempts {
     settings: AcquireSettings,
     orNull: boolean,
   ): Promise<Lease | null> {
-    checkJoint(this.#parts.backend, settings.joint)
+    checkAbilities(this.#parts.backend, settings)
     // Most of the time nobody subscribes: then there is no closure and no promise for it.
     if (settings.part || !isAcquireTraced()) return this.#begin(key, settings, orNull)
     return this.#parts.calls.one(method, key, settings, () => this.#begin(key, settings, orNull))
