@@ -42,12 +42,18 @@ async function claimAll(role: string): Promise<void> {
   const claim = manager.claim(keys)
   const isReady = (): boolean => (role === 'holder' ? claim.size : manager.stats().waiting) === count
   await until(`the ${role} is ready`, isReady, 120_000)
-  process.on('message', async () => {
+  const tell = async (): Promise<void> => {
     const { user, system } = process.cpuUsage()
     const { timers, lost } = manager.stats()
-    const usage: Usage = { cpu: (user + system) / 1_000, bytes: (await liveBytes()) - empty, timers, lost: sum(Object.values(lost)) }
+    const usage: Usage = {
+      cpu: (user + system) / 1_000,
+      bytes: (await liveBytes()) - empty,
+      timers,
+      lost: sum(Object.values(lost)),
+    }
     process.send?.(usage)
-  })
+  }
+  process.on('message', () => void tell())
   process.on('disconnect', () => process.exit(0))
   process.send?.('ready')
 }
@@ -110,6 +116,8 @@ async function report(server: RedisServer, children: readonly [string, ChildProc
       `  ${role.padEnd(8)} ${((last.cpu - first.cpu) / seconds).toFixed(1)} ms of CPU a second, ${Math.round(last.bytes / count)} bytes for each key, ${last.timers} timers, ${last.lost} lost`,
     )
   }
-  const others = [...statistics].filter(([name]) => !/evalsha|config|info/.test(name)).map(([name, { calls: n }]) => `${name} ${n}`)
+  const others = [...statistics]
+    .filter(([name]) => !/evalsha|config|info/.test(name))
+    .map(([name, { calls: n }]) => `${name} ${n}`)
   console.log(`  in these ${seconds} s, inside the scripts included: ${others.join(', ')}`)
 }
