@@ -290,6 +290,8 @@ export interface Backend {
   readonly awaitsReplicas?: boolean | undefined
   /** Whether it knows locks that several may hold: entries with `joint`. Default: no, and the manager sends none. */
   readonly joints?: boolean | undefined
+  /** Whether it lets a key stay at its release: see `ReleaseEntry.stay`. Default: no, and the manager asks for that of none. */
+  readonly stays?: boolean | undefined
   /** Given, once the backend is open, if operators can list its keys and managers can announce themselves. Default: neither works. */
   readonly catalogue?: Catalogue | undefined
   /** The manager calls this once, before anything else. */

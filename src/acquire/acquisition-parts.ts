@@ -17,7 +17,7 @@ export interface AcquisitionParts extends QuestionParts, HintDoubtsParts, Patien
   readonly aborts: AbortWatch
   readonly tally: Tally
   readonly calls: Calls
-  readonly backend: Pick<Backend, 'joints'>
+  readonly backend: Pick<Backend, 'joints' | 'stays'>
   /** Why the backend cannot be asked for a key, if that is known. */
   readonly faultOf: (key: string) => Error | undefined
 }

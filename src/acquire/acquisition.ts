@@ -25,6 +25,7 @@ import { Patience } from './patience.ts'
 import { type Answer, type Asker, type FirstTry, Question } from './question.ts'
 
 export class Acquisition implements Waiter, Asker {
+  readonly number: number
   line: WaitingLine | undefined = undefined
   next: Waiter | undefined = undefined
   previous: Waiter | undefined = undefined
@@ -47,6 +48,7 @@ export class Acquisition implements Waiter, Asker {
   constructor(parts: AcquisitionParts, key: string, settings: AcquireSettings, first?: FirstTry) {
     this.#parts = parts
     this.#settings = settings
+    this.number = first?.number ?? parts.lines.takeNumber()
     this.#question = new Question(parts, key, settings, this, first)
     this.#hints = new HintDoubts(parts, key)
     this.#patience = new Patience(parts, settings, first?.startedAt)
@@ -78,10 +80,10 @@ export class Acquisition implements Waiter, Asker {
     })
   }
 
-  /** As `run`, after a first attempt outside the line. Attempts for joint leases keep their order. @param stale a hint came during that attempt. */
+  /** As `run`, after a first attempt outside the line. @param stale a hint came during that attempt. */
   goOn(outcome: Refusal | Unknown, sentAt: number | undefined, stale: boolean): Promise<LeaseRecord> {
     return this.#persist(() => {
-      this.#parts.lines[this.#settings.joint ? 'enter' : 'enterInFront'](this.key, this)
+      this.#parts.lines.enter(this.key, this)
       this.#patience.attempts = 1
       this.#stale = stale
       if (stale) this.#hints.onHint(false)

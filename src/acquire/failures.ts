@@ -2,6 +2,7 @@
 import type { Backend, Refusal } from '../backend.ts'
 import { LockNotAcquiredError, UnavailableError } from '../errors.ts'
 import { ownerOf } from '../lease/token.ts'
+import type { AcquireSettings } from '../options/settings.ts'
 import type { Joint } from '../rules/sharing.ts'
 import type { Patience } from './patience.ts'
 
@@ -28,6 +29,16 @@ export function notAcquired(
   const here = isHeldHere ? 'held' : attempts === 0 ? 'ahead' : undefined
   const owner = refusal && ownerOf(refusal.holder)
   return new LockNotAcquiredError(key, { here, attempts, waited, remaining: refusal?.remaining, owner })
+}
+
+/** @throws TypeError if the backend cannot do what the call asks for. */
+export function checkAbilities(
+  backend: Pick<Backend, 'joints' | 'stays'>,
+  { joint, atLeast }: Pick<AcquireSettings, 'joint' | 'atLeast'>,
+): void {
+  checkJoint(backend, joint)
+  if (atLeast === undefined || backend.stays) return
+  throw new TypeError('Expected no `atLeast` with this connection: a backend without `stays` deletes each key at once')
 }
 
 /** @throws TypeError if the backend knows plain locks only: it would take the key for one caller. */

@@ -7,7 +7,7 @@ import type { Cancellable } from './abort-watch.ts'
 import type { GrantResult } from './granting.ts'
 import { Acquisition } from './acquisition.ts'
 import type { AcquisitionParts } from './acquisition-parts.ts'
-import { checkJoint, REFUSED, TOO_LATE } from './failures.ts'
+import { checkAbilities, REFUSED, TOO_LATE } from './failures.ts'
 import type { AcquireOutcome, Granted, Refusal, Unknown } from '../backend.ts'
 import { type Doubt, doubtAfter, doubtLeft } from '../rules/doubt.ts'
 import type { Lease } from '../lease/lease.ts'
@@ -42,7 +42,7 @@ export class FirstAttempts {
     settings: AcquireSettings,
     orNull: boolean,
   ): Promise<Lease | null> {
-    checkJoint(this.#parts.backend, settings.joint)
+    checkAbilities(this.#parts.backend, settings)
     // Most of the time nobody subscribes: then there is no closure and no promise for it.
     if (settings.part || !isAcquireTraced()) return this.#begin(key, settings, orNull)
     return this.#parts.calls.one(method, key, settings, () => this.#begin(key, settings, orNull))
@@ -69,6 +69,7 @@ export class FirstAttempts {
 }
 
 class FirstAttempt implements Request<AcquireOutcome>, Cancellable {
+  readonly joint: Joint | undefined
   readonly #parts: AcquisitionParts
   readonly #record: LeaseRecord
   readonly #settings: AcquireSettings
@@ -76,6 +77,7 @@ class FirstAttempt implements Request<AcquireOutcome>, Cancellable {
   readonly #startedAt: number
   /** See `Reservations.changedSince`. */
   readonly #mark: number
+  readonly #number: number
   #underWay: Set<FirstAttempt> | undefined
   /** Settles the caller's promise, once. */
   #resolve: ((result: Lease | null | Promise<Lease | null>) => void) | undefined
@@ -90,6 +92,8 @@ class FirstAttempt implements Request<AcquireOutcome>, Cancellable {
     this.#orNull = orNull
     this.#startedAt = parts.clock.now()
     this.#mark = parts.table.reservations.mark
+    this.#number = parts.lines.takeNumber()
+    this.joint = parts.table.reservations.fitting(record.key, settings.joint)
   }
 
   get key(): string {
@@ -103,10 +107,6 @@ class FirstAttempt implements Request<AcquireOutcome>, Cancellable {
   /** ms. */
   get ttl(): number {
     return this.#settings.ttl
-  }
-
-  get joint(): Joint | undefined {
-    return this.#settings.joint
   }
 
   /** ms. */
@@ -193,9 +193,9 @@ class FirstAttempt implements Request<AcquireOutcome>, Cancellable {
     }
   }
 
-  /** The caller goes on in line, in front of the callers that came meanwhile. */
+  /** The caller goes on in line, ahead of the callers that came meanwhile. */
   #goOn(outcome: Refusal | Unknown, sentAt: number | undefined, stale: boolean, token?: string, doubt?: Doubt): void {
-    const first = { token, startedAt: this.#startedAt, doubt }
+    const first = { number: this.#number, token, startedAt: this.#startedAt, doubt }
     const acquisition = new Acquisition(this.#parts, this.key, this.#settings, first)
     const resolve = this.#resolve
     this.#leave()

@@ -4,6 +4,7 @@
  */
 import type { AcquireOutcome } from '../backend.ts'
 import { LeaseRecord } from '../lease/lease-record.ts'
+import type { Reservations } from '../lease/reservations.ts'
 import type { AcquireSettings } from '../options/settings.ts'
 import type { Releaser } from '../release/releaser.ts'
 import type { Dispatch } from '../requests/dispatch.ts'
@@ -15,6 +16,7 @@ import type { Alarm, Alarms } from '../time/scheduler.ts'
 import type { Granting, GrantResult } from './granting.ts'
 
 export interface QuestionParts {
+  readonly table: { readonly reservations: Pick<Reservations, 'fitting'> }
   readonly scheduler: Alarms
   readonly dispatch: Pick<Dispatch, 'acquire' | 'acquireNext'>
   readonly releaser: Releaser
@@ -24,6 +26,8 @@ export interface QuestionParts {
 
 /** A first attempt made outside the line. */
 export interface FirstTry {
+  /** The place of its caller among all callers: see `WaitingLines.takeNumber`. */
+  readonly number: number
   /** None if that attempt gave the key back. */
   readonly token: string | undefined
   readonly startedAt: number
@@ -85,7 +89,7 @@ export class Question implements Request<AcquireOutcome> {
   }
 
   get joint(): Joint | undefined {
-    return this.#settings.joint
+    return this.#parts.table.reservations.fitting(this.key, this.#settings.joint)
   }
 
   /** ms. */

@@ -16,6 +16,7 @@ import { Bell } from '../requests/bell.ts'
 import type { LossReason } from '../rules/lease-state.ts'
 import { nextTurn } from '../time/clock.ts'
 import { drained } from './drain.ts'
+import { paced } from './paced.ts'
 import { Setbacks } from './setbacks.ts'
 import type { Follower, StandingPort } from './standing.ts'
 import { Tenure } from './tenure.ts'
@@ -81,13 +82,15 @@ export class Pursuit {
   readonly #empty = new Bell()
   #closing = false
   #held = 0
+  /** Callers that wait for a key each. */
+  #waiting = 0
   #asking = false
   /** Why a wait has failed since the last batch: the next batch waits a while. */
   #trouble: unknown
 
   constructor(port: StandingPort, settings: PursuitSettings, listener: PursuitListener) {
     this.#port = port
-    this.#settings = settings
+    this.#settings = { ...settings, retry: paced(settings.retry, () => this.#waiting) }
     this.#listener = listener
     this.#setbacks = new Setbacks(port)
   }
@@ -252,6 +255,7 @@ export class Pursuit {
     pursued.phase = 'waiting'
     pursued.waiting = new AbortController()
     const { signal } = pursued.waiting
+    this.#waiting += 1
     try {
       const lease = await waitFor(pursued.key, { ...this.#settings, wait: Number.POSITIVE_INFINITY, signal })
       this.#setbacks.onSuccess()
@@ -260,6 +264,7 @@ export class Pursuit {
       if (!signal.aborted) this.#trouble = error
       this.#miss(pursued)
     }
+    this.#waiting -= 1
     pursued.waiting = undefined
     this.#listener.onChanged()
   }

@@ -4,6 +4,7 @@
  */
 import type { LeaseRecord, LeaseTerms } from './lease-record.ts'
 import type { LeaseRecords } from './lease-records.ts'
+import type { Joint, JointMode } from '../rules/sharing.ts'
 
 /** Orders reservations and hints about any key; see `changedSince`. */
 export type Mark = number
@@ -20,6 +21,8 @@ export class Reservations {
   readonly #isQueued: (key: string) => boolean
   /** How many are for keys that have a line of waiters. */
   #queued = 0
+  /** How many of each mode a key has that several may hold. */
+  readonly #joints = new Map<string, number>()
 
   /** @param records the table of leases. @param isQueued whether a key has a line of waiters. */
   constructor(records: LeaseRecords, isQueued: (key: string) => boolean) {
@@ -44,6 +47,20 @@ export class Reservations {
   /** A line of waiters has begun, or has ended. */
   onLine(key: string, begun: boolean): void {
     if (this.size > 0 && this.has(key)) this.#queued += begun ? 1 : -1
+  }
+
+  /**
+   * What a request for the key may say. If an attempt of another kind is under way, its caller will be ahead in the line. It would be kept out by the
+   * announcement of one who waits behind it, so that one does not announce itself yet.
+   */
+  fitting(key: string, joint: Joint | undefined): Joint | undefined {
+    if (!joint?.announce || !this.#hasOther(key, joint.mode)) return joint
+    return { ...joint, announce: 0 }
+  }
+
+  #hasOther(key: string, mode: JointMode): boolean {
+    const isOther = (other: JointMode): boolean => other !== mode && this.#joints.has(nameOf(key, other))
+    return this.has(key) || isOther('permit') || isOther('read') || isOther('write')
   }
 
   /** Grows with every hint that names no key. */
@@ -135,6 +152,17 @@ export class Reservations {
   }
 
   #count({ key, joint }: LeaseRecord, count: 1 | -1): void {
-    if (joint === undefined && this.#isQueued(key)) this.#queued += count
+    if (joint) this.#countJoint(nameOf(key, joint.mode), count)
+    else if (this.#isQueued(key)) this.#queued += count
   }
+
+  #countJoint(name: string, count: 1 | -1): void {
+    const left = (this.#joints.get(name) ?? 0) + count
+    if (left > 0) this.#joints.set(name, left)
+    else this.#joints.delete(name)
+  }
+}
+
+function nameOf(key: string, mode: JointMode): string {
+  return `${mode} ${key}`
 }

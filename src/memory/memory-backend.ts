@@ -52,6 +52,7 @@ const DONE = { type: 'done' } as const
  */
 export class MemoryBackend implements Backend {
   readonly joints: boolean = true
+  readonly stays: boolean = true
   readonly store: MemoryStore
   readonly #canWatch: boolean
   /** This backend, as a watcher of the store. */

@@ -58,6 +58,10 @@ export class QuorumBackend implements Backend {
     return this.#isMajority(({ usable }) => usable)
   }
 
+  get stays(): boolean {
+    return this.#members.every(({ backend }) => backend.stays)
+  }
+
   get fault(): Error | undefined {
     return this.#members.map(({ backend }) => backend.fault).find((fault) => fault !== undefined)
   }

@@ -70,6 +70,7 @@ interface Prepared {
 
 export class RedisBackend implements Backend {
   readonly joints = true
+  readonly stays = true
   readonly awaitsReplicas = true
   readonly #source: Redis | string
   #opened: Opened | undefined

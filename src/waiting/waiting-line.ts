@@ -17,6 +17,8 @@ import { Fairness } from '../rules/fairness.ts'
 
 /** A caller in a line. */
 export interface Waiter {
+  /** See `WaitingLines.takeNumber`. */
+  readonly number: number
   line: WaitingLine | undefined
   next: Waiter | undefined
   previous: Waiter | undefined
@@ -120,6 +122,7 @@ export class WaitingLines {
   readonly #onLine: (key: string, begun: boolean) => void
   readonly #lines = new Map<string, WaitingLine>()
   #size = 0
+  #numbers = 0
 
   /** @param onLine called when a line has begun, and when it has ended. */
   constructor(alarms: Alarms, tally: Tally, onLine: (key: string, begun: boolean) => void = () => undefined) {
@@ -157,24 +160,26 @@ export class WaitingLines {
     return this.#lines.values()
   }
 
-  enter(key: string, waiter: Waiter): void {
-    const line = this.#lineOf(key)
-    waiter.line = line
-    waiter.previous = line.last
-    if (line.last) line.last.next = waiter
-    else line.first = waiter
-    line.last = waiter
-    this.#size += 1
+  /** Numbers callers in the order of their calls: those with smaller numbers are ahead. */
+  takeNumber(): number {
+    this.#numbers += 1
+    return this.#numbers
   }
 
-  /** For a caller that came before the waiters of the line. */
-  enterInFront(key: string, waiter: Waiter): void {
+  /** Enters behind all that called before. That is usually the end; or the front, after an attempt that skipped the line. */
+  enter(key: string, waiter: Waiter): void {
     const line = this.#lineOf(key)
+    const isFirst = line.first !== undefined && line.first.number > waiter.number
+    let ahead = isFirst ? undefined : line.last
+    while (ahead && ahead.number > waiter.number) ahead = ahead.previous
+    const behind = ahead ? ahead.next : line.first
     waiter.line = line
-    waiter.next = line.first
-    if (line.first) line.first.previous = waiter
+    waiter.previous = ahead
+    waiter.next = behind
+    if (ahead) ahead.next = waiter
+    else line.first = waiter
+    if (behind) behind.previous = waiter
     else line.last = waiter
-    line.first = waiter
     this.#size += 1
   }
 

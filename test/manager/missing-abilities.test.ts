@@ -2,10 +2,12 @@
 import { expect } from 'chai'
 import { LeaseManager } from 'leasewheel'
 import { ManualClock, MemoryBackend, MemoryStore } from 'leasewheel/memory'
+import { quorum } from 'leasewheel/quorum'
 
 /** Does what every backend must, and no more. */
 class PlainBackend extends MemoryBackend {
   override readonly joints: boolean = false
+  override readonly stays: boolean = false
 }
 
 async function onPlain(work: (manager: LeaseManager, backend: PlainBackend) => Promise<void>): Promise<void> {
@@ -48,6 +50,27 @@ describe('a backend without `joints`', () => {
         expect(await manager.tryAcquire('a')).to.have.property('held', true)
       }))
   }
+})
+
+describe('a backend without `stays`', () => {
+  it('refuses `atLeast`, and is not asked: it would delete the key at once', () =>
+    onPlain(async (manager, backend) => {
+      let worked = false
+      const call = (): Promise<unknown> => manager.using('a', () => (worked = true), { atLeast: 1_000 })
+      expect(await refusal(call))
+        .to.be.instanceOf(TypeError)
+        .with.property('message')
+        .that.includes('Expected no `atLeast` with this connection')
+      expect(worked).to.equal(false)
+      expect(backend.requests).to.include({ acquire: 0 })
+      expect(await manager.using('a', () => 1)).to.equal(1)
+    }))
+
+  it('makes a quorum one without', () => {
+    const able = (): MemoryBackend => new MemoryBackend()
+    expect(quorum([able(), able(), able()]).stays).to.equal(true)
+    expect(quorum([able(), able(), new PlainBackend()]).stays).to.equal(false)
+  })
 })
 
 describe('a backend without `catalogue`', () => {

@@ -129,6 +129,7 @@ class Moves {
         history: this.#historyOf(number),
         lie: undefined,
         isSteady: true,
+        joints: true,
       },
       (message) => this.#onMessage(worker, message),
     )

@@ -31,7 +31,7 @@ npm run moves -- [options]
 
   --ways LIST      of ${WAYS.join(',')} (default: all; atomic needs Redis 8.4 or Valkey 9)
   --processes P    how many processes share locks (default 4)
-  --keys K         how many locks they share (default 2000)
+  --keys K         how many plain locks they share (default 2000). For 20 of them there is one key of permits, and one for readers and writers
   --leases N       how many leases one more process holds all the time (default 20000)
   --ttl MS         time to live of the keys in ms (default 3000)
   --seed S         what the processes try to do (default: another each time)

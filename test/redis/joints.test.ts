@@ -33,6 +33,23 @@ describe('on a server, a key that several may hold', () => {
       expect(lease.fence).to.be.greaterThan(Math.max(...leases.map(({ fence }) => fence)))
     }))
 
+  it('is told of no reader and no writer who waits behind a caller of another kind', () =>
+    withTwo(async (one, other, server, retry) => {
+      const permit = await one.acquire('api', { permits: 2 })
+      const served: string[] = []
+      const calls = (['plain', 'read', 'write'] as const).map(async (kind) => {
+        const lease = await other.acquire('api', kind === 'plain' ? {} : { mode: kind })
+        served.push(kind)
+        await lease.release()
+      })
+      await until('all are refused', () => retry.contexts.length >= calls.length)
+      const announced = await server.command('ZMSCORE', 'lease:api', 'r', 'w')
+      await permit.release()
+      await Promise.all(calls)
+      expect(announced).to.deep.equal([null, null])
+      expect(served).to.deep.equal(['plain', 'read', 'write'])
+    }))
+
   it('loses all its holders if somebody deletes it', () =>
     withTwo(async (one, _other, server) => {
       const leases = await Promise.all([1, 2, 3].map(() => one.acquire('api', { permits: 3 })))

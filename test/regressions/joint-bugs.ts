@@ -57,13 +57,26 @@ export const JOINT_BUGS: readonly Regression[] = [
     failure: 'callers that asked for permits together went on in the reverse order',
     patches: [
       {
-        file: 'src/acquire/acquisition.ts',
-        find: "[this.#settings.joint ? 'enter' : 'enterInFront']",
-        replace: '.enterInFront',
+        file: 'src/waiting/waiting-line.ts',
+        find: 'let ahead = isFirst ? undefined : line.last',
+        replace: 'let ahead = isFirst || waiter.number > 0 ? undefined : line.last',
       },
     ],
     harness: tests(PERMITS, 'go to waiters in the order'),
     report: /go to waiters in the order/,
+  },
+  {
+    failure:
+      'a key was free for two seconds, because a reader said that it waits, behind a plain lock that it kept out',
+    patches: [
+      {
+        file: 'src/lease/reservations.ts',
+        find: 'if (!joint?.announce || !this.#hasOther(key, joint.mode)) return joint',
+        replace: 'if (!joint?.announce || !this.#hasOther(key, joint.mode) || joint.announce > 0) return joint',
+      },
+    ],
+    harness: tests('test/acquire/mixed-kinds.test.ts', 'as soon as a write is over'),
+    report: /as soon as a write is over/,
   },
   {
     failure: 'a downgrade of a lease that was released meanwhile never came to an end',

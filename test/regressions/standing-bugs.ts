@@ -114,4 +114,16 @@ export const STANDING_BUGS: readonly Regression[] = [
     harness: tests('test/manager/at-least.test.ts', 'keeps a key whose first request'),
     report: /keeps a key whose first request was not answered/,
   },
+  {
+    failure: 'thousands of claimed keys that others held were polled as often as one, while the server notified nobody',
+    patches: [
+      {
+        file: 'src/claims/paced.ts',
+        find: 'waiting() * BETWEEN *',
+        replace: '0 * waiting() * BETWEEN *',
+      },
+    ],
+    harness: tests('test/claims/claim-cost.test.ts', 'are asked for less often'),
+    report: /are asked for less often/,
+  },
 ]

@@ -98,6 +98,7 @@ interface Absence {
 
 export class RoutedBackend implements Backend {
   readonly joints = true
+  readonly stays = true
   readonly cluster: MemoryCluster
   /** The servers as this backend reaches them, with their faults: `block`, `fail`, `dropAnswers`. */
   readonly nodes: readonly MemoryBackend[]

@@ -41,6 +41,7 @@ interface Opened {
 
 export class ClusterBackend implements Backend {
   readonly joints = true
+  readonly stays = true
   readonly awaitsReplicas = true
   readonly routing: Routing = {
     places: SLOTS,
