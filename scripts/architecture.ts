@@ -20,7 +20,7 @@ const PLAN: readonly Room[] = [
   {
     name: 'prometheus',
     what: 'leasewheel/prometheus: figures for prom-client',
-    imports: ['figures', 'port'],
+    imports: ['figures', 'structures'],
   },
   {
     name: 'opentelemetry',

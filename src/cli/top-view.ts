@@ -104,9 +104,12 @@ export function linesOf({ rows, members }: TopView, address: string, time: strin
     rows.reduce((total, row) => total + (pick(row) ?? 0), 0)
   const lag = Math.max(0, ...rows.map((row) => row.lag ?? 0))
   const facts = [
-    `${count(sum(({ locks }) => locks))} locks`,
-    `${count(rows.filter(({ owner }) => owner !== '').length)} owners`,
-    `${count(members)} managers announced`,
+    plural(
+      sum(({ locks }) => locks),
+      'lock',
+    ),
+    plural(rows.filter(({ owner }) => owner !== '').length, 'owner'),
+    `${plural(members, 'manager')} announced`,
     `${count(sum(({ waiting }) => waiting))} waiting`,
     `${count(sum(({ renewals }) => renewals))} renewals/s`,
     `lag ${percent(lag)}`,
@@ -128,6 +131,10 @@ function cellsOf(row: TopRow): string[] {
     number(row.lost),
     row.owner === '' ? '(no owner)' : safe(row.owner),
   ]
+}
+
+function plural(number: number, noun: string): string {
+  return `${count(number)} ${noun}${number === 1 ? '' : 's'}`
 }
 
 /** Of the ttl. */

@@ -1,33 +1,7 @@
 /** What exporters export, with names, units and meanings: the one list that Prometheus and OpenTelemetry share. */
 import type { Health, LeaseManagerStats, MeasurementName } from '../stats.ts'
-
-/** A number, and the values of the attributes that tell it from others of the same name. */
-export interface FigureValue {
-  readonly value: number
-  readonly attributes: Readonly<Record<string, string>>
-}
-
-/** UCUM. `flag`: 0 or 1. */
-type FigureUnit =
-  | '{lease}'
-  | '{caller}'
-  | '{key}'
-  | '{renewal}'
-  | '{request}'
-  | '{wake_up}'
-  | '{disconnection}'
-  | '{renewal}/s'
-  | '1'
-  | 'flag'
-
-export interface Figure {
-  /** In words, with a dot between groups. */
-  readonly name: string
-  readonly kind: 'counter' | 'gauge'
-  readonly unit: FigureUnit
-  readonly help: string
-  readonly read: (stats: LeaseManagerStats, health: Health) => readonly FigureValue[]
-}
+import { attributesBy, type Figure, type FigureAttributes, type FigureUnit } from './figure.ts'
+import { SERVER_FIGURES } from './server-figures.ts'
 
 /** A histogram of durations. */
 export interface DurationFigure {
@@ -77,6 +51,7 @@ export const FIGURES: readonly Figure[] = [
   counter('asks', '{key}', 'How often Redis was asked for a lock', (stats) => stats.asks),
   counters('wake_ups', '{wake_up}', 'Causes for waiters to ask again', 'cause', (stats) => stats.wakeUps),
   counter('disconnections', '{disconnection}', 'How often the connection was lost', (stats) => stats.disconnections),
+  ...SERVER_FIGURES,
 ]
 
 export const DURATIONS: readonly DurationFigure[] = [
@@ -88,6 +63,8 @@ export const DURATIONS: readonly DurationFigure[] = [
 
 type Read<T> = (stats: LeaseManagerStats, health: Health) => T
 
+const NONE: FigureAttributes = {}
+
 function gauge(name: string, unit: FigureUnit, help: string, read: Read<number>): Figure {
   return single('gauge', name, unit, help, read)
 }
@@ -97,7 +74,7 @@ function counter(name: string, unit: FigureUnit, help: string, read: Read<number
 }
 
 function single(kind: Figure['kind'], name: string, unit: FigureUnit, help: string, read: Read<number>): Figure {
-  return { name, kind, unit, help, read: (stats, health) => [{ value: read(stats, health), attributes: {} }] }
+  return { name, kind, unit, help, read: ({ stats, health }, tell) => tell(read(stats, health), NONE) }
 }
 
 /** Counters of one name, told apart by an attribute. */
@@ -106,14 +83,11 @@ function counters(
   unit: FigureUnit,
   help: string,
   attribute: string,
-  read: Read<Readonly<Record<string, number>>>,
+  of: Read<Readonly<Record<string, number>>>,
 ): Figure {
-  return {
-    name,
-    kind: 'counter',
-    unit,
-    help,
-    read: (stats, health) =>
-      Object.entries(read(stats, health)).map(([key, value]) => ({ value, attributes: { [attribute]: key } })),
+  const attributesOf = attributesBy(attribute)
+  const read: Figure['read'] = ({ stats, health }, tell) => {
+    for (const [key, count] of Object.entries(of(stats, health))) tell(count, attributesOf(key))
   }
+  return { name, kind: 'counter', unit, help, read }
 }

@@ -3,7 +3,8 @@
  * under one label, so that a mistake does not flood a monitoring system.
  */
 import type { LossReason } from '../rules/lease-state.ts'
-import type { FigureValue, LabelledName } from './figures.ts'
+import type { FigureAttributes, Tell } from './figure.ts'
+import type { LabelledName } from './figures.ts'
 import type { ObservableLeases } from './observable-leases.ts'
 
 /** The name of the attribute. */
@@ -18,6 +19,8 @@ interface Counts {
   acquired: number
   released: number
   readonly lost: Record<LossReason, number>
+  readonly attributes: FigureAttributes
+  readonly lostAttributes: Readonly<Record<LossReason, FigureAttributes>>
 }
 
 /** Makes a label of a key. */
@@ -51,14 +54,12 @@ export class LabelCounts {
     this.#stop = () => leases.off('acquired', onAcquired).off('released', onReleased).off('lost', onLost)
   }
 
-  read(name: LabelledName): FigureValue[] {
-    return [...this.#counts].flatMap(([label, counts]): FigureValue[] => {
-      if (name !== 'lost') return [{ value: counts[name], attributes: { [ATTRIBUTE]: label } }]
-      return Object.entries(counts.lost).map(([reason, value]) => ({
-        value,
-        attributes: { [ATTRIBUTE]: label, reason },
-      }))
-    })
+  /** Tells each of the numbers. */
+  read(name: LabelledName, tell: Tell): void {
+    for (const counts of this.#counts.values()) {
+      if (name !== 'lost') tell(counts[name], counts.attributes)
+      else for (const reason of LOSS_REASONS) tell(counts.lost[reason], counts.lostAttributes[reason])
+    }
   }
 
   stop(): void {
@@ -72,10 +73,24 @@ export class LabelCounts {
     const name = this.#counts.size < MOST_LABELS ? label : OTHERS
     let counts = this.#counts.get(name)
     if (counts === undefined) {
-      counts = { held: 0, acquired: 0, released: 0, lost: { expired: 0, taken: 0, missing: 0, maxHold: 0 } }
+      counts = newCounts(name)
       this.#counts.set(name, counts)
     }
     return counts
+  }
+}
+
+const LOSS_REASONS = ['expired', 'taken', 'missing', 'maxHold'] as const satisfies readonly LossReason[]
+
+function newCounts(label: string): Counts {
+  const of = (reason: LossReason): FigureAttributes => ({ [ATTRIBUTE]: label, reason })
+  return {
+    held: 0,
+    acquired: 0,
+    released: 0,
+    lost: { expired: 0, taken: 0, missing: 0, maxHold: 0 },
+    attributes: { [ATTRIBUTE]: label },
+    lostAttributes: { expired: of('expired'), taken: of('taken'), missing: of('missing'), maxHold: of('maxHold') },
   }
 }
 

@@ -7,35 +7,43 @@
  * minute.
  */
 import type { Attributes, BatchObservableResult, Histogram, Meter, Observable } from '@opentelemetry/api'
-import { DURATIONS, FIGURES, type Figure, isLabelled } from '../figures/figures.ts'
+import { type Figure, type FigureAttributes, onceForEach, type Tell } from '../figures/figure.ts'
+import { DURATIONS, FIGURES, isLabelled } from '../figures/figures.ts'
 import type { LabelCounts } from '../figures/label-counts.ts'
 import type { ObservableLeases } from '../figures/observable-leases.ts'
 import type { DurationSummary } from '../structures/histogram.ts'
 import { HISTOGRAM_BOUNDS } from '../structures/histogram.ts'
 import type { Measurement, MeasurementName } from '../stats.ts'
 
-/** A value of a level, and where it was reported. */
+/** A gauge with some attributes. */
 interface Level {
   readonly instrument: Observable
   readonly attributes: Attributes
+}
+
+/** A gauge with all attributes that it had in one report. */
+interface Levels {
+  readonly instrument: Observable
+  readonly all: readonly Attributes[]
 }
 
 /** One manager. */
 export interface Source {
   readonly id: string
   readonly leases: ObservableLeases
-  readonly attributes: Attributes
   counts: LabelCounts | undefined
   readonly onMeasured: (measurement: Measurement) => void
-  /** What was reported of it, by instrument and attributes. */
-  readonly levels: Map<string, Level>
+  /** All attributes of a value, made once. */
+  readonly attributesOf: (own: FigureAttributes) => Attributes
+  /** Its levels in the last report, by the name of the figure. */
+  readonly levels: Map<string, Levels>
 }
 
-const QUANTILES: readonly (readonly [attribute: string, read: (minute: DurationSummary) => number])[] = [
-  ['0.5', ({ p50 }) => p50],
-  ['0.9', ({ p90 }) => p90],
-  ['0.99', ({ p99 }) => p99],
-  ['1', ({ max }) => max],
+const QUANTILES: readonly (readonly [attributes: FigureAttributes, read: (minute: DurationSummary) => number])[] = [
+  [{ quantile: '0.5' }, ({ p50 }) => p50],
+  [{ quantile: '0.9' }, ({ p90 }) => p90],
+  [{ quantile: '0.99' }, ({ p99 }) => p99],
+  [{ quantile: '1' }, ({ max }) => max],
 ]
 
 const METRICS = new WeakMap<Meter, Metrics>()
@@ -45,7 +53,7 @@ export class Metrics {
   readonly #lag: Observable
   readonly #histograms: ReadonlyMap<MeasurementName, Histogram>
   readonly #sources = new Map<string, Source>()
-  /** Levels of managers that are not observed any more. */
+  /** Levels that are there no more: those of managers that are not observed any more, and of servers that are gone. */
   readonly #retired = new Map<string, Level>()
 
   /** The instruments of a meter: one for each name. */
@@ -84,7 +92,8 @@ export class Metrics {
       if (histogram === undefined) return
       for (let times = 0; times < count; times += 1) histogram.record(duration / 1_000, attributes)
     }
-    const source: Source = { id, leases, attributes, counts: undefined, onMeasured, levels: new Map() }
+    const attributesOf = onceForEach((own: FigureAttributes): Attributes => ({ ...attributes, ...own }))
+    const source: Source = { id, leases, counts: undefined, onMeasured, attributesOf, levels: new Map() }
     leases.on('measured', onMeasured)
     this.#sources.set(id, source)
     return source
@@ -93,34 +102,47 @@ export class Metrics {
   remove(source: Source): void {
     source.leases.off('measured', source.onMeasured)
     this.#sources.delete(source.id)
-    for (const [id, level] of source.levels) this.#retired.set(id, level)
+    for (const name of source.levels.keys()) this.#replaceLevels(source, name, undefined)
   }
 
   #report(result: BatchObservableResult): void {
-    // If a manager with the same attributes is observed by now, its values come later and count.
+    // If one of them is back, its value comes later and counts.
     for (const { instrument, attributes } of this.#retired.values()) result.observe(instrument, 0, attributes)
     for (const source of this.#sources.values()) this.#reportSource(source, result)
   }
 
   #reportSource(source: Source, result: BatchObservableResult): void {
-    const stats = source.leases.stats()
-    const health = source.leases.health()
-    const level = (name: string, instrument: Observable, value: number, own: Attributes): void => {
-      const attributes = { ...source.attributes, ...own }
-      const id = `${name} ${JSON.stringify(attributes)}`
-      if (!source.levels.has(id)) source.levels.set(id, { instrument, attributes })
-      result.observe(instrument, value, attributes)
+    const { leases, counts, attributesOf } = source
+    const reading = { stats: leases.stats(), health: leases.health() }
+    const report = (name: string, instrument: Observable, isLevel: boolean, read: (tell: Tell) => void): void => {
+      const all: Attributes[] = []
+      read((value, own) => {
+        const attributes = attributesOf(own)
+        all.push(attributes)
+        result.observe(instrument, value, attributes)
+      })
+      if (isLevel) this.#replaceLevels(source, name, { instrument, all })
     }
-    for (const [figure, instrument] of this.#observables) {
-      const { name, kind } = figure
-      const labelled = source.counts && isLabelled(name) ? source.counts.read(name) : undefined
-      for (const { value, attributes } of labelled ?? figure.read(stats, health)) {
-        if (kind === 'gauge') level(name, instrument, value, attributes)
-        else result.observe(instrument, value, { ...source.attributes, ...attributes })
-      }
+    for (const [{ name, kind, read }, instrument] of this.#observables) {
+      report(name, instrument, kind === 'gauge', (tell) => {
+        if (counts && isLabelled(name)) counts.read(name, tell)
+        else read(reading, tell)
+      })
     }
-    for (const [quantile, read] of QUANTILES) {
-      level('renewal.lag', this.#lag, read(stats.renewalLag.minute) / 1_000, { quantile })
+    report('renewal.lag', this.#lag, true, (tell) => {
+      for (const [own, read] of QUANTILES) tell(read(reading.stats.renewalLag.minute) / 1_000, own)
+    })
+  }
+
+  /** Retires what the last report had and this one has not. */
+  #replaceLevels({ levels }: Source, name: string, now: Levels | undefined): void {
+    const before = levels.get(name)
+    if (now) levels.set(name, now)
+    // As a rule, nothing has changed.
+    if (before === undefined || before.all.every((attributes, index) => attributes === now?.all[index])) return
+    for (const attributes of before.all) {
+      if (now?.all.includes(attributes)) continue
+      this.#retired.set(`${name} ${JSON.stringify(attributes)}`, { instrument: before.instrument, attributes })
     }
   }
 }

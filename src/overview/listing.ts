@@ -47,7 +47,7 @@ export interface ListingParts {
 }
 
 /** Keys that are asked for by name at a time. */
-const PAGE = 128
+const PAGE = 64
 
 export async function* listLocks(parts: ListingParts, settings: ListSettings): AsyncGenerator<ListedLock, void> {
   const { owner, signal, onPage } = settings

@@ -4,11 +4,12 @@
  * The register asks our metrics for their values at each scrape, and the manager has them ready: nothing is counted twice, no promise is made, and
  * a scrape that overlaps another asks for nothing that could get mixed up.
  */
-import { DURATIONS, FIGURES, type Figure, type FigureValue, isLabelled } from '../figures/figures.ts'
+import { type Figure, onceForEach, type Reading, type Tell } from '../figures/figure.ts'
+import { DURATIONS, FIGURES, isLabelled } from '../figures/figures.ts'
 import { LabelCounts, type Labeller } from '../figures/label-counts.ts'
 import type { ObservableLeases } from '../figures/observable-leases.ts'
-import type { Health, LeaseManagerStats } from '../stats.ts'
-import { type Metric, type MetricValue, metricOf } from './metric.ts'
+import { HISTOGRAM_BOUNDS, type HistogramSummary } from '../structures/histogram.ts'
+import { type Labels, type Metric, metricOf, type TellPrometheus } from './metric.ts'
 
 /** What we need of a `Registry` of prom-client. */
 export interface PrometheusRegister {
@@ -34,13 +35,9 @@ export interface CollectOptions {
 /** One manager. */
 interface Source {
   readonly leases: ObservableLeases
-  readonly labels: Readonly<Record<string, string>>
   readonly counts: LabelCounts | undefined
-}
-
-interface Reading {
-  readonly stats: LeaseManagerStats
-  readonly health: Health
+  /** All labels of a value, made once: a register remembers how it writes them. */
+  readonly labelsOf: (own: Labels) => Labels
 }
 
 /**
@@ -66,7 +63,7 @@ export function collect(leases: ObservableLeases, { register, label, labels = {}
 
 /** Prometheus refuses the whole scrape for one other name. */
 const NAME = /^(?!__)[a-zA-Z_][a-zA-Z0-9_]*$/
-const OURS = new Set(['le', 'lock', 'reason', 'cause'])
+const OURS = new Set(['le', 'lock', 'reason', 'cause', 'server'])
 
 const EXPOSITIONS = new WeakMap<PrometheusRegister, Exposition>()
 
@@ -89,7 +86,8 @@ class Exposition {
     }
     if (this.#sources.size === 0) this.#begin()
     const counts = label && new LabelCounts(leases, label)
-    const source = { leases, labels, counts }
+    const labelsOf = onceForEach((own: Labels): Labels => ({ ...labels, ...own }))
+    const source = { leases, counts, labelsOf }
     this.#sources.set(id, source)
     return () => {
       if (this.#sources.get(id) !== source) return
@@ -102,13 +100,20 @@ class Exposition {
   #begin(): void {
     try {
       for (const figure of FIGURES) {
-        this.#add(metricOf(figure, () => this.#valuesOf((source) => this.#read(source, figure))))
+        this.#add(
+          metricOf(figure, (_name, tell) => {
+            for (const source of this.#sources.values()) this.#read(source, figure, tell)
+          }),
+        )
       }
       for (const duration of DURATIONS) {
-        const metric = metricOf({ ...duration, kind: 'histogram' }, (name) =>
-          this.#valuesOf((source) => histogramValues(name, this.#readingOf(source).stats[duration.of])),
+        this.#add(
+          metricOf({ ...duration, kind: 'histogram' }, (name, tell) => {
+            for (const source of this.#sources.values()) {
+              tellHistogram(name, this.#readingOf(source).stats[duration.of], source, tell)
+            }
+          }),
         )
-        this.#add(metric)
       }
     } catch (error) {
       // Another metric of the register has one of the names.
@@ -127,19 +132,10 @@ class Exposition {
     for (const name of this.#names.splice(0)) this.#register.removeSingleMetric(name)
   }
 
-  #valuesOf(read: (source: Source) => readonly MetricValue[]): MetricValue[] {
-    return [...this.#sources.values()].flatMap((source) =>
-      read(source).map((value) => ({ ...value, labels: { ...source.labels, ...value.labels } })),
-    )
-  }
-
-  #read(source: Source, figure: Figure): MetricValue[] {
-    const labelled = source.counts && isLabelled(figure.name) ? source.counts.read(figure.name) : undefined
-    const { stats, health } = this.#readingOf(source)
-    return (labelled ?? figure.read(stats, health)).map(({ value, attributes }: FigureValue) => ({
-      value,
-      labels: attributes,
-    }))
+  #read(source: Source, { name, read }: Figure, tell: TellPrometheus): void {
+    const take: Tell = (value, attributes) => tell(value, source.labelsOf(attributes))
+    if (source.counts && isLabelled(name)) source.counts.read(name, take)
+    else read(this.#readingOf(source), take)
   }
 
   #readingOf(source: Source): Reading {
@@ -153,17 +149,20 @@ class Exposition {
   }
 }
 
-/** In seconds, as the conventions of Prometheus want it. */
-function histogramValues(name: string, { bounds, buckets, count, sum }: LeaseManagerStats['wait']): MetricValue[] {
-  const bucket = (bound: number | string, value: number): MetricValue => ({
-    metricName: `${name}_bucket`,
-    value,
-    labels: { le: bound },
-  })
-  return [
-    ...bounds.map((bound, index) => bucket(bound / 1_000, buckets[index] as number)),
-    bucket('+Inf', count),
-    { metricName: `${name}_sum`, value: sum / 1_000, labels: {} },
-    { metricName: `${name}_count`, value: count, labels: {} },
-  ]
+/** The labels of buckets: in seconds, as the conventions of Prometheus want it. */
+const BUCKETS: readonly Labels[] = HISTOGRAM_BOUNDS.map((bound) => ({ le: bound / 1_000 }))
+const LAST_BUCKET: Labels = { le: '+Inf' }
+const NONE: Labels = {}
+
+function tellHistogram(
+  name: string,
+  { buckets, count, sum }: HistogramSummary,
+  { labelsOf }: Source,
+  tell: TellPrometheus,
+): void {
+  const bucketName = `${name}_bucket`
+  for (const [index, labels] of BUCKETS.entries()) tell(buckets[index] as number, labelsOf(labels), bucketName)
+  tell(count, labelsOf(LAST_BUCKET), bucketName)
+  tell(sum / 1_000, labelsOf(NONE), `${name}_sum`)
+  tell(count, labelsOf(NONE), `${name}_count`)
 }

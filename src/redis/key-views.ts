@@ -9,8 +9,8 @@ import { VIEW } from './catalogue-scripts.ts'
 import { Script } from './script.ts'
 import { modeOf } from './joint-call.ts'
 
-/** Keys that the server looks at for one page: about a fifth of a millisecond of its time. */
-const PAGE = 128
+/** Keys that the server looks at for one page: about a quarter of a millisecond of its time. */
+const PAGE = 64
 
 export const VIEW_KEYS: Script = new Script(VIEW)
 
@@ -45,7 +45,7 @@ export function viewsOf(names: readonly string[], reply: unknown, prefix: string
   const elements = reply as readonly (string | number)[]
   const start = Buffer.byteLength(prefix)
   return names.flatMap((name, index) => {
-    const [remaining, type, token, holders, mode] = elements.slice(5 * index) as [
+    const [remaining, type, token, holders, mode] = elements.slice(5 * index, 5 * index + 5) as [
       number,
       string,
       string,

@@ -273,7 +273,7 @@ describe('leasewheel top', () => {
       expect(code).to.equal(0)
       expect(output).to.not.include('\x1b')
       expect(output.match(/^leasewheel {2}/gm)).to.have.length(2)
-      expect(output).to.include('7 locks, 1 owners, 1 managers announced')
+      expect(output).to.include('7 locks, 1 owner, 1 manager announced')
       const { owners } = JSON.parse((await pipe(server, 'top', '-n', '1', '--json')).output) as { owners: object[] }
       expect(owners).to.have.length(2)
     }))

@@ -166,7 +166,7 @@ describe('top', () => {
     expect(view.rows[0]?.renewals).to.equal(500)
     expect(linesOf(view, 'localhost:6379', 'now')).to.deep.equal([
       'leasewheel  localhost:6379  now',
-      '3 locks, 1 owners, 1 managers announced, 7 waiting, 500 renewals/s, lag 1.2 %, 2 lost',
+      '3 locks, 1 owner, 1 manager announced, 7 waiting, 500 renewals/s, lag 1.2 %, 2 lost',
       '',
       'LOCKS  OLDEST  WAITING  RENEWALS/S  JEOPARDY    LAG  LOST  OWNER',
       '    2    2m5s        7         500         1  1.2 %     2  web-1:4711',

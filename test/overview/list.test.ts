@@ -87,7 +87,7 @@ describe('list', () => {
       const before = backend.requests.list
       const keys = Array.from({ length: 300 }, (_, index) => String(index))
       expect(await listed(manager.list({ keys }))).to.have.length(300)
-      expect(backend.requests.list - before).to.equal(3)
+      expect(backend.requests.list - before).to.equal(5)
       expect(() => manager.list({ keys: [''] })).to.throw(RangeError, '`key`')
       expect(() => manager.list({ keys: 'abc' as never })).to.throw(TypeError, '`keys`')
     }))

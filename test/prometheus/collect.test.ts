@@ -156,10 +156,31 @@ describe('collect', () => {
       expect(register.getMetricsAsArray()).to.deep.equal([])
     }))
 
+  it('tells the same as text and as JSON, with all labels', () =>
+    withManager({}, async (stage) => {
+      const register = new Registry()
+      register.setDefaultLabels({ app: 'shop' })
+      collect(stage.manager, { register, labels: { pool: 'a "b"' }, label: (key) => key.slice(0, 1) })
+      await runThroughEverything(stage)
+      const scrape = parseScrape(await register.metrics())
+      const metrics = (await register.getMetricsAsJSON()) as unknown as {
+        name: string
+        values: { value: number; labels: Record<string, string>; metricName?: string }[]
+      }[]
+      const idOf = (name: string, labels: object, value: number): string =>
+        `${name} ${JSON.stringify(Object.entries(labels).map(String).sort())} ${value}`
+      const json = metrics.flatMap(({ name, values }) =>
+        values.map(({ metricName = name, labels, value }) => idOf(metricName, labels, value)),
+      )
+      const samples = [...scrape.families.values()].flatMap((family) => family.samples)
+      expect(json).to.have.members(samples.map(({ name, labels, value }) => idOf(name, labels, value)))
+      expect(samples.every(({ labels }) => labels['app'] === 'shop' && labels['pool'] === 'a "b"')).to.equal(true)
+    }))
+
   it('refuses labels that would spoil the scrape', () =>
     withManager({}, async ({ manager }) => {
       const register = new Registry()
-      for (const name of ['a-b', '1a', '__name__', 'le', 'reason', '']) {
+      for (const name of ['a-b', '1a', '__name__', 'le', 'reason', 'server', '']) {
         expect(() => collect(manager, { register, labels: { [name]: 'x' } }), name).to.throw(RangeError)
       }
       expect(register.getMetricsAsArray()).to.deep.equal([])

@@ -6,6 +6,7 @@ import { ENDING_BUGS } from './ending-bugs.ts'
 import { CALLER_BUGS } from './caller-bugs.ts'
 import { KEEPER_BUGS } from './keeper-bugs.ts'
 import { OWN_BUGS } from './own-bugs.ts'
+import { PAGE_BUGS } from './page-bugs.ts'
 import { OWNERSHIP_BUGS } from './ownership-bugs.ts'
 import { PLACE_BUGS } from './place-bugs.ts'
 import { HAND_OVER_BUGS } from './hand-over-bugs.ts'
@@ -36,6 +37,7 @@ export const BUGS_HERE: readonly Regression[] = [
   ...FAILOVER_BUGS,
   ...KEEPER_BUGS,
   ...HAND_OVER_BUGS,
+  ...PAGE_BUGS,
   ...PLACE_BUGS,
   ...JOINT_BUGS,
   ...QUORUM_BUGS,
