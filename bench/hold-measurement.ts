@@ -41,6 +41,8 @@ export interface HoldMeasurement {
     /** User and system, of all threads, in µs. */
     readonly nodeCpu: number
     readonly server: ServerCounters
+    /** Of a quorum, those of the other members. */
+    readonly others?: readonly ServerCounters[]
     /** By how many bytes the heap grew: all that was allocated, where nothing was collected meanwhile. */
     readonly grown: number
     readonly collections: number

@@ -10,13 +10,13 @@ import { answerWith } from './child-process.ts'
 import { membersOf } from './connect-to.ts'
 import { endServer } from './end-server.ts'
 import type { HoldJob, HoldMeasurement } from './hold-measurement.ts'
-import { findKeys, makeKeys } from './keys.ts'
+import { countKeys, makeKeys } from './keys.ts'
 import type { Holder } from './library.ts'
 import { loadLibrary, loadPermits } from './load-library.ts'
 import { liveBytes } from './live-bytes.ts'
-import { oldestRenewal } from './renewal-age.ts'
+import { oldestRenewal, SAMPLE } from './renewal-age.ts'
 import { takeAndRelease } from './take-and-release.ts'
-import { countersBetween, readServerCounters } from './server-counters.ts'
+import { countersBetween, readServerCounters, type ServerCounters } from './server-counters.ts'
 
 const WARM_UP_LOCKS = 2_000
 /** In ms: what is due within a third of the ttl is renewed meanwhile, and so compiled. */
@@ -32,13 +32,13 @@ const RESOLUTION = 1
 const Timeout = globalThis.setTimeout(() => {}, 0).constructor as abstract new () => unknown
 
 async function measure(job: HoldJob): Promise<HoldMeasurement> {
-  // Its own connection, so that no question waits behind the library's commands.
-  const control = new Redis(membersOf(job.url)[0] as string)
-  await control.ping()
+  // Its own connections, so that no question waits behind the library's commands.
+  const [control, ...others] = membersOf(job.url).map((url) => new Redis(url)) as [Redis, ...Redis[]]
+  await Promise.all([control, ...others].map((client) => client.ping()))
   // What it knew, the keys and the handles, is out of reach when it has returned.
-  const { bytesBefore, bytesHeld, ...held } = await holdLocks(job, control)
+  const { bytesBefore, bytesHeld, ...held } = await holdLocks(job, control, others)
   const left = (await liveBytes()) - bytesBefore
-  control.disconnect()
+  for (const client of [control, ...others]) client.disconnect()
   const { library, locks, ttl } = job
   return { library, locks, ttl, ...held, heap: { bytes: bytesHeld - bytesBefore, left } }
 }
@@ -51,12 +51,14 @@ interface Held extends Pick<HoldMeasurement, 'acquire' | 'delay' | 'cost' | 'cro
 async function holdLocks(
   { library, url, locks, ttl, seconds, permits = false, crowd: callers = 0 }: HoldJob,
   control: Redis,
+  others: readonly Redis[],
 ): Promise<Held> {
   const holder = await (await (permits ? loadPermits(library) : loadLibrary(library))).open(url, ttl)
 
   await holder.acquireAll(makeKeys('warm-up:', WARM_UP_LOCKS))
   await setTimeout(WARM_UP_HOLD)
   await holder.releaseAll()
+  const lostBefore = holder.lost()
 
   const timersBefore = countTimers()
   const bytesBefore = await liveBytes()
@@ -68,13 +70,13 @@ async function holdLocks(
   // More than one renewal of each lock, so that what it costs is seen in a steady state.
   await settled
   const bytesLate = await liveBytes()
-  const cost = await measureCost(control, seconds)
+  const cost = await measureCost(control, others, seconds)
   const crowd = callers > 0 ? await measureCrowd(holder, control, callers) : null
 
   const told = holder.tell?.()
-  const names = await findKeys(control, 'benched:')
-  const age = { oldest: await oldestRenewal(control, names, ttl), lag: told?.lag ?? null }
-  const end = { held: holder.held(), lost: holder.lost(), alive: names.size }
+  const { alive, some } = await countKeys(control, 'benched:', locks, SAMPLE)
+  const age = { oldest: await oldestRenewal(control, some, ttl), lag: told?.lag ?? null }
+  const end = { held: holder.held(), lost: holder.lost() - lostBefore, alive }
   // After all else, because it stops the process: for half a second with 100,000 locks, and with many more for so long that
   // they would expire.
   const set = locks <= COUNTABLE ? countTimers() - timersBefore : null
@@ -104,19 +106,23 @@ async function measureDelay(seconds: number): Promise<HoldMeasurement['delay']> 
   return { resolution: RESOLUTION, p50, p99, max }
 }
 
-async function measureCost(control: Redis, seconds: number): Promise<HoldMeasurement['cost']> {
+async function measureCost(
+  control: Redis,
+  others: readonly Redis[],
+  seconds: number,
+): Promise<HoldMeasurement['cost']> {
   let collections = 0
   const collectionsSeen = new PerformanceObserver((list) => {
     collections += list.getEntries().length
   })
   collectionsSeen.observe({ entryTypes: ['gc'] })
-  const serverBefore = await readServerCounters(control)
+  const [serverBefore, ...othersBefore] = await readAll([control, ...others])
   const heapBefore = process.memoryUsage().heapUsed
   const cpuBefore = process.cpuUsage()
   const startedAt = performance.now()
   await setTimeout(seconds * 1_000)
   const grown = process.memoryUsage().heapUsed - heapBefore
-  const serverAfter = await readServerCounters(control)
+  const [serverAfter, ...othersAfter] = await readAll([control, ...others])
   const { user, system } = process.cpuUsage(cpuBefore)
   const elapsed = performance.now() - startedAt
   collectionsSeen.disconnect()
@@ -124,9 +130,14 @@ async function measureCost(control: Redis, seconds: number): Promise<HoldMeasure
     seconds: elapsed / 1_000,
     nodeCpu: user + system,
     server: countersBetween(serverBefore, serverAfter),
+    others: othersAfter.map((after, index) => countersBetween(othersBefore[index] as ServerCounters, after)),
     grown,
     collections,
   }
+}
+
+function readAll(clients: readonly Redis[]): Promise<readonly [ServerCounters, ...ServerCounters[]]> {
+  return Promise.all(clients.map(readServerCounters)) as Promise<[ServerCounters, ...ServerCounters[]]>
 }
 
 /** Twice: for V8, which compiles what is done often. */

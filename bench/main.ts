@@ -12,6 +12,7 @@ import { hold } from './hold.ts'
 import { loss } from './loss.ts'
 import { overload } from './overload.ts'
 import { permits } from './permits.ts'
+import { quorum } from './quorum.ts'
 import { release } from './release.ts'
 import { replicas } from './replicas.ts'
 import { report } from './report.ts'
@@ -29,6 +30,7 @@ const commands: ReadonlyMap<string, Command> = new Map([
   ['overload', overload],
   ['wheel', wheel],
   ['cluster', cluster],
+  ['quorum', quorum],
   ['replicas', replicas],
   ['guard', guard],
   ['report', report],

@@ -4,7 +4,7 @@ import { mochaGlobalSetup, mochaGlobalTeardown } from '../support/setup.ts'
 import { report } from './findings.ts'
 
 /** How long one test or hook may take on a busy machine, in ms. */
-const PATIENCE = 20_000
+const PATIENCE = 60_000
 /** The same for a test that is to fail, and may hang. */
 const SHORT_PATIENCE = 10_000
 

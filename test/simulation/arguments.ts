@@ -16,6 +16,8 @@ export interface SimulateArguments {
   /** How long to go on, in minutes; none: until all runs are done. */
   readonly soak: number | undefined
   readonly processes: number
+  /** Managers on a quorum, in a world with a checker of its own. */
+  readonly quorum: boolean
   /** See `RunOptions.keepers`. */
   readonly keepers: boolean
   /** Print every event; for a single run. */
@@ -31,9 +33,10 @@ npm run simulate -- [options]
 
   --runs N         how many worlds (default 100)
   --seed S         the seed of the first; each further one has the next (default 1)
-  --seconds T      how long users act in each, in simulated seconds (default 60); some time to come to rest is added
+  --seconds T      how long users act in each, in simulated seconds (default 60, on a quorum 30); some time to come to rest is added
   --soak MINUTES   go on for so long, whatever the number of runs
   --processes P    how many processes share the work (default: one for each processor)
+  --quorum         managers on a quorum of servers; \`npm run simulate:quorum\` is short for it
   --keepers        give each process a keeper, and block event loops
   --events         print every event of a single run
   --ignore REGEXP  let violations pass that match this, to see what else there is
@@ -46,7 +49,7 @@ Exit code: 0 when nothing was found, 1 when something was, 2 for a bad argument,
  * @throws UsageError
  */
 export function readArguments(args: readonly string[], processors: number): SimulateArguments | 'help' {
-  const { help, events = false, keepers = false, ignore, ...texts } = parse(args)
+  const { help, events = false, keepers = false, quorum = false, ignore, ...texts } = parse(args)
   if (help) return 'help'
   const number = (name: keyof typeof texts, initial: number, least: number): number => {
     const text = texts[name]
@@ -57,14 +60,16 @@ export function readArguments(args: readonly string[], processors: number): Simu
   const soak = texts.soak === undefined ? undefined : number('soak', 1, 1)
   const runs = soak !== undefined && texts.runs === undefined ? Number.POSITIVE_INFINITY : number('runs', 100, 1)
   if (events && runs !== 1) throw new UsageError('Expected --events to come with --runs 1')
+  if (quorum && keepers) throw new UsageError('Expected --quorum or --keepers, got both')
   return {
     runs,
     soak,
+    quorum,
     keepers,
     events,
     ignore,
     seed: number('seed', 1, 0),
-    seconds: number('seconds', 60, 1),
+    seconds: number('seconds', quorum ? 30 : 60, 1),
     processes: Math.min(number('processes', processors, 1), runs),
   }
 }
@@ -74,7 +79,7 @@ function parse(args: readonly string[]) {
   const flag = { type: 'boolean' } as const
   try {
     const numbers = { runs: text, seed: text, seconds: text, soak: text, processes: text }
-    const options = { ...numbers, ignore: text, events: flag, keepers: flag, help: flag }
+    const options = { ...numbers, ignore: text, events: flag, keepers: flag, quorum: flag, help: flag }
     return parseArgs({ args: [...args], options }).values
   } catch (error) {
     throw new UsageError((error as Error).message)

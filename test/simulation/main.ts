@@ -7,8 +7,8 @@ import { once } from 'node:events'
 import { availableParallelism } from 'node:os'
 import { setTimeout } from 'node:timers/promises'
 import { HELP, readArguments, type SimulateArguments, UsageError } from './arguments.ts'
-import { Simulation } from './simulation.ts'
 import type { WorkerReport, WorkerTask } from './worker.ts'
+import { makeWorld, type WorldOptions } from './world.ts'
 
 /** The last events before a violation that are printed. */
 const LAST_EVENTS = 40
@@ -19,6 +19,8 @@ class Totals {
   runs = 0
   events = 0
   leases = 0
+  /** Of quorums. */
+  grants = 0
   /** Simulated ms. */
   duration = 0
   readonly faults: Record<string, number> = {}
@@ -28,15 +30,18 @@ class Totals {
     this.runs += 1
     this.events += report.events
     this.leases += report.leases
+    this.grants += report.grants ?? 0
     this.duration += report.duration
-    for (const [fault, count] of Object.entries(report.faults)) this.faults[fault] = (this.faults[fault] ?? 0) + count
+    for (const [fault, count] of Object.entries(report.faults))
+      this.faults[fault] = (this.faults[fault] ?? 0) + (count ?? 0)
     if (report.violation !== undefined) this.violation ??= report
   }
 
   summary(): string {
     const faults = Object.values(this.faults).reduce((sum, count) => sum + count, 0)
     const hours = (this.duration / 3_600_000).toFixed(1)
-    return `${this.runs} runs, ${hours} simulated hours, ${this.events} events, ${this.leases} leases, ${faults} faults`
+    const grants = this.grants > 0 ? `${this.grants} grants, ` : ''
+    return `${this.runs} runs, ${hours} simulated hours, ${this.events} events, ${grants}${this.leases} leases, ${faults} faults`
   }
 }
 
@@ -59,13 +64,15 @@ async function main(args: readonly string[]): Promise<void> {
   const { violation } = totals
   if (violation === undefined) {
     console.log('Nothing was found.')
+    if (options.quorum) console.log(`In ${totals.grants} grants of a majority no fence was repeated, and none fell.`)
     return
   }
   await show(options, violation.seed, LAST_EVENTS)
   process.exitCode = 1
 }
 
-async function runAll({ runs, seed, seconds, soak, processes, ignore, keepers }: SimulateArguments): Promise<Totals> {
+async function runAll(options: SimulateArguments): Promise<Totals> {
+  const { runs, seed, soak, processes } = options
   const totals = new Totals()
   const children: ChildProcess[] = []
   const stop = (): void => {
@@ -83,8 +90,8 @@ async function runAll({ runs, seed, seconds, soak, processes, ignore, keepers }:
         if (report.violation !== undefined) stop()
       })
       const share = Number.isFinite(runs) ? Math.floor((runs - index - 1) / processes) + 1 : Number.MAX_SAFE_INTEGER
-      const task = { seed: seed + index, stride: processes, runs: share, duration: seconds * 1_000, ignore, keepers }
-      child.send(task satisfies WorkerTask)
+      const task: WorkerTask = { ...settingsOf(options), seed: seed + index, stride: processes, runs: share }
+      child.send(task)
       const [code] = (await once(child, 'exit')) as [number | null]
       if (code !== null && code !== 0) throw new Error(`A worker ended with code ${code}`)
     }),
@@ -93,6 +100,11 @@ async function runAll({ runs, seed, seconds, soak, processes, ignore, keepers }:
     over.abort()
   })
   return totals
+}
+
+/** What all runs have in common. */
+function settingsOf({ seconds, ignore, keepers, quorum }: SimulateArguments): Omit<WorldOptions, 'seed'> {
+  return { duration: seconds * 1_000, ignore, keepers, quorum }
 }
 
 async function tellProgress(totals: Totals, over: AbortSignal): Promise<void> {
@@ -104,31 +116,30 @@ async function tellProgress(totals: Totals, over: AbortSignal): Promise<void> {
 }
 
 /** Does one run again, and prints its last events. They are the shortest beginning that fails: after each one before nothing was wrong. */
-async function show({ seconds, ignore, keepers }: SimulateArguments, seed: number, last: number): Promise<void> {
-  const duration = seconds * 1_000
+async function show(options: SimulateArguments, seed: number, last: number): Promise<void> {
+  const { seconds, ignore, keepers, quorum } = options
   const lines: string[] = []
-  const simulation = new Simulation({
+  const world = makeWorld({
+    ...settingsOf(options),
     seed,
-    duration,
-    keepers,
-    ignore: ignore === undefined ? undefined : new RegExp(ignore),
     careful: true,
     onEvent: (line) => {
       if (last === Number.POSITIVE_INFINITY) console.log(line)
       else if (lines.push(line) > last) lines.shift()
     },
   })
-  const { violation, events } = await simulation.run()
+  const { violation, events } = await world.run()
   for (const line of lines) console.log(line)
-  console.log(`\nThe scenario: ${JSON.stringify(simulation.scenario)}`)
+  console.log(`\nThe scenario: ${JSON.stringify(world.scenario)}`)
   if (violation === undefined) {
     console.log(`Seed ${seed}: nothing was found.`)
     return
   }
   console.log(`\nSeed ${seed}, after ${events} events: ${violation.message}`)
   const more = [
+    ...(quorum ? ['--quorum'] : []),
     ...(keepers ? ['--keepers'] : []),
-    ...(seconds === 60 ? [] : [`--seconds ${seconds}`]),
+    ...(seconds === (quorum ? 30 : 60) ? [] : [`--seconds ${seconds}`]),
     ...(ignore === undefined ? [] : [`--ignore '${ignore}'`]),
   ].map((option) => ` ${option}`)
   console.log(`All of them: npm run simulate -- --runs 1 --seed ${seed}${more.join('')} --events`)

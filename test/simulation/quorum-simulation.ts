@@ -7,6 +7,7 @@ import { nextTick } from 'node:process'
 import { inspect } from 'node:util'
 import { type Lease, LeaseManager } from 'leasewheel'
 import { quorum } from 'leasewheel/quorum'
+import { GrantLedger } from './grant-ledger.ts'
 import { type Party, QuorumChecker } from './quorum-checker.ts'
 import { drawQuorumScenario, type QuorumFault, type QuorumScenario } from './quorum-scenario.ts'
 import { Random } from './random.ts'
@@ -32,7 +33,11 @@ export interface QuorumRunReport {
   readonly seed: number
   readonly violation: Violation | undefined
   readonly events: number
+  /** Simulated time, in ms. */
+  readonly duration: number
   readonly leases: number
+  /** Grants of a majority, of which not all became leases. */
+  readonly grants: number
   readonly faults: Partial<Record<QuorumFault, number>>
 }
 
@@ -41,6 +46,8 @@ export interface QuorumRunOptions {
   /** Simulated ms. */
   readonly duration: number
   readonly onEvent?: (line: string) => void
+  /** Violations that match this are let pass, so that others can be found. */
+  readonly ignore?: RegExp | undefined
   readonly scenario?: Partial<QuorumScenario>
 }
 
@@ -48,7 +55,8 @@ export class QuorumSimulation {
   readonly scenario: QuorumScenario
   readonly #options: QuorumRunOptions
   readonly #timeline = new Timeline()
-  readonly #verdict = new Verdict()
+  readonly #verdict: Verdict
+  readonly #grants: GrantLedger
   readonly #random: Random
   readonly #servers: readonly SimulatedServer[]
   readonly #checker: QuorumChecker
@@ -61,6 +69,8 @@ export class QuorumSimulation {
 
   constructor(options: QuorumRunOptions) {
     this.#options = options
+    this.#verdict = new Verdict(options.ignore)
+    this.#grants = new GrantLedger(this.#verdict)
     const random = new Random(options.seed)
     this.#random = random
     this.scenario = { ...drawQuorumScenario(random.fork()), ...options.scenario }
@@ -92,7 +102,15 @@ export class QuorumSimulation {
     if (this.#verdict.violation === undefined) this.#checker.checkEmpty()
     process.off('unhandledRejection', onUnhandled)
     const { violation } = this.#verdict
-    return { seed, violation, events: this.#events, leases: this.#checker.leases, faults: this.#faults }
+    return {
+      seed,
+      violation,
+      events: this.#events,
+      duration: this.#timeline.now,
+      leases: this.#checker.leases,
+      grants: this.#grants.count,
+      faults: this.#faults,
+    }
   }
 
   async #advance(end: number): Promise<void> {
@@ -165,7 +183,7 @@ export class QuorumSimulation {
           route,
         }),
     )
-    const manager = new LeaseManager(quorum(backends, { random: random.fork().next }), {
+    const manager = new LeaseManager(this.#grants.follow(quorum(backends, { random: random.fork().next })), {
       clock: process.clock,
       random: random.fork().next,
       ttl,
@@ -236,9 +254,9 @@ export class QuorumSimulation {
   }
 
   #want(member: Member, keys: readonly string[], hold: number, call: () => Promise<readonly Lease[]>): void {
-    const count = (by: number): void => {
-      for (const key of keys) member.wanted.set(key, (member.wanted.get(key) ?? 0) + by)
-    }
+    // A call for all keys takes them in order: while it waits for one, it leaves later ones to others.
+    const [first] = keys.toSorted() as [string]
+    const count = (by: number): void => void member.wanted.set(first, (member.wanted.get(first) ?? 0) + by)
     count(1)
     call().then(
       (leases) => {

@@ -96,6 +96,13 @@ describe('npm run simulate', () => {
     expect(code).to.equal(0)
   })
 
+  it('reports what the grants of a quorum have shown', async () => {
+    const { code, output } = await simulate('--quorum', '--runs', '2', '--seconds', '5', '--processes', '2')
+    expect(output).to.match(/^2 runs, .* \d+ grants, .* in .* s$/m)
+    expect(output).to.match(/^In \d+ grants of a majority no fence was repeated, and none fell\.$/m)
+    expect(code).to.equal(0)
+  })
+
   it('prints every event of a run', async () => {
     const { code, output } = await simulate('--runs', '1', '--seed', '7', '--seconds', '5', '--events')
     expect(output).to.match(/^ +\d+\.\d\d {2}process \d+ +asks to acquire key \d #1/m)
@@ -107,6 +114,7 @@ describe('npm run simulate', () => {
     [['--seed', 'x'], 'Expected --seed to be an integer >= 0, got `x`'],
     [['--soak', '1.5'], 'Expected --soak to be an integer >= 1, got `1.5`'],
     [['--events'], 'Expected --events to come with --runs 1'],
+    [['--quorum', '--keepers'], 'Expected --quorum or --keepers, got both'],
     [['--speed'], "Unknown option '--speed'"],
   ] as const) {
     it(`refuses ${args.join(' ')}`, async () => {
