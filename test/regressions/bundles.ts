@@ -62,9 +62,9 @@ export class Bundles {
       plugins: [
         {
           name: 'patches',
-          setup({ onLoad }) {
+          setup: (bundler) => {
             for (const [file, contents] of texts)
-              onLoad({ filter: exactly(join(PROJECT, file)) }, () => ({ contents, loader: 'ts' }))
+              bundler.onLoad({ filter: exactly(join(PROJECT, file)) }, () => ({ contents, loader: 'ts' }))
           },
         },
       ],

@@ -56,7 +56,7 @@ describe('a bug that is put back', () => {
   /** All lanes are kept busy: a search that mostly waits delays no other. */
   function beginMore(): void {
     while (running < LANES && next < tasks.length) {
-      begin(tasks[next] as Task)
+      void begin(tasks[next] as Task)
       next += 1
     }
   }
