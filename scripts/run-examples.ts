@@ -1,7 +1,8 @@
 /**
- * `npm run examples`: runs every example, and the demo, first in memory and then on a Redis server of its own, each in a process of its own
- * with a time limit; and beside that on a cluster of its own; the one about quorums on three servers, and the one about replicas on a server that has one, too. Beside them the recipes, which have packages of their own and use the build:
- * first those are installed and built, and the recipes type-checked. Writes one line for each, and all the output of one that failed.
+ * `npm run examples`: builds the package, and runs every example, and the demo, on the build, as users would. First in memory and then on a
+ * Redis server of its own, each in a process of its own with a time limit; and beside that on a cluster of its own; the one about quorums on
+ * three servers, and the one about replicas on a server that has one, too. Beside them the recipes, which have packages of their own: first
+ * those are installed, and the recipes type-checked. Writes one line for each, and all the output of one that failed.
  */
 import { execFile } from 'node:child_process'
 import { readdirSync } from 'node:fs'
@@ -44,8 +45,7 @@ function filesOf(directory: string): readonly Example[] {
 
 function run({ name, file, args }: Example, where: Where, url: string): Promise<Outcome> {
   const own = where === 'cluster' && name === 'demo' ? ['--redis', url, '--cluster'] : []
-  // What this process runs under is what an example needs too: tsx, and the package's own name for its source.
-  return outcomeOf(process.execPath, [...process.execArgv, folder + file, ...args, ...own], {
+  return outcomeOf(process.execPath, ['--import', 'tsx', folder + file, ...args, ...own], {
     env: {
       ...process.env,
       REDIS_URL: where === 'redis' || where === 'replica' ? url : '',
@@ -76,18 +76,13 @@ function runOnQuorum(some: readonly Example[]): Promise<number> {
   )
 }
 
-/** What recipes need. @throws Error that says what went wrong. */
-async function prepareRecipes(): Promise<void> {
-  const execute = async (program: string, ...args: readonly string[]): Promise<void> => {
-    await promisify(execFile)(program, args, { cwd: root, shell: process.platform === 'win32' })
-  }
+/** @throws Error that says what went wrong. */
+async function execute(program: string, ...args: readonly string[]): Promise<void> {
   try {
-    await execute('node', 'scripts/setup.mjs', 'examples/recipes')
-    await execute('npm', 'run', '--silent', 'build')
-    await execute('npx', 'tsc', '-p', 'examples/recipes')
+    await promisify(execFile)(program, args, { cwd: root, shell: process.platform === 'win32' })
   } catch (error) {
     const { stdout, stderr, message } = error as Error & { readonly stdout?: string; readonly stderr?: string }
-    throw new Error(`The recipes could not be prepared: ${message}\n${stdout ?? ''}${stderr ?? ''}`, { cause: error })
+    throw new Error(`${message}\n${stdout ?? ''}${stderr ?? ''}`, { cause: error })
   }
 }
 
@@ -104,9 +99,10 @@ function runRecipe({ file }: Example): Promise<Outcome> {
 /** @returns how many failed. */
 async function runRecipes(recipes: readonly Example[]): Promise<number> {
   try {
-    await prepareRecipes()
+    await execute('node', 'scripts/setup.mjs', 'examples/recipes')
+    await execute('npx', 'tsc', '-p', 'examples/recipes')
   } catch (error) {
-    console.log((error as Error).message)
+    console.log(`The recipes could not be prepared: ${(error as Error).message}`)
     return recipes.length
   }
   const left = [...recipes]
@@ -123,6 +119,7 @@ async function runRecipes(recipes: readonly Example[]): Promise<number> {
 
 const examples = findExamples()
 const recipes = filesOf(recipeFolder)
+await execute('npm', 'run', '--silent', 'build')
 const inRecipes = runRecipes(recipes)
 const inCluster = withRedisCluster(({ nodes }) => runAll(examples, 'cluster', nodes[0]?.url), {
   replicas: 0,

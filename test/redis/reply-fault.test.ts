@@ -101,6 +101,15 @@ describe('an error reply', () => {
     }
   })
 
+  it('is known whatever its class is called: a minifier renames it', () =>
+    withRedis(async (server) => {
+      const client = new Redis(server.url)
+      const reply = await rejectionOf(client.call('NONSENSE'))
+      client.disconnect()
+      Object.defineProperty(reply, 'name', { value: 'a' })
+      expect(isReply(reply)).to.equal(true)
+    }))
+
   it('is told apart from what ioredis says of commands that it gave up', () =>
     withRedis(async (server) => {
       const client = new Redis(server.url, { retryStrategy: () => null, maxRetriesPerRequest: 0 })

@@ -117,8 +117,8 @@ export const CLIENT_BUGS: readonly Regression[] = [
         replace: "error.name === 'ReplyError'",
       },
     ],
-    harness: tests('test/redis/minified.test.ts', 'ioredis-5'),
-    report: /polls: ioredis-5/,
+    harness: tests('test/redis/reply-fault.test.ts', 'whatever its class is called'),
+    report: /whatever its class is called/,
   },
   {
     failure: 'two splits of one key between keyPrefix and prefix used two fence counters',

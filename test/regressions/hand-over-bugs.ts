@@ -1,5 +1,5 @@
 /** Bugs of hand-overs in one step that must never be. */
-import { type Regression, SIMULATION, tests } from './regression.ts'
+import { type Regression, simulationFrom, tests } from './regression.ts'
 
 const SCRIPTS = 'src/redis/hand-over-scripts.ts'
 const HAND_OVERS = 'src/requests/hand-overs.ts'
@@ -106,7 +106,7 @@ export const HAND_OVER_BUGS: readonly Regression[] = [
         replace: 'isTaken(this.key)) this.#followHint()',
       },
     ],
-    harness: SIMULATION,
+    harness: simulationFrom(21),
     report: /^P9:/,
   },
   {

@@ -1,5 +1,5 @@
 /** Bugs of other libraries in who has a lock: how it is taken, given back, and counted on. */
-import { type Regression, SIMULATION, tests } from './regression.ts'
+import { type Regression, SIMULATION, simulationFrom, tests } from './regression.ts'
 
 const ACQUISITION = 'src/acquire/acquisition.ts'
 const RELEASER = 'src/release/releaser.ts'
@@ -41,7 +41,7 @@ export const OWNERSHIP_BUGS: readonly Regression[] = [
         replace: '    if (this.#doubt !== undefined) this.token = this.#parts.createToken()\n    if (asNext) dispatch',
       },
     ],
-    harness: SIMULATION,
+    harness: simulationFrom(5),
     report: /^P(11|23):/,
   },
   {
@@ -66,7 +66,7 @@ export const OWNERSHIP_BUGS: readonly Regression[] = [
       },
       { file: ACQUISITION, find: "if (granted === 'held') return record", replace: 'if (granted) return record' },
     ],
-    harness: SIMULATION,
+    harness: simulationFrom(21),
     report: /^P(1|10):/,
   },
   {
@@ -90,7 +90,7 @@ export const OWNERSHIP_BUGS: readonly Regression[] = [
 `,
       },
     ],
-    harness: SIMULATION,
+    harness: simulationFrom(11),
     report: /^P16:/,
   },
   {

@@ -1,22 +1,16 @@
 /**
- * The memory of what went wrong, elsewhere and here: each bug is put back into a copy of the source, and must be found. Some copies are
- * searched at a time. `docs/properties.md` lists the bugs of other libraries; `test/tooling` compares it with what is here.
+ * The memory of what went wrong, elsewhere and here: each bug is put back into the source of a program, and must be found. Some programs run
+ * at a time. `docs/properties.md` lists the bugs of other libraries; `test/tooling` compares it with what is here.
  */
 import { expect } from 'chai'
 import { BUGS_ELSEWHERE, BUGS_HERE } from './bugs.ts'
-import { PatchedCopy, patched } from './patched-copy.ts'
-import { PlainSource } from './plain-source.ts'
-import { type Harness, type Patch, SHORT_SIMULATION } from './regression.ts'
-import { Search } from './search.ts'
+import { Bundles } from './bundles.ts'
+import { patched } from './patches.ts'
+import { type Harness, SHORT_SIMULATION } from './regression.ts'
+import { search, type Task } from './search.ts'
 
-/** What is to be searched, and by what, in the order in which it is asked about. */
-interface Task {
-  readonly patches: readonly Patch[]
-  readonly harness: Harness
-}
-
-/** Copies that are searched at a time: they wait about half of the time. */
-const LANES = 3
+/** Searches at a time. Some of them mostly wait. */
+const LANES = 4
 
 /** All tests that are to find something, in one go. */
 function allTests(): Harness {
@@ -36,59 +30,53 @@ const CLEAN: readonly Task[] = [
 ]
 
 describe('a bug that is put back', () => {
-  let source: PlainSource
+  let bundles: Bundles
   const tasks: readonly Task[] = [...CLEAN, ...BUGS_ELSEWHERE, ...BUGS_HERE]
-  const begun = new Map<Task, Search>()
-  /** Those that are not over. */
-  const running = new Set<Search>()
+  const begun = new Map<Task, Promise<readonly string[]>>()
+  const over = new AbortController()
+  let running = 0
   /** The place of the next task to begin. */
   let next = 0
 
-  function begin(task: Task): Search {
+  function begin(task: Task): Promise<readonly string[]> {
     const known = begun.get(task)
     if (known) return known
-    const copy = new PatchedCopy(source, task.patches)
-    const search = new Search(copy.folder, task.harness, task.patches.length > 0)
-    begun.set(task, search)
-    running.add(search)
+    const findings = search(task, bundles, over.signal)
+    begun.set(task, findings)
+    running += 1
     const onOver = (): void => {
-      running.delete(search)
-      copy.remove()
+      running -= 1
       beginMore()
     }
-    search.findings.then(onOver, onOver)
-    return search
+    // A search that broke down is the failure of its own test.
+    findings.then(onOver, onOver)
+    return findings
   }
 
   /** All lanes are kept busy: a search that mostly waits delays no other. */
   function beginMore(): void {
-    while (running.size < LANES && next < tasks.length) {
-      const task = tasks[next] as Task
+    while (running < LANES && next < tasks.length) {
+      void begin(tasks[next] as Task)
       next += 1
-      // A patch that does not fit is the failure of its own test.
-      attempt(() => begin(task))
     }
   }
 
   function findingsIn(task: Task): Promise<readonly string[]> {
     next = Math.max(next, tasks.indexOf(task) + 1)
-    const search = begin(task)
+    const findings = begin(task)
     beginMore()
-    return search.findings
+    return findings
   }
 
   before(() => {
-    source = new PlainSource()
+    bundles = new Bundles()
   })
 
   after(async () => {
     next = tasks.length
-    const stopped = [...running].map(async (search) => {
-      await search.stop()
-      await search.findings
-    })
-    await Promise.allSettled(stopped)
-    source.remove()
+    over.abort()
+    await Promise.allSettled(begun.values())
+    bundles.remove()
   })
 
   for (const task of CLEAN) {
@@ -123,11 +111,3 @@ describe('a patch', () => {
     })
   }
 })
-
-function attempt(work: () => unknown): void {
-  try {
-    work()
-  } catch {
-    // Its own test meets the same fault.
-  }
-}

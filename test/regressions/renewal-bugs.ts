@@ -1,5 +1,5 @@
 /** Bugs of other libraries in how locks are renewed. */
-import { CROWDS, type Regression, SIMULATION, tests } from './regression.ts'
+import { CROWDS, type Regression, SIMULATION, simulationFrom, tests } from './regression.ts'
 
 const SCHEDULER = 'src/time/scheduler.ts'
 const RENEWER = 'src/renewal/renewer.ts'
@@ -126,13 +126,13 @@ export const RENEWAL_BUGS: readonly Regression[] = [
         replace: "    if (outcome?.type === 'refused' && (record.cohort?.failures ?? 0) >= 12) {\n",
       },
     ],
-    harness: SIMULATION,
+    harness: simulationFrom(2),
     report: /^P(18|20):/,
   },
   {
     failure: 'locks were renewed at four fifths of their ttl: one chance for each lease',
     patches: [{ file: TIMING, find: 'const RENEWAL_FRACTION = ', replace: 'const RENEWAL_FRACTION = 0.8 + 0 * ' }],
-    harness: SIMULATION,
+    harness: simulationFrom(5),
     report: /^P(19|21):/,
   },
   {

@@ -2,13 +2,13 @@
  * Bugs that only the simulator meets in its own way: what a failover, a late landing or a slow event loop does to many
  * processes at once.
  */
-import { FAILOVERS, LONG_SIMULATION, type Regression } from './regression.ts'
+import { FAILOVERS, LONG_SIMULATION, type Regression, simulationFrom } from './regression.ts'
 
 export const SIMULATOR_BUGS: readonly Regression[] = [
   {
     failure: 'a backend stayed with a replaced server as long as it accepted writes',
     patches: [{ file: 'test/simulation/scenario.ts', find: 'follows: true,', replace: 'follows: false,' }],
-    harness: LONG_SIMULATION,
+    harness: simulationFrom(18, 400),
     report: /^(P7|P23|P26): /,
   },
   {

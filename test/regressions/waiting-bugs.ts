@@ -1,5 +1,5 @@
 /** Bugs of other libraries in how callers wait. */
-import { LONG_SIMULATION, type Regression, SIMULATION } from './regression.ts'
+import { type Regression, simulationFrom } from './regression.ts'
 
 const ACQUISITION = 'src/acquire/acquisition.ts'
 
@@ -18,7 +18,7 @@ export const WAITING_BUGS: readonly Regression[] = [
         replace: 'Math.min(interval, announcing, left)',
       },
     ],
-    harness: LONG_SIMULATION,
+    harness: simulationFrom(12, 400),
     report: /^P23:/,
   },
   {
@@ -30,7 +30,7 @@ export const WAITING_BUGS: readonly Regression[] = [
         replace: 'while (table.isTaken(this.key)',
       },
     ],
-    harness: SIMULATION,
+    harness: simulationFrom(2),
     report: /^P21:/,
   },
 ]
