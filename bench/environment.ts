@@ -1,10 +1,10 @@
 /** Promises the facts without which a figure means nothing: versions and machine. */
 import { cpus, release, totalmem, type } from 'node:os'
-import { BARE, type LibraryName, OBSERVED, PIPELINED, UNWATCHED } from './library-name.ts'
+import { BARE, type LibraryName, OBSERVED, PIPELINED, UNWATCHED, KEPT } from './library-name.ts'
 import { packageVersion } from './runtime.ts'
 
 /** Names that are not those of a package. */
-const NO_PACKAGES: readonly LibraryName[] = [BARE, PIPELINED, OBSERVED, UNWATCHED]
+const NO_PACKAGES: readonly LibraryName[] = [BARE, PIPELINED, OBSERVED, UNWATCHED, KEPT]
 
 export interface Environment {
   readonly node: string

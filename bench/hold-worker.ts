@@ -10,11 +10,11 @@ import { answerWith } from './child-process.ts'
 import { membersOf } from './connect-to.ts'
 import { endServer } from './end-server.ts'
 import type { HoldJob, HoldMeasurement } from './hold-measurement.ts'
-import { findKeys, makeKeys } from './keys.ts'
+import { countKeys, makeKeys } from './keys.ts'
 import type { Holder } from './library.ts'
 import { loadLibrary, loadPermits } from './load-library.ts'
 import { liveBytes } from './live-bytes.ts'
-import { oldestRenewal } from './renewal-age.ts'
+import { oldestRenewal, SAMPLE } from './renewal-age.ts'
 import { takeAndRelease } from './take-and-release.ts'
 import { countersBetween, readServerCounters, type ServerCounters } from './server-counters.ts'
 
@@ -74,9 +74,9 @@ async function holdLocks(
   const crowd = callers > 0 ? await measureCrowd(holder, control, callers) : null
 
   const told = holder.tell?.()
-  const names = await findKeys(control, 'benched:')
-  const age = { oldest: await oldestRenewal(control, names, ttl), lag: told?.lag ?? null }
-  const end = { held: holder.held(), lost: holder.lost() - lostBefore, alive: names.size }
+  const { alive, some } = await countKeys(control, 'benched:', locks, SAMPLE)
+  const age = { oldest: await oldestRenewal(control, some, ttl), lag: told?.lag ?? null }
+  const end = { held: holder.held(), lost: holder.lost() - lostBefore, alive }
   // After all else, because it stops the process: for half a second with 100,000 locks, and with many more for so long that
   // they would expire.
   const set = locks <= COUNTABLE ? countTimers() - timersBefore : null

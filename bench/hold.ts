@@ -2,7 +2,7 @@
 import { runInChild } from './child-process.ts'
 import type { Command } from './command.ts'
 import { compare, comparisonOptions } from './comparison.ts'
-import { LIBRARY_NAMES, OBSERVED } from './library-name.ts'
+import { LIBRARY_NAMES, OBSERVED, KEPT } from './library-name.ts'
 import type { Entrant } from './entrant.ts'
 import { computeFigures, worst } from './hold-figures.ts'
 import type { HoldJob, HoldMeasurement } from './hold-measurement.ts'
@@ -43,10 +43,10 @@ const options = {
   libraries: namesOption(
     {
       placeholder: 'a,b',
-      summary: `libraries to measure; ${OBSERVED} has exporters, page and announce attached`,
+      summary: `libraries to measure; ${OBSERVED} has exporters, page and announce attached, ${KEPT} a keeper`,
       initial: LIBRARY_NAMES,
     },
-    [...LIBRARY_NAMES, OBSERVED],
+    [...LIBRARY_NAMES, OBSERVED, KEPT],
   ),
 }
 

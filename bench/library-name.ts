@@ -14,12 +14,16 @@ export const OBSERVED = 'leasewheel-observed'
 /** leasewheel that watches no keys. By default it watches up to 50,000 on each server, so more on a cluster than on one server. */
 export const UNWATCHED = 'leasewheel-unwatched'
 
+/** leasewheel with a keeper. Only `hold` knows it. */
+export const KEPT = 'leasewheel-kept'
+
 export type LibraryName =
   | (typeof LIBRARY_NAMES)[number]
   | typeof BARE
   | typeof PIPELINED
   | typeof OBSERVED
   | typeof UNWATCHED
+  | typeof KEPT
 
 /** The lowest major version of Node; a library that is not listed runs on every one that this package runs on. */
 const lowestNode: Readonly<Partial<Record<LibraryName, number>>> = { 'redlock-universal': 22 }

@@ -1,6 +1,6 @@
 /** Promises that a library is loaded only in the process that measures it. */
 import type { Library } from './library.ts'
-import { BARE, type LibraryName, OBSERVED, PIPELINED, UNWATCHED } from './library-name.ts'
+import { BARE, KEPT, type LibraryName, OBSERVED, PIPELINED, UNWATCHED } from './library-name.ts'
 
 export async function loadLibrary(name: LibraryName): Promise<Library> {
   switch (name) {
@@ -12,6 +12,8 @@ export async function loadLibrary(name: LibraryName): Promise<Library> {
       return (await import('./libraries/leasewheel-observed.ts')).leasewheelObserved
     case UNWATCHED:
       return (await import('./libraries/leasewheel.ts')).leasewheelUnwatched
+    case KEPT:
+      return (await import('./libraries/leasewheel.ts')).leasewheelKept
     case 'leasewheel':
       return (await import('./libraries/leasewheel.ts')).leasewheel
     case 'redis-semaphore':

@@ -29,11 +29,20 @@ export interface LockEntry {
   readonly turn?: number | undefined
 }
 
+/** The answer to a request that was not carried out, or perhaps not. */
+interface NotDone {
+  /**
+   * For an acquire: the backend has begun to delete, by itself, whatever this token has on a server or may still get there. The next attempt needs
+   * another token: a deletion that arrives late would end its lease. Default: no.
+   */
+  readonly givenBack?: boolean
+}
+
 /**
  * Not known: the server may have carried out the request, or may do so later. An `UnavailableError` that is `final` says that another attempt
  * would fail in the same way.
  */
-export interface Unknown {
+export interface Unknown extends NotDone {
   readonly type: 'unknown'
   readonly error: Error
   /** Whether the server has carried out an acquire that does not count all the same: nothing of it is on its way any more. Default: no. */
@@ -50,7 +59,7 @@ export interface Granted {
 }
 
 /** Another token holds the key. */
-export interface Refusal {
+export interface Refusal extends NotDone {
   readonly type: 'refused'
   /** What is left of its ttl, in ms; Infinity if it has none. */
   readonly remaining: number

@@ -16,6 +16,7 @@ export interface NamedChart {
 const colours: Readonly<Record<LibraryName, string>> = {
   leasewheel: '#2f81f7',
   'leasewheel-unwatched': '#1f6feb',
+  'leasewheel-kept': '#1f6feb',
   'leasewheel-observed': '#1f6feb',
   'redis-semaphore': '#d9730d',
   redlock: '#a371f7',

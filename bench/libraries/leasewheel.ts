@@ -68,6 +68,12 @@ export const leasewheelUnwatched: Library = {
   },
 }
 
+export const leasewheelKept: Library = {
+  async open(url, ttl, onLost) {
+    return new LeasewheelHolder(url, ttl, onLost, { keeper: { maxBlocked: 60_000 } })
+  },
+}
+
 export const leasewheel: Library = {
   async open(url, ttl, onLost) {
     return new LeasewheelHolder(url, ttl, onLost)

@@ -62,7 +62,8 @@ export async function acquireAll({
       held.push(await waitFor(missing, left))
     }
   } catch (error) {
-    await unlessCancelled(releaseAll(held))
+    // An abort that comes during this ends the wait for it, and does not replace the error.
+    await unlessCancelled(releaseAll(held)).catch(() => undefined)
     throw error
   }
 }

@@ -7,7 +7,7 @@ import { notHeld } from '../lease/record-facts.ts'
 import type { AcquireManySettings } from '../options/settings.ts'
 import type { Dispatch } from '../requests/dispatch.ts'
 import type { Batch } from '../requests/batch.ts'
-import { type Doubt, doubtAfter, grantedAfter, unknownAfter } from '../rules/doubt.ts'
+import { type Doubt, doubtAfter, doubtLeft } from '../rules/doubt.ts'
 import type { AcquisitionParts } from './acquisition-parts.ts'
 import { unavailable, TOO_LATE } from './failures.ts'
 import type { Grant } from './granting.ts'
@@ -105,17 +105,13 @@ export class AcquireBatch implements Batch<AcquireOutcome> {
       this.#late = granting.isLate(sentAt, ttl)
     }
     this.granted[index] = null
-    let doubt = unansweredAt === undefined ? undefined : doubtAfter(undefined, unansweredAt, ttl)
+    const before = unansweredAt === undefined ? undefined : doubtAfter(undefined, unansweredAt, ttl)
     if (outcome.type === 'granted' && !this.#late && this.#resolve) {
-      this.#take(index, outcome.fence, sentAt, doubt)
+      this.#take(index, outcome.fence, sentAt, before)
       return
     }
-    if (outcome.type !== 'refused') {
-      this.#fail(record, outcome.type === 'unknown' ? outcome.error : TOO_LATE)
-      if (sentAt === Number.NEGATIVE_INFINITY) return
-      doubt =
-        outcome.type === 'unknown' ? unknownAfter(doubt, sentAt, ttl, outcome.landed) : grantedAfter(doubt, sentAt, ttl)
-    }
+    if (outcome.type !== 'refused') this.#fail(record, outcome.type === 'unknown' ? outcome.error : TOO_LATE)
+    const doubt = doubtLeft(before, outcome, sentAt === Number.NEGATIVE_INFINITY ? undefined : sentAt, ttl)
     if (doubt) releaser.undo(record, doubt)
   }
 

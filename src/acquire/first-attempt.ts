@@ -9,7 +9,7 @@ import { Acquisition } from './acquisition.ts'
 import type { AcquisitionParts } from './acquisition-parts.ts'
 import { checkJoint, REFUSED, TOO_LATE } from './failures.ts'
 import type { AcquireOutcome, Granted, Refusal, Unknown } from '../backend.ts'
-import { type Doubt, doubtAfter, grantedAfter, unknownAfter } from '../rules/doubt.ts'
+import { type Doubt, doubtAfter, doubtLeft } from '../rules/doubt.ts'
 import type { Lease } from '../lease/lease.ts'
 import { LeaseRecord } from '../lease/lease-record.ts'
 import { notHeld } from '../lease/record-facts.ts'
@@ -160,16 +160,8 @@ class FirstAttempt implements Request<AcquireOutcome>, Cancellable {
 
   /** The caller is gone: gives back what its question acquired, or may have acquired. */
   #giveBack(outcome: AcquireOutcome, sentAt: number | undefined, before: Doubt | undefined): void {
-    const { releaser } = this.#parts
-    if (outcome.type === 'granted' && sentAt !== undefined) {
-      releaser.undo(this, grantedAfter(before, sentAt, this.ttl))
-      return
-    }
-    const doubt =
-      outcome.type === 'unknown' && sentAt !== undefined
-        ? unknownAfter(before, sentAt, this.ttl, outcome.landed)
-        : before
-    if (doubt) releaser.undo(this, doubt)
+    const doubt = doubtLeft(before, outcome, sentAt, this.ttl)
+    if (doubt) this.#parts.releaser.undo(this, doubt)
   }
 
   #settleGranted(outcome: Granted, sentAt: number, stale: boolean, doubt: Doubt | undefined): void {

@@ -9,7 +9,7 @@ import type { Releaser } from '../release/releaser.ts'
 import type { Dispatch } from '../requests/dispatch.ts'
 import type { Request } from '../requests/batch.ts'
 import type { Joint } from '../rules/sharing.ts'
-import { type Doubt, doubtAfter, grantedAfter, unknownAfter } from '../rules/doubt.ts'
+import { type Doubt, doubtAfter, doubtLeft } from '../rules/doubt.ts'
 import type { Fairness } from '../rules/fairness.ts'
 import type { Alarm, Alarms } from '../time/scheduler.ts'
 import type { Granting, GrantResult } from './granting.ts'
@@ -50,8 +50,9 @@ type OnAnswer = (answer: Answer | undefined) => void
 export class Question implements Request<AcquireOutcome> {
   readonly key: string
   /**
-   * One per acquisition. A question gets another one if no request with the last one can still land: it says when the lock was asked for, and a
-   * caller may wait for long. It also changes if the lock was acquired and given back before any caller got it.
+   * One per acquisition. A question gets another one if no request with the last one can still land, or the backend itself has given back what it may
+   * have got: it says when the lock was asked for, and a caller may wait for long. It also changes if the lock was acquired and given back before any
+   * caller got it.
    */
   token: string
   /** For a joint lease: see `LockEntry`. */
@@ -130,8 +131,7 @@ export class Question implements Request<AcquireOutcome> {
 
   /** The server may still carry out a request that it did not answer. */
   learn({ outcome, sentAt }: Answer): void {
-    if (outcome.type === 'unknown' && sentAt !== undefined)
-      this.#doubt = unknownAfter(this.#doubt, sentAt, this.ttl, outcome.landed)
+    if (outcome.type !== 'granted') this.#doubt = doubtLeft(this.#doubt, outcome, sentAt, this.ttl)
     if (outcome.type === 'refused') this.turn ??= outcome.turn
   }
 
@@ -174,10 +174,8 @@ export class Question implements Request<AcquireOutcome> {
     return [record, granted]
   }
 
-  giveBack(answer: Answer): void {
-    const { outcome, sentAt } = answer
-    this.learn(answer)
-    if (outcome.type === 'granted' && sentAt !== undefined) this.#doubt = grantedAfter(this.#doubt, sentAt, this.ttl)
+  giveBack({ outcome, sentAt }: Answer): void {
+    this.#doubt = doubtLeft(this.#doubt, outcome, sentAt, this.ttl)
     this.undo()
   }
 

@@ -3,39 +3,35 @@
  *
  *     ask all ──a majority granted──▶ is their fence the same? ──yes──▶ granted
  *       ▲                                    └──no──▶ raise it on a majority ──▶ granted
- *       └──a pause──── callers have split the members ◀──no majority──┐
- *                                                                     └──▶ give back everywhere ──▶ refused or unknown
+ *       └──a pause──── callers have split the members, and this one is ahead ◀──no majority──┐
+ *                                                                                            └──▶ give back everywhere ──▶ refused or unknown
+ *
+ * A token that is given back is never asked for again: a deletion may arrive late, over a connection that is gone by now, and would end the lease
+ * that the token has got meanwhile.
  */
 import type { AcquireOutcome, ChangeOutcome, LockEntry } from '../backend.ts'
-import { isFinal, UnavailableError } from '../errors.ts'
+import { UnavailableError } from '../errors.ts'
+import { type Attempt, hasToken, isOpen, refusalOf } from './attempt.ts'
 import type { Council } from './council.ts'
 import { heal } from './healing.ts'
 import type { QuorumMember } from './quorum-member.ts'
+import { SpentTokens } from './spent-tokens.ts'
 import { AcquireVotes, type Answer } from './votes.ts'
 
-/** How often callers that have split the members ask again, and the pause before that at least, in ms. */
+/** How often a caller that is ahead of others asks again, and the pause before that at least, in ms. */
 const REPETITIONS = 4
 const LEAST_PAUSE = 1
-/** The part of the timeout that they may take. */
+/** The part of the timeout that this may take. */
 const REPEATING = 1 / 4
 /** ms after a grant until members that lack the key are asked once more. */
 const HEAL_AFTER = 50
-
-/** The answers to one attempt. */
-interface Attempt {
-  readonly entries: readonly LockEntry[]
-  readonly votes: AcquireVotes
-  readonly answers: Map<QuorumMember, Answer<AcquireOutcome>>
-  readonly asked: readonly QuorumMember[]
-  readonly sentAt: number
-  readonly over: Promise<void>
-  readonly question: number
-}
+const GIVEN_BACK = new UnavailableError('The acquisition was not decided in time, and is being undone')
 
 export class Acquiring {
   readonly #council: Council
   /** The last call that asked with a token. */
   readonly #callers = new Map<string, object>()
+  readonly #spent = new SpentTokens()
 
   constructor(council: Council) {
     this.#council = council
@@ -52,7 +48,12 @@ export class Acquiring {
     try {
       const twins = this.#council.look(clock.now())
       if (twins) return entries.map(() => ({ type: 'unknown', error: twins }))
-      let rest = entries.map((_, index) => index)
+      this.#spent.forget(clock.now())
+      let rest: number[] = []
+      for (const [index, { token }] of entries.entries()) {
+        if (this.#spent.has(token)) outcomes[index] = { type: 'unknown', error: GIVEN_BACK, givenBack: true }
+        else rest.push(index)
+      }
       const until = clock.now() + timeout * REPEATING
       for (let repetition = 0; rest.length > 0; repetition += 1) {
         const some = rest.length === entries.length ? entries : rest.map((index) => entries[index] as LockEntry)
@@ -104,7 +105,6 @@ export class Acquiring {
     const raised: number[] = []
     const failed: number[] = []
     const again: number[] = []
-    const kept: number[] = []
     entries.forEach(({ token }, position) => {
       const ballot = votes.ballot(position)
       if (ballot.granted >= majority) {
@@ -112,11 +112,12 @@ export class Acquiring {
         else raised.push(position)
         return
       }
-      const split = repetition !== undefined && isWanted(position) ? votes.split(position, token) : undefined
-      if (split) again.push(position)
-      if (split === 'ahead') kept.push(position)
-      else failed.push(position)
-      if (!split) put(position, this.#refusalOf(attempt, position))
+      if (repetition !== undefined && isWanted(position) && votes.isAhead(position, token)) {
+        again.push(position)
+        return
+      }
+      failed.push(position)
+      put(position, refusalOf(this.#council, attempt, position, isWanted(position)))
     })
     if (raised.length > 0) failed.push(...(await this.#raise(attempt, raised, put)))
     this.#tellHints(attempt)
@@ -126,20 +127,16 @@ export class Acquiring {
     )
     void this.#finish(attempt, watch)
     if (again.length === 0 || repetition === undefined) return []
-    await this.#council.pause(this.#pauseFor(attempt, repetition, kept.length === again.length))
+    await this.#council.pause(this.#pauseAfter(attempt))
     // Who has left meanwhile is not asked for: its keys are being deleted.
     const wanted = again.filter((position) => isWanted(position))
-    for (const position of again) if (!wanted.includes(position)) put(position, this.#refusalOf(attempt, position))
+    for (const position of again)
+      if (!wanted.includes(position)) put(position, refusalOf(this.#council, attempt, position, false))
     return wanted
   }
 
   async #ask(entries: readonly LockEntry[], watch: boolean, sentAt: number): Promise<Attempt> {
     const { members, clock, fences, hints, ended, undoing } = this.#council
-    // What an earlier attempt has left is wanted from now on.
-    for (const { token } of entries) {
-      ended.remove(token)
-      undoing.forget(token)
-    }
     const voters = new Set(members.filter((member) => member.usable && member.hasVote(sentAt)))
     const votes = new AcquireVotes(members.length, voters.size)
     const floor = fences.floor(sentAt)
@@ -236,24 +233,9 @@ export class Acquiring {
         return
       }
       failed.push(position)
-      put(position, { type: 'unknown', error: this.#council.why('know the fence', count) })
+      put(position, { type: 'unknown', error: this.#council.why('know the fence', count), givenBack: true })
     })
     return failed
-  }
-
-  #refusalOf({ votes, answers }: Attempt, position: number): AcquireOutcome {
-    const refusal = votes.refusal(position, true)
-    if (refusal) return refusal
-    let cause: Error | undefined
-    for (const answer of answers.values()) {
-      const outcome = answer?.[position]
-      if (outcome?.type === 'unknown') cause ??= outcome.error
-    }
-    // An error that is final for every member is final for all.
-    const faults = [...answers.values()].map((answer) => answer?.[position])
-    const error = this.#council.why('granted the lock', votes.ballot(position).granted, cause)
-    if (faults.length === 0 || !faults.every(isFinalFault)) return { type: 'unknown', error }
-    return { type: 'unknown', error: new UnavailableError(error.message, undefined, { cause, final: true }) }
   }
 
   /** Members on which a key has another token, or none, report less than others. */
@@ -291,11 +273,20 @@ export class Acquiring {
   /** Deletes what was granted without a majority: from all members, those included that have not answered. */
   #giveBack({ entries, answers, asked }: Attempt, positions: readonly number[]): void {
     if (positions.length === 0) return
-    const { ended, undoing } = this.#council
-    for (const position of positions) ended.add((entries[position] as LockEntry).token)
-    for (const member of asked) {
+    const { ended, undoing, members, clock } = this.#council
+    for (const position of positions) {
+      const { token, ttl } = entries[position] as LockEntry
+      ended.add(token)
+      this.#spent.add(token, clock.now() + ttl)
+    }
+    for (const member of members) {
       const answer = answers.get(member)
-      const left = positions.filter((position) => answer?.[position]?.type !== 'refused')
+      // An earlier attempt may still land, also where this one was refused.
+      const left = positions.filter(
+        (position) =>
+          undoing.mayLand(member, (entries[position] as LockEntry).token) ||
+          (asked.includes(member) && answer?.[position]?.type !== 'refused'),
+      )
       void undoing.giveBack(
         member,
         left.map((position) => entries[position] as LockEntry),
@@ -325,25 +316,12 @@ export class Acquiring {
     ended.close(question)
   }
 
-  /** ms. Those who are ahead ask again as soon as the others have given back; the others later, each at another time. */
-  #pauseFor({ asked }: Attempt, repetition: number, ahead: boolean): number {
+  /** ms, until the callers that are behind have given back. */
+  #pauseAfter({ asked }: Attempt): number {
     const { random, timeout } = this.#council
     const usual = Math.max(LEAST_PAUSE, ...asked.map((member) => Math.min(member.usual, timeout / 40)))
-    return ahead ? usual * (1 + random()) : usual * (1 + 3 * random()) * 2 ** repetition
+    return usual * (1 + random())
   }
-}
-
-/** Whether a member has the token that counts on a key, and reports its next change. @param granted whether it is that of the caller. */
-function hasToken(outcome: AcquireOutcome | undefined, granted: boolean): boolean {
-  return granted ? outcome?.type === 'granted' : outcome?.type === 'refused' && outcome.watched
-}
-
-function isOpen(outcome: AcquireOutcome | undefined): boolean {
-  return outcome === undefined || outcome.type === 'unknown'
-}
-
-function isFinalFault(outcome: AcquireOutcome | undefined): boolean {
-  return outcome?.type === 'unknown' && isFinal(outcome.error)
 }
 
 function ignore(): void {}

@@ -33,11 +33,6 @@ export class EndedTokens {
     this.#ended.set(token, this.#time)
   }
 
-  /** The token is in use again. */
-  remove(token: string): void {
-    if (this.#ended.size > 0) this.#ended.delete(token)
-  }
-
   has(token: string): boolean {
     return this.#ended.has(token)
   }

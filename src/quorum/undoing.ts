@@ -88,14 +88,14 @@ export class Undoing {
 
   /** A member was asked to delete a key. */
   onReleased(member: QuorumMember, entry: ReleaseEntry, outcome: 'done' | 'refused' | 'unknown'): void {
-    const landing = this.#landings.size > 0 ? this.#landings.get(entry.token) : undefined
-    const mayLand = landing !== undefined && (landing.members & member.bit) !== 0
+    const mayLand = this.mayLand(member, entry.token)
     if (outcome === 'unknown' || (mayLand && outcome !== 'done')) this.add(member, entry, mayLand)
   }
 
-  /** The token is in use again. */
-  forget(token: string): void {
-    for (const leftovers of this.#leftovers) if (leftovers.size > 0) leftovers.delete(token)
+  /** Whether a request with this token may still create a key on a member. */
+  mayLand(member: QuorumMember, token: string): boolean {
+    const landing = this.#landings.size > 0 ? this.#landings.get(token) : undefined
+    return landing !== undefined && (landing.members & member.bit) !== 0
   }
 
   /** A member can be asked again. */
@@ -155,7 +155,7 @@ export class Undoing {
         const leftover = leftovers[index]
         if (outcome === undefined || outcome.type === 'unknown') continue
         answered = true
-        // The token may have been used again, and been given back again, meanwhile.
+        // The token may have been given back once more meanwhile.
         if (leftover === undefined || this.#of(member).get(token) !== leftover) continue
         if (outcome.type === 'done' || !leftover.mayLand) this.#of(member).delete(token)
       }

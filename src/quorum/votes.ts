@@ -177,22 +177,22 @@ export class AcquireVotes {
   }
 
   /**
-   * Whether no other token can have a majority, so that callers have split the members among them. If so, whether this caller is ahead: it has the
-   * most members, or of several such callers the smallest token. It keeps what it has, and the others give back.
+   * Whether callers have split the members among them, so that no token can have a majority, and this caller is ahead: it has the most members, or of
+   * several such callers the smallest token. It keeps what it has, and the others give back.
    */
-  split(index: number, token: string): 'ahead' | 'behind' | undefined {
+  isAhead(index: number, token: string): boolean {
     const { granted, idle, refused } = this.ballot(index)
     const mine = granted + idle
-    if (refused === 0) return undefined
+    if (refused === 0) return false
     const others = new Map<string, number>()
     for (const { outcomes } of this.#answers) {
       const outcome = outcomes[index]
       if (outcome?.type === 'refused') others.set(outcome.holder, (others.get(outcome.holder) ?? 0) + 1)
     }
     const most = Math.max(...others.values())
-    if (most >= this.#majority || mine === 0) return undefined
+    if (most >= this.#majority || mine === 0) return false
     const rivals = [...others].filter(([, votes]) => votes === most).map(([rival]) => rival)
-    return mine > most || (mine === most && rivals.every((rival) => token < rival)) ? 'ahead' : 'behind'
+    return mine > most || (mine === most && rivals.every((rival) => token < rival))
   }
 }
 

@@ -161,7 +161,7 @@ export class Sending<Outcome, Entry extends LockEntry> {
   /** Waits for another connection if this one broke before any answer. @returns whether it waits. */
   #repeat(outcomes: readonly (Outcome | Unknown)[]): boolean {
     const [first] = outcomes
-    if (!this.#repeatable || !isUnknown(first) || isFinal(first.error) || !outcomes.every(isUnknown)) return false
+    if (!this.#repeatable || !isUnknown(first) || isFinal(first.error) || !outcomes.every(isRepeatable)) return false
     const route = this.#routeNow()
     const ready = this.#parts.backend.ready(route)
     const hasMoved = route !== this.#route
@@ -254,6 +254,11 @@ const NO_OUTCOME = unknown(new UnavailableError('The backend gave no outcome for
 
 function isUnknown(outcome: unknown): outcome is Unknown {
   return typeof outcome === 'object' && outcome !== null && 'type' in outcome && outcome.type === 'unknown'
+}
+
+/** A backend that has begun to give a key back must not be asked for it with the same token. */
+function isRepeatable(outcome: unknown): boolean {
+  return isUnknown(outcome) && !outcome.givenBack
 }
 
 function unknown(error: Error): Unknown {

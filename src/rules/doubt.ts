@@ -24,7 +24,21 @@ export function grantedAfter(doubt: Doubt | undefined, sentAt: number, ttl: numb
   return after.unanswered > 1 ? after : { ...after, unanswered: 0 }
 }
 
-/** Adds a request whose outcome is not known. @param landed whether it was carried out all the same. */
-export function unknownAfter(doubt: Doubt | undefined, sentAt: number, ttl: number, landed = false): Doubt {
-  return landed ? grantedAfter(doubt, sentAt, ttl) : doubtAfter(doubt, sentAt, ttl)
+/** The part of an answer that counts here. See `AcquireOutcome`. */
+interface Answered {
+  readonly type: 'granted' | 'refused' | 'unknown'
+  readonly landed?: boolean
+  readonly givenBack?: boolean
+}
+
+/** What is left in doubt if nobody takes what an answer grants. @param sentAt undefined if the request was never sent. */
+export function doubtLeft(
+  doubt: Doubt | undefined,
+  { type, landed, givenBack }: Answered,
+  sentAt: number | undefined,
+  ttl: number,
+): Doubt | undefined {
+  if (givenBack) return undefined
+  if (type === 'refused' || sentAt === undefined) return doubt
+  return type === 'granted' || landed ? grantedAfter(doubt, sentAt, ttl) : doubtAfter(doubt, sentAt, ttl)
 }

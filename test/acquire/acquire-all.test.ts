@@ -173,6 +173,25 @@ describe('acquireAll', () => {
       expect(store.keys()).to.deep.equal(['lease:b'])
     }))
 
+  it('P31 rejects with what a strategy threw, even if the caller aborts while the keys are released', () =>
+    withManager({}, async ({ manager, backend, clock, store }) => {
+      store.set('lease:b', 'somebody', 60_000)
+      const [abort, fault] = [new AbortController(), new Error('no next pause')]
+      const retry = {
+        next: (): number => {
+          backend.holdAnswers('release')
+          throw fault
+        },
+      }
+      const call = watch(manager.acquireAll(['a', 'b'], { wait: 10_000, signal: abort.signal, retry }))
+      await clock.advance(500)
+      expect(call.state).to.equal('pending')
+      abort.abort()
+      await clock.settle()
+      expect(call.error).to.equal(fault)
+      backend.deliverAll()
+    }))
+
   it('acquireAll leaves later keys untouched while it waits for one', () =>
     withManager({}, async ({ manager, clock, store }) => {
       store.set('lease:a', 'somebody', 2_000)

@@ -1,5 +1,5 @@
 import { expect } from 'chai'
-import { type Lease, LeaseManager, UnavailableError } from 'leasewheel'
+import { type Lease, LeaseManager, UnavailableError, type ReleaseEntry } from 'leasewheel'
 import { MemoryBackend, MemoryStore } from 'leasewheel/memory'
 import { quorum } from 'leasewheel/quorum'
 import { caught, NamedBackend, withWorld } from './world.ts'
@@ -160,22 +160,46 @@ describe('a lock on a quorum', () => {
       expect(lease.remaining).to.be.at.most(TTL - 1_000)
     }))
 
-  it('P11 keeps the keys that an earlier attempt had to give back', () =>
+  it('P7 survives a deletion for an earlier attempt that arrives late', () =>
     withWorld({ ttl: TTL, watch: false }, async (world) => {
-      const { backend, members } = world.party()
+      const { manager, members } = world.party()
+      const [first, ...others] = members
+      if (first === undefined) return
+      const release = first.release.bind(first)
+      const late: (readonly ReleaseEntry[])[] = []
+      first.release = (entries) => {
+        late.push(entries)
+        return Promise.reject(DOWN)
+      }
+      const acquires = others.map((member) => member.acquire.bind(member))
+      for (const member of others) member.acquire = () => Promise.reject(DOWN)
+      const call = manager.acquire('a', { wait: 10_000 })
+      await world.clock.settle()
+      expect(late).to.have.length.above(0)
+      for (const [index, member] of others.entries()) member.acquire = acquires[index] as typeof member.acquire
+      const lease = await world.finish(call)
+      first.release = release
+      for (const entries of late) await release(entries)
+      expect(late.flat().map(({ token }) => token)).to.not.include(lease.token)
+      await world.clock.advance(TTL)
+      expect(world.on('a')).to.deep.equal([lease.token, lease.token, lease.token])
+    }))
+
+  it('P7 is not asked for with a token that was given back', () =>
+    withWorld({ ttl: TTL, watch: false }, async (world) => {
+      const { backend } = world.party()
       const entry = { key: 'a', token: 'mine', ttl: TTL }
       for (const store of world.stores.slice(0, 2)) store.set('a', 'theirs', TTL)
-      const [member] = members.slice(2)
-      // Its deletion is not answered, so it is to be repeated.
-      const release = member?.release.bind(member)
-      if (member) member.release = () => Promise.reject(DOWN)
-      await world.finish(backend.acquire([entry]))
-      await world.clock.settle()
-      if (member && release) member.release = release
+      const [refusal] = await world.finish(backend.acquire([entry]))
+      expect(refusal).to.include({ type: 'refused', givenBack: true })
       for (const store of world.stores.slice(0, 2)) store.delete('a')
-      await world.finish(backend.acquire([entry]))
-      await world.clock.advance(2_000)
-      expect(world.on('a')).to.deep.equal(['mine', 'mine', 'mine'])
+      const outcomes = await world.finish(backend.acquire([entry, { ...entry, key: 'b', token: 'another' }]))
+      expect(outcomes[0]).to.include({ type: 'unknown', givenBack: true })
+      expect(outcomes[1]).to.include({ type: 'granted' })
+      expect(world.count('a')).to.equal(0)
+      await world.clock.advance(TTL + 1)
+      const [granted] = await world.finish(backend.acquire([entry]))
+      expect(granted).to.include({ type: 'granted' })
     }))
 
   it('P11 is deleted where it lands after the release, because its request was late', () =>

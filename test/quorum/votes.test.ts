@@ -2,6 +2,7 @@ import { expect } from 'chai'
 import fc from 'fast-check'
 import type { AcquireOutcome, ChangeOutcome } from 'leasewheel'
 import { EndedTokens } from '#src/quorum/ended-tokens.js'
+import { SpentTokens } from '#src/quorum/spent-tokens.js'
 import { FenceClock } from '#src/quorum/fence-clock.js'
 import { KeyHints } from '#src/quorum/key-hints.js'
 import { AcquireVotes, ChangeVotes, majorityOf, viewOf } from '#src/quorum/votes.js'
@@ -81,18 +82,18 @@ describe('votes of a quorum', () => {
   })
 
   it('are split if no other has a majority: the one with most votes is ahead, or the smallest token', () => {
-    const split = (token: string, ...answers: AcquireOutcome[]): unknown =>
+    const isAhead = (token: string, ...answers: AcquireOutcome[]): unknown =>
       acquireVotes(
         5,
         answers.map((outcome) => [outcome]),
-      ).split(0, token)
-    expect(split('b', granted(1), granted(1), refused('a'))).to.equal('ahead')
-    expect(split('b', granted(1), refused('a'), refused('a'))).to.equal('behind')
-    expect(split('b', granted(1), refused('a'))).to.equal('behind')
-    expect(split('b', granted(1), refused('c'), refused('d'))).to.equal('ahead')
-    expect(split('b', granted(1), refused('a'), refused('a'), refused('a'))).to.equal(undefined)
-    expect(split('b', refused('a'), refused('c'))).to.equal(undefined)
-    expect(split('b', granted(1), granted(1))).to.equal(undefined)
+      ).isAhead(0, token)
+    expect(isAhead('b', granted(1), granted(1), refused('a'))).to.equal(true)
+    expect(isAhead('b', granted(1), refused('a'), refused('a'))).to.equal(false)
+    expect(isAhead('b', granted(1), refused('a'))).to.equal(false)
+    expect(isAhead('b', granted(1), refused('c'), refused('d'))).to.equal(true)
+    expect(isAhead('b', granted(1), refused('a'), refused('a'), refused('a'))).to.equal(false)
+    expect(isAhead('b', refused('a'), refused('c'))).to.equal(false)
+    expect(isAhead('b', granted(1), granted(1))).to.equal(false)
   })
 
   it('report the holder that most members have', () => {
@@ -152,10 +153,21 @@ describe('ended tokens', () => {
     expect(['nobody asks', 'a', 'b'].map((token) => tokens.has(token))).to.deep.equal([false, true, true])
     tokens.close(first)
     expect(['a', 'b'].map((token) => tokens.has(token))).to.deep.equal([false, true])
-    tokens.remove('b')
-    expect(tokens.has('b')).to.equal(false)
     tokens.add('c')
     tokens.close(second)
+    expect(tokens.size).to.equal(0)
+  })
+})
+
+describe('spent tokens', () => {
+  it('are remembered until their time is over, by their last time', () => {
+    const tokens = new SpentTokens()
+    tokens.add('a', 100)
+    tokens.add('b', 200)
+    tokens.add('a', 300)
+    tokens.forget(250)
+    expect(['a', 'b'].map((token) => tokens.has(token))).to.deep.equal([true, false])
+    tokens.forget(300)
     expect(tokens.size).to.equal(0)
   })
 })

@@ -99,6 +99,18 @@ export const CALLER_BUGS: readonly Regression[] = [
     report: /gives null the second time/,
   },
   {
+    failure: 'an abort while acquireAll gave keys back replaced what a strategy had thrown',
+    patches: [
+      {
+        file: 'src/acquire/acquire-all.ts',
+        find: 'releaseAll(held)).catch(() => undefined)',
+        replace: 'releaseAll(held))',
+      },
+    ],
+    harness: tests('test/acquire/acquire-all.test.ts', 'rejects with what a strategy threw'),
+    report: /rejects with what a strategy threw/,
+  },
+  {
     failure: 'a fault in applying one answer lost the other answers of its batch',
     patches: [
       {

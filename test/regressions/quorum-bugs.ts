@@ -66,8 +66,8 @@ export const QUORUM_BUGS: readonly Regression[] = [
     patches: [
       {
         file: ACQUIRING,
-        find: "positions.filter((position) => answer?.[position]?.type !== 'refused')",
-        replace: "positions.filter((position) => answer?.[position]?.type === 'granted')",
+        find: "asked.includes(member) && answer?.[position]?.type !== 'refused'",
+        replace: "asked.includes(member) && answer?.[position]?.type === 'granted'",
       },
     ],
     harness: tests(QUORUM, 'was refused for, or hung meanwhile'),
@@ -87,9 +87,18 @@ export const QUORUM_BUGS: readonly Regression[] = [
   },
   {
     failure: 'a deletion of an earlier attempt took the key of the next one away',
-    patches: [{ file: ACQUIRING, find: '      undoing.forget(token)\n', replace: '' }],
-    harness: tests(QUORUM, 'an earlier attempt had to give back'),
-    report: /an earlier attempt had to give back/,
+    patches: [
+      { file: ACQUIRING, find: 'if (this.#spent.has(token))', replace: "if (token === '')" },
+      { file: 'src/rules/doubt.ts', find: '  if (givenBack) return undefined\n', replace: '' },
+    ],
+    harness: tests(QUORUM, 'for an earlier attempt that arrives late'),
+    report: /for an earlier attempt that arrives late/,
+  },
+  {
+    failure: 'a manager that got no answer in time asked once more with a token that the quorum was deleting',
+    patches: [{ file: ACQUIRING, find: 'if (this.#spent.has(token))', replace: "if (token === '')" }],
+    harness: tests(QUORUM, 'with a token that was given back'),
+    report: /with a token that was given back/,
   },
   {
     failure: 'a request that was carried out long after its connection had broken left a key behind',

@@ -254,9 +254,9 @@ export class QuorumSimulation {
   }
 
   #want(member: Member, keys: readonly string[], hold: number, call: () => Promise<readonly Lease[]>): void {
-    const count = (by: number): void => {
-      for (const key of keys) member.wanted.set(key, (member.wanted.get(key) ?? 0) + by)
-    }
+    // A call for all keys takes them in order: while it waits for one, it leaves later ones to others.
+    const [first] = keys.toSorted() as [string]
+    const count = (by: number): void => void member.wanted.set(first, (member.wanted.get(first) ?? 0) + by)
     count(1)
     call().then(
       (leases) => {
