@@ -59,7 +59,7 @@ async function takeTurn(
     const over = new AbortController()
     const result = await Promise.race([work, setTimeout(patience, undefined, { signal: over.signal })])
     over.abort()
-    return result as T | undefined
+    return result
   }
   for (let pair = 0; pair < pairs; pair++) {
     const startedAt = performance.now()

@@ -18,6 +18,8 @@ export interface KeyView {
   readonly holders: number
   /** Given if a manager of this library wrote it for several holders; `nobody` if some wait for it, and nobody holds it. */
   readonly joint?: JointMode | 'nobody'
+  /** How many members of a quorum have it, if the backend is a quorum. */
+  readonly votes?: number
 }
 
 /** Some keys; the next page begins at `cursor`. A page may be empty. */

@@ -33,7 +33,8 @@ export interface StandingPort {
   readonly giveBack: (leases: readonly Lease[]) => Promise<void>
   readonly inspect: (key: string) => Promise<LockInspection | null>
   /** Whether the backend can say who announces itself. */
-  readonly hasCatalogue: () => boolean
+  /** Whether the members of a group learn of each other. On a quorum they might not all see the same group. */
+  readonly hasGroups: () => boolean
   readonly askCatalogue: <T>(work: (catalogue: Catalogue) => Promise<T>) => Promise<T>
   /** Emits a fault as `error`. */
   readonly report: (fault: unknown) => void

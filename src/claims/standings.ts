@@ -61,9 +61,9 @@ export class Standings {
   /** @throws TypeError if the members of a group cannot learn of each other. */
   share(items: readonly string[], options: ShareOptions): Share {
     const settings = resolveShare(options, this.#defaults)
-    if (this.#port.hasCatalogue()) return this.#add(new Share(this.#port, items, settings))
+    if (this.#port.hasGroups()) return this.#add(new Share(this.#port, items, settings))
     throw new TypeError(
-      'Expected no `share` with this connection: on a quorum, and on a backend without `catalogue`, no member learns of the others',
+      'Expected no `share` with this connection: it does not work on a quorum, nor on a backend without `catalogue`',
     )
   }
 

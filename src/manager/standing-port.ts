@@ -8,7 +8,7 @@ import type { Inquiries } from '../overview/inquiries.ts'
 import type { Releaser } from '../release/releaser.ts'
 
 export interface StandingPortParts extends Pick<StandingPort, 'clock' | 'scheduler' | 'random'> {
-  readonly backend: Pick<Backend, 'catalogue'>
+  readonly backend: Pick<Backend, 'catalogue' | 'members'>
   readonly attempts: FirstAttempts
   readonly bulks: BulkAcquisitions
   readonly releaser: Releaser
@@ -28,7 +28,7 @@ export function standingPort(parts: StandingPortParts): Omit<StandingPort, 'foll
     tryEach: (keys, settings) => parts.bulks.run(keys, { ...settings, onProgress: undefined, allOrNone: false }),
     waitFor: (key, settings) => parts.attempts.acquire(key, settings),
     inspect: (key) => parts.inquiries.inspect(key),
-    hasCatalogue: () => parts.backend.catalogue !== undefined,
+    hasGroups: () => parts.backend.catalogue !== undefined && parts.backend.members === undefined,
     askCatalogue: (work) => parts.inquiries.askCatalogue('The members of a group could not be asked for', work),
     giveBack: async (leases) => {
       const { table, releaser } = parts

@@ -29,6 +29,8 @@ export interface ListedLock {
   readonly holders: number
   /** The lease of this manager, if this manager holds the lock. */
   readonly lease: Lease | undefined
+  /** How many members have it, if the backend is a quorum. */
+  readonly votes?: number
   /** Callers of this manager that wait for it. */
   readonly waiters: number
 }
@@ -81,7 +83,7 @@ async function pageOf(catalogue: Catalogue, { match, keys }: ListSettings, curso
 }
 
 function readLock(view: KeyView, { leaseOf, waitersFor }: ListingParts): ListedLock {
-  const { key: name, type, token, remaining, holders, joint } = view
+  const { key: name, type, token, remaining, holders, joint, votes } = view
   const { key, bytes } = keyText(name)
   const isText = type === 'string'
   const owner = isText ? ownerOf(token) : undefined
@@ -98,6 +100,7 @@ function readLock(view: KeyView, { leaseOf, waitersFor }: ListingParts): ListedL
     fence: lease?.fence,
     holders,
     lease,
+    ...(votes !== undefined && { votes }),
     waiters: bytes === undefined ? waitersFor(key) : 0,
   }
 }

@@ -15,6 +15,7 @@ import type {
   ReleaseEntry,
   ServerIdentity,
 } from '../backend.ts'
+import type { Catalogue } from '../catalogue.ts'
 import { UnavailableError } from '../errors.ts'
 import { SystemClock } from '../time/clock.ts'
 import { Acquiring } from './acquiring.ts'
@@ -22,6 +23,7 @@ import { Council } from './council.ts'
 import { heal } from './healing.ts'
 import { inspectAll, releaseByForce } from './inspection.ts'
 import { listenTo } from './member-listener.ts'
+import { QuorumCatalogue } from './quorum-catalogue.ts'
 import type { QuorumMember } from './quorum-member.ts'
 import { type Answer, ChangeVotes, majorityOf } from './votes.ts'
 
@@ -35,6 +37,7 @@ interface QuorumSettings {
 interface Opened {
   readonly council: Council
   readonly acquiring: Acquiring
+  readonly catalogue: Catalogue
 }
 
 export class QuorumBackend implements Backend {
@@ -80,6 +83,11 @@ export class QuorumBackend implements Backend {
     return this.#members.map((member) => member.stats(now, council.undoing.count(member)))
   }
 
+  /** None if no majority has one. */
+  get catalogue(): Catalogue | undefined {
+    return this.#isMajority(({ backend }) => backend.catalogue !== undefined) ? this.#opened?.catalogue : undefined
+  }
+
   get reservedKey(): string | undefined {
     return this.#members.map(({ backend }) => backend.reservedKey).find((key) => key !== undefined)
   }
@@ -88,7 +96,7 @@ export class QuorumBackend implements Backend {
     const { clock = new SystemClock(), timeout, ttl = DEFAULT_TTL } = settings
     const { restartDelay, random } = this.#settings
     const council = new Council({ members: this.#members, clock, listener, timeout, ttl, restartDelay, random })
-    this.#opened = { council, acquiring: new Acquiring(council) }
+    this.#opened = { council, acquiring: new Acquiring(council), catalogue: new QuorumCatalogue(council) }
     const isConnected = (): boolean => this.connected
     const listeners = listenTo(council, listener, isConnected)
     for (const member of this.#members) {

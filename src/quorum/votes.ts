@@ -3,6 +3,7 @@
  * count, or two halves of a network could both have a majority.
  */
 import type { AcquireOutcome, ChangeOutcome, LockView } from '../backend.ts'
+import type { KeyView } from '../catalogue.ts'
 
 /** What one member answered, for each entry of a question; none if it could not be asked. */
 export type Answer<O> = readonly O[] | undefined
@@ -212,4 +213,22 @@ export function viewOf(views: readonly (LockView | null | undefined)[]): LockVie
   if (ends.length + silent < majority) return null
   ends.sort((one, other) => other - one)
   return { token, remaining: ends[Math.min(majority, ends.length) - 1] as number, votes: ends.length }
+}
+
+/**
+ * What a majority of all members has on a key. How long it has it counts, as in `viewOf`.
+ *
+ * @param views of the members that have the key. @param size how many members there are.
+ */
+export function agreedView(views: readonly KeyView[], size: number): KeyView | undefined {
+  const majority = majorityOf(size)
+  if (views.length < majority) return undefined
+  const kind = mostFrequent(views.map(kindOf))
+  const same = views.filter((view) => kindOf(view) === kind).sort((one, other) => other.remaining - one.remaining)
+  const last = same[majority - 1]
+  return last && { ...last, votes: same.length }
+}
+
+function kindOf({ type, token }: KeyView): string {
+  return `${type} ${token}`
 }

@@ -112,4 +112,28 @@ export const QUORUM_BUGS: readonly Regression[] = [
     harness: tests(QUORUM, 'lands after the release'),
     report: /lands after the release/,
   },
+  {
+    failure: 'a list showed keys twice because a member that was walked later answered slowly',
+    patches: [
+      {
+        file: 'src/quorum/quorum-catalogue.ts',
+        find: 'askOf(member, look), needed)',
+        replace: 'askOf(member, look), needed.slice(0, 0))',
+      },
+    ],
+    harness: tests('test/quorum/quorum-catalogue.test.ts', 'answers slowly'),
+    report: /answers slowly/,
+  },
+  {
+    failure: 'a list left out a key that one member had lost',
+    patches: [
+      {
+        file: 'src/quorum/quorum-catalogue.ts',
+        find: '.slice(0, size - majority + 1)',
+        replace: '.slice(0, size - majority)',
+      },
+    ],
+    harness: tests('test/quorum/quorum-catalogue.test.ts', 'is not on the first members, of 3'),
+    report: /is not on the first members/,
+  },
 ]

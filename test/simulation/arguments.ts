@@ -20,6 +20,8 @@ export interface SimulateArguments {
   readonly quorum: boolean
   /** See `RunOptions.keepers`. */
   readonly keepers: boolean
+  /** See `RunOptions.replicas`. */
+  readonly replicas: boolean
   /** Print every event; for a single run. */
   readonly events: boolean
   /** A regular expression: violations that match it are let pass. */
@@ -38,6 +40,7 @@ npm run simulate -- [options]
   --processes P    how many processes share the work (default: one for each processor)
   --quorum         managers on a quorum of servers; \`npm run simulate:quorum\` is short for it
   --keepers        give each process a keeper, and block event loops
+  --replicas       a replica has to acknowledge what counts, stands still at times, and takes over
   --events         print every event of a single run
   --ignore REGEXP  let violations pass that match this, to see what else there is
   --help           show this
@@ -49,7 +52,7 @@ Exit code: 0 when nothing was found, 1 when something was, 2 for a bad argument,
  * @throws UsageError
  */
 export function readArguments(args: readonly string[], processors: number): SimulateArguments | 'help' {
-  const { help, events = false, keepers = false, quorum = false, ignore, ...texts } = parse(args)
+  const { help, events = false, keepers = false, replicas = false, quorum = false, ignore, ...texts } = parse(args)
   if (help) return 'help'
   const number = (name: keyof typeof texts, initial: number, least: number): number => {
     const text = texts[name]
@@ -60,12 +63,14 @@ export function readArguments(args: readonly string[], processors: number): Simu
   const soak = texts.soak === undefined ? undefined : number('soak', 1, 1)
   const runs = soak !== undefined && texts.runs === undefined ? Number.POSITIVE_INFINITY : number('runs', 100, 1)
   if (events && runs !== 1) throw new UsageError('Expected --events to come with --runs 1')
-  if (quorum && keepers) throw new UsageError('Expected --quorum or --keepers, got both')
+  if ([quorum, keepers, replicas].filter(Boolean).length > 1)
+    throw new UsageError('Expected one of --quorum, --keepers and --replicas')
   return {
     runs,
     soak,
     quorum,
     keepers,
+    replicas,
     events,
     ignore,
     seed: number('seed', 1, 0),
@@ -79,7 +84,7 @@ function parse(args: readonly string[]) {
   const flag = { type: 'boolean' } as const
   try {
     const numbers = { runs: text, seed: text, seconds: text, soak: text, processes: text }
-    const options = { ...numbers, ignore: text, events: flag, keepers: flag, quorum: flag, help: flag }
+    const options = { ...numbers, ignore: text, events: flag, keepers: flag, replicas: flag, quorum: flag, help: flag }
     return parseArgs({ args: [...args], options }).values
   } catch (error) {
     throw new UsageError((error as Error).message)

@@ -7,6 +7,9 @@ import { Moves } from './moves.ts'
 import type { Random } from './random.ts'
 import type { Scenario } from './scenario.ts'
 import type { ServerInspector } from './server-inspector.ts'
+import type { Verdict } from './violation.ts'
+import { holdsKey } from './simulated-redis.ts'
+import type { SimulatedReplica } from './simulated-replica.ts'
 import { SHORTEST_SUSPEND, type SimulatedProcess } from './simulated-process.ts'
 import type { SimulatedNode, SimulatedNodes } from './simulated-nodes.ts'
 import type { SimulatedServer } from './simulated-server.ts'
@@ -30,6 +33,7 @@ export interface FaultParts {
   readonly random: Random
   readonly nodes: SimulatedNodes
   readonly servers: ServerInspector
+  readonly verdict: Verdict
   readonly workload: Workload
   /** The processes that are there now. */
   readonly members: () => readonly Member[]
@@ -67,6 +71,8 @@ const FAULTS = {
   move: 0,
   moveMany: 0,
   moveSlowly: 0,
+  // Only where a replica is waited for.
+  freezeReplica: 0,
   // Only where there are keepers.
   block: 0,
   stopKeeper: 0,
@@ -204,7 +210,16 @@ export class Faults {
       case 'failOver':
         health.disturb(this.#parts.timeline.now)
         if (server.condition !== 'up' || nodes.isMoving(route)) break
-        servers.robbing(server.redis, () => server.failOver(this.#lag(server)))
+        if (server.replica) this.#takeOver(server, server.replica)
+        else servers.robbing(server.redis, () => server.failOver(this.#lag(server)))
+        break
+      case 'freezeReplica':
+        if (server.replica)
+          this.#during(
+            [health],
+            () => server.replica?.freeze(),
+            () => server.replica?.thaw(),
+          )
         break
       case 'switchOver':
       case 'switchHung':
@@ -336,6 +351,21 @@ export class Faults {
   #isFree(route: number): boolean {
     const isUp = this.#parts.nodes.all[route]?.server.condition === 'up'
     return isUp && this.#failovers[route]?.underWay === false
+  }
+
+  /** The replica has what was confirmed, and may lack all else. What is held was confirmed (P38). */
+  #takeOver(server: SimulatedServer, replica: SimulatedReplica): void {
+    const { servers, timeline, verdict, members } = this.#parts
+    const held = members().flatMap(({ process, manager }) =>
+      process.observable
+        ? [...manager].filter((lease) => lease.held && holdsKey(server.redis.peek(lease.key), lease.token))
+        : [],
+    )
+    servers.robbing(server.redis, () => server.failOver(timeline.now - replica.has))
+    for (const { key, token } of held) {
+      const isThere = holdsKey(server.redis.peek(key), token)
+      verdict.expect(isThere, 'P38', () => `${key} is held, and missing on the replica that has taken over`)
+    }
   }
 
   #whileUp(route: number, begin: () => void): void {

@@ -103,8 +103,8 @@ async function runAll(options: SimulateArguments): Promise<Totals> {
 }
 
 /** What all runs have in common. */
-function settingsOf({ seconds, ignore, keepers, quorum }: SimulateArguments): Omit<WorldOptions, 'seed'> {
-  return { duration: seconds * 1_000, ignore, keepers, quorum }
+function settingsOf({ seconds, ignore, keepers, replicas, quorum }: SimulateArguments): Omit<WorldOptions, 'seed'> {
+  return { duration: seconds * 1_000, ignore, keepers, replicas, quorum }
 }
 
 async function tellProgress(totals: Totals, over: AbortSignal): Promise<void> {
@@ -117,7 +117,7 @@ async function tellProgress(totals: Totals, over: AbortSignal): Promise<void> {
 
 /** Does one run again, and prints its last events. They are the shortest beginning that fails: after each one before nothing was wrong. */
 async function show(options: SimulateArguments, seed: number, last: number): Promise<void> {
-  const { seconds, ignore, keepers, quorum } = options
+  const { seconds, ignore, keepers, replicas, quorum } = options
   const lines: string[] = []
   const world = makeWorld({
     ...settingsOf(options),
@@ -139,6 +139,7 @@ async function show(options: SimulateArguments, seed: number, last: number): Pro
   const more = [
     ...(quorum ? ['--quorum'] : []),
     ...(keepers ? ['--keepers'] : []),
+    ...(replicas ? ['--replicas'] : []),
     ...(seconds === (quorum ? 30 : 60) ? [] : [`--seconds ${seconds}`]),
     ...(ignore === undefined ? [] : [`--ignore '${ignore}'`]),
   ].map((option) => ` ${option}`)

@@ -144,6 +144,7 @@ export class Member {
       batchSize,
       watch,
       watchLimit,
+      replicas: scenario.replicas,
       ...(scenario.keeper === undefined ? {} : { keeper: { maxBlocked: scenario.keeper } }),
     })
     begun = true

@@ -50,6 +50,8 @@ export interface Scenario {
   readonly joint: readonly string[]
   /** `maxBlocked` of the keepers, in ms; undefined: there are none. */
   readonly keeper: number | undefined
+  /** How many replicas have to acknowledge what counts. */
+  readonly replicas: number
   /** All that is done is that everybody wants one lock all the time: see `Contest`. */
   readonly contested: boolean
   /** Each process is a candidate, claims keys and has a share: see `Offices`. */
@@ -116,6 +118,7 @@ export function drawScenario(random: Random, nodes: Random): Scenario {
     joint: [],
     standing: false,
     keeper: undefined,
+    replicas: 0,
     nodes: 1,
     faulty: crowd ? 0 : random.pick([0, 0, 0.01]),
   }
@@ -123,6 +126,21 @@ export function drawScenario(random: Random, nodes: Random): Scenario {
   const isSpread = (calm || stormy || kind === 'focused' || kind === 'failover') && nodes.chance(SPREAD)
   if (isSpread) return { ...usual, ...drawNodes(usual, nodes) }
   return usual
+}
+
+/** Adds a replica that has to acknowledge what counts, and that takes over. Only for worlds with one server. */
+export function withReplica(scenario: Scenario, random: Random): Scenario {
+  return {
+    ...scenario,
+    nodes: 1,
+    replicas: 1,
+    contested: false,
+    losesData: false,
+    ttls: random.pick([[1_000], [3_000], [1_000, 6_000]]),
+    actionEvery: Math.min(scenario.actionEvery, 150),
+    faultEvery: random.pick([800, 2_000]),
+    faults: ['failOver', 'failOver', 'failOver', 'freezeReplica', 'freezeReplica', 'cut', 'delay', 'hang', 'stop'],
+  }
 }
 
 /** Adds a keeper to each process, and what goes wrong with an event loop that is blocked. Only for worlds with one server. */

@@ -26,6 +26,7 @@ import type { SimulatedServer } from './simulated-server.ts'
 import type { Random } from './random.ts'
 import { ReportedRequests } from './reported-requests.ts'
 import type { Redirection, SimulatedNodes } from './simulated-nodes.ts'
+import { isAnythingWritten, unacknowledged } from '#src/redis/unacknowledged.js'
 import type { Timeline } from './timeline.ts'
 
 export type Operation = 'acquire' | 'renew' | 'release' | 'verify'
@@ -124,6 +125,7 @@ const LONGEST_RECONNECT_DELAY = 1_000
 
 export class SimulatedBackend implements ObservedBackend {
   readonly joints = true
+  readonly awaitsReplicas = true
   /** Announcements only: nobody lists keys here, looks at some, or removes one. */
   readonly catalogue: Catalogue = {
     list: () => Promise.resolve({ keys: [], cursor: undefined }),
@@ -138,6 +140,7 @@ export class SimulatedBackend implements ObservedBackend {
   #prefix = ''
   #timeout = 0
   #watch = false
+  #replicas = 0
   #listener: BackendListener | undefined
   #commands: SimulatedConnection | undefined
   #pushes: SimulatedConnection | undefined
@@ -200,10 +203,11 @@ export class SimulatedBackend implements ObservedBackend {
     return [{ id: `${route}/${server.identityOf(this.#commands)}`, startedAt }]
   }
 
-  open({ prefix, timeout, watch }: BackendSettings, listener: BackendListener): void {
+  open({ prefix, timeout, watch, replicas = 0 }: BackendSettings, listener: BackendListener): void {
     this.#prefix = prefix
     this.#timeout = timeout
     this.#watch = watch
+    this.#replicas = replicas
     this.#listener = listener
     this.#connect()
     if (watch) this.#connectPushes()
@@ -301,11 +305,37 @@ export class SimulatedBackend implements ObservedBackend {
         sent,
       )
     }
-    const outcomes = await this.#ask((redis, client) => {
+    const connection = this.#commands
+    let at = 0
+    const answered = await this.#ask((redis, client) => {
+      at = this.#parts.timeline.now
       if (fails) throw new Error('ERR on purpose')
       return this.#carryOutEach(copies, operation, asking, (some) => work(redis, client, some))
     })
+    const confirmed =
+      this.#replicas > 0 && (operation === 'acquire' || operation === 'renew' || operation === 'handOver')
+    const outcomes = confirmed && connection ? await this.#confirm(answered, at, connection) : answered
     return period === this.#period ? outcomes : outcomes.map(unwatched)
+  }
+
+  /** What was written counts once the replica has it, if the same server still answers on the same connection. @param at true time. */
+  async #confirm(
+    outcomes: readonly Outcome[],
+    at: number,
+    connection: SimulatedConnection,
+  ): Promise<readonly Outcome[]> {
+    const { server, process } = this.#parts
+    const { replica } = server
+    if (replica === undefined || !isAnythingWritten(outcomes)) return outcomes
+    const has = await new Promise<boolean>((resolve) =>
+      replica.whenHas(at, this.#timeout / 4, (acknowledged) => {
+        const known = acknowledged && server.answersOn(connection)
+        process.post(this, () => resolve(known))
+      }),
+    )
+    if (has) return outcomes
+    const error = new UnavailableError('The replica did not acknowledge it')
+    return outcomes.map((outcome) => unacknowledged(outcome, error))
   }
 
   async close(): Promise<void> {

@@ -5,6 +5,7 @@
 import type { Random } from './random.ts'
 import type { SimulatedConnection } from './simulated-network.ts'
 import { SimulatedRedis, type Subscriber } from './simulated-redis.ts'
+import type { SimulatedReplica } from './simulated-replica.ts'
 import type { Timeline } from './timeline.ts'
 
 /** How often expired keys are looked for, in ms. */
@@ -51,6 +52,8 @@ export class SimulatedServer {
   identity = 1
   /** When it was started, in true time. */
   startedAt = -86_400_000
+  /** The one that takes over from it by `failOver`, if somebody waits for it. */
+  replica: SimulatedReplica | undefined
   /** It does not take writes. */
   isReplica = false
   condition: 'up' | 'hanging' | 'down' = 'up'
@@ -106,6 +109,11 @@ export class SimulatedServer {
   /** Which server answers on a connection. */
   identityOf(connection: SimulatedConnection): number {
     return this.#answering(connection).identity
+  }
+
+  /** Whether this server answers on a connection, and not one that it has replaced. */
+  answersOn(connection: SimulatedConnection): boolean {
+    return this.#connections.has(connection)
   }
 
   /** A request has arrived. `onAnswer` is called in the process that asked, with a connection that lasts. */

@@ -88,6 +88,24 @@ describe('a simulated world with keepers', () => {
   }).timeout(600_000)
 })
 
+describe('a simulated world with a replica', () => {
+  it('P38 misses nothing that is held after a failover, and everything else holds', async () => {
+    let leases = 0
+    let failovers = 0
+    let freezes = 0
+    for (let seed = SEED; seed < SEED + RUNS / 5; seed += 1) {
+      const report = await new Simulation({ seed, duration: 20_000, replicas: true }).run()
+      if (report.violation) expect.fail(`seed ${seed}: ${report.violation.message}`)
+      leases += report.leases
+      failovers += report.faults.failOver ?? 0
+      freezes += report.faults.freezeReplica ?? 0
+    }
+    expect(leases).to.be.greaterThan(RUNS)
+    expect(failovers).to.be.greaterThan(RUNS / 5)
+    expect(freezes).to.be.greaterThan(RUNS / 5)
+  }).timeout(600_000)
+})
+
 describe('npm run simulate', () => {
   it('reports how many runs found nothing', async () => {
     const { code, output } = await simulate('--runs', '3', '--seconds', '5', '--processes', '2')
@@ -114,7 +132,7 @@ describe('npm run simulate', () => {
     [['--seed', 'x'], 'Expected --seed to be an integer >= 0, got `x`'],
     [['--soak', '1.5'], 'Expected --soak to be an integer >= 1, got `1.5`'],
     [['--events'], 'Expected --events to come with --runs 1'],
-    [['--quorum', '--keepers'], 'Expected --quorum or --keepers, got both'],
+    [['--quorum', '--keepers'], 'Expected one of --quorum, --keepers and --replicas'],
     [['--speed'], "Unknown option '--speed'"],
   ] as const) {
     it(`refuses ${args.join(' ')}`, async () => {

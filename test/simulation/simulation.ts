@@ -15,10 +15,11 @@ import { Member } from './member.ts'
 import { Offices } from './offices.ts'
 import { Random } from './random.ts'
 import { Reactions } from './reactions.ts'
-import { drawJoint, drawScenario, type Scenario, withKeepers } from './scenario.ts'
+import { drawJoint, drawScenario, type Scenario, withKeepers, withReplica } from './scenario.ts'
 import { ServerInspector } from './server-inspector.ts'
 import type { SimulatedProcess } from './simulated-process.ts'
 import { SimulatedNodes } from './simulated-nodes.ts'
+import { SimulatedReplica } from './simulated-replica.ts'
 import { SimulatedServer } from './simulated-server.ts'
 import { Timeline } from './timeline.ts'
 import { Verdict, type Violation } from './violation.ts'
@@ -44,6 +45,7 @@ const LEAVING = 15_000
 const MOST_KEYS = 12
 /** The same for keepers. */
 const KEEPERS = 0x6b_65_65_70
+const REPLICAS = 0x72_65_70_6c
 /** After how many of the steps a turn of the event loop is waited for. */
 const TURNS = 1 / 8
 
@@ -70,6 +72,8 @@ export interface RunOptions {
   readonly ignore?: RegExp | undefined
   /** Each process has a keeper, and their event loops are blocked at times. */
   readonly keepers?: boolean
+  /** A replica has to acknowledge what counts, stands still at times, and takes over. */
+  readonly replicas?: boolean
   /** Instead of what would be drawn. */
   readonly scenario?: Partial<Scenario>
 }
@@ -111,7 +115,9 @@ export class Simulation {
     const joint = drawJoint(drawn, new Random(options.seed ^ JOINTS))
     const standing = offices.chance(STANDING) && !drawn.contested && drawn.keys.length <= MOST_KEYS
     const known = options.keepers ? withKeepers(drawn, keepers) : drawn
-    const scenario = { ...known, joint, standing, ...options.scenario }
+    const behind = new Random(options.seed ^ REPLICAS)
+    const replicated = options.replicas ? withReplica(known, behind) : known
+    const scenario = { ...replicated, joint, standing, ...options.scenario }
     this.scenario = scenario
     const timeline = this.#timeline
     const chronicle = new Chronicle(timeline, options.onEvent)
@@ -125,6 +131,7 @@ export class Simulation {
       { length: scenario.nodes - 1 },
       () => new SimulatedServer(timeline, further.fork(), traits),
     )
+    if (scenario.replicas > 0) first.replica = new SimulatedReplica(timeline, behind.pick([0.5, 5, 30]))
     const nodes = new SimulatedNodes(timeline, [first, ...others])
     this.#nodes = nodes
     this.#servers = new ServerInspector(verdict, nodes)
@@ -137,6 +144,7 @@ export class Simulation {
       random: random.fork(),
       nodes,
       servers,
+      verdict,
       workload: this.#workload,
       members: () => this.#members,
       replace: (member, how) => this.#replace(member, how),

@@ -13,6 +13,7 @@ export interface WorldOptions {
   readonly quorum: boolean
   /** See `RunOptions`. */
   readonly keepers: boolean
+  readonly replicas: boolean
   /** A regular expression; see `RunOptions`. */
   readonly ignore: string | undefined
   readonly careful?: boolean
@@ -36,7 +37,7 @@ export interface World {
   run(): Promise<WorldReport>
 }
 
-export function makeWorld({ quorum, keepers, ignore: pattern, ...common }: WorldOptions): World {
+export function makeWorld({ quorum, keepers, replicas, ignore: pattern, ...common }: WorldOptions): World {
   const options = { ...common, ignore: pattern === undefined ? undefined : new RegExp(pattern) }
-  return quorum ? new QuorumSimulation(options) : new Simulation({ ...options, keepers })
+  return quorum ? new QuorumSimulation(options) : new Simulation({ ...options, keepers, replicas })
 }

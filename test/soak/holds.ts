@@ -7,8 +7,9 @@ import { type Ending, HistoryFile } from './history.ts'
 import { machineTime } from './machine-clock.ts'
 import type { Lie } from './messages.ts'
 
-/** How often all leases are looked at, in ms. */
+/** How often all leases are looked at, in ms: for each hundred of them. */
 const LOOK = 10
+const LOOKED_AT = 100
 
 export class Holds {
   readonly #file: HistoryFile
@@ -18,7 +19,8 @@ export class Holds {
   readonly #timer: NodeJS.Timeout
   #begun = 0
 
-  constructor(manager: LeaseManager, path: string, lie: Lie | undefined) {
+  /** @param many about how many leases there are all the time: the more, the less often they are looked at. */
+  constructor(manager: LeaseManager, path: string, lie: Lie | undefined, many = 0) {
     this.#file = new HistoryFile(path)
     this.#lie = lie
     manager.on('acquired', ({ lease }) => this.#begin(lease))
@@ -28,7 +30,7 @@ export class Holds {
     manager.on('released', ({ lease, confirmed, detached }) => {
       this.#end(lease, detached ? 'detached' : confirmed ? 'released' : 'unconfirmed')
     })
-    this.#timer = setInterval(() => this.#look(), LOOK)
+    this.#timer = setInterval(() => this.#look(), LOOK * Math.max(1, many / LOOKED_AT))
   }
 
   /** Undefined for a lease that has ended, or was never seen to be held. */

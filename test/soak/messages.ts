@@ -36,6 +36,8 @@ export interface WorkerTask {
   readonly lie: Lie | undefined
   /** Whether it takes permits, and locks for readers and writers, too. */
   readonly joints?: boolean
+  /** Locks that it claims for as long as it lives, beside all else: `standing N` from the first one on. Default: none. */
+  readonly standing?: { readonly first: number; readonly count: number }
   /** Whether each lease is renewed until it is released, so that a lost one is a fault. */
   readonly isSteady?: boolean
 }

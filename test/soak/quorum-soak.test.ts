@@ -16,9 +16,10 @@ async function run(options: Partial<QuorumSoakOptions>): Promise<QuorumSoakRepor
 
 describe('a soak on five servers', () => {
   it('P6 P7 P11 P32 finds nothing while members are killed and come back empty', async () => {
-    const { violations, holds, faults } = await run({})
+    const { violations, holds, standing, faults } = await run({ leases: 60 })
     expect(violations).to.deep.equal([])
     expect(holds.length).to.be.greaterThan(20)
+    expect(standing.keys).to.equal(60)
     expect(faults.restarts).to.be.greaterThan(0)
   }).timeout(180_000)
 

@@ -23,7 +23,10 @@ export interface QuorumSoakOptions {
   readonly duration: number
   readonly members: number
   readonly processes: number
+  /** Locks that the processes share. */
   readonly keys: number
+  /** Locks that are held all the time, divided among the processes. Default: none. */
+  readonly leases?: number
   /** ms. */
   readonly ttl: number
   readonly seed: number
@@ -38,6 +41,8 @@ export interface QuorumSoakOptions {
 export interface QuorumSoakReport {
   readonly faults: Readonly<Record<'restarts' | 'hangs' | 'stops' | 'kills', number>>
   readonly holds: readonly Hold[]
+  /** How many of the `leases` were held, and how many of their holds ended in a loss. */
+  readonly standing: { readonly keys: number; readonly lost: number }
   readonly accepted: number
   readonly refused: number
   readonly violations: readonly Violation[]
@@ -61,6 +66,7 @@ class QuorumSoak {
   readonly #violations: Violation[] = []
   readonly #faults = { restarts: 0, hangs: 0, stops: 0, kills: 0 }
   #workers: WorkerProcess[] = []
+  readonly #seats = new Map<WorkerProcess, number>()
   #failure: Error | undefined
 
   constructor(options: QuorumSoakOptions, servers: readonly RedisServer[]) {
@@ -74,7 +80,7 @@ class QuorumSoak {
     try {
       // Servers that were just started have no vote yet.
       await setTimeout(2 * ttl)
-      for (let index = 0; index < processes; index += 1) this.#start()
+      for (let seat = 0; seat < processes; seat += 1) this.#start(seat)
       await Promise.all(this.#workers.map(({ started }) => started))
       const endAt = machineTime() + duration
       while ((machineTime() < endAt || this.#faults.restarts === 0) && this.#failure === undefined) {
@@ -93,14 +99,17 @@ class QuorumSoak {
     }
   }
 
-  #start(): void {
-    const { keys, ttl, directory, restartDelay = 2 * ttl, lie } = this.#options
+  /** @param seat which part of the `leases` is its own. */
+  #start(seat: number): void {
+    const { keys, leases = 0, processes, ttl, directory, restartDelay = 2 * ttl, lie } = this.#options
     const worker = this.#histories.length
     const history = join(directory, `worker-${worker}.jsonl`)
     this.#histories.push(history)
     const seed = this.#random.integer(0, 2 ** 31)
     const route = { members: this.#servers.map(({ url }) => url), restartDelay }
-    const task: WorkerTask = { worker, route, keys, ttl, seed, history, lie }
+    const [first, next] = [seat, seat + 1].map((at) => Math.floor((at * leases) / processes)) as [number, number]
+    const standing = { first, count: next - first }
+    const task: WorkerTask = { worker, route, keys, ttl, seed, history, lie, standing }
     const started: WorkerProcess = new WorkerProcess(task, (message) => {
       if (message.type === 'write') {
         const { write, hold, key, fence } = message
@@ -114,6 +123,7 @@ class QuorumSoak {
       if (failure !== undefined) this.#failure ??= new Error(failure)
     })
     this.#workers.push(started)
+    this.#seats.set(started, seat)
   }
 
   /** Two members are killed one after the other, and come back without their data. */
@@ -148,7 +158,7 @@ class QuorumSoak {
         const worker = random.pick(this.#workers)
         this.#workers = this.#workers.filter((other) => other !== worker)
         await worker.kill()
-        this.#start()
+        this.#start(this.#seats.get(worker) ?? 0)
         // One that is killed before it begins has no history.
         await this.#workers.at(-1)?.started
         break
@@ -180,7 +190,12 @@ class QuorumSoak {
     }))) {
       const keys = (await command('KEYS', 'lease:*')) as string[]
       if (keys.length > 0)
-        this.#violations.push(new Violation('P11', `${keys.join(', ')} were left on the server at ${port}`))
+        this.#violations.push(
+          new Violation(
+            'P11',
+            `${keys.length} keys were left on the server at ${port}: ${keys.slice(0, 20).join(', ')}`,
+          ),
+        )
     }
   }
 
@@ -190,6 +205,11 @@ class QuorumSoak {
     const { accepted, refused } = this.#store
     const { violations } = judge({ holds, writes: accepted })
     const all = [...this.#violations, ...violations]
-    return { faults: this.#faults, holds, accepted: accepted.length, refused, violations: all }
+    const lasting = holds.filter(({ key }) => key.startsWith('standing '))
+    const standing = {
+      keys: new Set(lasting.map(({ key }) => key)).size,
+      lost: lasting.filter(({ ending }) => ending.startsWith('lost')).length,
+    }
+    return { faults: this.#faults, holds, standing, accepted: accepted.length, refused, violations: all }
   }
 }

@@ -43,11 +43,13 @@ class Worker {
     this.#manager = new LeaseManager(connectionTo(task.route), { ttl: task.ttl })
     // Connections break all the time here.
     this.#manager.on('error', () => undefined)
-    this.#holds = new Holds(this.#manager, task.history, task.lie)
+    this.#holds = new Holds(this.#manager, task.history, task.lie, task.standing?.count)
   }
 
   async run(): Promise<void> {
     process.on('message', (message: MessageToWorker) => this.#onMessage(message))
+    const { first = 0, count = 0 } = this.#task.standing ?? {}
+    if (count > 0) this.#manager.claim(Array.from({ length: count }, (_, index) => `standing ${first + index}`))
     send({ type: 'ready' })
     while (!this.#finish.signal.aborted) {
       this.#do(() => this.#takeTurn())
