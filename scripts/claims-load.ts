@@ -61,7 +61,12 @@ async function claimAll(role: string): Promise<void> {
 async function start(role: string, { url }: RedisServer): Promise<ChildProcess> {
   const words = ['--role', role, '--url', url, '--keys', values.keys, '--ttl', values.ttl]
   const child = fork(import.meta.filename, words, { execArgv: [...process.execArgv, '--expose-gc'] })
-  await once(child, 'message')
+  const ended = once(child, 'close').then(() => {
+    throw new Error(`The ${role} has ended by itself`)
+  })
+  await Promise.race([once(child, 'message'), ended])
+  // Later it is ended.
+  ended.catch(() => undefined)
   return child
 }
 
