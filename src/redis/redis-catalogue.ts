@@ -3,7 +3,7 @@ import type { Catalogue, KeyPage, KeyView } from '../catalogue.ts'
 import { Announcements } from './announcements.ts'
 import type { ConnectionPair } from './connection-pair.ts'
 import { EncodedCommand, encodeBytes, encodeCommand } from './encoded-command.ts'
-import { namesOf, scan, VIEW_KEYS, viewsOf } from './key-views.ts'
+import { namesOf, scan, VIEW_KEYS, VIEWED, viewsOf } from './key-views.ts'
 import type { ScriptRunner } from './script.ts'
 
 export interface RedisCatalogueParts {
@@ -53,9 +53,13 @@ export class RedisCatalogue extends Announcements implements Catalogue {
   }
 
   async #view(names: readonly string[]): Promise<KeyView[]> {
-    if (names.length === 0) return []
-    const reply = await this.#parts.runner.run(VIEW_KEYS, VIEW_KEYS.prepareBytes([{ texts: names }]))
-    return viewsOf(names, reply, this.#parts.prefix)
+    const views: KeyView[] = []
+    for (let start = 0; start < names.length; start += VIEWED) {
+      const some = names.slice(start, start + VIEWED)
+      const reply = await this.#parts.runner.run(VIEW_KEYS, VIEW_KEYS.prepareBytes([{ texts: some }]))
+      views.push(...viewsOf(some, reply, this.#parts.prefix))
+    }
+    return views
   }
 
   async #ask<T>(work: () => Promise<T>): Promise<T> {
