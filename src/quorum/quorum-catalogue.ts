@@ -113,6 +113,7 @@ export class QuorumCatalogue implements Catalogue {
   #agreed(name: string, looks: ReadonlyMap<QuorumMember, ReadonlyMap<string, KeyView>>): KeyView | undefined {
     return agreedView(
       [...looks.values()].flatMap((views) => views.get(name) ?? []),
+      this.#council.size - looks.size,
       this.#council.size,
     )
   }

@@ -216,17 +216,17 @@ export function viewOf(views: readonly (LockView | null | undefined)[]): LockVie
 }
 
 /**
- * What a majority of all members has on a key. How long it has it counts, as in `viewOf`.
+ * What a majority of all members may have on a key: those that are silent may have it as well, as in `viewOf`.
  *
- * @param views of the members that have the key. @param size how many members there are.
+ * @param views of the members that have the key. @param silent how many did not answer. @param size how many members there are.
  */
-export function agreedView(views: readonly KeyView[], size: number): KeyView | undefined {
+export function agreedView(views: readonly KeyView[], silent: number, size: number): KeyView | undefined {
   const majority = majorityOf(size)
-  if (views.length < majority) return undefined
+  if (views.length === 0 || views.length + silent < majority) return undefined
   const kind = mostFrequent(views.map(kindOf))
   const same = views.filter((view) => kindOf(view) === kind).sort((one, other) => other.remaining - one.remaining)
-  const last = same[majority - 1]
-  return last && { ...last, votes: same.length }
+  const last = same[Math.min(majority, same.length) - 1]
+  return same.length + silent < majority || last === undefined ? undefined : { ...last, votes: same.length }
 }
 
 function kindOf({ type, token }: KeyView): string {

@@ -34,6 +34,24 @@ describe('list on a quorum', () => {
       }))
   }
 
+  it('shows a lock that one member lacks while another answers slowly', () =>
+    withWorld({ timeout: 10_000 }, async (world) => {
+      const { manager, members } = world.party()
+      await world.finish(manager.acquireMany(['a', 'b']))
+      world.stores[0]?.delete('b')
+      slowDown(world, members[2] as MemoryBackend)
+      expect(await world.finish(keysOf(manager), 10)).to.deep.equal(['a', 'b'])
+    }))
+
+  it('leaves out what only a minority has', () =>
+    withWorld({}, async (world) => {
+      const { manager } = world.party()
+      await world.finish(manager.acquire('a'))
+      world.stores[1]?.set('minority', 'somebody', 60_000)
+      for (const [index, store] of world.stores.entries()) store.set('split', `token ${index}`, 60_000)
+      expect(await world.finish(keysOf(manager))).to.deep.equal(['a'])
+    }))
+
   for (const size of [1, 2, 3, 4, 5]) {
     it(`shows a lock that is not on the first members, of ${size}`, () =>
       withWorld({ size }, async (world) => {
