@@ -32,7 +32,6 @@ export interface StandingPort {
   /** Releases leases, in batches. Never rejects. */
   readonly giveBack: (leases: readonly Lease[]) => Promise<void>
   readonly inspect: (key: string) => Promise<LockInspection | null>
-  /** Whether the backend can say who announces itself. */
   /** Whether the members of a group learn of each other. On a quorum they might not all see the same group. */
   readonly hasGroups: () => boolean
   readonly askCatalogue: <T>(work: (catalogue: Catalogue) => Promise<T>) => Promise<T>
