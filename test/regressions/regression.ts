@@ -18,7 +18,7 @@ export interface SimulationHarness {
 }
 
 /** The tests of some files, those whose titles match. */
-export interface TestHarness {
+interface TestHarness {
   readonly type: 'tests'
   readonly files: readonly string[]
   readonly titles: string
