@@ -30,7 +30,7 @@ export interface LockEntry {
 }
 
 /** The answer to a request that was not carried out, or perhaps not. */
-interface NotDone {
+export interface NotDone {
   /**
    * For an acquire: the backend has begun to delete, by itself, whatever this token has on a server or may still get there. The next attempt needs
    * another token: a deletion that arrives late would end its lease. Default: no.

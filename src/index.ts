@@ -18,6 +18,7 @@ export type {
   KeeperSettings,
   LedgerPart,
   LockEntry,
+  NotDone,
   LockView,
   MemberLockView,
   QuorumMemberStats,

@@ -2,9 +2,10 @@
  * Programs that search for a bug, each in one file: the harness and the source, as patches make it. Node loads one file in a tenth of the time
  * that it needs for hundreds.
  */
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
 import { type BuildOptions, build, buildSync } from 'esbuild'
 import { PROJECT, patched } from './patches.ts'
 import type { Harness, Patch } from './regression.ts'
@@ -27,6 +28,12 @@ const OPTIONS = {
   target: 'node20',
   logLevel: 'error',
 } as const satisfies BuildOptions
+
+/** What a browser gets is built by a package that a program cannot load. The searches look at what the server answers and refuses. */
+const ASSETS = 'src/page/assets.ts'
+const NO_ASSETS = `export const loadAssets = async () => ({ html: '', style: '', script: '', icon: '' })`
+
+const TESTS = new RegExp(`^${escaped(join(PROJECT, 'test'))}.*[.]ts$`)
 
 export class Bundles {
   readonly #folder = mkdtempSync(join(tmpdir(), 'leasewheel-bugs-'))
@@ -63,8 +70,9 @@ export class Bundles {
         {
           name: 'patches',
           setup: (bundler) => {
-            for (const [file, contents] of texts)
+            for (const [file, contents] of [...texts, [ASSETS, NO_ASSETS] as const])
               bundler.onLoad({ filter: exactly(join(PROJECT, file)) }, () => ({ contents, loader: 'ts' }))
+            bundler.onLoad({ filter: TESTS }, ({ path }) => ({ contents: placed(path), loader: 'ts' }))
           },
         },
       ],
@@ -88,6 +96,15 @@ void runSimulations(${JSON.stringify(harness)})`
 void runTests(${JSON.stringify(harness.titles)}, async () => { ${imports.join('; ')} })`
 }
 
+/** The text of a file that knows its place, as if it were still there. */
+function placed(path: string): string {
+  return readFileSync(path, 'utf8').replaceAll('import.meta.url', JSON.stringify(pathToFileURL(path).href))
+}
+
 function exactly(path: string): RegExp {
-  return new RegExp(`^${path.replaceAll(/[^\w/]/g, String.raw`\$&`)}$`)
+  return new RegExp(`^${escaped(path)}$`)
+}
+
+function escaped(path: string): string {
+  return path.replaceAll(/[^\w/]/g, String.raw`\$&`)
 }

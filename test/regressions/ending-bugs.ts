@@ -40,8 +40,8 @@ export const ENDING_BUGS: readonly Regression[] = [
         replace: '',
       },
     ],
-    harness: tests('test/redis/shutdown.test.ts', 'P29 gives no lock away before'),
-    report: /P29 gives no lock away before/,
+    harness: tests('test/manager/drain.test.ts', 'P29 keeps and renews the lock until the work ends'),
+    report: /P29 keeps and renews the lock until the work ends/,
   },
   {
     failure: 'work that outlasted the drain learned of it only with the lock’s release',

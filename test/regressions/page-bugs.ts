@@ -53,7 +53,7 @@ export const PAGE_BUGS: readonly Regression[] = [
       {
         file: GUARD,
         find: 'if (name !== undefined && (isLocal(name) || hosts.has(name)))',
-        replace: 'if (name !== undefined && (hosts.size === 0 || isLocal(name) || hosts.has(name)))',
+        replace: 'if (name !== undefined)',
       },
     ],
     harness: tests(TESTS, 'refuses hosts that it does not expect'),
