@@ -415,7 +415,7 @@ export function describeBackend(name: string, start: () => Promise<Store>): void
         // That it has begun to watch may be told as a change of everything.
         listener.heard.length = 0
         for (const mark of MARKS) await store.set(`lock:${mark}`, 'theirs', SHORT)
-        await watcher.acquire(MARKS.map((mark) => entry(mark, 'mine')))
+        await watcher.acquire(MARKS.map((mark) => entry(mark, 'marking')))
       })
       afterEach(() => expect(listener.errors).to.deep.equal([]))
 
@@ -540,7 +540,7 @@ export function describeBackend(name: string, start: () => Promise<Store>): void
       it('continues after a notification', async () => {
         for (let times = 0; times < 3; times += 1) {
           await store.set('lock:a', 'theirs', SHORT)
-          await watcher.acquire([entry('a', 'mine')])
+          await watcher.acquire([entry('a', `mine ${times}`)])
           listener.heard.length = 0
           await store.delete('lock:a')
           await listener.hears('a')
