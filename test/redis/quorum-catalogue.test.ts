@@ -164,8 +164,13 @@ describe('members on a quorum', () => {
       await until(async () => (await manager.members()).length === 1)
       const id = (await manager.members())[0]?.id ?? expect.fail('there is no member')
       const copy = `leasewheel:{members}:id:${id}`
-      const text = (await servers[0]?.command('GET', copy)) as string
-      const stale = text.replace(id, 'stale').replace('web-1', 'web-2')
+      // A majority may have it before this member has.
+      let text: unknown
+      await until(async () => {
+        text = await servers[0]?.command('GET', copy)
+        return typeof text === 'string'
+      })
+      const stale = String(text).replace(id, 'stale').replace('web-1', 'web-2')
       await servers[0]?.command('SET', 'leasewheel:{members}:id:stale', stale, 'PX', 60_000)
       await servers[0]?.command('ZADD', 'leasewheel:{members}:index:lock:', Date.now() + 60_000, 'stale')
       expect((await manager.members()).map(({ owner }) => owner)).to.deep.equal(['web-1'])
