@@ -57,6 +57,7 @@ export class QuorumChecker {
       this.#verdict.expect(fence > last, 'P32', () => `the fence of ${key} went from ${last} to ${fence}`)
       this.#fences.set(key, fence)
       this.#held.set(lease, party)
+      this.#idleSince.delete(key)
       this.#acquiredAt.set(lease, this.#timeline.now)
     })
     manager.on('released', ({ lease }) => this.#end(lease, 'released'))

@@ -16,6 +16,7 @@ export class ServerInspector {
   readonly #robbed = new Set<string>()
   /** Tokens that may be there for longer than their ttl. */
   readonly #prolonged = new Set<string>()
+  #setBack = false
 
   /** Until when a key was refused by the server; Infinity while it is. */
   readonly #forbiddenUntil = new Map<string, number>()
@@ -32,6 +33,11 @@ export class ServerInspector {
 
   isProlonged(token: string): boolean {
     return this.#prolonged.has(token)
+  }
+
+  /** Whether a server's clock was set back: what nobody deletes, such as an announcement, may be there until the end. */
+  get setBack(): boolean {
+    return this.#setBack
   }
 
   /** Since when the server does what it is asked to do with a key, in true time; Infinity while it does not. */
@@ -112,6 +118,7 @@ export class ServerInspector {
 
   /** The server's wall clock is set: what is there now goes early, or late. */
   onClockStepped(redis: SimulatedRedis, by: number): void {
+    if (by < 0) this.#setBack = true
     const set = by > 0 ? this.#robbed : this.#prolonged
     for (const token of redis.tokens()) set.add(token)
   }

@@ -293,8 +293,10 @@ export class SimulatedRedis {
       const remaining = present.expiresAt - this.#now
       return { type: 'refused', remaining, holder: present.token, watched, version: 0, turn: 0 }
     }
-    const { sharing, refusal } = acquireJoint(this.sharing(key), requestOf(entry, joint), this.#now)
-    if (sharing.version !== present?.sharing?.version) this.#joint(key, sharing, by)
+    const before = this.sharing(key)
+    const { sharing, refusal } = acquireJoint(before, requestOf(entry, joint), this.#now)
+    // In the ms in which its last holder ends a key is still there, but the versions begin anew.
+    if (before === undefined || sharing.version !== present?.sharing?.version) this.#joint(key, sharing, by)
     if (by && (refusal || watch)) this.#subscribe(key, by)
     return refusal ? { type: 'refused', watched, ...refusal } : { type: 'granted', fence: this.#nextFence(0) }
   }

@@ -38,6 +38,8 @@ export interface Evidence {
   ended: boolean
   /** When its lease had its last event, in true time. */
   endedAt: number
+  /** When the last request was sent that asked for it and was not answered. */
+  doubtedAt: number
   /** When it was last asked for; when the last request for it was sent, and when that failed if it was a renewal of the wheel. */
   wantedAt: number
   askedAt: number
@@ -149,6 +151,7 @@ export class TokenLedger {
     evidence.renewals.delete(sent)
     const { operation, at, verifying } = sent
     if (outcome.type === 'unknown') evidence.failedAt = this.process.clock.now()
+    if (outcome.type === 'unknown' && operation === 'acquire') evidence.doubtedAt = at
     const last = operation === 'renew' && !verifying && at === evidence.askedAt
     if (outcome.type === 'unknown' && last) evidence.renewalFailedAt = evidence.failedAt
     if (outcome.type === 'granted') evidence.fence = outcome.fence
@@ -168,6 +171,7 @@ export class TokenLedger {
       const evidence = this.#byToken.get(token)
       if (evidence === undefined) continue
       evidence.failedAt = sent.at
+      if (sent.operation === 'acquire') evidence.doubtedAt = sent.at
       // Its batch is under way until it is given up.
       const giveUp = (): void => {
         evidence.underWay -= 1
@@ -269,6 +273,7 @@ export class TokenLedger {
       claimed: false,
       ended: false,
       endedAt: Number.NEGATIVE_INFINITY,
+      doubtedAt: Number.NEGATIVE_INFINITY,
       wantedAt: Number.NEGATIVE_INFINITY,
       askedAt: Number.NEGATIVE_INFINITY,
       lookedAfterAt: Number.NEGATIVE_INFINITY,

@@ -189,8 +189,11 @@ export class Watchman {
   /** Whoever is to come next finds nothing of those who are gone: every key has been deleted, or has expired. */
   checkEmpty(): void {
     const { verdict, nodes, servers } = this.#parts
-    const isLate = (key: string): boolean =>
-      tokensOn(nodes.redisOf(key).peek(key)).some((token) => servers.isProlonged(token))
+    const isLate = (key: string): boolean => {
+      const tokens = tokensOn(nodes.redisOf(key).peek(key))
+      // Without a holder, only those who waited are noted there.
+      return tokens.length === 0 ? servers.setBack : tokens.some((token) => servers.isProlonged(token))
+    }
     const key = nodes.keys().find((name) => !isLate(name))
     verdict.expect(key === undefined, 'P11', () => `${key} is left when everybody is gone`)
   }
@@ -216,10 +219,10 @@ export class Watchman {
 
   /** P11: what was asked for and never answered may land at any time until its ttl is over: as long as that somebody is to look for it. */
   #checkForgotten({ process, manager, inspector }: Member, evidence: Evidence): void {
-    const { key, ttl, claimed, confirmedAt, deleted, wantedAt } = evidence
+    const { key, ttl, claimed, confirmedAt, deleted, doubtedAt } = evidence
     if (this.#parts.servers.permittedSince(key) > 0) return
     const answered = claimed || deleted || confirmedAt !== Number.NEGATIVE_INFINITY
-    if (answered || inspector.closed || !process.observable || process.clock.now() > wantedAt + 0.9 * ttl) return
+    if (answered || inspector.closed || !process.observable || process.clock.now() > doubtedAt + 0.9 * ttl) return
     const { waiting, undoing } = manager.stats()
     const wanted = waiting > 0 || undoing > 0
     this.#parts.verdict.expect(wanted, 'P11', () => `${key} was never answered for, and nobody deletes it`)
