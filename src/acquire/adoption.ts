@@ -16,8 +16,13 @@ import { notHeld } from '../lease/record-facts.ts'
 import type { AdoptSettings } from '../options/settings.ts'
 import type { Dispatch } from '../requests/dispatch.ts'
 import type { Request } from '../requests/batch.ts'
+import { within } from '../requests/within.ts'
+import type { Clock } from '../time/clock.ts'
+import type { Alarms } from '../time/scheduler.ts'
 
 export interface AdoptionParts {
+  readonly clock: Pick<Clock, 'now'>
+  readonly scheduler: Alarms
   readonly table: LeaseTable
   readonly aborts: AbortWatch
   readonly backend: Pick<Backend, 'joints'>
@@ -40,17 +45,30 @@ export class Adoptions {
 
   /** @throws LockNotHeldError, UnavailableError, or the reason of an abort. */
   async run(lease: DetachedLease, settings: AdoptSettings): Promise<LeaseRecord> {
-    const { aborts, backend } = this.#parts
+    const { aborts, backend, clock } = this.#parts
     checkJoint(backend, lease.joint)
-    for (let other = this.#pending.get(lease.key); other; other = this.#pending.get(lease.key))
-      await aborts.race(settings.signal, other.over)
+    const until = clock.now() + settings.timeout
+    let { timeout } = settings
+    for (let other = this.#pending.get(lease.key); other; other = this.#pending.get(lease.key)) {
+      await aborts.race(settings.signal, this.#over(other, timeout))
+      timeout = Math.max(until - clock.now(), 1)
+    }
     if (this.#reasonFor) throw this.#reasonFor(lease.key)
-    const adoption = new Adoption(this.#parts, lease, settings)
+    const adoption = new Adoption(this.#parts, lease, { ...settings, timeout })
     this.#pending.set(lease.key, adoption)
     try {
       return await adoption.run()
     } finally {
       this.#pending.delete(lease.key)
+    }
+  }
+
+  /** Another adoption of the key is over. Whoever waits for it has a timeout of its own. @throws UnavailableError after that, in ms. */
+  async #over({ key, over }: Adoption, timeout: number): Promise<void> {
+    try {
+      await within(this.#parts.scheduler, timeout, () => over)
+    } catch (error) {
+      throw notAdopted(key, error as Error)
     }
   }
 
@@ -156,7 +174,7 @@ class Adoption implements Request<ChangeOutcome>, Cancellable {
         throw new LockNotHeldError(this.key, 'lost', { cause })
       }
       case 'unknown':
-        throw this.#unavailable(outcome.error)
+        throw notAdopted(this.key, outcome.error)
       default:
         return outcome satisfies never
     }
@@ -165,7 +183,7 @@ class Adoption implements Request<ChangeOutcome>, Cancellable {
   #take(sentAt: number): LeaseRecord {
     const { table, granting } = this.#parts
     // Deletes nothing: the key may be adopted once more.
-    if (granting.isLate(sentAt, this.ttl)) throw this.#unavailable(TOO_LATE)
+    if (granting.isLate(sentAt, this.ttl)) throw notAdopted(this.key, TOO_LATE)
     for (const present of this.joint ? table.records.jointsOf(this.key) : [table.get(this.key)]) {
       if (present?.token === this.token && isActive(table.observe(present))) return present
     }
@@ -175,10 +193,10 @@ class Adoption implements Request<ChangeOutcome>, Cancellable {
     if (granted !== 'held') throw notHeld(record)
     return record
   }
+}
 
-  #unavailable(cause: Error): UnavailableError {
-    return new UnavailableError(`Lock \`${this.key}\` could not be adopted: ${cause.message}`, this.key, { cause })
-  }
+function notAdopted(key: string, cause: Error): UnavailableError {
+  return new UnavailableError(`Lock \`${key}\` could not be adopted: ${cause.message}`, key, { cause })
 }
 
 const TOO_LATE = new UnavailableError('The confirmation came after the deadline of the lease')

@@ -248,6 +248,27 @@ describe('adopt', () => {
       expect((await to.manager.adopt(handle)).held).to.equal(true)
     }))
 
+  it('keeps its own timeout while it waits for another adoption of the key', () =>
+    withStage(async ({ open, clock }) => {
+      const [from, to] = [open(), open()]
+      const handle = (await grant(from.manager.tryAcquire('a'))).detach()
+      to.backend.block()
+      const patient = watch(to.manager.adopt(handle, { timeout: 2_000 }))
+      const hasty = watch(to.manager.adopt(handle, { timeout: 200 }))
+      await clock.advance(200 + TICK)
+      expect(hasty.error).to.be.instanceOf(UnavailableError).and.to.include({ key: 'a' })
+      expect((hasty.error as Error).message).to.equal(
+        'Lock `a` could not be adopted: The backend did not answer within 200 ms',
+      )
+      expect(patient.error).to.equal(undefined)
+      const other = watch(to.manager.adopt(handle, { timeout: 2_000 }))
+      await clock.advance(2_000)
+      expect(patient.error).to.be.instanceOf(UnavailableError)
+      expect(other.error, 'it began later').to.equal(undefined)
+      await clock.advance(200 + 2 * TICK)
+      expect(other.error, 'what it waited for is part of its time').to.be.instanceOf(UnavailableError)
+    }))
+
   it('P10 does not resolve with a lease whose answer came too late', () =>
     withStage(async ({ open, clock }) => {
       const [from, to] = [open(), open()]

@@ -8,6 +8,18 @@ const ASSEMBLY = 'src/manager/assembly.ts'
 
 export const CALLER_BUGS: readonly Regression[] = [
   {
+    failure: 'an adoption waited for another one of its key as long as that took, whatever its own `timeout`',
+    patches: [
+      {
+        file: 'src/acquire/adoption.ts',
+        find: 'this.#over(other, timeout)',
+        replace: 'other.over',
+      },
+    ],
+    harness: tests('test/lease/detach.test.ts', 'keeps its own timeout while it waits'),
+    report: /keeps its own timeout while it waits/,
+  },
+  {
     failure: 'an attempt failed as soon as its connection broke, though its timeout had just begun',
     patches: [
       {

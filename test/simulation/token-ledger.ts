@@ -11,7 +11,7 @@ import type { Verdict } from './violation.ts'
 /** The most renewals of one lease within one ttl (`timing.ts`: 40, and some more for what is asked for by hand or verified). */
 const RENEWALS_PER_TTL = 60
 /** What a manager may take, once it has given up an answer, to look after what its question may have brought. ms. */
-const SETTLING = 200
+export const SETTLING = 200
 /** The longest pause of the strategies that are used after a question that was not answered, in ms. */
 const LONGEST_POLL = 1_000
 

@@ -11,7 +11,7 @@ import { hasPermits, PERMITS } from './joint-workload.ts'
 import type { SimulatedNodes } from './simulated-nodes.ts'
 import { holdsKey, tokensOn } from './simulated-redis.ts'
 import type { Timeline } from './timeline.ts'
-import type { Evidence } from './token-ledger.ts'
+import { type Evidence, SETTLING } from './token-ledger.ts'
 import type { Verdict } from './violation.ts'
 import type { Workload } from './workload.ts'
 
@@ -219,10 +219,13 @@ export class Watchman {
 
   /** P11: what was asked for and never answered may land at any time until its ttl is over: as long as that somebody is to look for it. */
   #checkForgotten({ process, manager, inspector }: Member, evidence: Evidence): void {
-    const { key, ttl, claimed, confirmedAt, deleted, doubtedAt } = evidence
+    const { key, ttl, claimed, confirmedAt, deleted, doubtedAt, timeout } = evidence
     if (this.#parts.servers.permittedSince(key) > 0) return
     const answered = claimed || deleted || confirmedAt !== Number.NEGATIVE_INFINITY
-    if (answered || inspector.closed || !process.observable || process.clock.now() > doubtedAt + 0.9 * ttl) return
+    const age = process.clock.now() - doubtedAt
+    if (answered || inspector.closed || !process.observable || age > 0.9 * ttl) return
+    // A question whose connection broke may still be waiting for the next one.
+    if (age < timeout + SETTLING) return
     const { waiting, undoing } = manager.stats()
     const wanted = waiting > 0 || undoing > 0
     this.#parts.verdict.expect(wanted, 'P11', () => `${key} was never answered for, and nobody deletes it`)
