@@ -23,6 +23,8 @@ import type { Alarms } from '../time/scheduler.ts'
 export interface AdoptionParts {
   readonly clock: Pick<Clock, 'now'>
   readonly scheduler: Alarms
+  /** Why the server of a key may not answer, if that is known. */
+  readonly faultOf: (key: string) => Error | undefined
   readonly table: LeaseTable
   readonly aborts: AbortWatch
   readonly backend: Pick<Backend, 'joints'>
@@ -51,7 +53,7 @@ export class Adoptions {
     let { timeout } = settings
     for (let other = this.#pending.get(lease.key); other; other = this.#pending.get(lease.key)) {
       await aborts.race(settings.signal, this.#over(other, timeout))
-      timeout = Math.max(until - clock.now(), 1)
+      timeout = Math.max(Math.ceil(until - clock.now()), 1)
     }
     if (this.#reasonFor) throw this.#reasonFor(lease.key)
     const adoption = new Adoption(this.#parts, lease, { ...settings, timeout })
@@ -66,7 +68,12 @@ export class Adoptions {
   /** Another adoption of the key is over. Whoever waits for it has a timeout of its own. @throws UnavailableError after that, in ms. */
   async #over({ key, over }: Adoption, timeout: number): Promise<void> {
     try {
-      await within(this.#parts.scheduler, timeout, () => over)
+      await within(
+        this.#parts.scheduler,
+        timeout,
+        () => over,
+        () => this.#parts.faultOf(key),
+      )
     } catch (error) {
       throw notAdopted(key, error as Error)
     }

@@ -14,7 +14,7 @@ import { RedisBackend } from '#src/redis/redis-backend.js'
 import { Listener } from '../contract/backend.contract.ts'
 import { runs } from '../support/manager.ts'
 import { type RedisServer, withRedis } from '../support/redis-server.ts'
-import { SimulatedRedis, type Subscriber } from './simulated-redis.ts'
+import { SimulatedRedis, type Subscriber, tokensOn } from './simulated-redis.ts'
 
 const HOUR = 3_600_000
 const PREFIX = 'p:'
@@ -324,6 +324,21 @@ class Overheard {
 }
 
 describe('the simulated Redis', () => {
+  it('has a new holder of a shared key in the ms in which the last one ends', () => {
+    let now = 1_000
+    const redis = new SimulatedRedis(() => now)
+    const write = (token: string): LockEntry => ({
+      key: 'a',
+      token,
+      ttl: 100,
+      joint: { mode: 'write', permits: 0, weight: 1 },
+    })
+    expect(redis.acquire([write('one')], undefined, false)[0]?.type).to.equal('granted')
+    now += 100
+    expect(redis.acquire([write('two')], undefined, false)[0]?.type).to.equal('granted')
+    expect(tokensOn(redis.peek('a'))).to.deep.equal(['two'])
+  })
+
   it('answers like the real one, and notifies of the same changes', () =>
     withRedis(async (server) => {
       const real = await RealWorld.open(server)
