@@ -11,7 +11,7 @@
  */
 import type { AcquireOutcome, ChangeOutcome, LockEntry } from '../backend.ts'
 import { UnavailableError } from '../errors.ts'
-import { type Attempt, hasToken, isOpen, refusalOf } from './attempt.ts'
+import { type Attempt, hasToken, isOpen, refusalOf, undo, type Votes } from './attempt.ts'
 import type { Council } from './council.ts'
 import { heal } from './healing.ts'
 import type { QuorumMember } from './quorum-member.ts'
@@ -27,10 +27,16 @@ const REPEATING = 1 / 4
 const HEAL_AFTER = 50
 const GIVEN_BACK = new UnavailableError('The acquisition was not decided in time, and is being undone')
 
+/** What callers have asked for together. */
+interface Call {
+  /** The members that were asked with one of its tokens, by this call or by one that it follows, as a mask. */
+  asked: number
+}
+
 export class Acquiring {
   readonly #council: Council
   /** The last call that asked with a token. */
-  readonly #callers = new Map<string, object>()
+  readonly #callers = new Map<string, Call>()
   readonly #spent = new SpentTokens()
 
   constructor(council: Council) {
@@ -39,8 +45,9 @@ export class Acquiring {
 
   async acquire(entries: readonly LockEntry[], watch: boolean): Promise<readonly AcquireOutcome[]> {
     const { clock, timeout } = this.#council
-    const call = {}
+    const call: Call = { asked: 0 }
     for (const { token, ttl } of entries) {
+      call.asked |= this.#callers.get(token)?.asked ?? 0
       this.#callers.set(token, call)
       this.#council.onTtl(ttl)
     }
@@ -87,21 +94,27 @@ export class Acquiring {
   async #attempt(
     entries: readonly LockEntry[],
     watch: boolean,
-    call: object,
+    call: Call,
     repetition: number | undefined,
     put: (position: number, outcome: AcquireOutcome) => void,
   ): Promise<readonly number[]> {
     const { members, majority, clock, closed } = this.#council
     const now = clock.now()
+    const isWanted = (position: number): boolean => this.#callers.get((entries[position] as LockEntry).token) === call
     const voters = members.filter((member) => member.usable && member.hasVote(now))
     if (voters.length < majority || closed) {
       const error = closed ? new UnavailableError('The quorum is closed') : this.#council.why('can vote', voters.length)
-      entries.forEach((_, position) => put(position, { type: 'unknown', error }))
+      // Members may have voted for these tokens before.
+      const givenBack = call.asked > 0
+      const wanted = givenBack ? [...entries.keys()].filter(isWanted) : []
+      this.#giveBack({ entries, answers: new Map(), asked: [] }, call, wanted)
+      entries.forEach((_, position) =>
+        put(position, { type: 'unknown', error, givenBack: givenBack && isWanted(position) }),
+      )
       return []
     }
-    const attempt = await this.#ask(entries, watch, now)
+    const attempt = await this.#ask(entries, watch, call, now)
     const { votes } = attempt
-    const isWanted = (position: number): boolean => this.#callers.get((entries[position] as LockEntry).token) === call
     const raised: number[] = []
     const failed: number[] = []
     const again: number[] = []
@@ -123,6 +136,7 @@ export class Acquiring {
     this.#tellHints(attempt)
     this.#giveBack(
       attempt,
+      call,
       failed.filter((position) => isWanted(position)),
     )
     void this.#finish(attempt, watch)
@@ -135,7 +149,7 @@ export class Acquiring {
     return wanted
   }
 
-  async #ask(entries: readonly LockEntry[], watch: boolean, sentAt: number): Promise<Attempt> {
+  async #ask(entries: readonly LockEntry[], watch: boolean, call: Call, sentAt: number): Promise<Attempt> {
     const { members, clock, fences, hints, ended, undoing } = this.#council
     const voters = new Set(members.filter((member) => member.usable && member.hasVote(sentAt)))
     const votes = new AcquireVotes(members.length, voters.size)
@@ -154,6 +168,7 @@ export class Acquiring {
           return undefined
         }
         asked.push(member)
+        call.asked |= member.bit
         return member.backend.acquire(entries, watch, floor)
       },
       onAnswer: (member, answer, late) => {
@@ -270,30 +285,15 @@ export class Acquiring {
     })
   }
 
-  /** Deletes what was granted without a majority: from all members, those included that have not answered. */
-  #giveBack({ entries, answers, asked }: Attempt, positions: readonly number[]): void {
-    if (positions.length === 0) return
-    const { ended, undoing, members, clock } = this.#council
+  /** Deletes what was granted without a majority. */
+  #giveBack(attempt: Votes, call: Call, positions: readonly number[]): void {
+    const { clock, ended } = this.#council
     for (const position of positions) {
-      const { token, ttl } = entries[position] as LockEntry
+      const { token, ttl } = attempt.entries[position] as LockEntry
       ended.add(token)
       this.#spent.add(token, clock.now() + ttl)
     }
-    for (const member of members) {
-      const answer = answers.get(member)
-      // An earlier attempt may still land, also where this one was refused.
-      const left = positions.filter(
-        (position) =>
-          undoing.mayLand(member, (entries[position] as LockEntry).token) ||
-          (asked.includes(member) && answer?.[position]?.type !== 'refused'),
-      )
-      void undoing.giveBack(
-        member,
-        left.map((position) => entries[position] as LockEntry),
-        // One that has not answered yet carries out the deletion after the request, unless the connection breaks.
-        (index) => answer?.[left[index] as number]?.type !== 'granted',
-      )
-    }
+    if (positions.length > 0) undo(this.#council, attempt, call.asked, positions)
   }
 
   /** Asks the members that lack a granted key once more: a lease with a bare majority is lost with any of them. */

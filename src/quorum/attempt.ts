@@ -16,6 +16,9 @@ export interface Attempt {
   readonly question: number
 }
 
+/** What members have answered to one attempt. */
+export type Votes = Pick<Attempt, 'entries' | 'answers' | 'asked'>
+
 /** The outcome of an entry without a majority. @param givenBack see `NotDone`. */
 export function refusalOf(
   council: Council,
@@ -44,6 +47,37 @@ export function hasToken(outcome: AcquireOutcome | undefined, granted: boolean):
 
 export function isOpen(outcome: AcquireOutcome | undefined): boolean {
   return outcome === undefined || outcome.type === 'unknown'
+}
+
+/**
+ * Deletes entries from all members that may have them: those included that have not answered, or that voted for an earlier attempt and cannot be
+ * asked any more.
+ *
+ * @param everAsked the members that were asked with these tokens in this attempt or before, as a mask.
+ */
+export function undo(
+  { undoing, members }: Council,
+  { entries, answers, asked }: Votes,
+  everAsked: number,
+  positions: readonly number[],
+): void {
+  for (const member of members) {
+    const answer = answers.get(member)
+    // An earlier attempt may still land, also where this one was refused.
+    const mayLand = (position: number): boolean => undoing.mayLand(member, (entries[position] as LockEntry).token)
+    const left = positions.filter(
+      (position) => mayLand(position) || ((everAsked & member.bit) !== 0 && answer?.[position]?.type !== 'refused'),
+    )
+    void undoing.giveBack(
+      member,
+      left.map((position) => entries[position] as LockEntry),
+      (index) => {
+        const position = left[index] as number
+        // One that has not answered yet carries out the deletion after the request, unless the connection breaks.
+        return asked.includes(member) ? answer?.[position]?.type !== 'granted' : mayLand(position)
+      },
+    )
+  }
 }
 
 function isFinalFault(outcome: AcquireOutcome | undefined): boolean {

@@ -97,6 +97,29 @@ describe('a lock on a quorum', () => {
       expect(manager.stats().members[2]).to.include({ undoing: 0, usable: true })
     }))
 
+  for (const [what, away] of [
+    ['a member that voted for it before', [1]],
+    ['the majority, one that voted for it before included', [0, 1]],
+  ] as const) {
+    it(`P11 leaves nothing behind if ${what} is away when it is asked for again`, () =>
+      withWorld({ ttl: TTL }, async (world) => {
+        const { backend, members, manager } = world.party()
+        // Three callers have one vote each, and the smallest token is ahead: it is asked for again.
+        world.stores[0]?.set('a', 'theirs', TTL)
+        world.stores[2]?.set('a', 'yours', TTL)
+        const asking = backend.acquire([{ key: 'a', token: 'mine', ttl: TTL }])
+        await world.clock.settle()
+        expect(world.on('a')).to.deep.equal(['theirs', 'mine', 'yours'])
+        for (const index of away) members[index]?.fail(DOWN)
+        const [outcome] = await world.finish(asking)
+        expect(outcome).to.have.property('givenBack', true)
+        for (const index of away) members[index]?.fail(undefined)
+        await world.clock.settle()
+        expect(world.on('a')).to.deep.equal(['theirs', undefined, 'yours'])
+        expect(manager.stats().members.map(({ undoing }) => undoing)).to.deep.equal([0, 0, 0])
+      }))
+  }
+
   it('is refused with the time at which a majority could be free', () =>
     withWorld({ ttl: TTL, size: 5 }, async (world) => {
       const { backend } = world.party()

@@ -113,6 +113,14 @@ export const QUORUM_BUGS: readonly Regression[] = [
     report: /lands after the release/,
   },
   {
+    failure: 'a vote for an attempt that was repeated stayed on a member that was away in the end',
+    patches: [
+      { file: ACQUIRING, find: '        call.asked |= member.bit\n', replace: '        call.asked = member.bit\n' },
+    ],
+    harness: tests(QUORUM, 'away when it is asked for again'),
+    report: /away when it is asked for again/,
+  },
+  {
     failure: 'a list showed keys twice because a member that was walked later answered slowly',
     patches: [
       {
