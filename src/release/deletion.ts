@@ -130,6 +130,10 @@ export class Deletion implements Release, PendingRelease {
     this.#settle(outcome, true)
   }
 
+  onDelayed(): void {
+    this.#watchPatience(this.#parts.clock.now())
+  }
+
   settle(outcome: ChangeOutcome): void {
     this.#settle(outcome)
   }
@@ -160,7 +164,7 @@ export class Deletion implements Release, PendingRelease {
         : renewalRetryDelay(this.ttl, this.#repetitions + UNHURRIED, Number.POSITIVE_INFINITY, random())
     this.#retry?.cancel()
     this.#retry = scheduler.after(hurried ? 0 : delay, () => this.#ask())
-    if (!this.decided && this.#patience === undefined) this.#awaitPatience(this.#startedAt + this.timeout - now)
+    this.#watchPatience(now)
   }
 
   /** Gives up: an unknown outcome stays unknown. */
@@ -175,7 +179,9 @@ export class Deletion implements Release, PendingRelease {
     this.#parts.dispatch.release(this)
   }
 
-  #awaitPatience(left: number): void {
+  #watchPatience(now: number): void {
+    if (this.decided || this.#patience !== undefined) return
+    const left = this.#startedAt + this.timeout - now
     if (left > 0) this.#patience = this.#parts.scheduler.after(left, () => this.#decide(UNANSWERED))
     else this.#decide(UNANSWERED)
   }

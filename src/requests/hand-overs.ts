@@ -29,6 +29,8 @@ const UNSURE: Unknown = {
 export interface Release extends Request<ChangeOutcome>, ReleaseEntry {
   /** The hand-over was not answered, or failed: try again at once, without one. */
   onUnanswered(outcome: Unknown): void
+  /** It is sent alone only now, with a new timeout: that of its caller has begun before. */
+  onDelayed(): void
 }
 
 export class HandOvers {
@@ -122,6 +124,7 @@ class HandOver implements Request<HandOverOutcome>, HandOverEntry {
 
   /** The next caller has left before anything was sent. */
   drop(): void {
+    this.#release.onDelayed()
     this.#releaseAlone(this.#release)
   }
 

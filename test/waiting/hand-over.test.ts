@@ -255,6 +255,30 @@ describe('a hand-over whose next caller leaves', () => {
       expect(store.keys()).to.deep.equal([])
     }))
 
+  it('P24 late, before there is a connection: the release keeps its own timeout', () =>
+    withManager({}, async (stage) => {
+      const { backend, clock } = stage
+      const { lease, calls, aborts } = await contended(stage, clock, 1)
+      const connect: (() => void)[] = []
+      const ready = (): Promise<void> => new Promise((resolve) => connect.push(resolve))
+      Object.assign(backend, { ready })
+      const calledAt = clock.now()
+      let endedAt = Number.NaN
+      const onEnd = (): void => {
+        endedAt = clock.now()
+      }
+      const released = watch(lease.release().finally(onEnd))
+      await clock.settle()
+      only(aborts).abort()
+      await clock.advance(TTL / 12)
+      // It begins anew, alone, and waits for a connection once more.
+      only(connect)()
+      await clock.advance(TTL)
+      expect(only(calls).state).to.equal('rejected')
+      expect(released.state).to.not.equal('pending')
+      expect(endedAt - calledAt).to.be.within(TTL / 6, TTL / 6 + 2 * TICK)
+    }))
+
   it('P11 while it is under way: the lock goes to the caller behind', () =>
     withManager({}, async (stage) => {
       const { backend, clock, store, events } = stage
