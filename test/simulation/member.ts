@@ -240,15 +240,20 @@ export class Member {
       if (suspects.some(({ lease: { key } }) => this.#soundSinceOf(key) > since || backend.connectedSince(key) > since))
         return
       for (const { lease, evidence, ended, letGo } of suspects) {
-        const asked = evidence.lookedAfterAt >= since || ended || letGo || evidence.ended
+        // A question that is never answered is under way until it is given up.
+        const asked = evidence.lookedAfterAt >= since || evidence.silent > 0 || ended || letGo || evidence.ended
         verdict.expect(asked, 'P26', () => `${lease.key} was not asked about ${bound} ms after another server answered`)
       }
-      this.#checkOrder(deadlines, repeated)
+      this.#checkOrder(since, deadlines, repeated)
     }, bound)
   }
 
-  /** P26: the nearest deadline comes first. @param repeated those that may come earlier. */
-  #checkOrder(deadlines: ReadonlyMap<Evidence, number>, repeated: ReadonlySet<Evidence>): void {
+  /**
+   * P26: the nearest deadline comes first. What waited for a connection leaves as soon as there is one, before anybody looks at deadlines.
+   *
+   * @param since when the other server answered. @param repeated those that may come earlier.
+   */
+  #checkOrder(since: number, deadlines: ReadonlyMap<Evidence, number>, repeated: ReadonlySet<Evidence>): void {
     const asked = [...deadlines].filter(([{ key, ended }]) => !ended && !isManual(key))
     asked.sort(([one], [other]) => (one.firstLookAt ?? 0) - (other.firstLookAt ?? 0))
     let [latest, before] = [Number.NEGATIVE_INFINITY, Number.NEGATIVE_INFINITY]
@@ -259,7 +264,7 @@ export class Member {
       if (firstLookAt > before + AT_ONCE) latest = soFar
       const early = latest - deadline - MUCH_EARLIER
       this.#parts.verdict.expect(early < 0, 'P26', () => `${key} was asked about after one that ends ${early} ms later`)
-      if (!repeated.has(evidence)) soFar = Math.max(soFar, deadline)
+      if (!repeated.has(evidence) && firstLookAt > since + AT_ONCE) soFar = Math.max(soFar, deadline)
       before = firstLookAt
     }
   }

@@ -56,6 +56,8 @@ export interface Evidence {
   fence: number
   /** Requests for it that have not been answered. */
   underWay: number
+  /** Those among them that never will be. */
+  silent: number
   /** Renewals by the wheel that have not been answered. */
   readonly renewals: Set<Sent>
   /** Renewals that were sent since `windowStart`, and `extraRenewals` then. */
@@ -173,7 +175,9 @@ export class TokenLedger {
       evidence.failedAt = sent.at
       if (sent.operation === 'acquire') evidence.doubtedAt = sent.at
       // Its batch is under way until it is given up.
+      evidence.silent += 1
       const giveUp = (): void => {
+        evidence.silent -= 1
         evidence.underWay -= 1
       }
       this.process.sleep(giveUp, evidence.timeout + SETTLING)
@@ -285,6 +289,7 @@ export class TokenLedger {
       deleted: false,
       fence: 0,
       underWay: 0,
+      silent: 0,
       renewals: new Set(),
       windowStart: Number.NEGATIVE_INFINITY,
       sentInWindow: 0,
