@@ -24,6 +24,8 @@ export class Dispatch {
   readonly #handOvers: HandOvers
   readonly #questions: Outbox<ChangeOutcome>
   readonly #renewals: Outbox<ChangeOutcome>
+  /** For keys that several may hold: a release frees a part only, and is no hand-over. It may come later in this turn. */
+  #nextJoint: Request<AcquireOutcome>[] = []
   #flushing = false
 
   constructor(parts: DispatchParts) {
@@ -53,12 +55,8 @@ export class Dispatch {
 
   /** As `acquire`, for a key that is being given back here: if its release comes in this turn, both become one request. */
   acquireNext(request: Request<AcquireOutcome>): void {
-    // Of a key that several may hold, a release frees a part only.
-    if (request.joint) {
-      this.acquire(request)
-      return
-    }
-    this.#handOvers.ask(request)
+    if (request.joint) this.#nextJoint.push(request)
+    else this.#handOvers.ask(request)
     this.#flushSoon()
   }
 
@@ -111,7 +109,11 @@ export class Dispatch {
   #flush(isOver = false): void {
     this.#releases.flush()
     this.#handOvers.flush()
-    if (isOver) for (const request of this.#handOvers.takeAlone()) this.#acquires.add(request)
+    if (isOver) {
+      for (const request of this.#handOvers.takeAlone()) this.#acquires.add(request)
+      for (const request of this.#nextJoint) this.#acquires.add(request)
+      this.#nextJoint = []
+    }
     this.#questions.flush()
     this.#renewals.flush()
     this.#acquires.flush()

@@ -82,6 +82,16 @@ describe('permits', () => {
       expect(other.backend.requests.acquire).to.equal(2)
     }))
 
+  it('P23 wake the next caller after the release, also where each request leaves at once', () =>
+    withManager({ batchSize: 1 }, async ({ manager, clock }) => {
+      const lease = await grant(manager.tryAcquire('api', { permits: 1 }))
+      const waiting = watch(manager.acquire('api', { permits: 1, wait: 60_000 }))
+      await clock.settle()
+      await lease.release()
+      await clock.settle()
+      expect(waiting.value.held).to.equal(true)
+    }))
+
   it('are shared fairly by processes that all want more than there are', () =>
     withStage(async ({ clock, open }) => {
       const members = [open(), open()]

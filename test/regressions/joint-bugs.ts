@@ -139,4 +139,16 @@ export const JOINT_BUGS: readonly Regression[] = [
     harness: tests(PERMITS, 'are not adopted if what is joint'),
     report: /are not adopted if what is joint/,
   },
+  {
+    failure: 'a permit was asked for before the release that made room for it had left',
+    patches: [
+      {
+        file: 'src/requests/dispatch.ts',
+        find: 'if (request.joint) this.#nextJoint.push(request)',
+        replace: 'if (request.joint) this.acquire(request)',
+      },
+    ],
+    harness: tests(PERMITS, 'where each request leaves at once'),
+    report: /where each request leaves at once/,
+  },
 ]
