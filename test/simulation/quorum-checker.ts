@@ -1,5 +1,5 @@
 /**
- * What must hold of managers on a quorum, whatever fails: one holder at a time by any clock (P7), growing fences (P6), each lease one story (P14), nothing
+ * What must hold of managers on a quorum, whatever fails: held is what a majority has (P1), one holder at a time by any clock (P7), growing fences (P6), each lease one story (P14), nothing
  * lost without a cause (P18), free locks taken (P23), and nothing left behind (P11).
  */
 import type { Lease, LeaseManager } from 'leasewheel'
@@ -28,6 +28,7 @@ export class QuorumChecker {
   readonly #timeline: Timeline
   readonly #verdict: Verdict
   readonly #servers: readonly SimulatedServer[]
+  readonly #lasting: boolean
   readonly #held = new Map<Lease, Party>()
   readonly #fences = new Map<string, number>()
   readonly #owners = new Map<string, Party>()
@@ -41,10 +42,12 @@ export class QuorumChecker {
   troubles = 0
   leases = 0
 
-  constructor(timeline: Timeline, verdict: Verdict, servers: readonly SimulatedServer[]) {
+  /** @param lasting whether servers keep what they have until its ttl is over. */
+  constructor(timeline: Timeline, verdict: Verdict, servers: readonly SimulatedServer[], lasting: boolean) {
     this.#timeline = timeline
     this.#verdict = verdict
     this.#servers = servers
+    this.#lasting = lasting
   }
 
   attach(party: Party): void {
@@ -84,7 +87,14 @@ export class QuorumChecker {
       const other = holders.get(lease.key)
       if (other !== undefined) this.#verdict.fail('P7', `${lease.key} is held by ${other} and ${process.name}`)
       holders.set(lease.key, process.name)
+      if (this.#lasting) this.#checkStanding(lease, process.name)
     }
+  }
+
+  #checkStanding({ key, token }: Lease, holder: string): void {
+    const count = this.#servers.filter(({ redis }) => redis.peek(key)?.token === token).length
+    const message = (): string => `${key} is held by ${holder}, and ${count} of ${this.#servers.length} servers have it`
+    this.#verdict.expect(2 * count > this.#servers.length, 'P1', message)
   }
 
   /** Now and then. */

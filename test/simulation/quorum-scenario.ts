@@ -30,6 +30,7 @@ const QUORUM_FAULTS = [
   'restartEmpty',
   'hang',
   'block',
+  'isolate',
   'cut',
   'hold',
   'delay',
@@ -40,7 +41,7 @@ const QUORUM_FAULTS = [
 export type QuorumFault = (typeof QUORUM_FAULTS)[number]
 
 export function drawQuorumScenario(random: Random): QuorumScenario {
-  const kind = random.weighted({ calm: 1, stormy: 4, restarting: 4, contended: 1, silent: 1 })
+  const kind = random.weighted({ calm: 1, stormy: 4, restarting: 4, contended: 1, silent: 1, isolated: 2 })
   const ttl = random.pick([1_000, 3_000])
   const common: QuorumScenario = {
     members: random.pick([1, 2, 3, 3, 3, 4, 5, 5]),
@@ -84,6 +85,17 @@ export function drawQuorumScenario(random: Random): QuorumScenario {
       actionEvery: 30,
       longestHold: 5 * ttl,
       errors: random.pick([0, 0.2]),
+    }
+  // Members keep what they have, and holders hear nothing of any of them for longer than a ttl.
+  if (kind === 'isolated')
+    return {
+      ...common,
+      members: random.pick([1, 3, 3, 5]),
+      ttl: 1_000,
+      faults: ['isolate', 'isolate', 'block', 'cut', 'hold', 'delay', 'stop'],
+      keys: common.keys.slice(0, 1),
+      longestHold: 5_000,
+      errors: 0,
     }
   // Answers are lost, members are not: what is left on silent ones.
   if (kind === 'silent')

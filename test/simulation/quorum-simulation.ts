@@ -81,7 +81,8 @@ export class QuorumSimulation {
       server.stepWallClock(random.between(-skew, skew))
       return server
     })
-    this.#checker = new QuorumChecker(this.#timeline, this.#verdict, this.#servers)
+    const lasting = !this.scenario.faults.some((fault) => fault === 'restart' || fault === 'restartEmpty')
+    this.#checker = new QuorumChecker(this.#timeline, this.#verdict, this.#servers, lasting)
   }
 
   async run(): Promise<QuorumRunReport> {
@@ -298,6 +299,14 @@ export class QuorumSimulation {
       case 'block': {
         link.block(random.pick(['up', 'down'] as const))
         this.#during(() => link.unblock())
+        return
+      }
+      case 'isolate': {
+        const way = random.pick(['up', 'down'] as const)
+        for (const each of member.links) each.block(way)
+        this.#during(() => {
+          for (const each of member.links) each.unblock()
+        })
         return
       }
       case 'cut':
