@@ -14,8 +14,10 @@ import type { QuorumJob, QuorumMeasurement, TurnMeasurement } from './quorum-mea
 
 /** Keys that are taken in turn: none of them twice in a row. */
 const KEYS = 1_000
-/** Turns of each kind. What changes on the machine meanwhile meets both. */
-const TURNS = 4
+/** Turns of each kind: short ones, so that what changes on the machine meanwhile meets both. */
+const TURNS = 16
+/** Pairs before them, in turns: V8 compiles what is done often. */
+const WARM_UP = 8
 /** In ms: what a turn left behind is done then. */
 const REST = 200
 
@@ -26,14 +28,13 @@ async function measure({ library, url, pid, pairs, ttl, patience }: QuorumJob): 
   const acquire = (kind: 'warm-up:' | 'benched:', count: number): Promise<TurnMeasurement> =>
     takeTurn(holder, makeKeys(kind, KEYS), count, patience)
   await answer()
-  // For V8, which compiles what is done often.
-  await acquire('warm-up:', 2 * pairs)
+  await acquire('warm-up:', WARM_UP * pairs)
 
   const whole: TurnMeasurement[] = []
   const hung: TurnMeasurement[] = []
   for (let turn = 0; turn < TURNS; turn++) {
-    whole.push(await acquire('benched:', pairs))
-    await setTimeout(REST)
+    // Each kind comes first in turn.
+    if (turn % 2 === 0) whole.push(await acquire('benched:', pairs))
     process.kill(pid, 'SIGSTOP')
     try {
       hung.push(await acquire('benched:', pairs))
@@ -41,6 +42,8 @@ async function measure({ library, url, pid, pairs, ttl, patience }: QuorumJob): 
       process.kill(pid, 'SIGCONT')
     }
     await answer()
+    await setTimeout(REST)
+    if (turn % 2 === 1) whole.push(await acquire('benched:', pairs))
     await setTimeout(REST)
   }
   await holder.close()

@@ -32,7 +32,7 @@ const options = {
   pairs: integerOption({
     placeholder: 'P',
     summary: 'acquires of each turn, each with its release',
-    initial: 2_000,
+    initial: 500,
     minimum: 1,
   }),
   ttl: integerOption({ placeholder: 'MS', summary: 'ttl of each lock', initial: 30_000, minimum: 1_000 }),
@@ -56,7 +56,7 @@ ${describeOptions(options)}
 all members, one hangs    from the call of acquire to the lock; its release is not in it, but comes before the next acquire
 given up                  turns that ended because an acquire or a release was not done in time
 
-Each library has four turns of both kinds in one process. With several rounds each figure is a median, but for the most that were given up.`
+Each library has sixteen turns of both kinds in one process, and each kind comes first in turn. With several rounds each figure is a median, but for the most that were given up.`
 
 async function run(args: readonly string[]): Promise<void> {
   const { servers, libraries, rounds, json, ...settings } = parseOptions(options, args)
@@ -69,8 +69,8 @@ async function run(args: readonly string[]): Promise<void> {
     rounds,
     () => `a quorum of ${servers}`,
     ({ entrant: { library } }, url) => {
-      // The warm-up and the eight turns, at 10 ms for a pair, what each turn may wait, and a minute.
-      const limit = 60_000 + 8 * settings.patience + 100 * settings.pairs
+      // The warm-up and all turns, at 10 ms for a pair, what each turn may wait, and a minute.
+      const limit = 60_000 + 32 * settings.patience + 400 * settings.pairs
       return runInChild<QuorumMeasurement>(worker, { ...settings, library, url, pid }, limit)
     },
     (_, work) =>
