@@ -92,6 +92,7 @@ export function drawQuorumScenario(random: Random): QuorumScenario {
       ...common,
       members: random.pick([1, 3, 3, 5]),
       ttl: 1_000,
+      latency: random.pick([common.latency, [10, 60]] as const),
       faults: ['isolate', 'isolate', 'block', 'cut', 'hold', 'delay', 'stop'],
       keys: common.keys.slice(0, 1),
       longestHold: 5_000,

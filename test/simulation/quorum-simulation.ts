@@ -302,7 +302,7 @@ export class QuorumSimulation {
         return
       }
       case 'isolate': {
-        const way = random.pick(['up', 'down'] as const)
+        const way = random.pick(['up', 'up', 'down'] as const)
         for (const each of member.links) each.block(way)
         this.#during(() => {
           for (const each of member.links) each.unblock()
