@@ -2,7 +2,7 @@
  * What must hold of managers on a quorum, whatever fails: held is what a majority has (P1), one holder at a time by any clock (P7), growing fences (P6), each lease one story (P14), nothing
  * lost without a cause (P18), free locks taken (P23), and nothing left behind (P11).
  */
-import type { Lease, LeaseManager } from 'leasewheel'
+import type { Lease, LeaseManager, LockEntry } from 'leasewheel'
 import type { SimulatedProcess } from './simulated-process.ts'
 import type { SimulatedServer } from './simulated-server.ts'
 import type { Timeline } from './timeline.ts'
@@ -41,6 +41,8 @@ export class QuorumChecker {
   /** How much is wrong now. */
   troubles = 0
   leases = 0
+  /** When a server last lost what it had, in true time. */
+  emptiedAt: number = Number.NEGATIVE_INFINITY
 
   /** @param lasting whether servers keep what they have until its ttl is over. */
   constructor(timeline: Timeline, verdict: Verdict, servers: readonly SimulatedServer[], lasting: boolean) {
@@ -91,10 +93,26 @@ export class QuorumChecker {
     }
   }
 
+  /** A member is asked for the keys of leases that were acquired before: they are written again. */
+  onAsked(entries: readonly LockEntry[]): void {
+    for (const { key, token, ttl } of entries) {
+      // What a majority has just confirmed may be gone again.
+      if (!this.#owners.has(token) || this.#timeline.now < this.emptiedAt + ttl / 2) continue
+      const count = this.#countOf(key, token)
+      const message = (): string =>
+        `${key} is to be written again, and ${count} of ${this.#servers.length} servers have it`
+      this.#verdict.expect(2 * count > this.#servers.length, 'P32', message)
+    }
+  }
+
   #checkStanding({ key, token }: Lease, holder: string): void {
-    const count = this.#servers.filter(({ redis }) => redis.peek(key)?.token === token).length
+    const count = this.#countOf(key, token)
     const message = (): string => `${key} is held by ${holder}, and ${count} of ${this.#servers.length} servers have it`
     this.#verdict.expect(2 * count > this.#servers.length, 'P1', message)
+  }
+
+  #countOf(key: string, token: string): number {
+    return this.#servers.filter(({ redis }) => redis.peek(key)?.token === token).length
   }
 
   /** Now and then. */

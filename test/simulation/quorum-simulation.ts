@@ -212,7 +212,10 @@ export class QuorumSimulation {
   #observerOf(name: string, route: number): BackendObserver {
     const nothing = (): void => undefined
     return {
-      onSent: (operation) => ({ operation, at: 0, verifying: false }),
+      onSent: (operation, entries) => {
+        if (operation === 'acquire') this.#checker.onAsked(entries)
+        return { operation, at: 0, verifying: false }
+      },
       onOutcome: ({ operation }, { key }, outcome) =>
         this.#note(() => `${name}: member ${route} says of ${operation} ${key}: ${JSON.stringify(outcome)}`),
       onAnswered: nothing,
@@ -288,7 +291,10 @@ export class QuorumSimulation {
       case 'restartEmpty':
         if (server.condition !== 'up') return
         server.crash()
-        if (fault === 'restartEmpty') server.redis.flush()
+        if (fault === 'restartEmpty') {
+          server.redis.flush()
+          this.#checker.emptiedAt = this.#timeline.now
+        }
         this.#during(() => server.start(), this.scenario.ttl)
         return
       case 'hang':
