@@ -93,7 +93,8 @@ const SYSTEM_TIMERS: TimerSource = {
 const TOLERANCE = 250
 /** ms of the monotonic clock between two reads of the boot-time clock. A read takes up to 30 µs, so it costs less than a thousandth of a core. */
 const BOOT_INTERVAL = 50
-/** Some systems report the time since boot in whole seconds only. In ms. */
+/** How far the boot-time clock may be behind, in ms: some systems report it in whole seconds only. */
+const BOOT_STEP = 10
 const COARSEST_BOOT = 1_000
 /** ms. Node's timers stand still with the monotonic clock, so short sleeps notice the end of a suspend in time. */
 const LONGEST_SLEEP = 1_000
@@ -102,7 +103,8 @@ const LONGEST_SLEEP = 1_000
  * The clock of the machine, suspend-aware: `now()` is the monotonic clock plus all detected sleep of the machine. If the wall
  * clock and the monotonic clock diverge by more than a quarter second, the boot-time clock decides. Its gain on the monotonic
  * clock was a suspend and counts as elapsed; the rest was a step of the wall clock and does not count. A step back may hide a
- * suspend of the same length, so the boot-time clock is also read every 50 ms.
+ * suspend of the same length, so the boot-time clock is also read every 50 ms. It is coarse: what was slept counts for as long as it may have
+ * been at most, so that no lease outlives its key.
  */
 export class SystemClock implements Clock {
   readonly #sources: TimeSources
@@ -188,6 +190,8 @@ export class SystemClock implements Clock {
   #count(bootOffset: number, tolerance: number): void {
     const slept = bootOffset - this.#bootOffset
     if (slept <= tolerance) return
+    // The first reading was too small by a step at most, and so is the sum of all gains since.
+    if (this.#slept === 0) this.#slept = this.#bootIsCoarse ? COARSEST_BOOT : BOOT_STEP
     this.#slept += slept
     this.#bootOffset = bootOffset
   }
