@@ -233,7 +233,8 @@ export class LeaseInspector {
     // A failed renewal is repeated after a tenth of the ttl at most, unless it has to wait for its turn.
     // It may have been repeated at the very moment at which it failed.
     const failed = evidence.renewalFailedAt >= evidence.askedAt && evidence.renewalFailedAt > evidence.confirmedAt
-    const idle = evidence.underWay === 0 && failed
+    // One that is over is renewed no more, whether anybody has noticed it or not.
+    const idle = evidence.underWay === 0 && failed && late < 0
     const silence = Math.min(now - evidence.renewalFailedAt, free) - ttl / 10 - LATE
     if (idle && silence > 0 && lease.state !== 'releasing' && this.#manager?.stats().load.behind === 0) {
       verdict.fail('P21', `the renewal of ${describe(lease)} failed, and was not repeated ${silence} ms after its time`)
