@@ -1,5 +1,5 @@
 /** What quorums get wrong elsewhere, or would have got wrong here. */
-import { type Regression, tests } from './regression.ts'
+import { quorumsFrom, type Regression, tests } from './regression.ts'
 
 const ACQUIRING = 'src/quorum/acquiring.ts'
 const QUORUM = 'test/quorum/quorum.test.ts'
@@ -143,5 +143,29 @@ export const QUORUM_BUGS: readonly Regression[] = [
     ],
     harness: tests('test/quorum/quorum-catalogue.test.ts', 'is not on the first members, of 3'),
     report: /is not on the first members/,
+  },
+  {
+    failure: 'the deadline of a lease was counted from the answer, in a simulated world',
+    patches: [
+      {
+        file: 'src/requests/sending.ts',
+        find: 'tally.onAnswered(now - sentAt, now, this.#route)',
+        replace: 'tally.onAnswered(now - sentAt, now, this.#route)\n          this.#sentAt = now',
+      },
+    ],
+    harness: quorumsFrom(24_000_033),
+    report: /^P(1|7|32):/,
+  },
+  {
+    failure: 'lost keys were written again under a lease without a majority, in a simulated world',
+    patches: [
+      {
+        file: 'src/quorum/healing.ts',
+        find: 'lacks(index) && isConfirmed(index) && ',
+        replace: 'lacks(index) && ',
+      },
+    ],
+    harness: quorumsFrom(24_000_075),
+    report: /^P32:/,
   },
 ]

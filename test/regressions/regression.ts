@@ -15,6 +15,8 @@ export interface SimulationHarness {
   readonly seed: number
   readonly runs: number
   readonly keepers?: boolean
+  /** Managers on a quorum: a world of its own, in shorter runs. */
+  readonly quorum?: boolean
 }
 
 /** The tests of some files, those whose titles match. */
@@ -65,6 +67,11 @@ export function simulationFrom(seed: number, runs = 100): Harness {
 /** The same for processes with keepers. */
 export function keepersFrom(seed: number): Harness {
   return { type: 'simulation', seed, runs: 60, keepers: true }
+}
+
+/** The same for managers on a quorum. */
+export function quorumsFrom(seed: number, runs = 300): Harness {
+  return { type: 'simulation', seed, runs, quorum: true }
 }
 
 export function tests(file: string, titles: string): Harness {

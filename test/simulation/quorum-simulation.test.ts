@@ -6,7 +6,7 @@ const RUNS = Number(process.env['QUORUM_RUNS'] ?? 20)
 const SEED = Number(process.env['QUORUM_SEED'] ?? 1)
 
 describe('managers on a simulated quorum', () => {
-  it('P6 P7 P11 P14 P18 P23 P24 P32 hold after every step, whatever fails', async () => {
+  it('P1 P6 P7 P11 P14 P18 P23 P24 P32 hold after every step, whatever fails', async () => {
     let leases = 0
     let grants = 0
     let faults = 0
