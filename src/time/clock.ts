@@ -175,16 +175,21 @@ export class SystemClock implements Clock {
 
   /** The monotonic and the wall clock have diverged. */
   #decide(): void {
-    const { wallOffset, bootOffset } = compare(this.#sources)
+    const { wallOffset, bootOffset } = this.#compare()
     this.#count(bootOffset, TOLERANCE)
     this.#wallOffset = wallOffset
   }
 
   #lookForHiddenSuspend(monotonic: number): void {
     this.#bootDue = monotonic + BOOT_INTERVAL
-    const { bootOffset, boot } = compare(this.#sources)
-    this.#bootIsCoarse &&= isWholeSeconds(boot)
+    const { bootOffset } = this.#compare()
     this.#count(bootOffset, this.#bootIsCoarse ? TOLERANCE + COARSEST_BOOT : TOLERANCE)
+  }
+
+  #compare(): { wallOffset: number; bootOffset: number } {
+    const { wallOffset, bootOffset, boot } = compare(this.#sources)
+    this.#bootIsCoarse &&= isWholeSeconds(boot)
+    return { wallOffset, bootOffset }
   }
 
   #count(bootOffset: number, tolerance: number): void {

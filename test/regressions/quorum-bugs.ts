@@ -65,9 +65,9 @@ export const QUORUM_BUGS: readonly Regression[] = [
     failure: 'a lock that was not acquired was given back only where it had been granted',
     patches: [
       {
-        file: ACQUIRING,
-        find: "asked.includes(member) && answer?.[position]?.type !== 'refused'",
-        replace: "asked.includes(member) && answer?.[position]?.type === 'granted'",
+        file: 'src/quorum/attempt.ts',
+        find: "(everAsked & member.bit) !== 0 && answer?.[position]?.type !== 'refused'",
+        replace: "(everAsked & member.bit) !== 0 && answer?.[position]?.type === 'granted'",
       },
     ],
     harness: tests(QUORUM, 'was refused for, or hung meanwhile'),
