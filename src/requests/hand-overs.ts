@@ -124,8 +124,10 @@ class HandOver implements Request<HandOverOutcome>, HandOverEntry {
 
   /** The next caller has left before anything was sent. */
   drop(): void {
-    this.#release.onDelayed()
-    this.#releaseAlone(this.#release)
+    inTurn(
+      () => this.#releaseAlone(this.#release),
+      () => this.#release.onDelayed(),
+    )
   }
 
   settle(outcome: HandOverOutcome, sentAt: number | undefined, unansweredAt?: number): void {
