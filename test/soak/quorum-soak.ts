@@ -90,6 +90,7 @@ class QuorumSoak {
           `${restarts} restarts, ${this.#store.accepted.length} writes, ${this.#store.refused} refused as stale`,
         )
       }
+      await this.#untilHeld()
       await this.#finish()
       if (this.#failure) throw this.#failure
       await this.#lookForRests()
@@ -169,6 +170,26 @@ class QuorumSoak {
     await setTimeout(random.between(0, ttl))
   }
 
+  /** On a slow machine things have gone wrong for long before every one of the `leases` was held once. */
+  async #untilHeld(): Promise<void> {
+    const { leases = 0 } = this.#options
+    const endAt = machineTime() + PATIENCE
+    while (machineTime() < endAt && this.#failure === undefined) {
+      const held = new Set(
+        this.#holds()
+          .filter(isStanding)
+          .map(({ key }) => key),
+      )
+      if (held.size >= leases) return
+      await setTimeout(this.#options.ttl / 2)
+    }
+  }
+
+  #holds(): readonly Hold[] {
+    const offset = Date.now() - machineTime()
+    return this.#histories.flatMap((path, worker) => readHistory(readFileSync(path, 'utf8'), worker, offset))
+  }
+
   async #finish(): Promise<void> {
     const late = setTimeout(PATIENCE, 'late', { ref: false })
     await Promise.all(
@@ -200,16 +221,19 @@ class QuorumSoak {
   }
 
   #report(): QuorumSoakReport {
-    const offset = Date.now() - machineTime()
-    const holds = this.#histories.flatMap((path, worker) => readHistory(readFileSync(path, 'utf8'), worker, offset))
+    const holds = this.#holds()
     const { accepted, refused } = this.#store
     const { violations } = judge({ holds, writes: accepted })
     const all = [...this.#violations, ...violations]
-    const lasting = holds.filter(({ key }) => key.startsWith('standing '))
+    const lasting = holds.filter(isStanding)
     const standing = {
       keys: new Set(lasting.map(({ key }) => key)).size,
       lost: lasting.filter(({ ending }) => ending.startsWith('lost')).length,
     }
     return { faults: this.#faults, holds, standing, accepted: accepted.length, refused, violations: all }
   }
+}
+
+function isStanding({ key }: Hold): boolean {
+  return key.startsWith('standing ')
 }
