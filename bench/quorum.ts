@@ -56,7 +56,8 @@ ${describeOptions(options)}
 all members, one hangs    from the call of acquire to the lock; its release is not in it, but comes before the next acquire
 given up                  turns that ended because an acquire or a release was not done in time
 
-Each library has sixteen turns of both kinds in one process, and each kind comes first in turn. With several rounds each figure is a median, but for the most that were given up.`
+Each library has sixteen turns of both kinds in one process, and each kind comes first in turn.
+With several rounds each figure is a median, but for the most that were given up.`
 
 async function run(args: readonly string[]): Promise<void> {
   const { servers, libraries, rounds, json, ...settings } = parseOptions(options, args)

@@ -53,7 +53,10 @@ export class Dispatch {
     this.#add(this.#acquires, request)
   }
 
-  /** As `acquire`, for a key that is being given back here: if its release comes in this turn, both become one request. */
+  /**
+   * As `acquire`, for a key that is being given back here: if its release comes in this turn, both become one request. A key that several may hold is
+   * asked for behind it.
+   */
   acquireNext(request: Request<AcquireOutcome>): void {
     if (request.joint) this.#nextJoint.push(request)
     else this.#handOvers.ask(request)

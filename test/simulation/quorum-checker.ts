@@ -1,6 +1,6 @@
 /**
- * What must hold of managers on a quorum, whatever fails: held is what a majority has (P1), one holder at a time by any clock (P7), growing fences (P6), each lease one story (P14), nothing
- * lost without a cause (P18), free locks taken (P23), and nothing left behind (P11).
+ * What must hold of managers on a quorum, whatever fails: held is what a majority has (P1), one holder at a time by any clock (P7), growing fences (P6),
+ * each lease one story (P14), nothing lost without a cause (P18), free locks taken (P23), and nothing left behind (P11).
  */
 import type { Lease, LeaseManager, LockEntry } from 'leasewheel'
 import type { SimulatedProcess } from './simulated-process.ts'
