@@ -65,11 +65,7 @@ export class Acquisition implements Waiter, Asker {
 
   /** Whether it rests and asks nothing: it can follow a hint at once. */
   get #isFree(): boolean {
-    return !this.#question.wanted && this.#isPausing
-  }
-
-  get #isPausing(): boolean {
-    return this.#restPlace?.active ?? false
+    return !this.#question.wanted && this.#restPlace?.active === true
   }
 
   /** @throws REFUSED, UnavailableError, or the reason of `cancel`. */
@@ -111,6 +107,9 @@ export class Acquisition implements Waiter, Asker {
   }
 
   wake(): void {
+    // While the key is leased here, it would only wait on.
+    if (this.#phase === 'in line' && this.#isFree && this.#settings.wait !== 0 && this.#parts.table.isTaken(this.key))
+      return
     if (!this.#isFree) this.#stale = true
     this.#restPlace?.end()
   }
@@ -122,7 +121,7 @@ export class Acquisition implements Waiter, Asker {
 
   nudge(): void {
     if (this.#question.wanted) return
-    if (!this.#isPausing) this.#nudged = true
+    if (!this.#restPlace?.active) this.#nudged = true
     else if (!this.#parts.table.reservations.has(this.key)) this.#probe()
   }
 
@@ -203,12 +202,9 @@ export class Acquisition implements Waiter, Asker {
     this.#answer = undefined
     if (answer) return Promise.resolve(answer)
     return new Promise((resolve) => {
-      if (this.#question.wanted) {
-        this.#question.redirect(resolve)
-        this.#patience.extraAttempts -= 1
-      } else {
-        this.#ask(resolve)
-      }
+      if (!this.#question.wanted) return this.#ask(resolve)
+      this.#question.redirect(resolve)
+      this.#patience.extraAttempts -= 1
     })
   }
 
@@ -238,6 +234,8 @@ export class Acquisition implements Waiter, Asker {
       if (this.#answer) return
       // A question asked in the pause was given up too. It may still be granted, so no other may follow it.
       if (!impatient && this.#patience.left <= 0) throw REFUSED
+      // The one ahead has left without an answer when the time of both was up.
+      if (impatient && this.#patience.forAttempt <= 0) throw unavailable(this.key, this.#notInTime)
     }
   }
 
@@ -292,16 +290,10 @@ export class Acquisition implements Waiter, Asker {
   /** After another refusal, restarts a pause between attempts; any other pause ends. @returns whether the pause goes on. */
   #prolongPause(): boolean {
     if (this.#phase !== 'resting') return false
-    try {
-      const duration = this.#patience.nextPause(this.key, this.#hints.refusal)
-      // The strategy is the caller's code: it may have ended the pause, or the whole call.
-      if (duration === undefined || !this.#isPausing) return false
-      this.#pause.reset(duration)
-      return true
-    } catch (error) {
-      this.cancel(error)
-      return false
-    }
+    const duration = this.#nextPause()
+    if (duration === undefined || !this.#restPlace?.active) return false
+    this.#pause.reset(duration)
+    return true
   }
 
   #followHint(): void {
@@ -312,8 +304,7 @@ export class Acquisition implements Waiter, Asker {
 
   async #pauseAfter(error: unknown): Promise<void> {
     this.#rethrowUnlessFailure(error)
-    const duration = this.#patience.nextPause(this.key, this.#hints.refusal)
-    // The strategy is the caller's code: it may have cancelled the call.
+    const duration = this.#nextPause()
     this.#throwIfCancelled()
     if (duration === undefined) throw this.#hints.refusal ? REFUSED : error
     this.#phase = 'resting'
@@ -325,6 +316,17 @@ export class Acquisition implements Waiter, Asker {
     this.#throwIfCancelled()
     if (this.#answer === undefined && this.#patience.left <= 0) throw this.#hints.refusal ? REFUSED : error
     if (elapsed) this.#parts.tally.wakeUps.timeout += 1
+  }
+
+  /** The strategy is the caller's code: it may end the pause, or the whole call. What it throws ends the call, whatever else does so too (P31). */
+  #nextPause(): number | undefined {
+    try {
+      return this.#patience.nextPause(this.key, this.#hints.refusal)
+    } catch (fault) {
+      this.#cancelled = { reason: fault }
+      this.cancel(fault)
+      return undefined
+    }
   }
 
   get #notInTime(): UnavailableError {

@@ -35,7 +35,8 @@ export class Patience {
 
   /** ms that the caller may still wait; not positive for a call that makes one attempt. */
   get left(): number {
-    return this.#settings.wait - this.waited
+    const { wait } = this.#settings
+    return wait === Number.POSITIVE_INFINITY ? wait : wait - this.waited
   }
 
   /** ms that one attempt may take: what is left of `wait`, or the timeout if the call makes one attempt. */

@@ -54,8 +54,9 @@ export class Releaser {
   /** See `Lease.release`. */
   release(record: LeaseRecord): Promise<boolean> {
     if (record.release) return record.release.outcomeOf(record)
-    if (!this.#letGo(record, this.#parts.clock.now())) return Promise.resolve(false)
-    return this.#deleteFor(record).outcomeOf()
+    const now = this.#parts.clock.now()
+    if (!this.#letGo(record, now)) return Promise.resolve(false)
+    return this.#deleteFor(record, now).outcomeOf()
   }
 
   /**
@@ -183,7 +184,7 @@ export class Releaser {
       if (record.release) singles.push(record.release.outcomeOf(record))
       else if (!this.#letGo(record, since)) continue
       // The lock is left to other processes: a release of its own watches the key.
-      else if (isOffered(record.key)) singles.push(this.#deleteFor(record).outcomeOf())
+      else if (isOffered(record.key)) singles.push(this.#deleteFor(record, since).outcomeOf())
       else batch.add(record)
     }
     if (batch.size > 0) {
@@ -209,7 +210,7 @@ export class Releaser {
     return outcome.type === 'done'
   }
 
-  #deleteFor(record: LeaseRecord, since: number = this.#parts.clock.now(), first?: Unknown): Deletion {
+  #deleteFor(record: LeaseRecord, since: number, first?: Unknown): Deletion {
     const { table } = this.#parts
     const { timeout, ttl } = record
     const goal = { entry: record, timeout, until: since + ttl, unanswered: landingsOf(record, since), since }

@@ -451,6 +451,29 @@ describe('the retry strategy of acquire', () => {
       expect(manager.stats().waiting).to.equal(0)
     }))
 
+  for (const [when, act] of Object.entries({
+    before: (abort: () => void) => abort(),
+    after: (abort: () => void) => queueMicrotask(abort),
+  })) {
+    it(`P31 a retry strategy that throws is heard, even if the call is aborted right ${when} that`, () =>
+      withManager({}, async ({ manager, clock, store }) => {
+        store.set('lease:a', 'somebody', 60_000)
+        const [abort, fault] = [new AbortController(), new TypeError('from the strategy')]
+        let calls = 0
+        const retry: RetryStrategy = {
+          next: () => {
+            calls += 1
+            if (calls === 1) return 10
+            act(() => abort.abort())
+            throw fault
+          },
+        }
+        const call = watch(manager.acquire('a', { retry, signal: abort.signal }))
+        await clock.advance(100)
+        expect(call.error).to.equal(fault)
+      }))
+  }
+
   it('an invalid pause leaves no key of an unanswered attempt', () =>
     withManager({}, async ({ manager, backend, clock, store }) => {
       backend.dropAnswers(true)

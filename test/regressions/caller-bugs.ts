@@ -32,6 +32,30 @@ export const CALLER_BUGS: readonly Regression[] = [
     report: /P11 is asked again through/,
   },
   {
+    failure: 'what a strategy threw was lost if something else ended the call a moment later',
+    patches: [
+      {
+        file: 'src/acquire/acquisition.ts',
+        find: '      this.#cancelled = { reason: fault }\n',
+        replace: '      throw fault\n',
+      },
+    ],
+    harness: tests('test/acquire/acquire.test.ts', 'is heard, even if the call is aborted'),
+    report: /P31 a retry strategy that throws is heard/,
+  },
+  {
+    failure: 'callers without a wait whose time was up ended one after the other, a tick apart',
+    patches: [
+      {
+        file: 'src/acquire/acquisition.ts',
+        find: 'if (impatient && this.#patience.forAttempt <= 0) throw',
+        replace: 'if (impatient && this.#patience.forAttempt < 0) throw',
+      },
+    ],
+    harness: tests('test/waiting/queue.test.ts', 'end together, not one after the other'),
+    report: /P24 callers whose time is up end together/,
+  },
+  {
     failure: 'a final answer was requested again for the whole of `wait`',
     patches: [
       {
@@ -66,8 +90,8 @@ export const CALLER_BUGS: readonly Regression[] = [
     patches: [
       {
         file: 'src/acquire/acquisition.ts',
-        find: 'if (!this.#isPausing) this.#nudged = true\n',
-        replace: 'if (!this.#isPausing) return\n',
+        find: 'if (!this.#restPlace?.active) this.#nudged = true\n',
+        replace: 'if (!this.#restPlace?.active) return\n',
       },
     ],
     harness: tests('test/waiting/queue.test.ts', 'at whatever moment after a refusal'),

@@ -285,4 +285,18 @@ describe('a caller that shares the attempt of another', () => {
       expect(sharing.error).to.be.instanceOf(UnavailableError)
       backend.unblock()
     }))
+
+  it('P24 callers whose time is up end together, not one after the other', () =>
+    withManager({ ttl: 60_000 }, async ({ manager, backend, clock }) => {
+      backend.block()
+      const ahead = watch(manager.acquire('a', { wait: 300, timeout: 500 }))
+      await clock.settle()
+      const calls = Array.from({ length: 8 }, () => watch(manager.tryAcquire('a', { timeout: 500 })))
+      await clock.settle()
+      // The one ahead leaves without an answer, in a turn in which the time of all is up.
+      clock.jump(600)
+      await clock.advance(0)
+      for (const { error } of [ahead, ...calls]) expect(error).to.be.instanceOf(UnavailableError)
+      backend.unblock()
+    }))
 })
