@@ -70,6 +70,8 @@ export class Deletion implements Release, PendingRelease {
   #isUnsure = false
   #retry: Alarm | undefined
   #patience: Alarm | undefined
+  /** The same answer gives the lock to the next caller. */
+  #handedOver = false
   #over = false
 
   /**
@@ -128,6 +130,10 @@ export class Deletion implements Release, PendingRelease {
   /** A hand-over has failed: without it the release may well succeed, so it is tried at once. */
   onUnanswered(outcome: Unknown): void {
     this.#settle(outcome, true)
+  }
+
+  onHandedOver(): void {
+    this.#handedOver = true
   }
 
   onDelayed(): void {
@@ -195,7 +201,9 @@ export class Deletion implements Release, PendingRelease {
     try {
       onDecided(outcome)
     } finally {
-      this.#resolve?.(this.#result)
+      // The caller's code must not delay whoever has the lock now.
+      if (this.#handedOver) this.#parts.clock.soon(() => this.#resolve?.(this.#result))
+      else this.#resolve?.(this.#result)
     }
   }
 }

@@ -29,6 +29,8 @@ const UNSURE: Unknown = {
 export interface Release extends Request<ChangeOutcome>, ReleaseEntry {
   /** The hand-over was not answered, or failed: try again at once, without one. */
   onUnanswered(outcome: Unknown): void
+  /** Its answer, which comes next, is that of the next caller as well. */
+  onHandedOver(): void
   /** It is sent alone only now, with a new timeout: that of its caller has begun before. */
   onDelayed(): void
 }
@@ -143,8 +145,12 @@ class HandOver implements Request<HandOverOutcome>, HandOverEntry {
     inTurn(
       () => {
         // The request before, of which there was no answer, may have done it.
-        if (released.type === 'refused' && unansweredAt !== undefined) release.onUnanswered(UNSURE)
-        else release.settle(released, sentAt, unansweredAt)
+        if (released.type === 'refused' && unansweredAt !== undefined) {
+          release.onUnanswered(UNSURE)
+          return
+        }
+        if (acquired.type === 'granted') release.onHandedOver()
+        release.settle(released, sentAt, unansweredAt)
       },
       () => acquire.settle(acquired, sentAt, unansweredAt),
     )

@@ -35,6 +35,18 @@ describe('a lock that is handed over within a process', () => {
       expect(backend.requests).to.include({ acquire: 1, handOver: 1, release: 0 })
     }))
 
+  it('reaches the next holder before the code behind the release goes on', async () => {
+    // With the clock of the machine: on a manual one everything is soon.
+    const manager = new LeaseManager(new MemoryBackend())
+    const order: string[] = []
+    const lease = await manager.acquire('a')
+    const next = manager.acquire('a', { wait: HOUR }).then(() => order.push('acquired'))
+    const released = lease.release().then(() => order.push('released'))
+    await Promise.all([next, released])
+    expect(order).to.deep.equal(['acquired', 'released'])
+    await manager.close()
+  })
+
   it('P14 goes on to the next caller after the work of `using`', () =>
     withManager({}, async ({ manager, backend, clock, events }) => {
       const fences: number[] = []
