@@ -34,6 +34,8 @@ export class KeptLeases implements LeaseKeeper {
   #count = 0
   #shortestTtl: number
   #alarm: Alarm | undefined
+  /** When the next beat is due, on the steady clock. */
+  #due = NEVER
   /** See `SystemClock.ahead`, and when it was last found to have grown. */
   #ahead: number
   #aheadSince = NEVER
@@ -69,6 +71,8 @@ export class KeptLeases implements LeaseKeeper {
     if (ttl < this.#shortestTtl) {
       this.#shortestTtl = ttl
       this.#ledger.shortestTtl = ttl
+      // The next beat was planned for longer ttls: the keeper would take the event loop for silent.
+      if (this.#count > 0) this.#hurry()
     }
     this.#count += 1
     // Before the keeper sees the lease: the last beat may be old.
@@ -146,16 +150,22 @@ export class KeptLeases implements LeaseKeeper {
 
   #plan(now: number): void {
     const every = beatEvery(this.#shortestTtl)
-    this.#alarm = this.#parts.scheduler.after(every, () => this.#onAlarm(now + every))
+    this.#due = now + every
+    this.#alarm = this.#parts.scheduler.after(every, () => this.#onAlarm())
   }
 
-  /** @param due when it should have rung. */
-  #onAlarm(due: number): void {
+  #onAlarm(): void {
     const now = this.#parts.clock.steady()
+    const late = now - this.#due
     // A sleep long ago must not look like one in the next block.
     this.#noticeSleep()
     this.#plan(now)
-    if (isBeat(now - due, this.#shortestTtl)) this.#ledger.beat(now)
+    if (isBeat(late, this.#shortestTtl)) this.#ledger.beat(now)
+  }
+
+  #hurry(): void {
+    this.#alarm?.cancel()
+    this.#onAlarm()
   }
 
   #noticeSleep(): void {

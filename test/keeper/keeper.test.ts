@@ -43,6 +43,19 @@ describe('leases with a keeper', () => {
       expect(threads.manager.stats().renewals).to.be.greaterThan(20)
     }))
 
+  it('P34 cause none if a lease with a shorter ttl comes between two beats', () =>
+    TwoThreads.with({}, async (threads) => {
+      await threads.manager.acquire('a')
+      // The next beat is still some time off.
+      await threads.pass(TTL / 24 - 50)
+      await threads.manager.acquire('short', { ttl: 400 })
+      await threads.pass(20)
+      // Another server answers: the keeper asks about all that it may renew.
+      threads.keeper?.doubt()
+      await threads.pass(100)
+      expect(threads.sent).to.deep.equal([])
+    }))
+
   it('P34 expire a ttl after the last renewal within `maxBlocked`', () =>
     TwoThreads.with({ maxBlocked: 10_000 }, async (threads) => {
       const { manager, story, store } = threads

@@ -32,6 +32,12 @@ export const KEEPER_BUGS: readonly Regression[] = [
     report: /expire a ttl after the last renewal within `maxBlocked`/,
   },
   {
+    failure: 'a keeper took an event loop for blocked whose beats were planned for a longer ttl',
+    patches: [{ file: KEPT_LEASES, find: 'if (this.#count > 0) this.#hurry()', replace: '' }],
+    harness: tests(KEEPER, 'if a lease with a shorter ttl comes'),
+    report: /P34 cause none if a lease with a shorter ttl comes/,
+  },
+  {
     failure: 'a keeper renewed although the event loop was free',
     patches: [
       {
