@@ -210,6 +210,13 @@ export class SimulatedRedis {
     return value && this.#now <= value.expiresAt ? value : undefined
   }
 
+  /** The tokens that hold a key now: what one of several holds may expire before the key. */
+  holding(key: string): string[] {
+    const value = this.peek(key)
+    if (!value?.sharing) return tokensOn(value)
+    return [...value.sharing.holders].filter(([, { until }]) => this.#now <= until).map(([token]) => token)
+  }
+
   keys(): string[] {
     return [...this.#values.keys()].filter((key) => this.peek(key))
   }

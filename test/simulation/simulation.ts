@@ -324,8 +324,9 @@ export class Simulation {
 
 /**
  * How long it takes to come to rest once nothing new is begun, in ms. What lasts longest: a server hangs for two ttls, then does what it was
- * asked before that by a caller who has long given up, over a connection that is long closed; and that key expires by itself.
+ * asked before that by a caller who has long given up, over a connection that is long closed; and that key expires by itself. Or a process is
+ * stopped for five seconds, then calls what was to be called, waits for ten for a lock, and works under it for fifteen.
  */
 function restAfter(longestTtl: number): number {
-  return Math.max(26_000, 3 * longestTtl + 8_000)
+  return Math.max(32_000, 3 * longestTtl + 8_000)
 }

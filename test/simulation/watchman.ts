@@ -190,7 +190,7 @@ export class Watchman {
   checkEmpty(): void {
     const { verdict, nodes, servers } = this.#parts
     const isLate = (key: string): boolean => {
-      const tokens = tokensOn(nodes.redisOf(key).peek(key))
+      const tokens = nodes.redisOf(key).holding(key)
       // Without a holder, only those who waited are noted there.
       return tokens.length === 0 ? servers.setBack : tokens.some((token) => servers.isProlonged(token))
     }
