@@ -16,6 +16,8 @@ export interface BulkParts extends AcquisitionParts {
   /** None if there is one server. */
   readonly routing: Routing | undefined
   readonly batchSize: number
+  /** Whether renewals have waited for long to be sent to the server of this key. */
+  readonly isPressed: (key: string) => boolean
   readonly dispatch: Pick<Dispatch, 'acquire' | 'acquireNext' | 'acquireTogether'>
   readonly onFault: (fault: unknown) => void
 }

@@ -13,6 +13,7 @@ import type { LeaseRecord } from '../lease/lease-record.ts'
 import { Bell } from '../requests/bell.ts'
 import { lanesByPlace, type PlaceLane } from '../requests/place-order.ts'
 import { nextTurn } from '../time/clock.ts'
+import { Pause } from '../waiting/pause.ts'
 
 /** Keys under way at once: bounds memory, and the time in which answers that come together block the event loop. */
 const KEYS_UNDER_WAY = 8_192
@@ -20,6 +21,8 @@ const KEYS_UNDER_WAY = 8_192
 const KEYS_UNDER_WAY_PER_SERVER = 2_048
 /** Keys put into batches before the event loop has its next turn: some ms of work. */
 const KEYS_BEGUN_AT_ONCE = 2_048
+/** ms after which a call that lets renewals pass looks again. */
+const PASSING = 10
 /** Keys that one call waits for at once. */
 const LONGEST_QUEUE = 10_000
 
@@ -69,6 +72,8 @@ class BulkAcquisition implements Cancellable {
   #cancelled = false
   #onCancelled: (() => void) | undefined
   readonly #singleOver = new Bell()
+  /** Of batches that let renewals pass. */
+  readonly #pauses = new Set<Pause>()
 
   /** @param settings one object per call: it marks the reservations of this call. */
   constructor(parts: BulkParts, keys: readonly string[], settings: BulkSettings) {
@@ -118,10 +123,11 @@ class BulkAcquisition implements Cancellable {
   }
 
   async #workIn(lane: PlaceLane): Promise<void> {
-    for (;;) {
+    for (let isFirst = true; ; isFirst = false) {
       while (this.#singles.size >= LONGEST_QUEUE) await this.#singleOver.next()
       const indices = this.#failure ? undefined : lane.take()
       if (indices === undefined) return
+      if (!isFirst) await this.#letRenewalsPass(this.#keys[indices[0] as number] as string)
       await this.#ask(0, indices.length, indices)
     }
   }
@@ -152,17 +158,32 @@ class BulkAcquisition implements Cancellable {
     if (this.#failure === undefined || (isFault && this.#failure.reason instanceof UnavailableError)) {
       this.#failure = { reason }
     }
+    for (const pause of this.#pauses) pause.end()
   }
 
   async #work(): Promise<void> {
-    while (this.#next < this.#keys.length) {
+    for (let isFirst = true; this.#next < this.#keys.length; isFirst = false) {
       while (this.#singles.size >= LONGEST_QUEUE) await this.#singleOver.next()
+      if (!isFirst) await this.#letRenewalsPass(this.#keys[0] as string)
       const start = this.#next
       if (this.#failure || start >= this.#keys.length) return
       this.#next = Math.min(start + this.#parts.batchSize, this.#keys.length)
       for (let index = start; index < this.#next; index += 1) this.#results.push(null)
       await this.#ask(start, this.#next)
     }
+  }
+
+  /**
+   * What is held comes first: a server that is kept busy with new locks renews too late. After its timeout a batch is sent all the same, so that a
+   * server that is too slow for the renewals alone ends no call.
+   */
+  async #letRenewalsPass(key: string): Promise<void> {
+    const { clock, scheduler, isPressed } = this.#parts
+    const pause = new Pause(scheduler)
+    const until = clock.now() + this.#settings.timeout
+    this.#pauses.add(pause)
+    while (this.#failure === undefined && isPressed(key) && clock.now() < until) await pause.rest(PASSING)
+    this.#pauses.delete(pause)
   }
 
   /** Asks for the keys from `start` up to `end`. @param indices their places in the call, if they were sorted. */

@@ -196,6 +196,7 @@ export class Assembly {
     return (route === undefined ? undefined : this.routing?.faultOf(route)) ?? this.backend.fault
   }
   readonly isBehind = (key: string): boolean => this.loads.isBehind(this.routeOf(key) ?? 0)
+  readonly isPressed = (key: string): boolean => this.loads.isPressed(this.routeOf(key) ?? 0)
   readonly isOffered = (key: string): boolean => this.lines.isOffered(key)
   readonly isReliable = (key: string): boolean => this.desk.isReliable(this.routeOf(key))
   readonly onUnreliable = (key: string): void => this.desk.onUnreliable(this.routeOf(key))

@@ -10,6 +10,8 @@ import type { Alarm, Alarms } from '../time/scheduler.ts'
 
 /** Fraction of a ttl. A renewal is due at a third of its ttl; if it waits this long, it is sent at half of it. */
 const LONGEST_WAIT = 1 / 6
+/** ms. If renewals wait for so long without a break, new locks let them pass. */
+const LONG_WAIT = 100
 /** ms between two reports. */
 const INTERVAL = 1_000
 
@@ -27,6 +29,8 @@ export class LoadMeter {
   #busySince: number | undefined
   /** The renewal that is sent next: since when it waits, and its ttl. */
   #next: { readonly since: number; readonly ttl: number } | undefined
+  /** Since when there has always been one that waits. */
+  #waitingSince = Number.POSITIVE_INFINITY
   #confirmed = 0
   #capacity = 0
   /** The longest wait since the last report, and between the two before, as fractions of the ttl. */
@@ -68,6 +72,11 @@ export class LoadMeter {
     return this.#next !== undefined
   }
 
+  /** Whether renewals have waited for so long, one or another, that nobody should ask for more locks. */
+  get pressed(): boolean {
+    return this.#parts.clock.now() - this.#waitingSince >= LONG_WAIT
+  }
+
   onConfirmed(count: number): void {
     this.#confirmed += count
   }
@@ -75,7 +84,9 @@ export class LoadMeter {
   /** The congestion window is full, and the next renewal has waited this long (ms). */
   onWaiting(waited: number, ttl: number): void {
     if (this.#busySince === undefined) this.#startCounting()
-    this.#next = { since: this.#parts.clock.now() - waited, ttl }
+    const now = this.#parts.clock.now()
+    this.#waitingSince = Math.min(this.#waitingSince, now)
+    this.#next = { since: now - waited, ttl }
     this.onWaited(waited, ttl)
   }
 
@@ -83,6 +94,7 @@ export class LoadMeter {
   onIdle(): void {
     this.#busySince = undefined
     this.#next = undefined
+    this.#waitingSince = Number.POSITIVE_INFINITY
   }
 
   /** A renewal has waited this long (ms) to be sent. */

@@ -50,6 +50,11 @@ export class Loads {
     return this.#meters.get(route)?.behind ?? false
   }
 
+  /** Whether renewals have waited there for long: see `LoadMeter.pressed`. */
+  isPressed(route: number): boolean {
+    return this.#meters.get(route)?.pressed ?? false
+  }
+
   /** The longest wait fraction at a server; 0 if no renewal was ever sent there. */
   lagOf(route: number): number {
     return this.#meters.get(route)?.lag ?? 0

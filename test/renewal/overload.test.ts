@@ -1,7 +1,7 @@
 /** Overload: a server that answers, but more slowly than all the leases need. */
 import { expect } from 'chai'
-import type { OverloadEvent } from 'leasewheel'
-import { grantAll, type Member, type Stage, TICK, TTL, withManager } from '../support/manager.ts'
+import type { Lease, OverloadEvent } from 'leasewheel'
+import { grantAll, type Member, type Stage, TICK, TTL, type Watched, watch, withManager } from '../support/manager.ts'
 
 const COUNT = 120
 /** Renewals per ms: as many as are needed, as many as keep all of them alive when each is renewed as late as possible, and too few. */
@@ -127,5 +127,48 @@ describe('renewals that do not keep up', () => {
       for (const lease of manager) void lease.release()
       await clock.advance(2_000 + TICK)
       expect(manager.stats()).to.include({ held: 0, timers: 0 })
+    }))
+})
+
+describe('a call for many keys on a server that is slow', () => {
+  const HELD = 4_000
+  /** Keys per ms: twice what the renewals of these need. */
+  const PACE = (2 * HELD) / (TTL / 3)
+  const COUNT_NEW = 30_000
+
+  /** Holds many, and asks for many more, whose own ttl needs hardly any renewals. */
+  async function askForMore(
+    { manager, backend, clock }: Member & Pick<Stage, 'clock'>,
+    signal?: AbortSignal,
+  ): Promise<Watched<(Lease | null)[]>> {
+    await grantAll(manager.acquireMany(Array.from({ length: HELD }, (_, index) => `held-${index}`)))
+    await clock.advance(2 * TTL)
+    backend.pace = PACE
+    backend.acquiresAtPace = true
+    const keys = Array.from({ length: COUNT_NEW }, (_, index) => `new-${index}`)
+    return watch(manager.acquireMany(keys, { ttl: 600_000, ...(signal && { signal }) }))
+  }
+
+  it('P21 lets the renewals of what is held pass', () =>
+    withManager({}, async (stage) => {
+      const { manager, clock } = stage
+      const begun = clock.now() + 2 * TTL
+      const call = await askForMore(stage)
+      while (call.state === 'pending') await clock.advance(20)
+      expect(manager.stats()).to.deep.include({ held: HELD + COUNT_NEW })
+      expect(manager.stats().lost).to.include({ expired: 0 })
+      // The server is busy all the time with one or the other.
+      expect(clock.now() - begun).to.be.lessThan((2 * 2 * COUNT_NEW) / PACE)
+    }))
+
+  it('P24 rejects at once if it is aborted meanwhile', () =>
+    withManager({}, async (stage) => {
+      const abort = new AbortController()
+      const call = await askForMore(stage, abort.signal)
+      while (!stage.manager.stats().load.overloaded) await stage.clock.advance(20)
+      expect(call.state).to.equal('pending')
+      abort.abort(new Error('enough'))
+      await stage.clock.settle()
+      expect(String(call.error)).to.equal('Error: enough')
     }))
 })

@@ -190,6 +190,8 @@ export class TestBackend extends MemoryBackend {
   overrun = false
   /** How many keys the server renews per ms, one after another. */
   pace: number = Number.POSITIVE_INFINITY
+  /** Whether acquisitions take that time as well. */
+  acquiresAtPace = false
   /** What the server tells of changes is lost on the way. */
   deaf = false
   /** Requests and answers that are on their way: each is a timer of the clock that is not the manager's. */
@@ -311,7 +313,7 @@ export class TestBackend extends MemoryBackend {
     if (this.#atOnce > MOST_AT_ONCE) this.overrun = true
     if (this.overrun) throw new Error(`More than ${MOST_AT_ONCE} requests came at one moment`)
     if (this.there > 0) await this.#pass(this.there)
-    if (operation === 'renew') await this.#serve(entries.length)
+    if (operation === 'renew' || (operation === 'acquire' && this.acquiresAtPace)) await this.#serve(entries.length)
     let outcomes = await carryOut()
     if (this.#holding.has(operation)) {
       outcomes = await new Promise<readonly O[]>((resolve, reject) => {
