@@ -39,11 +39,11 @@ export class Patience {
     return wait === Number.POSITIVE_INFINITY ? wait : wait - this.waited
   }
 
-  /** ms that one attempt may take: what is left of `wait`, or the timeout if the call makes one attempt. */
+  /** ms after which an attempt is given up, whatever its own timeout is; Infinity if there is no such limit. */
   get forAttempt(): number {
     const { timeout, wait } = this.#settings
     if (wait > 0) return this.left
-    return this.hasShared ? Math.max(timeout - this.waited, 0) : timeout
+    return this.hasShared ? Math.max(timeout - this.waited, 0) : Number.POSITIVE_INFINITY
   }
 
   /**

@@ -70,7 +70,7 @@ export class Question implements Request<AcquireOutcome> {
   #doubt: Doubt | undefined
   /** Takes the answer to the question under way. */
   #onAnswer: OnAnswer | undefined = undefined
-  /** Set if the caller's patience ends before the question's own timeout. */
+  /** Set if the caller's patience may end before the question is over. */
   #alarm: Alarm | undefined = undefined
 
   constructor(parts: QuestionParts, key: string, settings: AcquireSettings, asker: Asker, first?: FirstTry) {
@@ -102,12 +102,13 @@ export class Question implements Request<AcquireOutcome> {
     return this.#onAnswer !== undefined
   }
 
-  /** Calls `onAnswer` once. @param patience ms after which the caller stops waiting for the answer. @param asNext see `Dispatch.acquireNext`. */
+  /** Calls `onAnswer` once. @param patience ms after which the caller stops waiting for the answer, or Infinity. @param asNext see `Dispatch.acquireNext`. */
   ask(patience: number, onAnswer: OnAnswer, asNext: boolean): void {
     const { scheduler, dispatch, createToken } = this.#parts
     if (this.#used && this.#doubt === undefined) this.token = createToken()
     this.#used = true
-    if (patience < this.timeout) this.#alarm = scheduler.after(patience, () => this.abandon())
+    // Even if the timeout is shorter: it begins only when the request leaves, which a blocked event loop may delay for long.
+    if (patience < Number.POSITIVE_INFINITY) this.#alarm = scheduler.after(patience, () => this.abandon())
     this.#onAnswer = onAnswer
     if (asNext) dispatch.acquireNext(this)
     else dispatch.acquire(this)

@@ -68,6 +68,18 @@ export const CALLER_BUGS: readonly Regression[] = [
     report: /P24 callers whose time is up end together/,
   },
   {
+    failure: 'a waiter whose request left late, from a blocked event loop, outlasted its `wait` by a whole timeout',
+    patches: [
+      {
+        file: 'src/acquire/question.ts',
+        find: 'if (patience < Number.POSITIVE_INFINITY) this.#alarm',
+        replace: 'if (patience < this.timeout) this.#alarm',
+      },
+    ],
+    harness: tests('test/waiting/queue.test.ts', 'a waiter whose request leaves late ends'),
+    report: /P24 a waiter whose request leaves late/,
+  },
+  {
     failure: 'a final answer was requested again for the whole of `wait`',
     patches: [
       {

@@ -286,6 +286,23 @@ describe('a caller that shares the attempt of another', () => {
       backend.unblock()
     }))
 
+  it('P24 a waiter whose request leaves late ends with its `wait`, not with the timeout of the request', () =>
+    withManager({ ttl: 60_000 }, async ({ manager, backend, clock, store }) => {
+      store.set('lease:a', 'somebody', 60_000)
+      const retry = fixedInterval({ interval: 500 })
+      const waiting = watch(manager.acquire('a', { wait: 2_000, timeout: 1_500, retry }))
+      await clock.settle()
+      backend.block()
+      // The waiter asks at once, and its request leaves at the end of this turn.
+      void watch(manager.tryAcquire('a'))
+      clock.jump(1_900)
+      await clock.advance(0)
+      expect(waiting.state).to.equal('pending')
+      await clock.advance(100 + 2 * TICK)
+      expect(waiting.error).to.be.instanceOf(LockNotAcquiredError)
+      backend.unblock()
+    }))
+
   it('P24 callers whose time is up end together, not one after the other', () =>
     withManager({ ttl: 60_000 }, async ({ manager, backend, clock }) => {
       backend.block()
