@@ -173,7 +173,7 @@ export class SimulatedProcess {
     this.#lag = lag
     this.#leftInTurn = 0
     this.freeSince = Math.max(this.freeSince, this.#busyUntil, this.#timeline.now)
-    if (lag === 0) this.laggedUntil = this.freeSince
+    if (lag === 0) this.laggedUntil = Math.max(this.#busyUntil, this.#timeline.now)
   }
 
   /** The true time of the instruction that is being done, in ms. */
@@ -378,7 +378,8 @@ export class SimulatedProcess {
     this.#leftInTurn -= 1
     if (this.#leftInTurn > 0) return
     this.#busyUntil += this.#random.between(0.8, 1) * this.lag
-    this.freeSince = this.#busyUntil
+    // Its clock may still have to notice that its machine slept.
+    this.freeSince = Math.max(this.freeSince, this.#busyUntil)
   }
 
   #disturb(until: number): void {
