@@ -126,8 +126,8 @@ export const CALLER_BUGS: readonly Regression[] = [
     patches: [
       {
         file: 'src/acquire/patience.ts',
-        find: 'return this.hasShared ? Math.max(timeout - this.waited, 0) : timeout',
-        replace: 'return this.hasShared ? Number.POSITIVE_INFINITY : timeout',
+        find: 'this.hasShared ? Math.max(timeout - this.waited, 0) : Number.POSITIVE_INFINITY',
+        replace: 'Number.POSITIVE_INFINITY',
       },
     ],
     harness: tests('test/waiting/queue.test.ts', 'obeys its own timeout'),
