@@ -207,10 +207,10 @@ export class TokenLedger {
     return refused
   }
 
-  #onAnswered({ key, timeout }: Evidence, outcome: AcquireOutcome | ChangeOutcome, askedAt: number): void {
+  #onAnswered({ key, timeout, ended }: Evidence, outcome: AcquireOutcome | ChangeOutcome, askedAt: number): void {
     const final = outcome.type === 'unknown' && outcome.error instanceof UnavailableError && outcome.error.final
-    // What comes after its question was given up nobody waits for.
-    const heard = this.process.clock.now() - askedAt < timeout
+    // What comes after its question was given up, by its timeout or its caller, nobody waits for.
+    const heard = this.process.clock.now() - askedAt < timeout && !ended
     if (final && heard) this.#refusedForGood.set(key, this.process.time)
     const holds = outcome.type === 'refused' && 'holder' in outcome
     // The server's clock may be slower.
