@@ -10,8 +10,8 @@ import type { Alarm, Alarms } from '../time/scheduler.ts'
 
 /** Fraction of a ttl. A renewal is due at a third of its ttl; if it waits this long, it is sent at half of it. */
 const LONGEST_WAIT = 1 / 6
-/** ms. If renewals wait for so long without a break, new locks let them pass. */
-const LONG_WAIT = 100
+/** ms. If renewals have waited for so long without a break, calls for many keys let them pass. */
+const PRESSED_AFTER = 100
 /** ms between two reports. */
 const INTERVAL = 1_000
 
@@ -74,7 +74,7 @@ export class LoadMeter {
 
   /** Whether renewals have waited for so long, one or another, that nobody should ask for more locks. */
   get pressed(): boolean {
-    return this.#parts.clock.now() - this.#waitingSince >= LONG_WAIT
+    return this.#parts.clock.now() - this.#waitingSince >= PRESSED_AFTER
   }
 
   onConfirmed(count: number): void {
